@@ -1,0 +1,5 @@
+"""One kind of error for what a user can mend: the message is one line and says what to do."""
+
+
+class UserError(Exception):
+    """Something the user gave is not usable. `str(error)` names it, what was expected and what to do."""
