@@ -1,0 +1,187 @@
+"""Photographs: reading them in any common form. The square that the fit looks at is cut out in `helpers.crop`."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+from .crop import FaceCrop, crop_face, stack_crops
+from .errors import UserError
+
+__all__ = ["FaceCrop", "Photo", "crop_face", "default_photos", "read_photo", "stack_crops"]
+
+# Under this many pixels along the shorter side a face has too few to be measured.
+SMALLEST_SIDE = 64
+# A picture is kept with all its pixels, as 12 bytes each. Past this it is refused before it is decoded:
+# a small file can claim to hold billions of pixels (a "decompression bomb").
+LARGEST_PIXELS = 64_000_000
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph, upright.
+
+    image: (H, W, 3) float32, sRGB from 0 to 1.  path: the file.  name: the file's name without its ending.
+    """
+
+    image: np.ndarray
+    path: Path
+    name: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.image.shape[:2]
+
+
+def default_photos() -> dict[str, Path]:
+    """The two photographs of the course, found in the installed packages: name -> file.
+
+    Both are works of the US government, in the public domain: Eileen Collins (NASA; scikit-image) and
+    Grace Hopper (US Navy; matplotlib).
+    """
+    import matplotlib
+
+    skimage = importlib.util.find_spec("skimage")
+    folder = Path(next(iter(skimage.submodule_search_locations))) if skimage else Path("skimage")
+    photos = {
+        "astronaut": folder / "data" / "astronaut.png",
+        "grace_hopper": Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg",
+    }
+    for name, path in photos.items():
+        if not path.is_file():
+            raise UserError(f"default photograph {name}: not at {path}: reinstall scikit-image and matplotlib")
+    return photos
+
+
+def read_photo(path: str | Path) -> Photo:
+    """Read a photograph as upright sRGB from 0 to 1.
+
+    The EXIF rotation is applied, an embedded colour profile converted to sRGB, transparency laid over white;
+    grey, palette, CMYK, 16-bit and floating-point pictures are converted; of several frames the first is read.
+    Raises UserError, one line that names the file and the cause.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder: name the photographs in it")
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        image = _decode(data)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    height, width = image.shape[:2]
+    if min(height, width) < SMALLEST_SIDE:
+        raise UserError(f"{path}: {width}×{height} px: too small, at least {SMALLEST_SIDE} px a side are needed")
+    return Photo(image, path, path.stem)
+
+
+def _decode(data: bytes) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns about large pictures and odd EXIF; both are dealt with
+        try:
+            picture = Image.open(io.BytesIO(data))
+        except Image.DecompressionBombError as error:
+            raise UserError(_too_large()) from error
+        except Exception as error:  # broken headers raise many kinds
+            if data[:4] in (b"II*\0", b"MM\0*"):
+                return _decode_tiff(data)
+            raise UserError(_what_it_is_instead(data)) from error
+        if picture.width * picture.height > LARGEST_PIXELS:
+            raise UserError(_too_large(f"{picture.width}×{picture.height} px"))
+        try:
+            picture.load()
+            picture = ImageOps.exif_transpose(picture)
+        except Exception as error:
+            raise UserError("truncated or damaged: copy or download it again") from error
+        return _to_rgb(picture)
+
+
+def _to_rgb(picture: Image.Image) -> np.ndarray:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _from_numbers(np.asarray(picture))
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        layer = picture.convert("RGBA")
+        picture_rgb = Image.new("RGBA", layer.size, "white")
+        picture_rgb.alpha_composite(layer)
+        return _to_float(picture_rgb.convert("RGB"))
+    profile = picture.info.get("icc_profile")
+    if profile and picture.mode in ("RGB", "CMYK"):
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            srgb = ImageCms.createProfile("sRGB")
+            return _to_float(ImageCms.profileToProfile(picture, profile, srgb, outputMode="RGB"))
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a damaged profile: read the numbers as sRGB
+    return _to_float(picture.convert("RGB"))
+
+
+def _to_float(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture, np.float32) / np.float32(255)
+
+
+def _from_numbers(values: np.ndarray) -> np.ndarray:
+    """Pixels that are not bytes, (H, W) or (H, W, C): the white level is guessed from the type and the range."""
+    if not np.isfinite(values).all():
+        raise UserError("has pixels that are not numbers")
+    top = values.max()
+    if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
+        white = np.iinfo(values.dtype).max
+    elif values.dtype.kind == "f" and top <= 1.5:
+        white = 1.0
+    else:
+        white = next((level for level in (255, 65535) if top <= level), top)
+    image = np.clip(values.astype(np.float32) / np.float32(white), 0, 1)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4):
+        raise UserError(f"has pixels of shape {values.shape}: expected grey or RGB")
+    if image.shape[2] == 4:
+        image = image[..., :3] * image[..., 3:] + 1 - image[..., 3:]
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
+def _decode_tiff(data: bytes) -> np.ndarray:
+    """TIFF kinds that Pillow does not know, such as floating-point RGB."""
+    import tifffile  # comes with scikit-image
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages[0]
+            if page.imagewidth * page.imagelength > LARGEST_PIXELS:
+                raise UserError(_too_large(f"{page.imagewidth}×{page.imagelength} px"))
+            return _from_numbers(page.asarray())
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError("a TIFF file that is damaged or of an unknown kind: save it as PNG or JPEG") from error
+
+
+def _too_large(size: str = "") -> str:
+    claim = f"{size}: " if size else ""
+    return f"{claim}more than {LARGEST_PIXELS // 1_000_000} million pixels: save a smaller version"
+
+
+def _what_it_is_instead(data: bytes) -> str:
+    head = data[:512].lstrip().lower()
+    if not data:
+        return "is empty"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the image itself: run git lfs pull"
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "a web page, not an image: download the image itself"
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
+        return "a HEIC photograph, which is not supported: save it as JPEG"
+    if head.startswith((b"\xff\xd8", b"\x89png", b"gif8")):
+        return "truncated or damaged: copy or download it again"
+    return "not an image (JPEG, PNG, TIFF, WebP, BMP and GIF are read)"
