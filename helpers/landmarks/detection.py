@@ -14,8 +14,8 @@ N_LANDMARKS = 68
 BACKENDS = {"dlib": "dlib_backend"}
 # A face is reported from this confidence on; what the number means is the backend's to say.
 CONFIDENCE_NEEDED = 0.5
-# Past this spread the points of 23 good and 5 bad photographs parted (good 0.4–2.5 %, bad 4.4–11 %).
-SPREAD_DOUBTFUL = 3.5
+# Points that spread more than this, in % of the outer eye distance, deserve a look before they are believed.
+SPREAD_DOUBTFUL = 3.0
 
 
 @dataclass(frozen=True)

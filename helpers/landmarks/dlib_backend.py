@@ -7,7 +7,8 @@ plays that part.
 
 Points: the regression trees of Kazemi and Sullivan (CVPR 2014) start from the mean face in the detector's box,
 and end in slightly different places when the box moves. They run on eight boxes that are moved and resized by
-about 6 %; the median of the eight is returned, and their spread is a measure of trust of its own.
+about 6 %; the median of the eight is returned, and their spread is a measure of trust of its own: 0.1 to 1.3 %
+of the outer eye distance on the two default photographs, 8 to 16 % on a patch of cloth taken for a face.
 
 Licence: the points' model was trained on the 300-W data set, which is for research and not for commercial use
 (https://ibug.doc.ic.ac.uk/resources/300-W/). It is installed with `pip install dlib-bin face_recognition_models`
@@ -17,6 +18,7 @@ and never imported: that package's own import needs setuptools, and only its fil
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,6 +33,8 @@ SEARCH_SIDE = 1000
 # The trees read single pixels and answer in whole ones: they get the face at a size where neither matters.
 FACE_SIDE = 300
 RUNS, JITTER = 8, 0.06
+# Points that move by more than this share of the eye distance, in %, hold on to nothing: a false alarm.
+SPREAD_NO_FACE = 6.0
 OUTER_EYES = (36, 45)
 
 
@@ -71,13 +75,14 @@ def detect(image: np.ndarray, seed: int = 0) -> list[Detection]:
     rectangles, scores, _ = detector.run(np.asarray(small), 1, least)  # 1: enlarge twofold first
     # A dlib rectangle holds its corner pixels: its edges lie half a pixel outside of their centres.
     edges = [np.array([r.left(), r.top(), r.right() + 1, r.bottom() + 1]) * to_photo for r in rectangles]
-    order = sorted(range(len(edges)), key=lambda i: edges[i][0] - edges[i][2])
     found = []
-    for i in order:
-        points, spread = _points(picture, edges[i], np.random.default_rng(seed))
-        confidence = float(1 / (1 + np.exp(-scores[i])))
-        found.append(Detection(np.float32(edges[i] - 0.5), points, confidence, spread, "dlib", len(order)))
-    return found
+    for edge, score in zip(edges, scores, strict=True):
+        points, spread = _points(picture, edge, np.random.default_rng(seed))
+        if spread <= SPREAD_NO_FACE:
+            confidence = float(1 / (1 + np.exp(-score)))
+            found.append(Detection(np.float32(edge - 0.5), points, confidence, spread, "dlib"))
+    found.sort(key=lambda face: face.box[0] - face.box[2])
+    return [replace(face, faces=len(found)) for face in found]
 
 
 def _points(picture: Image.Image, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -103,5 +108,6 @@ def _points(picture: Image.Image, edges: np.ndarray, rng: np.random.Generator) -
     points = np.median(runs, 0)
     eyes = np.linalg.norm(points[OUTER_EYES[0]] - points[OUTER_EYES[1]])
     inner = runs[:, 17:]  # the jaw wanders along itself even when all is well
-    spread = float(inner.std(0).mean() / eyes * 100)
+    # Standard deviation by way of the median deviation, as one run in eight may end somewhere else altogether.
+    spread = float(1.4826 * np.median(np.abs(inner - points[17:]), 0).mean() / eyes * 100)
     return np.float32((points + 0.5) / scale + start - 0.5), spread

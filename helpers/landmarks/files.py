@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import UserError
+from ..files import write_in_one_step
 from .detection import N_LANDMARKS, Detection
 
 
@@ -51,15 +50,7 @@ def write_points(path: str | Path, points: np.ndarray, **extra) -> None:
         text = f'{{\n{head} "points": [\n{rows}\n ]\n}}\n'
     else:
         raise ValueError(f"{path}: the ending must be .json or .pts")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_in_one_step(path, lambda file: file.write(text.encode()))
 
 
 def _read(path: Path) -> tuple[np.ndarray, dict]:
