@@ -80,7 +80,7 @@ def crop_face(image: np.ndarray, points: np.ndarray, size: int = 224) -> FaceCro
     square = np.clip(square, 0, 1) * (valid[..., None] > 0)
 
     def batch(values):
-        return torch.as_tensor(np.ascontiguousarray(values, np.float32))[None]
+        return torch.from_numpy(np.array(values, np.float32))[None]
 
     return FaceCrop(batch(square), batch(valid), batch((points - origin) * scale), batch(scale), batch(origin))
 
