@@ -1,0 +1,11 @@
+"""Everything that notebooks show: pictures with words beside them, source code, the road, live meshes.
+
+Only notebooks and the command line import this package; nothing that computes does.
+"""
+
+from .figures import draw_landmarks, figure, picture, row, tile
+from .road import road
+from .source import source
+from .style import mm_colourbar, mm_colours, style
+
+__all__ = ["draw_landmarks", "figure", "mm_colourbar", "mm_colours", "picture", "road", "row", "source", "style", "tile"]

@@ -1,0 +1,151 @@
+"""Pictures in a notebook: as PNG, with words for those who cannot see them."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+
+from .style import DETECTED, style
+
+
+def figure(width: float = 7.0, height: float = 3.5, **subplots):
+    """A matplotlib figure in the style of the course: (figure, axes), as `plt.subplots` returns them.
+
+    The figure belongs to no window and to no notebook hook: it shows only where `picture` shows it.
+    """
+    from matplotlib.figure import Figure
+
+    style()
+    made = Figure(figsize=(width, height))
+    return made, made.subplots(**subplots)
+
+
+def picture(image, *, alt: str, width: int | None = None) -> None:
+    """Show an array (H, W, 3) or (H, W), 0–1 or bytes, or a matplotlib figure, as one PNG.
+
+    alt: what the picture shows, in words; it is stored with the picture and read out by screen readers.
+    width: px on the page; None shows every pixel. Outside of a notebook nothing is shown.
+    """
+    if not isinstance(alt, str) or not alt.strip():
+        raise ValueError("picture needs alt: say in words what is to be seen")
+    data = png_bytes(image)
+    try:
+        from IPython import get_ipython
+        from IPython.display import publish_display_data
+    except ImportError:
+        return
+    if get_ipython() is None:
+        return
+    about = {"alt": " ".join(alt.split())}
+    if width is not None:
+        about["width"] = int(width)
+    content = {"image/png": base64.b64encode(data).decode(), "text/plain": about["alt"]}
+    publish_display_data(content, metadata={"image/png": about})
+
+
+def png_bytes(image) -> bytes:
+    """A figure or an array as PNG; the same input gives the same bytes."""
+    buffer = io.BytesIO()
+    if hasattr(image, "savefig"):
+        # matplotlib would write its version into the file.
+        image.savefig(buffer, format="png", metadata={"Software": None})
+    else:
+        from PIL import Image
+
+        Image.fromarray(as_bytes(image)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def as_bytes(image) -> np.ndarray:
+    """An image (H, W, 3) or (H, W), array or tensor, with a batch dimension of one or none, as uint8."""
+    array = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
+    if array.ndim == 4 and len(array) == 1:
+        array = array[0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
+        raise ValueError(f"image must be (H, W, 3) or (H, W), got {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255
+    if not np.isfinite(array).all():
+        raise ValueError("image has values that are not finite numbers")
+    return (np.clip(array, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def row(images, titles=None, *, alt: str, height: int = 224) -> None:
+    """Show images side by side, each under its title."""
+    picture(tile(images, titles, height=height), alt=alt)
+
+
+def tile(images, titles=None, height: int = 224, gap: int = 6) -> np.ndarray:
+    """Images of any size side by side on white, all `height` px high: (H, W, 3) uint8."""
+    from PIL import Image
+
+    panels = []
+    for image in images:
+        panel = Image.fromarray(as_bytes(image)).convert("RGB")
+        width = max(1, round(panel.width * height / panel.height))
+        panels.append(panel.resize((width, height), Image.Resampling.LANCZOS))
+    if not panels:
+        raise ValueError("tile needs at least one image")
+    if titles is not None and len(titles) != len(panels):
+        raise ValueError(f"{len(panels)} images need as many titles, got {len(titles)}")
+    top = 24 if titles is not None else 0
+    page = Image.new("RGB", (sum(p.width for p in panels) + gap * (len(panels) - 1), height + top), "white")
+    left = 0
+    for number, panel in enumerate(panels):
+        page.paste(panel, (left, top))
+        if titles is not None:
+            write(page, (left + panel.width / 2, top / 2), titles[number])
+        left += panel.width + gap
+    return np.asarray(page)
+
+
+def write(page, at, text: str, size: int = 13, colour: str = "#24292F", anchor: str = "mm") -> None:
+    """Write on a Pillow image in the font that matplotlib brings: Pillow's own lacks most letters."""
+    from pathlib import Path
+
+    import matplotlib
+    from PIL import ImageDraw, ImageFont
+
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    ImageDraw.Draw(page).text(at, text, fill=colour, font=font, anchor=anchor)
+
+
+def draw_landmarks(image, points, others=None, *, colour: str = DETECTED, other_colour: str | None = None, radius=None):
+    """Draw points (68, 2) px on an image: a new (H, W, 3) uint8 array, twice the size if it is small.
+
+    others: a second set of points (68, 2); each is joined to its partner by a thin line.
+    """
+    from PIL import Image, ImageColor, ImageDraw
+
+    from .style import MODELLED
+
+    array = as_bytes(image)
+    zoom = max(1, round(448 / min(array.shape[:2])))
+    fine = 3 * zoom  # drawn larger and shrunk, for smooth dots
+    page = Image.fromarray(array).convert("RGB")
+    page = page.resize((page.width * fine, page.height * fine), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(page)
+    radius = 3 * (radius if radius is not None else max(1.7, 0.005 * min(array.shape[:2]) * zoom))
+
+    def place(p):  # pixel centres are at integers
+        return (np.asarray(p.detach().cpu() if hasattr(p, "detach") else p).reshape(-1, 2) + 0.5) * fine
+
+    def dots(at, fill):
+        for x, y in at:
+            draw.ellipse([x - radius - 2, y - radius - 2, x + radius + 2, y + radius + 2], fill=(20, 20, 20))
+            draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
+
+    at = place(points)
+    if others is not None:
+        to = place(others)
+        if len(to) != len(at):
+            raise ValueError(f"points and others must be as many, got {len(at)} and {len(to)}")
+        for a, b in zip(at, to, strict=True):
+            draw.line([*a, *b], fill=(20, 20, 20), width=3)
+        dots(to, ImageColor.getrgb(other_colour or MODELLED))
+    dots(at, ImageColor.getrgb(colour))
+    return np.asarray(page.resize((page.width // 3, page.height // 3), Image.Resampling.LANCZOS))

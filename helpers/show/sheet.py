@@ -1,0 +1,93 @@
+"""A fit in one strip: photograph · points · overlay · the face turned, grey and in colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import radians
+
+import numpy as np
+import torch
+
+from ..camera import Camera, Pose, model_to_camera, project
+from ..lighting import STUDIO_LIGHT
+from ..rendering import render
+from .figures import as_bytes, draw_landmarks, tile
+
+CLAY = (0.72, 0.72, 0.74)
+# Where the camera stands for pictures of the face alone: head and neck fill most of the square.
+VIEW_DISTANCE = 1250.0
+
+
+@dataclass(frozen=True)
+class FittedFace:
+    """One face of a fit, ready to be drawn: vertices (1, V, 3) mm, colours (1, V, 3), pose, camera, light."""
+
+    vertices: torch.Tensor
+    colours: torch.Tensor
+    pose: Pose
+    camera: Camera
+    light: torch.Tensor
+
+
+def fitted_face(result, model, index: int = 0) -> FittedFace:
+    """Face number `index` of a `FitResult`."""
+    one = slice(index, index + 1)
+    camera = Camera(result.camera.focal[one], result.camera.principal_point[one], result.camera.size)
+    pose = Pose(result.pose.rotation_vector[one], result.pose.translation[one])
+    vertices = model.shape(result.alpha[one], result.expression[one])
+    return FittedFace(vertices, model.texture(result.beta[one]), pose, camera, result.light[one])
+
+
+def sheet(crop, result, model, index: int = 0, yaw: float = 40.0, titles: bool = True) -> np.ndarray:
+    """The strip of one fitted photograph, (H, W, 3) uint8.
+
+    crop: the `FaceCrop` that was fitted.  result: its `FitResult`.  index: which of the batch.
+    The overlay covers the part of the face that the fit explains; eyes and mouth stay the photograph's own.
+    """
+    image = as_bytes(crop.image[index])
+    face = fitted_face(result, model, index)
+    with torch.no_grad():
+        panels = {
+            "photograph": image,
+            "landmarks: found, model": draw_landmarks(image, crop.landmarks[index], model_points(face, model)[0]),
+            "overlay": overlay(crop.image[index], face, model),
+            "shape": turned(face, model, 0, clay=True),
+            "turned": turned(face, model, yaw, clay=True),
+            "in colour": turned(face, model, yaw),
+        }
+    return tile(list(panels.values()), list(panels) if titles else None, height=max(image.shape[:2]))
+
+
+def model_points(face: FittedFace, model) -> torch.Tensor:
+    """(1, 68, 2) px: where the model's landmarks fall in the crop."""
+    return project(model_to_camera(face.vertices[:, model.landmarks], face.pose), face.camera)[..., :2]
+
+
+def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) -> torch.Tensor:
+    """The fitted face laid over its photograph (H, W, 3), where the fit looked: (H, W, 3).
+
+    The skin's weight is drawn like a colour, so that the seam is as soft as the mask.
+    """
+    view = (face.pose, face.camera, face.light)
+    drawn = render(face.vertices, model.triangles, face.colours, *view, background=0.0, supersample=supersample)
+    skin = model.masks["skin"][None, :, None].expand(-1, -1, 3)
+    raster = render(face.vertices, model.triangles, skin, face.pose, face.camera, _plain(face), background=0.0,
+                    supersample=supersample)  # fmt: skip
+    weight = ((raster.image[0, ..., :1] - 0.2) / 0.4).clamp(0, 1)
+    return image * (1 - weight) + drawn.image[0].clamp(0, 1) * weight
+
+
+def turned(face: FittedFace, model, yaw: float, clay: bool = False, size: int = 224) -> torch.Tensor:
+    """The face alone from the front, turned by `yaw` degrees, in studio light: (size, size, 3)."""
+    pose = Pose(torch.tensor([[0.0, radians(yaw), 0.0]]), torch.tensor([[0.0, 8.0, VIEW_DISTANCE]]))
+    camera = Camera.default(size, focal=1000 * size / 224)
+    colours = torch.tensor(CLAY).expand(1, face.vertices.shape[1], 3) if clay else face.colours
+    light = STUDIO_LIGHT[None]
+    return render(face.vertices, model.triangles, colours, pose, camera, light, supersample=2).image[0].clamp(0, 1)
+
+
+def _plain(face: FittedFace) -> torch.Tensor:
+    """Light that leaves every colour as it is."""
+    light = torch.zeros_like(face.light)
+    light[:, 0] = 1
+    return light
