@@ -1,0 +1,64 @@
+"""Close the lips: MakeHuman's rest pose has them slightly open, a neutral face does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import dijkstra
+
+
+REACH = 5.0  # mm, how far from the lip edge the skin follows it
+
+
+@dataclass(frozen=True)
+class LipClosing:
+    """A fixed linear operator on heights: each lip edge moves half the gap, the skin around it follows.
+
+    matrix: (N, N) acts on y.  upper, lower: lip edges from x < 0 to x > 0, corners included.
+    """
+
+    matrix: sp.csr_matrix
+    upper: np.ndarray
+    lower: np.ndarray
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """(n, N, 3) → (n, N, 3)."""
+        closed = points.copy()
+        closed[..., 1] = (self.matrix @ points[..., 1].T).T
+        return closed
+
+
+def split_seam(points: np.ndarray, seam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Upper and lower half of the lip seam (n,), each sorted by x and with both corners."""
+    x = points[seam, 0]
+    first, last = int(np.argmin(x)), int(np.argmax(x))
+    n = len(seam)
+    one = seam[(first + np.arange((last - first) % n + 1)) % n]
+    other = seam[(last + np.arange((first - last) % n + 1)) % n]
+    upper, lower = (one, other) if points[one, 1].mean() > points[other, 1].mean() else (other, one)
+    return upper[np.argsort(points[upper, 0])], lower[np.argsort(points[lower, 0])]
+
+
+def lip_closing(points: np.ndarray, quads: np.ndarray, seam: np.ndarray, n_vertices: int) -> LipClosing:
+    """The operator for a face at rest `points` (n_skin, 3); `seam` (n,) is the loop where the lips end."""
+    upper, lower = split_seam(points, seam)
+    shift = sp.lil_matrix((len(seam), n_vertices))  # height change of each seam vertex
+    row = {v: i for i, v in enumerate(seam)}
+    for moving, facing in ((upper, lower), (lower, upper)):
+        for v in moving[1:-1]:
+            j = int(np.clip(np.searchsorted(points[facing, 0], points[v, 0]), 1, len(facing) - 1))
+            a, b = facing[j - 1], facing[j]
+            f = np.clip((points[v, 0] - points[a, 0]) / (points[b, 0] - points[a, 0]), 0, 1)
+            shift[row[v], a] += 0.5 * (1 - f)
+            shift[row[v], b] += 0.5 * f
+            shift[row[v], v] -= 0.5
+    sides = np.concatenate([quads[:, [i, (i + 1) % 4]] for i in range(4)])
+    length = np.linalg.norm(points[sides[:, 0]] - points[sides[:, 1]], axis=1)
+    graph = sp.csr_matrix((length, (sides[:, 0], sides[:, 1])), shape=(n_vertices, n_vertices))
+    distance = dijkstra(graph, directed=False, indices=seam, limit=3 * REACH)
+    nearest, distance = distance.argmin(0), distance.min(0)
+    follow = np.where(np.isfinite(distance), np.exp(-((distance / REACH) ** 2)), 0.0)
+    spread = sp.csr_matrix((follow, (np.arange(n_vertices), nearest)), shape=(n_vertices, len(seam)))
+    return LipClosing((sp.eye(n_vertices) + spread @ shift.tocsr()).tocsr(), upper, lower)

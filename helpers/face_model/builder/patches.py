@@ -1,0 +1,97 @@
+"""Geometry that the cropped skin does not have: eyeballs, mouth floor, upper teeth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+EYE_RINGS = 7
+MOUTH_RINGS = 4
+TEETH_ROWS, TEETH_COLUMNS = 4, 13
+EYEBALL = 0.86  # of MakeHuman's helper ball, which is larger than the eye that shows
+LID_THICKNESS = 0.45  # mm between eyeball and lid edge
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A disc of quads inside a loop: `rings` are (n,) vertex numbers from the loop inwards, then `centre`."""
+
+    rings: tuple[np.ndarray, ...]
+    centre: int
+
+    @property
+    def new_vertices(self) -> np.ndarray:
+        """All but the loop itself."""
+        return np.concatenate([*self.rings[1:], [self.centre]])
+
+
+def disc(rim: np.ndarray, rings: int, first: int) -> tuple[Patch, np.ndarray]:
+    """Fill the loop `rim` (n,) with `rings` − 1 inner rings and a centre, numbered from `first`."""
+    n = len(rim)
+    loops = [rim] + [first + k * n + np.arange(n) for k in range(rings - 1)]
+    centre = first + (rings - 1) * n
+    quads = [np.stack([a, np.roll(a, -1), np.roll(b, -1), b], axis=1) for a, b in zip(loops, loops[1:], strict=False)]
+    last = loops[-1]
+    quads.append(np.stack([last[0::2], last[1::2], np.roll(last, -2)[0::2], np.full(n // 2, centre)], axis=1))
+    return Patch(tuple(loops), centre), np.concatenate(quads)
+
+
+def strip(first: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vertex numbers (rows, columns) of the teeth, top row and viewer's left first, and their quads."""
+    grid = first + np.arange(TEETH_ROWS * TEETH_COLUMNS).reshape(TEETH_ROWS, TEETH_COLUMNS)
+    quads = np.stack([grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:], grid[:-1, :-1]], axis=-1)
+    return grid, quads.reshape(-1, 4)
+
+
+def fill_eye(points: np.ndarray, patch: Patch, ball: np.ndarray) -> None:
+    """Place an eye patch of `points` (n, N, 3) on a sphere behind the lids; `ball` is the helper eye (n, 72, 3).
+
+    The sphere is moved in depth so that the middle of the lid edge lies just outside it.
+    """
+    centre = ball.mean(1)
+    radius = EYEBALL * np.linalg.norm(ball - centre[:, None], axis=2).mean(1)[:, None]
+
+    def sphere_depth(x, y, r=radius):
+        return np.sqrt(np.maximum(r**2 - x**2 - y**2, 4.0))
+
+    rim = points[:, patch.rings[0]] - centre[:, None]
+    middle = np.abs(rim[..., 0]) < 6.5
+    shift = (rim[..., 2] - sphere_depth(rim[..., 0], rim[..., 1], radius + LID_THICKNESS)) * middle
+    centre[:, 2] += shift.sum(1) / middle.sum(1)
+    rim = points[:, patch.rings[0]] - centre[:, None]
+    gap = rim[..., 2] - sphere_depth(rim[..., 0], rim[..., 1])  # how far the lid edge stands off the sphere
+    for k, ring in enumerate(patch.rings[1:], start=1):
+        t = k / len(patch.rings)
+        x, y = (1 - t) * rim[..., 0], (1 - t) * rim[..., 1]
+        z = sphere_depth(x, y) + max(0, 1 - 1.6 * t) ** 2 * gap
+        points[:, ring] = np.stack([x, y, z], axis=-1) + centre[:, None]
+    points[:, patch.centre] = centre
+    points[:, patch.centre, 2] += radius[:, 0]
+
+
+def fill_mouth(points: np.ndarray, patch: Patch) -> None:
+    """Draw the mouth's inner loop straight to its middle."""
+    rim = points[:, patch.rings[0]]
+    middle = np.abs(rim[..., 0]).mean(0) < 3
+    centre = rim[:, middle].mean(1)
+    for k, ring in enumerate(patch.rings[1:], start=1):
+        t = k / len(patch.rings)
+        points[:, ring] = (1 - t) * rim + t * centre[:, None]
+    points[:, patch.centre] = centre
+
+
+def place_teeth(points: np.ndarray, teeth: np.ndarray, upper_lip: np.ndarray) -> None:
+    """Hang a curved strip behind the upper lip, whose edge is `upper_lip` from corner to corner.
+
+    It keeps the size of real teeth whatever the mouth's width. Expressions leave it alone, as the upper jaw is
+    part of the skull.
+    """
+    edge = points[:, upper_lip]
+    middle = edge[:, len(upper_lip) // 2]
+    across = np.linspace(-19, 19, TEETH_COLUMNS)
+    drop = np.linspace(4.0, -5.5, TEETH_ROWS)
+    for row, dy in zip(teeth, drop, strict=True):
+        points[:, row, 0] = middle[:, 0, None] + across
+        points[:, row, 1] = middle[:, 1, None] + dy + 0.004 * across**2
+        points[:, row, 2] = middle[:, 2, None] - 9.0 - 0.036 * across**2
