@@ -1,0 +1,114 @@
+"""Rendered faces with known truth. They are synthetic, and so are their landmarks: true projections plus noise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
+from helpers.face_model import FaceCoefficients, MorphableModel
+from helpers.rendering import render
+
+FACE_SHARE = 0.5  # the landmark box's longer side over the image's side, as in a crop of a photograph
+
+
+@dataclass(frozen=True)
+class KnownFaces:
+    """N rendered faces.
+
+    image: (N, S, S, 3).  landmarks: (N, 68, 2) px, simulated.  coefficients, pose, camera, light: the truth.
+    vertices: (N, V, 3) mm with expression.  neutral: (N, V, 3) mm without.
+    visible: (N, V), 1 for vertices of the face that the image shows.
+    """
+
+    image: Tensor
+    landmarks: Tensor
+    coefficients: FaceCoefficients
+    pose: Pose
+    camera: Camera
+    light: Tensor
+    vertices: Tensor
+    neutral: Tensor
+    visible: Tensor
+
+
+def known_faces(
+    model: MorphableModel,
+    n: int,
+    *,
+    seed: int = 0,
+    size: int = 224,
+    max_yaw: float = 35.0,
+    expression: float = 0.6,
+    landmark_noise: float = 1.2,
+    focal_spread: float = 0.5,
+    pixel_noise: float = 0.01,
+) -> KnownFaces:
+    """Draw n people from the model and photograph each once, in random pose, light and distance.
+
+    max_yaw: degrees; pitch and roll go to a third of it.  expression: standard deviation of its coefficients.
+    landmark_noise: px, of the simulated detector.  focal_spread: the true focal length is 1000 px (at 224)
+    times e to the power of a uniform number within ± this; whoever fits does not know it.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(*shape, limit=1.0):
+        return (2 * torch.rand(*shape, generator=generator) - 1) * limit
+
+    def normal(*shape, sigma=1.0):
+        return torch.randn(*shape, generator=generator) * sigma
+
+    coefficients = model.sample(n, generator=generator, expression_strength=expression)
+    turn = math.radians(max_yaw)
+    rotation = torch.stack([uniform(n, limit=turn / 3), uniform(n, limit=turn), uniform(n, limit=turn / 3)], -1)
+    light = torch.zeros(n, 9, 3)
+    light[:, 0] = 0.70 + normal(n, 1, sigma=0.08)
+    light[:, 1:4] = normal(n, 3, 1, sigma=0.2)
+    light[:, 4:] = normal(n, 5, 1, sigma=0.06)
+    light = light + normal(n, 9, 3, sigma=0.015)
+
+    camera = Camera.default(size, batch=n)
+    camera = Camera(
+        DEFAULT_FOCAL * size / 224 * torch.exp(uniform(n, limit=focal_spread)), camera.principal_point, camera.size
+    )
+    vertices = model.shape(coefficients.alpha, coefficients.expression)
+    pose = _framed(vertices[:, model.landmarks], rotation, camera, size)
+    rendering = render(vertices, model.triangles, model.texture(coefficients.beta), pose, camera, light=light)
+    backdrop = torch.rand(n, 1, 1, 3, generator=generator)
+    image = torch.where(rendering.mask[..., None], rendering.image.clamp(0, 1), backdrop)
+    image = (image + normal(*image.shape, sigma=pixel_noise)).clamp(0, 1)
+    points = project(model_to_camera(vertices[:, model.landmarks], pose), camera)[..., :2]
+    return KnownFaces(
+        image=image,
+        landmarks=points + normal(n, 68, 2, sigma=landmark_noise),
+        coefficients=coefficients,
+        pose=pose,
+        camera=camera,
+        light=light,
+        vertices=vertices,
+        neutral=model.shape(coefficients.alpha),
+        visible=_visible(model, rendering.triangle_id),
+    )
+
+
+def _framed(landmarks: Tensor, rotation: Tensor, camera: Camera, size: int) -> Pose:
+    """Translations that put each face in the middle of its image, at the size that a crop would give it."""
+    n = len(rotation)
+    turned = model_to_camera(landmarks, Pose(rotation, torch.zeros(n, 3)))
+    low, high = turned[..., :2].amin(1), turned[..., :2].amax(1)
+    depth = camera.focal * (high - low).amax(-1) / (FACE_SHARE * size)
+    # The crop leaves more room above the landmarks, where there are none, than below.
+    middle = (low + high) / 2 - torch.tensor([0.0, 0.06]) * (high - low).amax(-1, keepdim=True) / FACE_SHARE
+    nearest = turned[..., 2].mean(1)
+    return Pose(rotation, torch.cat([-middle, (depth - nearest)[:, None]], -1))
+
+
+def _visible(model: MorphableModel, triangle_id: Tensor) -> Tensor:
+    """(N, V): 1 for vertices of shown triangles that belong to the face proper."""
+    visible = torch.zeros(len(triangle_id), len(model.mean_shape))
+    for row, ids in zip(visible, triangle_id, strict=True):
+        row[model.triangles[ids[ids >= 0].long()].flatten()] = 1.0
+    return visible * (model.masks["skin"] > 0.5)

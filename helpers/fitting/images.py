@@ -1,0 +1,36 @@
+"""Blurred images with their slopes, for the coarse-to-fine pixel term."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
+    """Separable Gaussian blur of (B, H, W, C) with standard deviation `sigma` px; the border is repeated."""
+    if sigma <= 0:
+        return image
+    radius = int(3 * sigma + 0.5)
+    x = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    kernel = torch.exp(-(x**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    B, H, W, C = image.shape
+    planes = image.permute(0, 3, 1, 2).reshape(B * C, 1, H, W)
+    planes = F.pad(planes, (radius,) * 4, mode="replicate")
+    planes = F.conv2d(F.conv2d(planes, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+    return planes.view(B, C, H, W).permute(0, 2, 3, 1)
+
+
+def with_slopes(image: Tensor) -> Tensor:
+    """(B, H, W, 3) to (B, H, W, 9): the colours, their derivatives by u and by v (central differences)."""
+    du, dv = torch.zeros_like(image), torch.zeros_like(image)
+    du[:, :, 1:-1] = (image[:, :, 2:] - image[:, :, :-2]) / 2
+    dv[:, 1:-1] = (image[:, 2:] - image[:, :-2]) / 2
+    return torch.cat([image, du, dv], -1).contiguous()
+
+
+def is_grey(image: Tensor) -> Tensor:
+    """(B,) bool: photographs (B, H, W, 3) whose channels are the same but for small errors."""
+    spread = image.amax(-1) - image.amin(-1)
+    return spread.mean((1, 2)) < 0.012

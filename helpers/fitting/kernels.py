@@ -1,0 +1,183 @@
+"""Warp kernels of the pixel term: one source for CPU and CUDA.
+
+`corner_kernel` finds position and colour of the corners of the sampled triangles, and of no other vertex.
+`point_kernel` looks at one sampled surface point: where it projects, what colour it should have, what colour
+the photograph has there, and how that difference changes when the corners of its triangle move.
+`row_kernel` carries those derivatives over to the modes. `helpers.fitting.reference` says the same in torch.
+Each thread writes its own outputs only, so no order of threads can change the result.
+"""
+
+import warp as wp
+
+wp.set_module_options({"enable_backward": False})
+
+vec9 = wp.types.vector(length=9, dtype=wp.float32)
+
+
+@wp.func
+def harmonics(n: wp.vec3) -> vec9:
+    x, y, z = n[0], n[1], n[2]
+    return vec9(1.0, x, y, z, x * y, x * z, y * z, x * x - y * y, 3.0 * z * z - 1.0)
+
+
+@wp.func
+def light_slope(light: wp.array2d(dtype=wp.float32), c: int, n: wp.vec3) -> wp.vec3:
+    """Derivative of the received light of channel c by the normal."""
+    x, y, z = n[0], n[1], n[2]
+    return wp.vec3(
+        light[1, c] + light[4, c] * y + light[5, c] * z + 2.0 * light[7, c] * x,
+        light[2, c] + light[4, c] * x + light[6, c] * z - 2.0 * light[7, c] * y,
+        light[3, c] + light[5, c] * x + light[6, c] * y + 6.0 * light[8, c] * z,
+    )
+
+
+@wp.func
+def bilinear(image: wp.array3d(dtype=wp.float32), x: int, y: int, fx: float, fy: float, c: int) -> float:
+    top = image[y, x, c] * (1.0 - fx) + image[y, x + 1, c] * fx
+    bottom = image[y + 1, x, c] * (1.0 - fx) + image[y + 1, x + 1, c] * fx
+    return top * (1.0 - fy) + bottom * fy
+
+
+@wp.func
+def mode(basis: wp.array3d(dtype=wp.float32), vertex: int, j: int) -> wp.vec3:
+    return wp.vec3(basis[vertex, 0, j], basis[vertex, 1, j], basis[vertex, 2, j])
+
+
+@wp.kernel
+def corner_kernel(
+    basis: wp.array3d(dtype=wp.float32),  # (V, 3, n_coefficients)
+    mean_shape: wp.array(dtype=wp.vec3),  # (V,) mm
+    mean_texture: wp.array(dtype=wp.vec3),  # (V,)
+    coefficients: wp.array2d(dtype=wp.float32),  # (B, n_coefficients)
+    corners: wp.array3d(dtype=wp.int32),  # (B, P, 3)
+    n_geometry: int,
+    offset: int,  # first point of this launch, counted over the batch
+    position: wp.array3d(dtype=wp.vec3),  # (B, P, 3) mm, model axes
+    albedo: wp.array3d(dtype=wp.vec3),  # (B, P, 3)
+):
+    k, corner = wp.tid()
+    k = k + offset
+    points = corners.shape[1]
+    b, p = k // points, k % points
+    i = corners[b, p, corner]
+    x = mean_shape[i]
+    for j in range(n_geometry):
+        x += coefficients[b, j] * mode(basis, i, j)
+    a = mean_texture[i]
+    for j in range(n_geometry, basis.shape[2]):
+        a += coefficients[b, j] * mode(basis, i, j)
+    position[b, p, corner] = x
+    albedo[b, p, corner] = a
+
+
+@wp.kernel
+def point_kernel(
+    position: wp.array3d(dtype=wp.vec3),  # (B, P, 3 corners) mm, model axes
+    albedo: wp.array3d(dtype=wp.vec3),  # (B, P, 3 corners)
+    rotation: wp.array(dtype=wp.mat33),  # (B,)
+    translation: wp.array(dtype=wp.vec3),  # (B,) mm
+    light: wp.array3d(dtype=wp.float32),  # (B, 9, 3)
+    camera: wp.array(dtype=wp.vec3),  # (B,) focal, cx, cy
+    image: wp.array4d(dtype=wp.float32),  # (B, H, W, 9) colour, d colour / du, d colour / dv
+    barycentric: wp.array2d(dtype=wp.vec3),  # (B, P)
+    offset: int,
+    residual: wp.array3d(dtype=wp.float32),  # (B, P, 3) photograph − model
+    corner_slope: wp.array4d(dtype=wp.float32),  # (B, P, 3 channels, 9) by corner position, model axes
+    shading: wp.array3d(dtype=wp.float32),  # (B, P, 3) received light
+    cosine: wp.array2d(dtype=wp.float32),  # (B, P) between normal and view
+    rigid: wp.array4d(dtype=wp.float32),  # (B, P, 3 channels, 6) by rotation, translation
+    basis_values: wp.array3d(dtype=wp.float32),  # (B, P, 9) harmonics at the normal
+):
+    k = wp.tid() + offset
+    points = barycentric.shape[1]
+    b, p = k // points, k % points
+    w = barycentric[b, p]
+    R = rotation[b]
+    q0, q1, q2 = R * position[b, p, 0], R * position[b, p, 1], R * position[b, p, 2]
+    q = w[0] * q0 + w[1] * q1 + w[2] * q2
+    c = wp.vec3(q[0], -q[1], -q[2]) + translation[b]
+    a = w[0] * albedo[b, p, 0] + w[1] * albedo[b, p, 1] + w[2] * albedo[b, p, 2]
+
+    e1, e2 = q1 - q0, q2 - q0
+    normal = wp.cross(e1, e2)
+    length = wp.length(normal) + 1.0e-9
+    n = normal / length
+    Y = harmonics(n)
+    for h in range(9):
+        basis_values[b, p, h] = Y[h]
+    # The view goes from the point to the camera; in viewer axes the camera looks along (x, −y, −z).
+    cosine[b, p] = wp.dot(n, wp.vec3(-c[0], c[1], c[2])) / wp.length(c)
+
+    f = camera[b][0] / c[2]
+    height, width = image.shape[1], image.shape[2]
+    u = wp.clamp(f * c[0] + camera[b][1], 0.0, float(width) - 1.001)
+    v = wp.clamp(f * c[1] + camera[b][2], 0.0, float(height) - 1.001)
+    x, y = int(u), int(v)
+    fx, fy = u - float(x), v - float(y)
+
+    for ch in range(3):
+        received = float(0.0)
+        for h in range(9):
+            received += light[b, h, ch] * Y[h]
+        gu = bilinear(image[b], x, y, fx, fy, ch + 3)
+        gv = bilinear(image[b], x, y, fx, fy, ch + 6)
+        residual[b, p, ch] = bilinear(image[b], x, y, fx, fy, ch) - a[ch] * received
+        shading[b, p, ch] = received
+        # By the point in camera axes, then in viewer axes (the flip).
+        by_camera = wp.vec3(gu * f, gv * f, -(gu * c[0] + gv * c[1]) * f / c[2])
+        by_point = wp.vec3(by_camera[0], -by_camera[1], -by_camera[2])
+        # By the unnormalised normal: only the part across n turns it.
+        slope = light_slope(light[b], ch, n)
+        by_normal = (slope - wp.dot(slope, n) * n) * (-a[ch] / length)
+        by_e1, by_e2 = wp.cross(e2, by_normal), wp.cross(by_normal, e1)
+        d0 = w[0] * by_point - by_e1 - by_e2
+        d1 = w[1] * by_point + by_e1
+        d2 = w[2] * by_point + by_e2
+        turn = wp.cross(q0, d0) + wp.cross(q1, d1) + wp.cross(q2, d2)
+        m0, m1, m2 = wp.transpose(R) * d0, wp.transpose(R) * d1, wp.transpose(R) * d2
+        for i in range(3):
+            corner_slope[b, p, ch, i] = m0[i]
+            corner_slope[b, p, ch, 3 + i] = m1[i]
+            corner_slope[b, p, ch, 6 + i] = m2[i]
+            rigid[b, p, ch, i] = turn[i]
+            rigid[b, p, ch, 3 + i] = by_camera[i]
+
+
+@wp.func
+def slope_at(corner_slope: wp.array4d(dtype=wp.float32), b: int, p: int, channel: int, corner: int) -> wp.vec3:
+    i = 3 * corner
+    return wp.vec3(
+        corner_slope[b, p, channel, i], corner_slope[b, p, channel, i + 1], corner_slope[b, p, channel, i + 2]
+    )
+
+
+@wp.kernel
+def row_kernel(
+    basis: wp.array3d(dtype=wp.float32),  # (V, 3, n_coefficients)
+    corners: wp.array3d(dtype=wp.int32),
+    barycentric: wp.array2d(dtype=wp.vec3),
+    corner_slope: wp.array4d(dtype=wp.float32),  # already weighted
+    shading: wp.array3d(dtype=wp.float32),  # already weighted
+    n_geometry: int,
+    offset: int,
+    jacobian: wp.array4d(dtype=wp.float32),  # (B, P, 3, n)
+):
+    k, j = wp.tid()
+    k = k + offset
+    points = corners.shape[1]
+    b, p = k // points, k % points
+    red, green, blue = float(0.0), float(0.0), float(0.0)
+    for corner in range(3):
+        m = mode(basis, corners[b, p, corner], j)
+        if j < n_geometry:
+            red += wp.dot(slope_at(corner_slope, b, p, 0, corner), m)
+            green += wp.dot(slope_at(corner_slope, b, p, 1, corner), m)
+            blue += wp.dot(slope_at(corner_slope, b, p, 2, corner), m)
+        else:
+            w = barycentric[b, p][corner]
+            red -= shading[b, p, 0] * w * m[0]
+            green -= shading[b, p, 1] * w * m[1]
+            blue -= shading[b, p, 2] * w * m[2]
+    jacobian[b, p, 0, j] = red
+    jacobian[b, p, 1, j] = green
+    jacobian[b, p, 2, j] = blue

@@ -1,0 +1,151 @@
+"""Pixel term: the rendered face should have the photograph's colours.
+
+E_pixels = ½ · N_eff · Σ_p w_p ρ(r_p) / Σ_p w_p, with r_p the difference of the two colours at surface point p
+over σ, ρ the Cauchy function, and w_p how far the point is to be trusted (skin, inside the photograph, not at
+a grazing angle). N_eff is the number of independent observations that a face full of pixels is worth.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+import warp as wp
+from torch import Tensor
+
+from helpers.camera import Camera, model_to_camera, project
+from helpers.fitting import kernels
+from helpers.fitting.landmark_term import Rows
+from helpers.fitting.parameters import FaceState, FitModel
+from helpers.fitting.settings import FitSettings
+from helpers.rasterizer import Raster, rasterize
+
+# A CPU launch of Warp is serial and lets go of the interpreter lock, so two threads are twice as fast.
+_pool = ThreadPoolExecutor(2)
+
+
+@dataclass(frozen=True)
+class SurfacePoints:
+    """Points that stay where they are on the surface while the face moves.
+
+    corners: (B, P, 3) int32 vertex numbers.  barycentric: (B, P, 3).  weight: (B, P), 0 for unused points.
+    """
+
+    corners: Tensor
+    barycentric: Tensor
+    weight: Tensor
+
+
+def see(fit_model: FitModel, state: FaceState, camera: Camera) -> Raster:
+    """Which triangle each pixel shows at the present state."""
+    vertices = model_to_camera(fit_model.geometry(state.coefficients), state.pose)
+    return rasterize(project(vertices, camera), fit_model.triangles, camera.size)
+
+
+def sample_points(
+    fit_model: FitModel, raster: Raster, trust: Tensor, n_points: int, generator: torch.Generator
+) -> SurfacePoints:
+    """Draw n_points visible, trusted pixels of each photograph, evenly over the face.
+
+    trust: (B, H, W) weight of each pixel, 0 for those that must not count.
+    """
+    B = len(trust)
+    triangle = raster.triangle_id.view(B, -1).long()
+    seen = triangle >= 0
+    usable = seen & (fit_model.triangle_weight[triangle.clamp(min=0)] > 0.05) & (trust.view(B, -1) > 0.05)
+    # The i-th usable pixel is where the running count passes i: one search for all photographs at once.
+    count = usable.cumsum(-1)
+    total = count[:, -1:]
+    jitter = torch.rand(B, n_points, generator=generator).to(trust)
+    wanted = ((torch.arange(n_points, device=trust.device) + jitter) / n_points * total).long()
+    pixel = torch.searchsorted(count, wanted.clamp(max=total - 1).clamp(min=0), right=True)
+    pixel = pixel.clamp(max=triangle.shape[1] - 1)
+    corners = fit_model.triangles[triangle.gather(1, pixel).clamp(min=0)]
+    barycentric = raster.barycentric.view(B, -1, 3).gather(1, pixel[..., None].expand(-1, -1, 3))
+    weight = (fit_model.weight[corners] * barycentric).sum(-1) * trust.view(B, -1).gather(1, pixel)
+    return SurfacePoints(corners.int().contiguous(), barycentric.contiguous(), weight * (total > 0))
+
+
+def pixel_rows(
+    fit_model: FitModel,
+    state: FaceState,
+    camera: Camera,
+    image: Tensor,
+    points: SurfacePoints,
+    settings: FitSettings,
+) -> Rows:
+    """Residuals and analytic Jacobian of the pixel term on an image with slopes (B, H, W, 9): 3 P rows."""
+    layout = fit_model.layout
+    B, P = points.weight.shape
+    new = image.new_empty
+    position, albedo = new(B, P, 3, 3), new(B, P, 3, 3)
+    residual, slope, shading = new(B, P, 3), new(B, P, 3, 9), new(B, P, 3)
+    cosine, rigid, harmonics = new(B, P), new(B, P, 3, 6), new(B, P, 9)
+    basis, corners = wp.from_torch(fit_model.basis), wp.from_torch(points.corners)
+    barycentric = wp.from_torch(points.barycentric, dtype=wp.vec3)
+    at_corners = [wp.from_torch(t, dtype=wp.vec3) for t in (position, albedo)]
+    model = fit_model.model
+    inputs = [
+        basis,
+        wp.from_torch(model.mean_shape, dtype=wp.vec3),
+        wp.from_torch(model.mean_texture, dtype=wp.vec3),
+        wp.from_torch(state.coefficients.contiguous()),
+        corners,
+        layout.n_geometry,
+    ]
+    _launch(kernels.corner_kernel, B * P, (3,), inputs, at_corners, image)
+    pinhole = torch.cat([camera.focal[:, None], camera.principal_point], -1).contiguous()
+    inputs = [
+        *at_corners,
+        wp.from_torch(state.pose.rotation.contiguous(), dtype=wp.mat33),
+        wp.from_torch(state.pose.translation.contiguous(), dtype=wp.vec3),
+        wp.from_torch(state.light.contiguous()),
+        wp.from_torch(pinhole, dtype=wp.vec3),
+        wp.from_torch(image),
+        barycentric,
+    ]
+    outputs = [wp.from_torch(t) for t in (residual, slope, shading, cosine, rigid, harmonics)]
+    _launch(kernels.point_kernel, B * P, (), inputs, outputs, image)
+
+    squared = residual.square().mean(-1)
+    ratio = squared / settings.pixel_robust**2
+    grazing = ((cosine - settings.grazing_start) / (settings.grazing_full - settings.grazing_start)).clamp(0, 1)
+    trust = points.weight * grazing
+    share = settings.n_effective * trust / trust.sum(-1, keepdim=True).clamp(min=1e-6)
+    # The mean over three channels gives the factor 1/3. Weights go into the small factors of a row, before
+    # they are spread over all modes.
+    root = (share / (1 + ratio) / 3).sqrt() / settings.pixel_sigma
+    slope *= root[..., None, None]
+    shading *= root[..., None]
+    J = new(B, P, 3, layout.size)
+    inputs = [basis, corners, barycentric, outputs[1], outputs[2], layout.n_geometry]
+    _launch(kernels.row_kernel, B * P, (layout.n_coefficients,), inputs, [wp.from_torch(J)], image)
+    J[..., layout.pose] = rigid * root[..., None, None]
+    J[..., layout.light] = 0
+    colour = (albedo * points.barycentric[..., None]).sum(-2)
+    by_light = -(colour * root[..., None])[..., None] * harmonics[..., None, :]  # (B, P, 3 channels, 9)
+    for c in range(3):
+        J[..., c, layout.light.start + c :: 3] = by_light[..., c, :]
+    scale = (settings.pixel_robust / settings.pixel_sigma) ** 2
+    energy = 0.5 * (share * scale * torch.log1p(ratio)).sum(-1)
+    return Rows((residual * root[..., None]).flatten(1), J.flatten(1, 2), energy)
+
+
+def _launch(kernel, points: int, more: tuple, inputs: list, outputs: list, like: Tensor) -> None:
+    """Launch over `points` × `more`: at once on a GPU, in two halves on two threads on a CPU."""
+    if like.is_cuda:
+        stream = wp.stream_from_torch(torch.cuda.current_stream(like.device))
+        wp.launch(kernel, (points, *more), inputs=[*inputs, 0], outputs=outputs, stream=stream)
+        return
+    wp.load_module(kernels, device="cpu")  # before the threads, or each would compile it
+    half = points // 2
+    parts = [(0, half), (half, points - half)]
+    list(
+        _pool.map(
+            lambda part: wp.launch(
+                kernel, (part[1], *more), inputs=[*inputs, part[0]], outputs=outputs, device="cpu"
+            ),
+            [part for part in parts if part[1] > 0],
+        )
+    )

@@ -1,0 +1,76 @@
+"""The pixel term in plain torch: the readable twin of `kernels.py`, and its oracle in the tests.
+
+Nothing here derives a Jacobian by hand. `pixel_residual` says what the residual is; torch differentiates it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.func import jacfwd
+
+from helpers.fitting.parameters import Layout
+from helpers.lighting import sh_basis
+from helpers.pose import FLIP
+
+
+def cross_matrix(w: Tensor) -> Tensor:
+    """The matrix of w ×: (3,) to (3, 3)."""
+    o = torch.zeros_like(w[0])
+    return torch.stack([torch.stack([o, -w[2], w[1]]), torch.stack([w[2], o, -w[0]]), torch.stack([-w[1], w[0], o])])
+
+
+def sample_image(image: Tensor, pixel: Tensor) -> Tensor:
+    """Colours (P, 3) of image (H, W, 9) at pixel (P, 2), to first order about the present position.
+
+    The slope is the blurred image's own (planes 3 to 8), not the slope of the bilinear interpolation, which
+    jumps from pixel to pixel.
+    """
+    H, W = image.shape[:2]
+    at = torch.stack([pixel[:, 0].clamp(0, W - 1.001), pixel[:, 1].clamp(0, H - 1.001)], -1).detach()
+    x, y = at[:, 0].long(), at[:, 1].long()
+    fx, fy = (at[:, 0] - x)[:, None], (at[:, 1] - y)[:, None]
+    top = image[y, x] * (1 - fx) + image[y, x + 1] * fx
+    bottom = image[y + 1, x] * (1 - fx) + image[y + 1, x + 1] * fx
+    value = top * (1 - fy) + bottom * fy
+    moved = pixel - pixel.detach()
+    return value[:, :3] + value[:, 3:6] * moved[:, :1] + value[:, 6:] * moved[:, 1:]
+
+
+def pixel_residual(
+    step: Tensor,
+    layout: Layout,
+    modes: Tensor,
+    position: Tensor,
+    albedo: Tensor,
+    rotation: Tensor,
+    translation: Tensor,
+    light: Tensor,
+    camera: Tensor,
+    image: Tensor,
+    barycentric: Tensor,
+) -> Tensor:
+    """Photograph minus model (P, 3) at P surface points of one face, after a step (layout.size,).
+
+    modes: (P, 3 corners, 3, n_coefficients), the basis at the corners of each point's triangle.
+    position (mm), albedo: (P, 3 corners, 3) before the step.  camera: (3,) focal, cx, cy.  image: (H, W, 9).
+    barycentric: (P, 3).  The points stay where they are on the surface.
+    """
+    geometry = step[: layout.n_geometry]
+    X = position + modes[..., : layout.n_geometry] @ geometry
+    a = albedo + modes[..., layout.n_geometry :] @ step[layout.beta]
+    turn = torch.linalg.matrix_exp(cross_matrix(step[layout.pose][:3]))
+    q = X @ (turn @ rotation).T  # (P, 3 corners, 3) viewer axes
+    point = (barycentric[..., None] * q).sum(1) * q.new_tensor(FLIP) + translation + step[layout.pose][3:]
+    pixel = camera[0] * point[:, :2] / point[:, 2:] + camera[1:]
+    normal = torch.linalg.cross(q[:, 1] - q[:, 0], q[:, 2] - q[:, 0])
+    normal = normal / normal.norm(dim=-1, keepdim=True)
+    received = sh_basis(normal) @ (light + step[layout.light].view(9, 3))
+    return sample_image(image, pixel) - (barycentric[..., None] * a).sum(1) * received
+
+
+def pixel_jacobian(layout: Layout, *arguments: Tensor) -> tuple[Tensor, Tensor]:
+    """Residual (P, 3) and its Jacobian (P, 3, layout.size) by forward-mode differentiation at a zero step."""
+    zero = torch.zeros(layout.size, dtype=arguments[0].dtype)
+    jacobian = jacfwd(lambda s: pixel_residual(s, layout, *arguments))(zero)
+    return pixel_residual(zero, layout, *arguments), jacobian

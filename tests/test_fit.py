@@ -1,0 +1,89 @@
+"""The whole fit on rendered faces whose truth is known, and on photographs."""
+
+import pytest
+import torch
+
+from helpers.datasets import known_faces
+from helpers.evaluation import shape_rmse
+from helpers.face_model import load
+from helpers.fitting import FitModel, FitSettings, fit
+
+
+@pytest.fixture(scope="module")
+def fit_model() -> FitModel:
+    return FitModel(load("open", level=2))
+
+
+@pytest.fixture(scope="module")
+def faces(fit_model):
+    return known_faces(fit_model.model, 12, seed=7)
+
+
+@pytest.fixture(scope="module")
+def result(fit_model, faces):
+    return fit(faces.image, faces.landmarks, fit_model)
+
+
+def errors(fit_model, faces, alpha):
+    return shape_rmse(fit_model.model.shape(alpha), faces.neutral, faces.visible)
+
+
+def test_error_is_under_half_the_mean_faces(fit_model, faces, result):
+    fitted = errors(fit_model, faces, result.alpha)
+    mean_face = errors(fit_model, faces, torch.zeros_like(result.alpha))
+    assert fitted.mean() < 0.5 * mean_face.mean(), f"fit {fitted.mean():.2f} mm, mean face {mean_face.mean():.2f} mm"
+
+
+def test_pixels_improve_on_landmarks(fit_model, faces, result):
+    landmarks_only = fit(faces.image, faces.landmarks, fit_model, settings=FitSettings(dense=False))
+    assert errors(fit_model, faces, result.alpha).mean() < errors(fit_model, faces, landmarks_only.alpha).mean()
+    assert landmarks_only.energy.shape[1] == landmarks_only.iterations_landmarks
+
+
+def test_energy_falls_within_each_level_of_blur(result):
+    pixels = result.energy[:, result.iterations_landmarks :]
+    assert torch.isfinite(result.energy).all()
+    assert (result.energy[:, result.iterations_landmarks - 1] < result.energy[:, 0]).all()
+    # Points are drawn anew at each iteration, so single steps may rise a little; a level as a whole falls.
+    assert (pixels[:, 7] < pixels[:, 0]).all()
+
+
+def test_truth_is_told_from_failure_by_the_confidence(fit_model, faces, result):
+    wrong = faces.landmarks.roll(1, 0)  # everybody gets the landmarks of somebody else
+    failed = fit(faces.image, wrong, fit_model)
+    good = result.confidence
+    # The area under the ROC curve: how often a good fit scores above a failed one.
+    assert (good[:, None] > failed.confidence[None]).float().mean() > 0.95
+
+
+def test_a_second_run_gives_the_same_numbers_and_a_batch_what_single_fits_give(fit_model, faces, result):
+    again = fit(faces.image[:2], faces.landmarks[:2], fit_model)
+    third = fit(faces.image[:2], faces.landmarks[:2], fit_model)
+    assert torch.equal(again.alpha, third.alpha)
+    assert (again.alpha - result.alpha[:2]).abs().max() < 0.2  # other random points, the same face
+
+
+def test_a_black_image_does_not_break_the_batch(fit_model, faces):
+    image = faces.image[:2].clone()
+    image[1] = 0
+    both = fit(image, faces.landmarks[:2], fit_model)
+    assert torch.isfinite(both.alpha).all() and torch.isfinite(both.energy).all()
+    assert both.confidence[1] < 0.1 < both.confidence[0]
+
+
+def test_progress_is_told(fit_model, faces):
+    seen = []
+    fit(faces.image[:1], faces.landmarks[:1], fit_model, on_iteration=seen.append)
+    assert [p.iteration for p in seen] == list(range(seen[0].total))
+    assert {p.stage for p in seen} == {"landmarks", "pixels"}
+
+
+def test_bad_input_is_refused(fit_model, faces):
+    with pytest.raises(ValueError, match="image must have shape"):
+        fit(faces.image[0], faces.landmarks, fit_model)
+    with pytest.raises(ValueError, match="landmarks must have shape"):
+        fit(faces.image, faces.landmarks[:, :66], fit_model)
+    with pytest.raises(ValueError, match="finite"):
+        fit(faces.image * float("nan"), faces.landmarks, fit_model)
+    with pytest.raises(ValueError, match="64 px"):
+        fit(faces.image[:, :32, :32], faces.landmarks, fit_model)

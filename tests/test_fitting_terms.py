@@ -1,0 +1,204 @@
+"""The terms of the energy against their readable twins: residuals, Jacobians, priors, on a small made-up model."""
+
+import pytest
+import roma
+import torch
+
+from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.face_model import MorphableModel
+from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
+from helpers.fitting.landmark_term import landmark_rows
+from helpers.fitting.parameters import FaceState, FitModel
+from helpers.fitting.pixel_term import SurfacePoints, pixel_rows, sample_points, see
+from helpers.fitting.prior_term import make_prior
+from helpers.fitting.reference import pixel_jacobian
+from helpers.fitting.settings import FitSettings
+from helpers.fitting.solver import gauss_newton_step, parameter_indices
+
+N = 24  # vertices along each side of the patch
+
+
+@pytest.fixture(scope="module")
+def fit_model() -> FitModel:
+    """A bulging patch of N × N vertices that faces the viewer, with random smooth modes."""
+    generator = torch.Generator().manual_seed(0)
+    s = torch.linspace(-1, 1, N)
+    y, x = torch.meshgrid(s.flip(0), s, indexing="ij")
+    vertices = torch.stack([70 * x, 80 * y, 40 * (1 - x**2 - y**2)], -1).reshape(-1, 3)
+    i = torch.arange(N * N).view(N, N)
+    a, b, c, d = i[:-1, :-1].flatten(), i[1:, :-1].flatten(), i[1:, 1:].flatten(), i[:-1, 1:].flatten()
+    triangles = torch.cat([torch.stack([a, b, c], -1), torch.stack([a, c, d], -1)])
+
+    def modes(k):
+        waves = torch.randn(3, k, generator=generator) * 0.03
+        phase = torch.rand(3, k, generator=generator) * 6.28
+        field = torch.sin(torch.einsum("vd,dk->vk", vertices, waves)[:, None] + phase)  # (V, 3, k)
+        return field / field.flatten(0, 1).norm(dim=0)
+
+    size = (N * N) ** 0.5
+    return FitModel(
+        MorphableModel(
+            mean_shape=vertices,
+            shape_basis=modes(6),
+            shape_std=torch.linspace(3, 1, 6) * size,
+            mean_texture=0.5 + 0.1 * torch.sin(vertices * 0.1),
+            texture_basis=modes(5),
+            texture_std=torch.linspace(0.1, 0.05, 5) * size,
+            expression_basis=modes(4),
+            expression_std=torch.linspace(2, 1, 4) * size,
+            expression_units=torch.zeros(N * N, 3, 0),
+            expression_names=(),
+            triangles=triangles,
+            landmarks=torch.randint(0, N * N, (68,), generator=generator),
+            masks={"skin": torch.ones(N * N)},
+            name="patch",
+            licence="none",
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def scene(fit_model):
+    """Two states, a camera and a smooth random picture."""
+    generator = torch.Generator().manual_seed(1)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    pose = Pose(normal(2, 3) * 0.2, torch.tensor([[5.0, -3.0, 900.0], [-4.0, 2.0, 1100.0]]))
+    light = torch.zeros(2, 9, 3)
+    light[:, 0] = 0.7
+    light = light + 0.1 * normal(2, 9, 3)
+    state = FaceState(normal(2, fit_model.layout.n_coefficients) * 0.5, pose, light)
+    image = gaussian_blur(torch.rand(2, 160, 160, 3, generator=generator), 3.0)
+    return state, Camera.default(160, focal=700.0, batch=2), image
+
+
+def test_pixel_rows_agree_with_the_differentiated_twin(fit_model, scene):
+    state, camera, image = scene
+    layout = fit_model.layout
+    raster = see(fit_model, state, camera)
+    points = sample_points(
+        fit_model, raster, torch.ones(2, 160, 160), 300, torch.Generator().manual_seed(2)
+    )
+    points = SurfacePoints(points.corners, points.barycentric, torch.ones_like(points.weight))
+    # No robust weight and no grazing weight: then every row has the same, known weight.
+    settings = FitSettings(pixel_robust=1e6, grazing_start=-2.0, grazing_full=-1.5)
+    slopes = with_slopes(image)
+    rows = pixel_rows(fit_model, state, camera, slopes, points, settings)
+    weight = (settings.n_effective / 300 / 3) ** 0.5 / settings.pixel_sigma
+    vertices, albedo = fit_model.geometry(state.coefficients), fit_model.albedo(state.coefficients)
+    for b in range(2):
+        pinhole = torch.cat([camera.focal[b : b + 1], camera.principal_point[b]])
+        corners = points.corners[b].long()
+        arguments = [
+            fit_model.basis[corners], vertices[b][corners], albedo[b][corners], state.pose.rotation[b],
+            state.pose.translation[b], state.light[b], pinhole, slopes[b], points.barycentric[b],
+        ]  # fmt: skip
+        residual, jacobian = pixel_jacobian(layout, *[t.double() for t in arguments])
+        assert torch.allclose(rows.residual[b].double() / weight, residual.flatten(), atol=2e-6)
+        ours, theirs = rows.jacobian[b].double() / weight, jacobian.flatten(0, 1)
+        for part in (layout.alpha, layout.expression, layout.beta, layout.pose, layout.light):
+            scale = theirs[:, part].abs().max()
+            assert (ours[:, part] - theirs[:, part]).abs().max() < 2e-4 * scale
+    assert torch.allclose(rows.energy, 0.5 * rows.residual.square().sum(-1), rtol=1e-4)
+
+
+def test_landmark_rows_agree_with_finite_differences(fit_model, scene):
+    state, camera, _ = scene
+    layout = fit_model.layout
+    exact = project(model_to_camera(fit_model.landmarks(state.coefficients), state.pose), camera)[..., :2]
+    points = exact + torch.randn(exact.shape, generator=torch.Generator().manual_seed(3))
+    settings = FitSettings(landmark_robust=1e6)
+    rows = landmark_rows(fit_model, state, camera, points, settings)
+    assert rows.jacobian.shape == (2, 136, layout.size)
+    h = 0.02
+    for i in range(layout.light.start):
+        step = torch.zeros(2, layout.size)
+        step[:, i] = h
+        forward = landmark_rows(fit_model, state.moved(step, layout), camera, points, settings).residual
+        backward = landmark_rows(fit_model, state.moved(-step, layout), camera, points, settings).residual
+        slope = (forward - backward) / (2 * h)
+        assert torch.allclose(rows.jacobian[..., i], slope, rtol=1e-2, atol=5e-3 * slope.abs().max().item() + 1e-3)
+
+
+def test_landmark_weights_follow_the_part_of_the_face(fit_model, scene):
+    state, camera, _ = scene
+    flat = FaceState(state.coefficients, Pose(torch.zeros(2, 3), state.pose.translation), state.light)
+    exact = project(model_to_camera(fit_model.landmarks(flat.coefficients), flat.pose), camera)[..., :2]
+    settings = FitSettings(landmark_robust=1e6)
+    residual = landmark_rows(fit_model, flat, camera, exact - 1.0, settings).residual.view(2, 68, 2)
+    expected = torch.full((68,), 1 / settings.landmark_sigma)
+    expected[:17], expected[17:27] = 1 / settings.jaw_sigma, 1 / settings.brow_sigma
+    assert torch.allclose(residual, expected[None, :, None].expand_as(residual), rtol=1e-3)
+
+
+def test_prior_is_its_own_gradient_and_splits_the_channels(fit_model, scene):
+    state, _, _ = scene
+    layout, settings = fit_model.layout, FitSettings()
+    prior = make_prior(layout, settings, torch.tensor([False, True]))
+    H, g = torch.zeros(2, layout.size, layout.size), torch.zeros(2, layout.size)
+    prior.add_to(H, g, state, layout)
+    coefficients = state.coefficients.clone().requires_grad_()
+    light = state.light.clone().requires_grad_()
+    parts = prior.energy(FaceState(coefficients, state.pose, light))
+    sum(part.sum() for part in parts).backward()
+    assert torch.allclose(g[:, : layout.n_coefficients], coefficients.grad, atol=1e-5)
+    assert torch.allclose(g[:, layout.light].view(2, 9, 3), light.grad, rtol=1e-4, atol=1e-4)
+    # A tint that is alike in all channels costs by `light_sigma`, a difference by the colour sigma.
+    ones = torch.ones(3)
+    tint = torch.tensor([1.0, -1.0, 0.0])
+    assert torch.allclose(prior.light[0, 0] @ ones, ones / settings.light_sigma[0] ** 2, rtol=1e-4)
+    assert torch.allclose(prior.light[0, 0] @ tint, tint / settings.light_colour_sigma[0] ** 2, rtol=1e-4, atol=1e-3)
+    assert torch.allclose(prior.light[1, 0] @ tint, tint / settings.grey_colour_sigma[0] ** 2, rtol=1e-4, atol=1e-3)
+
+
+def test_without_data_a_step_goes_back_to_the_prior(fit_model, scene):
+    state, _, _ = scene
+    layout, settings = fit_model.layout, FitSettings()
+    prior = make_prior(layout, settings, torch.tensor([False, False]))
+    free = parameter_indices(layout, "cpu", slice(0, layout.n_coefficients), layout.light)
+    after = gauss_newton_step(state, [], prior, layout, free, 0.0, 100.0)
+    assert after.coefficients.abs().max() < 1e-4
+    assert torch.allclose(after.light, prior.light_mean.expand(2, -1, -1), atol=1e-3)
+    assert roma.rotmat_geodesic_distance(after.pose.rotation, state.pose.rotation).max() < 1e-3
+    short = gauss_newton_step(state, [], prior, layout, free, 0.0, 0.1)
+    moved = (short.coefficients - state.coefficients).norm(dim=-1)
+    assert torch.allclose(moved, torch.full((2,), 0.1), rtol=1e-3)
+
+
+def test_sampled_points_lie_where_the_photograph_is_trusted(fit_model, scene):
+    state, camera, _ = scene
+    raster = see(fit_model, state, camera)
+    trust = torch.zeros(2, 160, 160)
+    trust[0, 60:100, 70:90] = 1.0  # and nothing of the second photograph
+    points = sample_points(fit_model, raster, trust, 500, torch.Generator().manual_seed(4))
+    vertices = fit_model.geometry(state.coefficients)[0][points.corners[0].long()]
+    surface = (vertices * points.barycentric[0][..., None]).sum(1)
+    pixel = project(model_to_camera(surface[None], Pose(
+        state.pose.rotation_vector[:1], state.pose.translation[:1])), Camera.default(160, focal=700.0))[0]  # fmt: skip
+    assert (points.weight[0] > 0).all() and (points.weight[1] == 0).all()
+    assert pixel[:, 0].min() > 69.4 and pixel[:, 0].max() < 89.6
+    assert pixel[:, 1].min() > 59.4 and pixel[:, 1].max() < 99.6
+    # Drawn evenly: no pixel of the 800 is favoured by much.
+    assert len(torch.unique(pixel.round(), dim=0)) > 330
+
+
+def test_blur_keeps_the_mean_and_slopes_are_derivatives():
+    image = torch.rand(1, 40, 50, 3, generator=torch.Generator().manual_seed(5))
+    blurred = gaussian_blur(image, 2.0)
+    assert abs(float(blurred.mean() - image.mean())) < 0.02 and blurred.std() < 0.3 * image.std()
+    ramp = (torch.arange(50.0)[None, None, :, None] * 0.01 + torch.arange(40.0)[None, :, None, None] * 0.02).expand(
+        1, 40, 50, 3
+    )
+    slopes = with_slopes(ramp)
+    assert torch.allclose(slopes[0, 1:-1, 1:-1, 3:6], torch.tensor(0.01), atol=1e-5)
+    assert torch.allclose(slopes[0, 1:-1, 1:-1, 6:], torch.tensor(0.02), atol=1e-5)
+    assert bool(is_grey(image.mean(-1, keepdim=True).expand_as(image))) and not bool(is_grey(image))
+
+
+def test_settings_refuse_nonsense():
+    with pytest.raises(ValueError, match="n_points"):
+        FitSettings(n_points=3)
+    with pytest.raises(ValueError, match="schedule"):
+        FitSettings(schedule=((1.0, 0),))
