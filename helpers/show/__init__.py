@@ -4,8 +4,13 @@ Only notebooks and the command line import this package; nothing that computes d
 """
 
 from .figures import draw_landmarks, figure, picture, row, tile
+from .mesh import mesh
 from .road import road
+from .sheet import sheet
 from .source import source
 from .style import mm_colourbar, mm_colours, style
 
-__all__ = ["draw_landmarks", "figure", "mm_colourbar", "mm_colours", "picture", "road", "row", "source", "style", "tile"]
+__all__ = [
+    "draw_landmarks", "figure", "mesh", "mm_colourbar", "mm_colours", "picture", "road", "row", "sheet", "source",
+    "style", "tile",
+]  # fmt: skip

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import radians
 
 import numpy as np
 import torch
 
 from ..camera import Camera, Pose, model_to_camera, project
-from ..lighting import STUDIO_LIGHT
 from ..rendering import render
 from .figures import as_bytes, draw_landmarks, tile
-
-CLAY = (0.72, 0.72, 0.74)
-# Where the camera stands for pictures of the face alone: head and neck fill most of the square.
-VIEW_DISTANCE = 1250.0
+from .views import CLAY, studio
 
 
 @dataclass(frozen=True)
@@ -79,10 +74,8 @@ def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) 
 
 def turned(face: FittedFace, model, yaw: float, clay: bool = False, size: int = 224) -> torch.Tensor:
     """The face alone from the front, turned by `yaw` degrees, in studio light: (size, size, 3)."""
-    pose = Pose(torch.tensor([[0.0, radians(yaw), 0.0]]), torch.tensor([[0.0, 8.0, VIEW_DISTANCE]]))
-    camera = Camera.default(size, focal=1000 * size / 224)
+    pose, camera, light = studio((yaw,), size)
     colours = torch.tensor(CLAY).expand(1, face.vertices.shape[1], 3) if clay else face.colours
-    light = STUDIO_LIGHT[None]
     return render(face.vertices, model.triangles, colours, pose, camera, light, supersample=2).image[0].clamp(0, 1)
 
 

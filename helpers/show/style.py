@@ -67,7 +67,7 @@ def mm_colours(values, signed: bool = False):
     import numpy as np
 
     name, (low, high) = (SIGNED_MM_MAP, SIGNED_MM_RANGE) if signed else (MM_MAP, MM_RANGE)
-    return matplotlib.colormaps[name]((np.asarray(values) - low) / (high - low))[..., :3]
+    return np.asarray(matplotlib.colormaps[name]((np.asarray(values) - low) / (high - low)))[..., :3]
 
 
 def mm_colourbar(figure, axes, signed: bool = False, label: str = "distance, mm"):

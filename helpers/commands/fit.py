@@ -1,0 +1,191 @@
+"""python -m helpers fit: photographs become 3D faces."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import UserError
+
+NAME = "fit"
+HELP = "turn photographs into 3D faces"
+DESCRIPTION = """Fit the face model to each photograph and write three files into DIR:
+STEM.ply (coloured mesh in mm), STEM.npz (the numbers) and STEM.png (photograph, landmarks, overlay, turned face).
+STEM is the photograph's name without its ending; where two photographs share it, the second becomes STEM_2.
+Files of an earlier run are replaced."""
+EPILOG = """A photograph that cannot be used gives one line on standard error, and the others are still done.
+Exit status: 0 all done, 1 some photographs failed, 2 wrong arguments."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", type=Path, help="image files, one face each")
+    parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the results")
+    parser.add_argument("--model", default="open", metavar="open|PATH", help="face model (default: open)")
+    parser.add_argument("--landmarks", metavar="FILE", type=Path, help="68 points of the one photograph, .json or .pts")
+    parser.add_argument("--size", type=_size, default=224, metavar="PX", help="side of the crop (default: 224)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the command; returns the exit status."""
+    from tqdm.auto import tqdm
+
+    try:
+        fit_model, model = _prepare(args)
+    except UserError as error:
+        print(f"helpers fit: {error}", file=sys.stderr)
+        return 2
+    failed = 0
+    with tqdm(total=len(args.photos), unit="photo", file=sys.stderr, disable=None) as bar:
+        for path, stem in zip(args.photos, output_names(args.photos), strict=True):
+            try:
+                line = _fit_one(path, args.out / stem, fit_model, model, args, lambda text: bar.write(text, sys.stderr))
+                bar.write(line, sys.stdout)
+            except (UserError, ValueError, OSError) as error:
+                failed += 1
+                cause = " ".join(str(error).split())
+                bar.write(cause if str(path) in cause else f"{path}: {cause}", sys.stderr)
+            bar.update()
+    return 1 if failed else 0
+
+
+def output_names(photos: list[Path]) -> list[str]:
+    """A name for each photograph's results: its stem, or the first of stem_2, stem_3 … that no other one has.
+
+    Names that differ only in case count as the same, because some file systems cannot tell them apart.
+    """
+    taken = {path.stem.lower() for path in photos}
+    seen, names = set(), []
+    for path in photos:
+        name, number = path.stem, 2
+        if name.lower() in seen:
+            while f"{path.stem}_{number}".lower() in taken:
+                number += 1
+            name = f"{path.stem}_{number}"
+        seen.add(name.lower())
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+def _prepare(args):
+    """Everything that all photographs share, and whatever can be wrong about the arguments."""
+    from ..face_model import load
+    from ..fitting import FitModel
+
+    if args.landmarks is not None and len(args.photos) > 1:
+        raise UserError(f"--landmarks gives the points of one photograph, but {len(args.photos)} are named")
+    try:
+        model = load(args.model, device=args.device)
+    except (ValueError, OSError) as error:
+        raise UserError(f"--model {args.model}: {' '.join(str(error).split())}") from error
+    if model.landmarks is None:
+        raise UserError(f"--model {args.model}: has no landmarks, so it cannot be fitted")
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {args.out}: cannot be made a folder: {error.strerror}") from error
+    return FitModel(model), model
+
+
+def _fit_one(path: Path, target: Path, fit_model, model, args, note) -> str:
+    """Fit one photograph and write its three files; returns the line to be printed."""
+    from ..fitting import GOOD_CONFIDENCE, FitSettings, fit
+    from ..landmarks import SPREAD_DOUBTFUL, landmarks_for
+    from ..photo import crop_face, read_photo
+
+    start = time.perf_counter()
+    photo = read_photo(path)
+    face = landmarks_for(photo, args.landmarks, seed=args.seed)
+    if face.faces > 1:
+        note(f"{path}: {face.faces} faces found, the largest is taken")
+    if face.spread > SPREAD_DOUBTFUL:
+        note(f"{path}: the landmarks are doubtful (they spread {face.spread:.1f} % of the eye distance): look at them")
+    crop = crop_face(photo.image, face.points, args.size).to(args.device)
+    settings = FitSettings(seed=args.seed)
+    result = fit(crop.image, crop.landmarks, fit_model, valid=crop.valid, settings=settings)
+    seconds = time.perf_counter() - start
+    confidence = float(result.confidence[0])
+    if confidence < GOOD_CONFIDENCE:
+        note(f"{path}: the fit is doubtful (confidence {confidence:.2f}, good from {GOOD_CONFIDENCE}): look at it")
+    _write(target, crop.to("cpu"), _on_cpu(result), model.to("cpu"), face)
+    return f"{path}: confidence {confidence:.2f}, {seconds:.1f} s, {target}.png"
+
+
+def _write(target: Path, crop, result, model, face) -> None:
+    import numpy as np
+
+    from ..files import write_in_one_step
+    from ..mesh_files import write_ply
+    from ..show.figures import png_bytes
+    from ..show.sheet import fitted_face, sheet
+
+    shown = fitted_face(result, model)
+    strip = png_bytes(sheet(crop, result, model))
+    folder, stem = target.parent, target.name
+    write_ply(folder / f"{stem}.ply", shown.vertices[0], model.triangles, shown.colours[0])
+    numbers = fit_numbers(crop, result, face)
+    write_in_one_step(folder / f"{stem}.npz", lambda file: np.savez_compressed(file, **numbers))
+    write_in_one_step(folder / f"{stem}.png", lambda file: file.write(strip))
+
+
+def fit_numbers(crop, result, face) -> dict:
+    """What STEM.npz holds, by name, as numpy arrays without a batch dimension.
+
+    alpha, beta, expression: coefficients in standard deviations.  rotation_vector, translation: the pose.
+    focal, principal_point, image_size: the camera of the crop.  light (9, 3).  colour (2, 3): gain and offset that
+    the render's colours need besides the light, which is 1 and 0 as the light carries the photograph's tint.
+    energy: by iteration.  landmarks (68, 2) crop px; landmarks_photo (68, 2) photograph px.
+    crop_scale, crop_origin: crop = (photograph − origin) · scale.  confidence: the detector's, which pooling
+    weighs by; fit_confidence: the fit's own.  landmark_error (68,) px.
+    """
+    import numpy as np
+
+    numbers = {
+        "alpha": result.alpha[0],
+        "beta": result.beta[0],
+        "expression": result.expression[0],
+        "rotation_vector": result.pose.rotation_vector[0],
+        "translation": result.pose.translation[0],
+        "focal": result.camera.focal[0],
+        "principal_point": result.camera.principal_point[0],
+        "image_size": result.camera.size,
+        "light": result.light[0],
+        "colour": np.array([[1.0] * 3, [0.0] * 3], np.float32),
+        "energy": result.energy[0],
+        "landmarks": crop.landmarks[0],
+        "landmarks_photo": face.points,
+        "landmark_error": result.landmark_error[0],
+        "crop_scale": crop.scale[0],
+        "crop_origin": crop.origin[0],
+        "confidence": np.float32(face.confidence),
+        "fit_confidence": result.confidence[0],
+    }
+    return {name: np.asarray(value) for name, value in numbers.items()}
+
+
+def _on_cpu(result):
+    import torch
+
+    moved = {}
+    for name in result.__dataclass_fields__:
+        value = getattr(result, name)
+        if isinstance(value, torch.Tensor) or hasattr(value, "to"):
+            moved[name] = value.to("cpu")
+        elif isinstance(value, dict):
+            moved[name] = {key: tensor.to("cpu") for key, tensor in value.items()}
+    return replace(result, **moved)
+
+
+def _size(text: str) -> int:
+    try:
+        size = int(text)
+    except ValueError:
+        size = 0
+    if not 64 <= size <= 1024:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number of pixels from 64 to 1024")
+    return size

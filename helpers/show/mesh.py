@@ -1,0 +1,66 @@
+"""A mesh to turn with the mouse, and stills of it for those who only read the page."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+
+from .figures import picture, tile
+from .views import CLAY, studio
+
+# Set while notebooks are executed to be stored: a live view would leave widget state that opens blank.
+STATIC = "HELPERS_STATIC"
+STILL_YAWS = (-60.0, -25.0, 0.0, 25.0, 60.0)
+
+
+def mesh(vertices, triangles, colours=None, *, alt: str, live: bool | None = None, yaws=STILL_YAWS) -> None:
+    """Show a face from several sides, and, in a running notebook, below it as a k3d view to turn and zoom.
+
+    vertices: (V, 3) or (1, V, 3) mm in model axes.  triangles: (F, 3).  colours: (V, 3) or (1, V, 3), 0 to 1;
+    None is clay.  live: None decides by itself: not while notebooks are executed to be stored.
+    """
+    vertices = torch.as_tensor(vertices, dtype=torch.float32).detach().cpu().reshape(-1, 3)
+    triangles = torch.as_tensor(triangles).detach().cpu()
+    colours = torch.tensor(CLAY).expand_as(vertices) if colours is None else torch.as_tensor(colours)
+    colours = colours.detach().cpu().float().reshape(-1, 3)
+    picture(stills(vertices, triangles, colours, yaws), alt=alt)
+    if _in_a_live_kernel() if live is None else live:
+        from IPython.display import display
+
+        display(_k3d_plot(vertices, triangles, colours))
+
+
+def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224) -> np.ndarray:
+    """The mesh (V, 3) turned by each of `yaws` degrees, in studio light, side by side: (H, W, 3) uint8."""
+    from ..rendering import render
+
+    pose, camera, light = studio(yaws, size)
+    B = len(yaws)
+    with torch.no_grad():
+        shown = render(vertices.expand(B, -1, -1), triangles, colours[None], pose, camera, light, supersample=2)
+    return tile(list(shown.image.clamp(0, 1)))
+
+
+def _k3d_plot(vertices, triangles, colours):
+    import k3d
+
+    packed = (colours.clamp(0, 1) * 255 + 0.5).to(torch.int64) @ torch.tensor([1 << 16, 1 << 8, 1])
+    plot = k3d.plot(grid_visible=False, menu_visibility=False, background_color=0xFFFFFF, height=420)
+    plot += k3d.mesh(
+        vertices.numpy(), triangles.numpy().astype(np.uint32), colors=packed.numpy().astype(np.uint32),
+        flat_shading=False, side="double", name="face",
+    )  # fmt: skip
+    centre = vertices.mean(0)
+    plot.camera_auto_fit = False
+    plot.camera = [*(centre + torch.tensor([0.0, 0.0, 420.0])).tolist(), *centre.tolist(), 0.0, 1.0, 0.0]
+    return plot
+
+
+def _in_a_live_kernel() -> bool:
+    if os.environ.get(STATIC):
+        return False
+    from IPython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None

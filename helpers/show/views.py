@@ -1,0 +1,24 @@
+"""Where the camera and the lamps stand when a face is shown by itself."""
+
+from __future__ import annotations
+
+from math import radians
+
+import torch
+
+from ..camera import Camera, Pose
+from ..lighting import STUDIO_LIGHT
+
+CLAY = (0.72, 0.72, 0.74)
+# Head and neck fill most of the square at this distance, in mm, and this much below the camera's axis.
+DISTANCE, DROP = 1250.0, 8.0
+
+
+def studio(yaws=(0.0,), size: int = 224) -> tuple[Pose, Camera, torch.Tensor]:
+    """Pose, camera and light for pictures (size, size) of one face turned by each of `yaws` degrees."""
+    B = len(yaws)
+    turn = torch.zeros(B, 3)
+    turn[:, 1] = torch.tensor([radians(yaw) for yaw in yaws])
+    pose = Pose(turn, torch.tensor([[0.0, DROP, DISTANCE]]).repeat(B, 1))
+    camera = Camera.default(size, focal=1000 * size / 224, batch=B)
+    return pose, camera, STUDIO_LIGHT[None].repeat(B, 1, 1)
