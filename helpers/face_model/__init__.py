@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from helpers.errors import UserError
@@ -18,7 +20,8 @@ def load(name_or_path="open", *, level: int = 2, n_shape: int = 99, n_texture: i
     `n_shape` and `n_texture` are the numbers of leading modes to keep. Raises UserError for anything else.
     """
     if str(name_or_path) != "open":
-        raise UserError(f'{name_or_path}: no face model of this name; this version reads one model: give "open"')
+        found = "this file is not a model that can be read here" if Path(name_or_path).exists() else "no such face model"
+        raise UserError(f'{name_or_path}: {found}; give "open", the synthetic model that ships with the course')
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

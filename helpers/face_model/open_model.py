@@ -9,6 +9,7 @@ they are still nearly, but not exactly, at right angles.
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from helpers.face_model.morphable_model import MorphableModel
 
 ASSET = Path(__file__).resolve().parents[2] / "assets" / "open_face_model" / "open_face_model.npz"
 LEVELS = (0, 1, 2)
+VERSION = 1  # of the file's layout
 
 
 def load_open_model(level: int = 2, n_shape: int = 99, n_texture: int = 99, path: Path = ASSET) -> MorphableModel:
@@ -28,17 +30,35 @@ def load_open_model(level: int = 2, n_shape: int = 99, n_texture: int = 99, path
 
     Raises UserError when the asset is missing and when a number is out of range.
     """
-    if level not in LEVELS:
+    if not _is_count(level) or level not in LEVELS:
         raise UserError(f"level={level!r}: the open face model has the levels 0, 1 and 2 (coarse to fine)")
+    stored = _read(path)
+    for key, wanted, count in (("n_shape", n_shape, "shape_std"), ("n_texture", n_texture, "texture_std")):
+        if not _is_count(wanted) or not 1 <= wanted <= len(stored[count]):
+            raise UserError(f"{key}={wanted!r}: the open face model has 1 to {len(stored[count])} of these modes")
+
+    return _expand(stored, level, n_shape, n_texture)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as file:
             stored = {key: file[key] for key in file.files}
     except FileNotFoundError as error:
-        raise UserError(f"{path}: the open face model is missing; get it from the repository or run `make model`") from error
-    for key, wanted, count in (("n_shape", n_shape, "shape_std"), ("n_texture", n_texture, "texture_std")):
-        if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) or not 1 <= wanted <= len(stored[count]):
-            raise UserError(f"{key}={wanted!r}: the open face model has 1 to {len(stored[count])} of these modes")
+        raise UserError(f"{path}: the open face model is missing; run `git checkout -- assets` or `make model`") from error
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{path}: not readable ({error}); run `git checkout -- assets` or `make model`") from error
+    if int(stored.get("version", -1)) != VERSION:
+        raise UserError(f"{path}: not an open face model of version {VERSION}; rebuild it with `make model`")
+    return stored
 
+
+def _is_count(value) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _expand(stored: dict[str, np.ndarray], level: int, n_shape: int, n_texture: int) -> MorphableModel:
+    """From the arrays of the asset to the model at one level."""
     steps = _Levels(stored["quads"].astype(np.int64), len(stored["control_mean"]), level)
     mean = steps.refine(stored["control_mean"])
     shape_basis, shape_std = _unit_columns(

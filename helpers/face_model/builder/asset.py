@@ -9,10 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from helpers.face_model.builder.statistics import Components, expression_components, orthonormalising_mix
+from helpers.face_model.open_model import VERSION
 
 NAME = "Open face model (synthetic): artist-made shapes and a procedural skin, no real people"
 LICENCE = "CC0-1.0 (synthetic; from MakeHuman/MPFB2 and M. Suominen's face units, both CC0; see assets/open_face_model)"
-VERSION = 1
 
 
 def pack_shape(shape: Components, refine: sp.csr_matrix) -> dict[str, np.ndarray]:

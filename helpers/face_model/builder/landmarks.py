@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from helpers.face_model.builder.mesh import resample
 from helpers.face_model.builder.template import Template
@@ -17,7 +19,7 @@ from helpers.face_model.builder.template import Template
 # where they were found on photographs; the jaw and the eyes needed nothing.
 DETECTOR_OFFSET = {
     (17, 26): (9.4, -2.8), (18, 25): (6.8, 0.0), (19, 24): (4.3, 0.0), (20, 23): (0.0, 2.8), (21, 22): (-4.4, -2.1),
-    (31, 35): (-3.7, 2.8), (32, 34): (-1.8, 1.4), (49, 53): (2.3, 0.0), (51,): (0.0, -2.6), (55, 59): (2.5, 1.7),
+    (31, 35): (-3.7, 2.8), (32, 34): (-1.8, 1.4), (49, 53): (2.3, 0.0), (51, 51): (0.0, -2.6), (59, 55): (2.5, 1.7),
 }  # fmt: skip
 MIRROR = {17: 26, 18: 25, 19: 24, 20: 23, 21: 22}
 
@@ -53,10 +55,16 @@ class Finder:
         self.mouth()
         self.brows()
         self.jaw()
-        for points, (lateral, up) in DETECTOR_OFFSET.items():
-            for i in points:
-                x, y, _ = self.vertices[self.found[i]]
-                self.found[i] = self.frontmost(x + np.sign(x) * lateral * (len(points) > 1), y + up)
+        for (right, left), (lateral, up) in DETECTOR_OFFSET.items():
+            one, other = self.vertices[self.found[right]], self.vertices[self.found[left]]
+            x, y = (other[0] - one[0]) / 2, (one[1] + other[1]) / 2 + up
+            if right == left:
+                height = np.abs(self.vertices[self.midline, 1] - y)
+                self.found[left] = self.midline[np.argmin(height + 100 * (self.normals[self.midline, 2] < 0.1))]
+                continue
+            self.found[left] = self.frontmost(x + lateral, y)
+            # The mesh is symmetric but for rounding, so the mirrored point has a vertex of its own.
+            self.found[right] = self.nearest(self.vertices[self.found[left]] * [-1, 1, 1])
         return self.found
 
     def eyes(self) -> None:
@@ -163,6 +171,7 @@ class Finder:
 
 
 def at_level(landmarks: np.ndarray, vertices: np.ndarray, n_vertices: int, teeth_and_eyes: np.ndarray) -> np.ndarray:
-    """The nearest of the first `n_vertices` vertices, which are a coarse level, to each landmark: (68,)."""
+    """The first `n_vertices` vertices are a coarse level: the nearest of them to each landmark, all different: (68,)."""
     allowed = np.flatnonzero(~teeth_and_eyes[:n_vertices])
-    return allowed[cKDTree(vertices[allowed]).query(vertices[landmarks])[1]]
+    distance = cdist(vertices[landmarks], vertices[allowed])
+    return allowed[linear_sum_assignment(distance**2)[1]]

@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import dijkstra
 
-
 REACH = 5.0  # mm, how far from the lip edge the skin follows it
 
 

@@ -17,7 +17,7 @@ MELANIN = np.array([2.15, 2.72, 3.05])  # absorption by channel
 HAEMOGLOBIN = np.array([0.12, 0.78, 0.72])
 # Skin tone is drawn as sRGB green, evenly on both sides of its mean, so that a linear model of three standard
 # deviations stays among the colours that exist. (Drawn as melanin it is so skewed that it does not.)
-TONE_MEAN, TONE_SPREAD, TONE_RANGE = 0.545, 0.085, (0.30, 0.735)
+TONE_MEAN, TONE_SPREAD, TONE_RANGE = 0.575, 0.080, (0.33, 0.75)
 IRIS_RADIUS, PUPIL_RADIUS = 5.85, 1.9  # mm; people's irises are 11.7 mm across
 
 
@@ -58,7 +58,7 @@ class Complexion:
         melanin = max(density / MELANIN[1], 0.0)
         age, male = rng.beta(1.6, 2.2), bool(rng.random() < 0.5)
         grey = np.clip((age - 0.7) * 1.6 + rng.normal(0, 0.12), 0, 0.6)
-        fair = np.clip(1.6 * max(0.0, 0.32 - melanin) * abs(rng.normal()), 0, 0.7)
+        fair = np.clip(1.5 * max(0.0, 0.26 - melanin) * abs(rng.normal()), 0, 0.6)
         hair = np.array([0.022, 0.014, 0.010]) * (1 - fair) + np.array([0.20, 0.125, 0.06]) * fair
         return cls(melanin, haemoglobin, age, male, hair * (1 - grey) + 0.22 * grey)
 
@@ -83,7 +83,7 @@ def skin(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarra
         return sum(zone[name] * rng.normal(mean, spread) for name, (mean, spread) in zones.items())
 
     coarse, fine, spots = maps.blotches(rng), maps.blotches(rng), maps.blotches(rng)
-    melanin = who.melanin * (1 + 0.10 * coarse) + (0.012 + 0.02 * who.melanin) * fine
+    melanin = who.melanin * (1 + 0.08 * coarse) + (0.012 + 0.02 * who.melanin) * fine
     melanin = melanin + 0.03 * (0.3 + who.melanin) * varied(
         under_eye=(1.0, 0.6), upper_lid=(0.7, 0.5), around_mouth=(0.15, 0.4), temple=(0.2, 0.4),
         forehead=(0.3, 0.5), neck=(0.0, 0.5), bridge=(0.0, 0.3),
@@ -91,7 +91,7 @@ def skin(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarra
     if who.melanin < 0.35:
         freckles = np.clip(spots * 1.3 - 0.75, 0, None) * (zone["cheek"] + zone["nose"] + 0.6 * zone["forehead"] + 0.15)
         melanin = melanin + freckles * max(0.0, rng.normal(0, 0.06)) * (0.5 + who.age)
-    blood = who.haemoglobin * (1 + 0.14 * spots + 0.10 * fine * (0.3 + 0.7 * who.age))
+    blood = who.haemoglobin * (1 + 0.11 * spots + 0.08 * fine * (0.3 + 0.7 * who.age))
     blood = blood + who.haemoglobin * varied(
         cheek=(0.55, 0.35), nose=(0.45, 0.35), ears=(0.5, 0.3), chin=(0.2, 0.2), under_eye=(0.25, 0.25),
         upper_lid=(0.2, 0.2), glabella=(0.0, 0.15), neck=(-0.15, 0.2), forehead=(-0.15, 0.2), nose_fold=(0.2, 0.2),
@@ -108,14 +108,14 @@ def skin(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarra
 
 def hair(maps: SkinMaps, who: Complexion, rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
     """Brows, beard shadow, hairline and lashes on top of the skin, (V, 3) linear."""
-    thickness = 3.1 + 0.6 * who.male + rng.normal(0, 0.4)  # half the height of the brow, mm
-    density = np.clip(0.84 + 0.06 * who.male + rng.normal(0, 0.09), 0.3, 1.0)
-    height = rng.normal(-0.4, 0.5)
+    thickness = 3.6 + 0.7 * who.male + rng.normal(0, 0.4)  # half the height of the brow, mm
+    density = np.clip(0.90 + 0.05 * who.male + rng.normal(0, 0.08), 0.4, 1.0)
+    height = rng.normal(0, 0.4)
     for above, position in maps.brows:
-        taper = np.clip(np.minimum(4.5 * (1.02 - position), 3 * position + 0.55), 0, 1)
+        taper = np.clip(np.minimum(1.9 * (1.04 - position), 2.5 * position + 0.62), 0, 1)
         across = np.clip(1 - ((above - height) / np.maximum(thickness * taper, 0.3)) ** 2, 0, 1)
         strand = 0.86 + 0.14 * maps.strands
-        colour = mix(colour, who.hair, np.clip(density * across**0.6 * strand * (taper > 0.1), 0, 0.97))
+        colour = mix(colour, who.hair, np.clip(density * across**0.5 * strand * ramp(0.0, 0.03, position) * ramp(1.0, 0.96, position), 0, 0.97))
     if who.male:
         stubble = np.clip(abs(rng.normal(0, 0.20)), 0, 0.7)
         moustache = np.clip(stubble + rng.normal(0, 0.08), 0, 0.75)
@@ -153,7 +153,7 @@ def eyes(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarra
 def mouth(maps: SkinMaps, colour: np.ndarray) -> np.ndarray:
     """Dark cavity, upper teeth, dark line between the lips, nostrils, (V, 3) linear."""
     colour = mix(colour, np.array([0.10, 0.025, 0.022]), maps.mouth)
-    tooth = np.array([0.62, 0.56, 0.46]) * (1 - 0.45 * maps.tooth_gap)[:, None]
+    tooth = np.array([0.52, 0.47, 0.39]) * (1 - 0.45 * maps.tooth_gap)[:, None]
     colour = np.where(maps.teeth[:, None] > 0.5, tooth, colour)
     colour = colour * (1 - 0.55 * np.exp(-((maps.seam_distance / 0.7) ** 2)) * (maps.teeth < 0.5))[:, None]
     return colour * (1 - 0.75 * maps.nostril)[:, None]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-EYE_RINGS = 7
+EYE_RINGS = 6
 MOUTH_RINGS = 4
 TEETH_ROWS, TEETH_COLUMNS = 4, 13
 EYEBALL = 0.86  # of MakeHuman's helper ball, which is larger than the eye that shows
 LID_THICKNESS = 0.45  # mm between eyeball and lid edge
+MOUTH_DEPTH = 16.0  # mm from the inner loop back to the mouth's floor
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def disc(rim: np.ndarray, rings: int, first: int) -> tuple[Patch, np.ndarray]:
     n = len(rim)
     loops = [rim] + [first + k * n + np.arange(n) for k in range(rings - 1)]
     centre = first + (rings - 1) * n
-    quads = [np.stack([a, np.roll(a, -1), np.roll(b, -1), b], axis=1) for a, b in zip(loops, loops[1:], strict=False)]
+    quads = [np.stack([a, np.roll(a, -1), np.roll(b, -1), b], axis=1) for a, b in pairwise(loops)]
     last = loops[-1]
     quads.append(np.stack([last[0::2], last[1::2], np.roll(last, -2)[0::2], np.full(n // 2, centre)], axis=1))
     return Patch(tuple(loops), centre), np.concatenate(quads)
@@ -71,14 +73,16 @@ def fill_eye(points: np.ndarray, patch: Patch, ball: np.ndarray) -> None:
 
 
 def fill_mouth(points: np.ndarray, patch: Patch) -> None:
-    """Draw the mouth's inner loop straight to its middle."""
+    """Draw the mouth's inner loop to its middle and back, behind the teeth."""
     rim = points[:, patch.rings[0]]
     middle = np.abs(rim[..., 0]).mean(0) < 3
     centre = rim[:, middle].mean(1)
     for k, ring in enumerate(patch.rings[1:], start=1):
         t = k / len(patch.rings)
         points[:, ring] = (1 - t) * rim + t * centre[:, None]
+        points[:, ring, 2] -= MOUTH_DEPTH * np.sqrt(t)
     points[:, patch.centre] = centre
+    points[:, patch.centre, 2] -= MOUTH_DEPTH
 
 
 def place_teeth(points: np.ndarray, teeth: np.ndarray, upper_lip: np.ndarray) -> None:

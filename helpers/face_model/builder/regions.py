@@ -49,6 +49,11 @@ def anatomy(human: MakeHuman, template: Template, refine: sp.csr_matrix, vertice
     }
 
 
+def soft(x: np.ndarray, width: float = 2.0) -> np.ndarray:
+    """1 for x > 0 and 0 for x < 0, with a ramp of `width` between, so that a mask's edge is not a saw."""
+    return np.clip(0.5 + x / width, 0, 1)
+
+
 def fitting_masks(parts: dict[str, np.ndarray], vertices: np.ndarray, landmarks: np.ndarray, brow_distance: np.ndarray):
     """Where the pixels of a photograph can be trusted to show skin: the `masks` of the model.
 
@@ -61,15 +66,17 @@ def fitting_masks(parts: dict[str, np.ndarray], vertices: np.ndarray, landmarks:
     chin = vertices[landmarks[8], 1]
     above_brow = y - np.interp(side, [0, 18, 34, 50, 70], [52, 53, 56, 50, 44])
     under_jaw = y < np.interp(side, [0, 20, 40, 60, 75], [chin, chin + 1, chin + 9, chin + 30, chin + 70])
-    neck = (under_jaw & (facing[:, 1] < -0.2)) | (y < chin - 3)
-    ears = parts["ears"] > 0.05
-    skin = ~(ears | neck | ((side > 66) & (z < -20)) | ((y > 30) & (side > 58)) | (above_brow > 22))
-    skin &= (parts["eyes"] == 0) & (parts["mouth_interior"] <= 0.3)
-    forehead = 1 / (1 + np.exp(-np.clip(above_brow / 2, -30, 30))) * ~ears * (z > -60)
+    neck = np.maximum(under_jaw * soft(-0.2 - facing[:, 1], 0.1), soft(chin - 3 - y))
+    ears = soft(parts["ears"] - 0.1, 0.1)
+    behind_cheek = soft(side - 66) * soft(-20 - z)
+    temple = soft(y - 30) * soft(side - 58)
+    skin = (1 - ears) * (1 - neck) * (1 - behind_cheek) * (1 - temple) * soft(22 - above_brow)
+    skin *= (parts["eyes"] == 0) & (parts["mouth_interior"] <= 0.3)
+    forehead = soft(above_brow) * (1 - ears) * (z > -60)
     masks = {key: parts[key] for key in ("eyes", "mouth_interior", "teeth", "ears", "lips")}
-    masks["neck"] = neck.astype(float)
+    masks["neck"] = neck
     masks["brows"] = np.clip(1 - (brow_distance / 5.5) ** 2, 0, 1)
     masks["forehead"] = forehead
-    masks["skin"] = skin.astype(float)
-    masks["forehead_gate"] = (skin & (above_brow > 0)).astype(float)
+    masks["skin"] = skin
+    masks["forehead_gate"] = skin * soft(above_brow)
     return masks

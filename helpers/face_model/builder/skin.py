@@ -126,7 +126,7 @@ def skin_maps(template: Template, parts: dict, vertices: np.ndarray, landmarks: 
     wave_vectors = rng.normal(0, 2 * np.pi / 4.5, (200, 3))
     strands = np.cos(v @ wave_vectors.T + rng.uniform(0, 2 * np.pi, 200)).sum(1) / 10
     waves, wave_size = blotch_bank(v, folded, rng)
-    brow_lines = [mark[17:22][::-1], mark[22:27]]
+    brow_lines = [brow_arc(mark[17:22][::-1]), brow_arc(mark[22:27])]
     teeth = parts["teeth"]
     middle = v[template.teeth[0, template.teeth.shape[1] // 2], 0]
     return SkinMaps(
@@ -154,8 +154,18 @@ def skin_maps(template: Template, parts: dict, vertices: np.ndarray, landmarks: 
     )
 
 
+def brow_arc(marks: np.ndarray, n: int = 12) -> np.ndarray:
+    """A smooth arc (n, 3) through five brow landmarks, nose side first: a parabola over x.
+
+    It starts a little outside the innermost landmark, where the brow's hair does.
+    """
+    x = np.linspace(0.92 * marks[0, 0] + 0.08 * marks[-1, 0], marks[-1, 0], n)
+    y, z = (np.polyval(np.polyfit(marks[:, 0], marks[:, k], 2), x) for k in (1, 2))
+    return np.column_stack([x, y, z])
+
+
 def brow_line(vertices: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance above a brow's line (5, 3), from the nose outwards, and position along it."""
+    """Distance above a brow's line (n, 3), from the nose outwards, and position along it."""
     distance, position = along_curve(vertices[:, :2], line[:, :2])
     behind = np.abs(vertices[:, 2] - line[:, 2].mean()) > 26
     return np.where(behind, 99.0, distance), position

@@ -68,7 +68,9 @@ def orthonormalising_mix(modes: np.ndarray, refine: sp.spmatrix) -> tuple[np.nda
     gram = fine.T @ fine
     std = np.sqrt(np.diag(gram))
     value, vector = np.linalg.eigh(gram / std[:, None] / std)
-    return (vector / np.sqrt(value)) @ vector.T / std[:, None], std
+    mix = (vector / np.sqrt(value)) @ vector.T / std[:, None]
+    order = np.argsort(-std, kind="stable")  # rounding may swap neighbours of nearly equal std
+    return mix[:, order], std[order]
 
 
 def expression_components(units: np.ndarray, names: list[str], refine: sp.spmatrix, k: int, seed: int = 0):

@@ -93,7 +93,7 @@ def inside_crop(points: np.ndarray) -> np.ndarray:
     """
     y, z = points[..., 1], points[..., 2]
     hairline = 66 + 0.36 * (z - 15) - y
-    back = z + 103 - 0.45 * np.clip(-50 - y, 0, None)
+    back = z + 102 - 0.58 * np.clip(-48 - y, 0, None)
     neck = y + 126 + 0.30 * (z + 40)
     softness = 9.0
     return -softness * np.log(sum(np.exp(-np.clip(p / softness, -50, 50)) for p in (hairline, back, neck)))
