@@ -1,0 +1,63 @@
+"""python -m helpers COMMAND: the course's code without notebooks."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from .commands import load_commands
+from .device import check_name, resolve
+from .errors import UserError
+
+INTERRUPTED = 130  # what a shell reports for Ctrl-C
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status (2 for wrong arguments)."""
+    commands = load_commands()
+    args = build_parser(commands).parse_args(arguments)
+    command = commands[args.command]
+    try:
+        if getattr(command, "NEEDS_DEVICE", True):
+            args.device = resolve(args.device)
+    except UserError as error:
+        print(f"helpers {args.command}: {error}", file=sys.stderr)
+        return 2
+    try:
+        return command.run(args)
+    except UserError as error:
+        print(f"helpers {args.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"helpers {args.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output, `head` for one, has gone. Nothing is left to say, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def build_parser(commands: dict) -> argparse.ArgumentParser:
+    """The parser of all commands, each with --device and --seed."""
+    parser = argparse.ArgumentParser(prog="python -m helpers", description="From a photograph to a 3D face.")
+    choices = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in commands.items():
+        its_parser = choices.add_parser(name, help=command.HELP, description=command.HELP)
+        command.add_arguments(its_parser)
+        its_parser.add_argument(
+            "--device", type=_device, default="auto", metavar="auto|cpu|cuda", help="where to compute (default: auto)"
+        )
+        its_parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
+    return parser
+
+
+def _device(text: str) -> str:
+    try:
+        return check_name(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""python -m helpers doctor: what is there, and what to do about each thing that is not."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..errors import UserError
+
+NAME = "doctor"
+HELP = "say what is installed, and what to do about what is not"
+NEEDS_DEVICE = False  # it must also run where torch is missing
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON_RANGE = (3, 10), (3, 14)  # from, and below
+REPAIR = "run `make setup`, or `pip install -e .` in an environment of your own"
+SPACE_NEEDED_GB = 1.0  # for compiled kernels and results
+MODEL_ENDINGS = (".mat", ".h5")  # Basel Face Model 2009, and 2017 or 2019
+WITHOUT_CHECK = {"numpy": "numpy", "scipy": "scipy", "roma": "roma", "scikit-image": "skimage", "matplotlib": "matplotlib"}
+NOTEBOOK_PARTS = ("jupyterlab", "ipywidgets", "k3d")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `advice` says what to do, and is empty where nothing is to be done."""
+
+    thing: str
+    ok: bool
+    found: str
+    advice: str = ""
+    required: bool = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings; 0 if the course can run here, 1 if something it needs is missing."""
+    findings = [examine(thing, check) for thing, check in checks(args.device).items()]
+    print(json.dumps([asdict(f) for f in findings], indent=2) if args.json else report(findings))
+    return 0 if can_run(findings) else 1
+
+
+def can_run(findings: list[Finding]) -> bool:
+    return all(finding.ok or not finding.required for finding in findings)
+
+
+def checks(device: str = "auto") -> dict[str, Callable[[], Finding]]:
+    """What is looked at, in order."""
+    return {
+        "Python": python,
+        "torch": lambda: torch(device),
+        "Warp": warp,
+        "packages": packages,
+        "notebooks": notebooks,
+        "open3d": open3d,
+        "detector": detector,
+        "open face model": open_face_model,
+        "other face models": other_face_models,
+        "disk": disk,
+    }
+
+
+def examine(thing: str, check: Callable[[], Finding]) -> Finding:
+    """What `check` finds. A broken install can raise anything at all: that too is a finding."""
+    try:
+        return check()
+    except Exception as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        return Finding(thing, False, cause, REPAIR)
+
+
+def report(findings: list[Finding]) -> str:
+    """The findings as a table, and below it what to do."""
+    width = max(len(f.thing) for f in findings)
+    marks = {True: "ok", False: "missing"}
+    lines = [f"{f.thing:{width}}  {marks[f.ok]:7}  {f.found}" for f in findings]
+    lines += [f"\n{f.thing}{'' if f.required else ' (the course runs without)'}: {f.advice}" for f in findings if f.advice]
+    verdict = "The course can run here." if can_run(findings) else "The course cannot run here yet."
+    return "\n".join([*lines, "", verdict])
+
+
+def python() -> Finding:
+    low, below = PYTHON_RANGE
+    version = ".".join(map(str, sys.version_info[:3]))
+    if low <= sys.version_info[:2] < below:
+        return Finding("Python", True, f"{version}, {sys.executable}")
+    wanted = f"{low[0]}.{low[1]} to {below[0]}.{below[1] - 1}"
+    return Finding("Python", False, version, f"install Python {wanted}, then `make setup PYTHON=python3.11`")
+
+
+def torch(device: str) -> Finding:
+    import torch
+
+    from ..device import resolve
+
+    if torch.cuda.is_available():
+        gpus = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        cuda = f"CUDA {torch.version.cuda}: {gpus}"
+    elif torch.version.cuda:
+        cuda = f"built for CUDA {torch.version.cuda}, no GPU found: computes on the CPU"
+    else:
+        cuda = "CPU only"
+    found = f"{torch.__version__}, {cuda}, {torch.get_num_threads()} thread(s)"
+    try:
+        resolve(device)
+    except UserError as error:
+        return Finding("torch", False, found, str(error))
+    return Finding("torch", True, found)
+
+
+def warp() -> Finding:
+    import warp
+
+    warp.config.quiet = True
+    warp.init()
+    devices = ", ".join(f"{device.alias} ({device.name})" for device in warp.get_devices())
+    return Finding("Warp", True, f"{warp.__version__}, devices: {devices}")
+
+
+def packages() -> Finding:
+    return _importable("packages", WITHOUT_CHECK)
+
+
+def notebooks() -> Finding:
+    return _importable("notebooks", {name: name for name in NOTEBOOK_PARTS})
+
+
+def open3d() -> Finding:
+    from .._open3d import open3d as load
+
+    return Finding("open3d", True, load().__version__)
+
+
+def detector() -> Finding:
+    from ..landmarks import missing_backends
+
+    absent = missing_backends()
+    there = [name for name, cause in absent.items() if cause is None]
+    if there:
+        return Finding("detector", True, ", ".join(there), required=False)
+    advice = "; ".join(absent.values()) + ". Until then give points with --landmarks; two photographs have theirs stored."
+    return Finding("detector", False, "none", advice, required=False)
+
+
+def open_face_model() -> Finding:
+    from ..face_model.open_model import ASSET
+
+    if ASSET.is_file():
+        return Finding("open face model", True, f"{_shown(ASSET)}, {ASSET.stat().st_size / 1e6:.1f} MB")
+    return Finding("open face model", False, f"{_shown(ASSET)} is not there", f"`git checkout {_shown(ASSET)}`, or `make model`")
+
+
+def other_face_models() -> Finding:
+    """Licence-gated models that the user may have. Being without is no fault."""
+    files = [path for folder in model_folders() for path in _models_in(folder)]
+    listed = ", ".join(_shown(path) for path in files) or "none in " + ", ".join(map(_shown, model_folders()))
+    return Finding("other face models", True, listed, required=False)
+
+
+def model_folders() -> list[Path]:
+    """Where face models are looked for: the folders of $FACE_MODELS, ~/face_models and the course's assets/."""
+    named = [Path(part).expanduser() for part in os.environ.get("FACE_MODELS", "").split(os.pathsep) if part]
+    return [*named, Path.home() / "face_models", ROOT / "assets"]
+
+
+def disk() -> Finding:
+    free = shutil.disk_usage(ROOT).free / 1e9
+    if free >= SPACE_NEEDED_GB:
+        return Finding("disk", True, f"{free:.1f} GB free")
+    return Finding("disk", False, f"{free:.2f} GB free", f"make {SPACE_NEEDED_GB:.0f} GB of room on the disk of {ROOT}")
+
+
+def _importable(thing: str, modules: dict[str, str]) -> Finding:
+    """Whether each module (values) imports; named and dated by its distribution (keys)."""
+    found, broken = [], []
+    for distribution, module in modules.items():
+        try:
+            importlib.import_module(module)
+            found.append(f"{distribution} {importlib.metadata.version(distribution)}")
+        except Exception as error:
+            broken.append(f"{distribution} ({' '.join(str(error).split())})")
+    return Finding(thing, not broken, ", ".join(broken or found), REPAIR if broken else "")
+
+
+def _models_in(folder: Path) -> list[Path]:
+    """The model files in a folder and the folders in it; none if it cannot be read."""
+    try:
+        return sorted(p for p in [*folder.glob("*"), *folder.glob("*/*")] if p.suffix in MODEL_ENDINGS)
+    except OSError:
+        return []
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be said: from the repository's root, or from the user's home."""
+    for base, prefix in ((ROOT, ""), (Path.home(), "~/")):
+        if path.is_relative_to(base):
+            return prefix + path.relative_to(base).as_posix()
+    return str(path)

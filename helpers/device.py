@@ -1,0 +1,37 @@
+"""One name for where to compute: "auto", "cpu", "cuda" or "cuda:1"."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import UserError
+
+
+def resolve(name: str = "auto") -> str:
+    """The device that `name` means on this machine: "cpu", "cuda" or "cuda:N".
+
+    "auto" is CUDA where torch can use it, else the CPU. Raises UserError for an unknown name, and for CUDA where
+    this machine has none, or fewer GPUs than asked for.
+    """
+    check_name(name)
+    if name == "cpu":
+        return name
+    import torch
+
+    usable = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if usable else "cpu"
+    if not usable:
+        cause = "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no NVIDIA GPU"
+        raise UserError(f"--device {name}: {cause}; use --device cpu, or a machine with a GPU and its driver")
+    count = torch.cuda.device_count()
+    if ":" in name and int(name.split(":")[1]) >= count:
+        raise UserError(f"--device {name}: this machine has {count} GPU(s), the first is cuda:0")
+    return name
+
+
+def check_name(name: str) -> str:
+    """`name` itself if it has the form of a device; else UserError. Needs no torch."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UserError(f"{name!r} is no device: auto, cpu, cuda or cuda:N")
+    return name
