@@ -121,7 +121,8 @@ def torch(device: str) -> Finding:
 def warp() -> Finding:
     import warp
 
-    warp.config.quiet = True
+    from .. import _warp  # noqa: F401 (keeps Warp from greeting)
+
     warp.init()
     devices = ", ".join(f"{device.alias} ({device.name})" for device in warp.get_devices())
     return Finding("Warp", True, f"{warp.__version__}, devices: {devices}")
@@ -136,9 +137,13 @@ def notebooks() -> Finding:
 
 
 def open3d() -> Finding:
-    from .._open3d import open3d as load
+    try:
+        from .._open3d import open3d as load
 
-    return Finding("open3d", True, load().__version__)
+        return Finding("open3d", True, load().__version__)
+    except ImportError as error:
+        advice = "`apt install libusb-1.0-0`, or `pip install libusb-package`" if "libusb" in str(error) else REPAIR
+        return Finding("open3d", False, " ".join(str(error).split()), advice)
 
 
 def detector() -> Finding:

@@ -1,0 +1,47 @@
+# make lab opens the course, make test checks it. The first call installs into .venv, later ones do not.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+NOTEBOOKS ?= notebooks/*.ipynb
+# More for JupyterLab, such as ARGS="--no-browser --port=8890".
+ARGS ?=
+
+# Threads that wait for work must not keep a core busy.
+export OMP_WAIT_POLICY := PASSIVE
+# Where JupyterLab finds labconfig/page_config.json: no "Build Recommended" at the start.
+export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CONFIG_PATH))
+# JupyterLab will not serve root, as in a container, unless told. It serves this machine only, by token.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test notebooks model setup
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+lab: setup  ## open the course in JupyterLab
+	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 $(AS_ROOT) $(ARGS) notebooks/00_start_here.ipynb
+
+test: setup  ## check everything: ruff, the tests, every notebook
+	$(RUN) -m ruff check
+	$(RUN) -m pytest
+	$(RUN) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:randomly notebooks/
+
+notebooks: setup  ## execute the notebooks again and store what they show
+	$(RUN) -m helpers.show.store $(NOTEBOOKS)
+
+model: setup  ## build the open face model again
+	$(RUN) -m helpers.face_model.build
+
+setup: $(STAMP)  ## install into .venv, and no more
+
+$(STAMP): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make setup: no $(PYTHON) here: apt install python3.11-venv" >&2; exit 1; }
+	@$(PYTHON) -m helpers.install $(VENV)
+
+# A stamp made in another folder is of an environment that was moved here: install again.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
