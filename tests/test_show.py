@@ -1,5 +1,6 @@
 """What notebooks show: described in words, the same each time, and legible to all."""
 
+import argparse
 import io
 import subprocess
 import sys
@@ -181,6 +182,38 @@ def test_millimetre_scale_is_fixed():
     np.testing.assert_allclose(mm_colours(0.0, signed=True), [1, 1, 1], atol=0.05)
     figure, axes = show.figure()
     assert show.mm_colourbar(figure, axes).vmax == 4
+
+
+def test_meshes_are_stills_where_nothing_is_live(shown, monkeypatch):
+    from helpers.face_model import load
+    from helpers.show.mesh import STATIC, _in_a_live_kernel, _k3d_plot
+
+    model = load("open", level=0)
+    monkeypatch.setattr("IPython.get_ipython", lambda: argparse.Namespace(kernel=object()))
+    monkeypatch.setenv(STATIC, "1")
+    assert not _in_a_live_kernel()
+    show.mesh(model.mean_shape, model.triangles, alt="the mean face, grey", yaws=(0, 50))
+    (_, metadata), image = shown[0], decode(shown[0][0])
+    assert len(shown) == 1 and metadata["image/png"]["alt"] == "the mean face, grey"
+    front, side = image[:, :224], image[:, 230:]
+    assert image.shape == (224, 454, 3) and np.ptp(front[112, 112].astype(int)) < 10  # clay is grey
+    # From the front a face is as good as mirror-symmetric, but for the light; turned it is not.
+    there = (front < 250).any(-1)
+    assert (
+        (there != there[:, ::-1]).mean()
+        < 0.02
+        < (((side < 250).any(-1)) != ((side < 250).any(-1))[:, ::-1]).mean()
+    )
+    assert 0.2 < there.mean() < 0.7
+
+    monkeypatch.delenv(STATIC)
+    assert _in_a_live_kernel()
+    pytest.importorskip("k3d")
+    colours = torch.zeros_like(model.mean_shape)
+    colours[:, 0], colours[:, 2] = 1, 0.5
+    (live,) = _k3d_plot(model.mean_shape, model.triangles, colours).objects
+    assert live.vertices.shape == model.mean_shape.shape and len(live.indices) == len(model.triangles)
+    assert set(np.ravel(live.colors)) == {0xFF0080}
 
 
 def test_computing_does_not_load_what_shows():

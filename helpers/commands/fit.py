@@ -13,7 +13,7 @@ from ..errors import UserError
 NAME = "fit"
 HELP = "turn photographs into 3D faces"
 DESCRIPTION = """Fit the face model to each photograph and write three files into DIR:
-STEM.ply (coloured mesh in mm), STEM.npz (the numbers) and STEM.png (photograph, landmarks, overlay, turned face).
+STEM.ply (coloured mesh in mm), STEM.npz (the numbers), STEM.png (photograph, landmarks, overlay, face turned).
 STEM is the photograph's name without its ending; where two photographs share it, the second becomes STEM_2.
 Files of an earlier run are replaced."""
 EPILOG = """A photograph that cannot be used gives one line on standard error, and the others are still done.
@@ -26,8 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photos", nargs="+", metavar="PHOTO", type=Path, help="image files, one face each")
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the results")
     parser.add_argument("--model", default="open", metavar="open|PATH", help="face model (default: open)")
-    parser.add_argument("--landmarks", metavar="FILE", type=Path, help="68 points of the one photograph, .json or .pts")
-    parser.add_argument("--size", type=_size, default=224, metavar="PX", help="side of the crop (default: 224)")
+    parser.add_argument(
+        "--landmarks",
+        metavar="FILE",
+        type=Path,
+        help="68 points of the one photograph, in its upright pixels, .json or .pts",
+    )
+    parser.add_argument(
+        "--size", type=_size, default=224, metavar="PX", help="side of the crop (default: 224)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(total=len(args.photos), unit="photo", file=sys.stderr, disable=None) as bar:
         for path, stem in zip(args.photos, output_names(args.photos), strict=True):
             try:
-                line = _fit_one(path, args.out / stem, fit_model, model, args, lambda text: bar.write(text, sys.stderr))
+                line = _fit_one(
+                    path, args.out / stem, fit_model, model, args, lambda text: bar.write(text, sys.stderr)
+                )
                 bar.write(line, sys.stdout)
             except (UserError, ValueError, OSError) as error:
                 failed += 1
@@ -104,14 +113,16 @@ def _fit_one(path: Path, target: Path, fit_model, model, args, note) -> str:
     if face.faces > 1:
         note(f"{path}: {face.faces} faces found, the largest is taken")
     if face.spread > SPREAD_DOUBTFUL:
-        note(f"{path}: the landmarks are doubtful (they spread {face.spread:.1f} % of the eye distance): look at them")
+        note(
+            f"{path}: the landmarks are doubtful (spread {face.spread:.1f} % of the eye distance): look at them"
+        )
     crop = crop_face(photo.image, face.points, args.size).to(args.device)
     settings = FitSettings(seed=args.seed)
     result = fit(crop.image, crop.landmarks, fit_model, valid=crop.valid, settings=settings)
     seconds = time.perf_counter() - start
     confidence = float(result.confidence[0])
     if confidence < GOOD_CONFIDENCE:
-        note(f"{path}: the fit is doubtful (confidence {confidence:.2f}, good from {GOOD_CONFIDENCE}): look at it")
+        note(f"{path}: the fit is doubtful (confidence {confidence:.2f}, good from {GOOD_CONFIDENCE}): look")
     _write(target, crop.to("cpu"), _on_cpu(result), model.to("cpu"), face)
     return f"{path}: confidence {confidence:.2f}, {seconds:.1f} s, {target}.png"
 
@@ -137,8 +148,8 @@ def fit_numbers(crop, result, face) -> dict:
     """What STEM.npz holds, by name, as numpy arrays without a batch dimension.
 
     alpha, beta, expression: coefficients in standard deviations.  rotation_vector, translation: the pose.
-    focal, principal_point, image_size: the camera of the crop.  light (9, 3).  colour (2, 3): gain and offset that
-    the render's colours need besides the light, which is 1 and 0 as the light carries the photograph's tint.
+    focal, principal_point, image_size: the camera of the crop.  light (9, 3).  colour (2, 3): gain and offset of
+    the colours besides the light; always 1 and 0, as the light carries the photograph's tint.
     energy: by iteration.  landmarks (68, 2) crop px; landmarks_photo (68, 2) photograph px.
     crop_scale, crop_origin: crop = (photograph − origin) · scale.  confidence: the detector's, which pooling
     weighs by; fit_confidence: the fit's own.  landmark_error (68,) px.

@@ -20,7 +20,9 @@ __all__ = [
 ]  # fmt: skip
 
 
-def landmarks_for(photo: Photo, file: str | Path | None = None, backend: str = "auto", seed: int = 0) -> Detection:
+def landmarks_for(
+    photo: Photo, file: str | Path | None = None, backend: str = "auto", seed: int = 0
+) -> Detection:
     """The face to fit in a photograph, the largest if there are several (`.faces` says how many).
 
     The points come from `file` if one is given; else, for a default photograph where no detector is installed,
@@ -42,5 +44,7 @@ def landmarks_for(photo: Photo, file: str | Path | None = None, backend: str = "
             return stored_points(name)
     faces = detect(photo.image, backend, seed)
     if not faces:
-        raise UserError(f"{photo.path}: no face found: the face must be upright, not in profile, and 40 px or more")
+        raise UserError(
+            f"{photo.path}: no face found: the face must be upright, not in profile, and 40 px or more"
+        )
     return faces[0]

@@ -37,7 +37,9 @@ class Detection:
     faces: int = 1
 
     @classmethod
-    def from_points(cls, points: np.ndarray, confidence: float = 1.0, spread: float = 0.0, backend: str = "file"):
+    def from_points(
+        cls, points: np.ndarray, confidence: float = 1.0, spread: float = 0.0, backend: str = "file"
+    ):
         """A face known by its points alone; the box is the one around them."""
         points = np.asarray(points, np.float32)
         return cls(np.concatenate([points.min(0), points.max(0)]), points, confidence, spread, backend)
@@ -55,7 +57,9 @@ def detect(image: np.ndarray, backend: str = "auto", seed: int = 0) -> list[Dete
     """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != "f":
-        raise ValueError(f"image must be floats of shape (H, W, 3) from 0 to 1, got {image.dtype} {image.shape}")
+        raise ValueError(
+            f"image must be floats of shape (H, W, 3) from 0 to 1, got {image.dtype} {image.shape}"
+        )
     if backend != "auto" and backend not in BACKENDS:
         raise ValueError(f"backend must be auto or one of {', '.join(BACKENDS)}, got {backend!r}")
     for name in BACKENDS if backend == "auto" else [backend]:

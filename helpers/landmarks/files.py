@@ -30,7 +30,9 @@ def read_detection(path: str | Path) -> Detection:
     """The points of a file as a Detection; a .json file may bring confidence, spread and backend with it."""
     path = Path(path)
     points, extra = _read(path)
-    confidence, spread = (_number(path, extra, key, default) for key, default in (("confidence", 1), ("spread", 0)))
+    confidence, spread = (
+        _number(path, extra, key, default) for key, default in (("confidence", 1), ("spread", 0))
+    )
     return Detection.from_points(points, confidence, spread, str(extra.get("backend", "file")))
 
 
@@ -38,14 +40,18 @@ def write_points(path: str | Path, points: np.ndarray, **extra) -> None:
     """Write points (68, 2) px to a .json or .pts file, in one step. `extra` goes into a .json file as it is."""
     path, points = Path(path), np.asarray(points, np.float64)
     if points.shape != (N_LANDMARKS, 2) or not np.isfinite(points).all():
-        raise ValueError(f"points must be finite numbers of shape ({N_LANDMARKS}, 2), got shape {points.shape}")
+        raise ValueError(
+            f"points must be finite numbers of shape ({N_LANDMARKS}, 2), got shape {points.shape}"
+        )
     if path.suffix.lower() == ".pts":
         if extra:
             raise ValueError(f"a .pts file holds points only, not {', '.join(extra)}: write .json")
         rows = "".join(f"{x + 1:.6f} {y + 1:.6f}\n" for x, y in points)
         text = f"version: 1\nn_points:  {N_LANDMARKS}\n{{\n{rows}}}\n"
     elif path.suffix.lower() == ".json":
-        head = "".join(f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in extra.items())
+        head = "".join(
+            f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in extra.items()
+        )
         rows = ",\n".join(f"  [{x:.6f}, {y:.6f}]" for x, y in points)
         text = f'{{\n{head} "points": [\n{rows}\n ]\n}}\n'
     else:
@@ -80,7 +86,7 @@ def _parse_json(path: Path, text: str) -> tuple[list, dict]:
     if isinstance(content, list):
         content = {"points": content}
     if not isinstance(content, dict) or not isinstance(content.get("points"), list):
-        raise UserError(f"{path}: expected an object with the list \"points\", or a list of pairs [x, y]")
+        raise UserError(f'{path}: expected an object with the list "points", or a list of pairs [x, y]')
     points = content.pop("points")
     for number, point in enumerate(points, 1):
         if not isinstance(point, list) or len(point) != 2 or not all(type(v) in (int, float) for v in point):
@@ -91,7 +97,12 @@ def _parse_json(path: Path, text: str) -> tuple[list, dict]:
 def _parse_pts(path: Path, text: str) -> tuple[list, dict]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     head = [line.replace(" ", "") for line in lines[:3]]
-    if len(head) < 3 or not head[0].startswith("version:") or not head[1].startswith("n_points:") or head[2] != "{":
+    if (
+        len(head) < 3
+        or not head[0].startswith("version:")
+        or not head[1].startswith("n_points:")
+        or head[2] != "{"
+    ):
         raise UserError(f"{path}: expected the header lines 'version: 1', 'n_points: {N_LANDMARKS}' and '{{'")
     if lines[-1] != "}":
         raise UserError(f"{path}: the closing '}}' is missing: the file is cut off")

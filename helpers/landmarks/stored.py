@@ -40,7 +40,9 @@ def stored_name(path: str | Path) -> str | None:
     if not Path(path).is_file():
         return None
     mark = fingerprint(path)
-    return next((file.stem for file in sorted(FOLDER.glob("*.json")) if _stored_fingerprint(file) == mark), None)
+    return next(
+        (file.stem for file in sorted(FOLDER.glob("*.json")) if _stored_fingerprint(file) == mark), None
+    )
 
 
 def _stored_fingerprint(file: Path) -> str | None:

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from .style import DETECTED, style
+from .style import DETECTED, MODELLED, style
 
 
 def figure(width: float = 7.0, height: float = 3.5, **subplots):
@@ -114,30 +114,29 @@ def write(page, at, text: str, size: int = 13, colour: str = "#24292F", anchor: 
     ImageDraw.Draw(page).text(at, text, fill=colour, font=font, anchor=anchor)
 
 
-def draw_landmarks(image, points, others=None, *, colour: str = DETECTED, other_colour: str | None = None, radius=None):
-    """Draw points (68, 2) px on an image: a new (H, W, 3) uint8 array, twice the size if it is small.
+def draw_landmarks(
+    image, points, others=None, *, colour: str = DETECTED, other_colour: str = MODELLED, height=448
+):
+    """Draw points (68, 2) px on an image (H, W, 3) as dots: a new uint8 array of about `height` px (a whole
+    number of times the image, at least once).
 
-    others: a second set of points (68, 2); each is joined to its partner by a thin line.
+    others: a second set of points (68, 2), as rings; each is joined to its partner by a thin line.
     """
-    from PIL import Image, ImageColor, ImageDraw
-
-    from .style import MODELLED
+    from PIL import Image, ImageDraw
 
     array = as_bytes(image)
-    zoom = max(1, round(448 / min(array.shape[:2])))
+    zoom = max(1, round(height / array.shape[0]))
     fine = 3 * zoom  # drawn larger and shrunk, for smooth dots
     page = Image.fromarray(array).convert("RGB")
     page = page.resize((page.width * fine, page.height * fine), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(page)
-    radius = 3 * (radius if radius is not None else max(1.7, 0.005 * min(array.shape[:2]) * zoom))
+    radius = 3 * max(2.0, 0.0065 * array.shape[0] * zoom)
 
     def place(p):  # pixel centres are at integers
-        return (np.asarray(p.detach().cpu() if hasattr(p, "detach") else p).reshape(-1, 2) + 0.5) * fine
+        return (np.asarray(p.detach().cpu() if hasattr(p, "detach") else p).reshape(-1, 2) + 0.5) * fine - 0.5
 
-    def dots(at, fill):
-        for x, y in at:
-            draw.ellipse([x - radius - 2, y - radius - 2, x + radius + 2, y + radius + 2], fill=(20, 20, 20))
-            draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
+    def circle(x, y, r, **how):
+        draw.ellipse([x - r, y - r, x + r, y + r], **how)
 
     at = place(points)
     if others is not None:
@@ -145,7 +144,8 @@ def draw_landmarks(image, points, others=None, *, colour: str = DETECTED, other_
         if len(to) != len(at):
             raise ValueError(f"points and others must be as many, got {len(at)} and {len(to)}")
         for a, b in zip(at, to, strict=True):
-            draw.line([*a, *b], fill=(20, 20, 20), width=3)
-        dots(to, ImageColor.getrgb(other_colour or MODELLED))
-    dots(at, ImageColor.getrgb(colour))
+            draw.line([*a, *b], fill=other_colour, width=3)
+            circle(*b, radius * 1.35, outline=other_colour, width=4)
+    for x, y in at:
+        circle(x, y, radius, fill=colour, outline="#10302A", width=2)
     return np.asarray(page.resize((page.width // 3, page.height // 3), Image.Resampling.LANCZOS))

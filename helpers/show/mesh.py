@@ -39,7 +39,9 @@ def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224) -> np
     pose, camera, light = studio(yaws, size)
     B = len(yaws)
     with torch.no_grad():
-        shown = render(vertices.expand(B, -1, -1), triangles, colours[None], pose, camera, light, supersample=2)
+        shown = render(
+            vertices.expand(B, -1, -1), triangles, colours[None], pose, camera, light, supersample=2
+        )
     return tile(list(shown.image.clamp(0, 1)))
 
 

@@ -51,11 +51,13 @@ def road_figure(here: str | list[str] | None = None):
     low, tall = -1.75, 0.82
     beside = {"face model": (left["landmarks"] + 0.3, 3.0), "renderer": (left["fit"] + 0.75, 2.75)}
     rail = -0.5  # the two serve the steps by way of one line
-    for name, (x, width) in beside.items():
+    for x, width in beside.values():
         axes.plot([x + width / 2] * 2, [low + tall, rail], color=GREY, lw=1.2, zorder=1)
     served = [left[name] + WIDTH / 2 for name in ("pose", "fit", "network", "evaluation")]
     axes.plot([min(served), max(served)], [rail, rail], color=GREY, lw=1.2, zorder=1)
-    axes.plot([beside["face model"][0] + beside["face model"][1] / 2, min(served)], [rail, rail], color=GREY, lw=1.2)
+    axes.plot(
+        [beside["face model"][0] + beside["face model"][1] / 2, min(served)], [rail, rail], color=GREY, lw=1.2
+    )
     for x in served:
         _arrow(axes, (x, rail), (x, -0.03), GREY, 1.2)
 
@@ -83,14 +85,20 @@ def _box(axes, place, name, number, result, lit: bool, all_equal: bool) -> None:
     axes.add_patch(shape)
     ink = _readable_on(colour) if filled else INK
     middle = x + width / 2
-    axes.text(middle, y + height * 0.63, name, ha="center", va="center", color=ink, weight="bold", size=10, zorder=3)
+    axes.text(
+        middle, y + height * 0.63, name, ha="center", va="center", color=ink, weight="bold", size=10, zorder=3
+    )
     axes.text(middle, y + height * 0.30, result, ha="center", va="center", color=ink, size=8, zorder=3)
     weight = "bold" if lit else "normal"
     if name in STEPS:
         shade = INK if filled else GREY
-        axes.text(middle, y + height + 0.09, number, ha="center", va="bottom", size=9, color=shade, weight=weight)
+        axes.text(
+            middle, y + height + 0.09, number, ha="center", va="bottom", size=9, color=shade, weight=weight
+        )
     else:
-        axes.text(x + width - 0.1, y + height - 0.1, number, ha="right", va="top", size=9, color=ink, zorder=3)
+        axes.text(
+            x + width - 0.1, y + height - 0.1, number, ha="right", va="top", size=9, color=ink, zorder=3
+        )
 
 
 def _readable_on(colour: str) -> str:
@@ -102,7 +110,14 @@ def _readable_on(colour: str) -> str:
 
 
 def _arrow(axes, start, end, colour, width) -> None:
-    arrow = {"arrowstyle": "-|>", "color": colour, "lw": width, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 10}
+    arrow = {
+        "arrowstyle": "-|>",
+        "color": colour,
+        "lw": width,
+        "shrinkA": 0,
+        "shrinkB": 0,
+        "mutation_scale": 10,
+    }
     axes.annotate("", xy=end, xytext=start, arrowprops=arrow, zorder=1)
 
 

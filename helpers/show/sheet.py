@@ -33,10 +33,13 @@ def fitted_face(result, model, index: int = 0) -> FittedFace:
     return FittedFace(vertices, model.texture(result.beta[one]), pose, camera, result.light[one])
 
 
-def sheet(crop, result, model, index: int = 0, yaw: float = 40.0, titles: bool = True) -> np.ndarray:
+def sheet(
+    crop, result, model, index: int = 0, *, yaw: float = 40.0, height: int = 320, titles: bool = True
+) -> np.ndarray:
     """The strip of one fitted photograph, (H, W, 3) uint8.
 
     crop: the `FaceCrop` that was fitted.  result: its `FitResult`.  index: which of the batch.
+    yaw: degrees by which the face is turned.  height: px of each square panel.
     The overlay covers the part of the face that the fit explains; eyes and mouth stay the photograph's own.
     """
     image = as_bytes(crop.image[index])
@@ -44,13 +47,15 @@ def sheet(crop, result, model, index: int = 0, yaw: float = 40.0, titles: bool =
     with torch.no_grad():
         panels = {
             "photograph": image,
-            "landmarks: found, model": draw_landmarks(image, crop.landmarks[index], model_points(face, model)[0]),
+            "landmarks: ● found  ○ model": draw_landmarks(
+                image, crop.landmarks[index], model_points(face, model)[0]
+            ),
             "overlay": overlay(crop.image[index], face, model),
-            "shape": turned(face, model, 0, clay=True),
-            "turned": turned(face, model, yaw, clay=True),
-            "in colour": turned(face, model, yaw),
+            "shape": turned(face, model, 0, clay=True, size=height),
+            "turned": turned(face, model, yaw, clay=True, size=height),
+            "in colour": turned(face, model, yaw, size=height),
         }
-    return tile(list(panels.values()), list(panels) if titles else None, height=max(image.shape[:2]))
+    return tile(list(panels.values()), list(panels) if titles else None, height=height)
 
 
 def model_points(face: FittedFace, model) -> torch.Tensor:
@@ -61,14 +66,31 @@ def model_points(face: FittedFace, model) -> torch.Tensor:
 def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) -> torch.Tensor:
     """The fitted face laid over its photograph (H, W, 3), where the fit looked: (H, W, 3).
 
-    The skin's weight is drawn like a colour, so that the seam is as soft as the mask.
+    The skin's weight is drawn like a colour; averaging it over a few pixels makes a soft seam that stays inside.
     """
     view = (face.pose, face.camera, face.light)
-    drawn = render(face.vertices, model.triangles, face.colours, *view, background=0.0, supersample=supersample)
-    skin = model.masks["skin"][None, :, None].expand(-1, -1, 3)
-    raster = render(face.vertices, model.triangles, skin, face.pose, face.camera, _plain(face), background=0.0,
-                    supersample=supersample)  # fmt: skip
-    weight = ((raster.image[0, ..., :1] - 0.2) / 0.4).clamp(0, 1)
+    drawn = render(
+        face.vertices, model.triangles, face.colours, *view, background=0.0, supersample=supersample
+    )
+    skin = (
+        (model.masks or {}).get("skin", torch.ones(face.vertices.shape[1]))[None, :, None].expand(-1, -1, 3)
+    )
+    plain = torch.zeros_like(face.light)
+    plain[:, 0] = 1  # light that leaves every colour as it is
+    where = render(
+        face.vertices,
+        model.triangles,
+        skin,
+        face.pose,
+        face.camera,
+        plain,
+        background=0.0,
+        supersample=supersample,
+    )
+    weight = (where.image[:, None, ..., 0] > 0.35).float()
+    reach = max(1, round(image.shape[0] / 75))
+    weight = torch.nn.functional.avg_pool2d(weight, 2 * reach + 1, 1, reach)
+    weight = (2 * weight - 1).clamp(0, 1)[0, 0, ..., None]
     return image * (1 - weight) + drawn.image[0].clamp(0, 1) * weight
 
 
@@ -76,11 +98,8 @@ def turned(face: FittedFace, model, yaw: float, clay: bool = False, size: int = 
     """The face alone from the front, turned by `yaw` degrees, in studio light: (size, size, 3)."""
     pose, camera, light = studio((yaw,), size)
     colours = torch.tensor(CLAY).expand(1, face.vertices.shape[1], 3) if clay else face.colours
-    return render(face.vertices, model.triangles, colours, pose, camera, light, supersample=2).image[0].clamp(0, 1)
-
-
-def _plain(face: FittedFace) -> torch.Tensor:
-    """Light that leaves every colour as it is."""
-    light = torch.zeros_like(face.light)
-    light[:, 0] = 1
-    return light
+    return (
+        render(face.vertices, model.triangles, colours, pose, camera, light, supersample=2)
+        .image[0]
+        .clamp(0, 1)
+    )

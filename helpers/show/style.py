@@ -21,8 +21,8 @@ STEP_COLOURS = {
     "face model": INK,
     "renderer": INK,
 }
-# In pictures: what was found in the photograph, and what the model says.
-DETECTED, MODELLED = GREEN, PINK
+# On photographs, where the palette is too dull: what was found in it (dots), and what the model says (rings).
+DETECTED, MODELLED = "#2BF0B0", "#FF7BD0"
 
 # Distances in millimetres are always shown on these scales, so that two figures can be compared.
 MM_MAP, MM_RANGE = "viridis", (0.0, 4.0)

@@ -11,7 +11,7 @@ from ..lighting import STUDIO_LIGHT
 
 CLAY = (0.72, 0.72, 0.74)
 # Head and neck fill most of the square at this distance, in mm, and this much below the camera's axis.
-DISTANCE, DROP = 1250.0, 8.0
+DISTANCE, DROP = 1080.0, 4.0
 
 
 def studio(yaws=(0.0,), size: int = 224) -> tuple[Pose, Camera, torch.Tensor]:

@@ -1,0 +1,187 @@
+"""`python -m helpers fit`: three files a photograph, one line a mistake."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.commands import fit as command
+from helpers.face_model import load
+from helpers.landmarks import dlib_backend, stored_points, write_points
+from helpers.photo import crop_face, default_photos, read_photo
+
+needs_dlib = pytest.mark.skipif(dlib_backend.missing() is not None, reason="dlib is not installed")
+ASTRONAUT, HOPPER = (str(path) for path in default_photos().values())
+
+
+def fit(*words):
+    """Run the command in this process, with the two options that `python -m helpers` adds to every command."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(word) for word in words]))
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """Both default photographs, fitted once for all tests."""
+    out = tmp_path_factory.mktemp("fit") / "new" / "folder"
+    assert fit(ASTRONAUT, HOPPER, "--out", out) == 0
+    return out
+
+
+def test_names_of_results():
+    def names(*paths):
+        return command.output_names([Path(p) for p in paths])
+
+    assert names("a.jpg", "b.png") == ["a", "b"]
+    assert names("a.jpg", "x/a.png", "a.jpg") == ["a", "a_2", "a_3"]
+    assert names("a.jpg", "x/a.jpg", "a_2.jpg") == ["a", "a_3", "a_2"]
+    assert names("me.jpg", "ME.jpg") == ["me", "ME_2"]
+
+
+def test_three_files_a_photograph(fitted):
+    stems = ("astronaut", "grace_hopper")
+    assert sorted(f.name for f in fitted.iterdir()) == sorted(
+        s + e for s in stems for e in (".npz", ".ply", ".png")
+    )
+
+
+def test_numbers(fitted):
+    numbers = np.load(fitted / "astronaut.npz")
+    shapes = {
+        "alpha": (99,), "beta": (99,), "expression": (30,), "rotation_vector": (3,), "translation": (3,), "focal": (),
+        "principal_point": (2,), "light": (9, 3), "colour": (2, 3), "landmarks": (68, 2), "confidence": (),
+        "fit_confidence": (), "landmark_error": (68,), "crop_scale": (), "crop_origin": (2,),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        assert numbers[name].shape == shape and np.isfinite(numbers[name]).all(), name
+    assert numbers["energy"].ndim == 1 and len(numbers["energy"]) > 10
+    assert 0.5 <= numbers["confidence"] <= 1 and 800 < numbers["translation"][2] < 2000
+    to_crop = (numbers["landmarks_photo"] - numbers["crop_origin"]) * numbers["crop_scale"]
+    np.testing.assert_allclose(to_crop, numbers["landmarks"], atol=1e-3)
+
+
+def test_the_numbers_are_the_mesh_and_lie_on_the_photograph(fitted):
+    numbers = np.load(fitted / "grace_hopper.npz")
+    model = load("open")
+
+    def tensor(name):
+        return torch.as_tensor(numbers[name], dtype=torch.float32)[None]
+
+    vertices = model.shape(tensor("alpha"), tensor("expression"))
+    data = (fitted / "grace_hopper.ply").read_bytes()
+    head, body = data.split(b"end_header\n", 1)
+    assert f"element vertex {model.n_vertices}".encode() in head
+    stored = np.frombuffer(body, [("p", "<f4", 3), ("c", "u1", 3)], model.n_vertices)
+    np.testing.assert_allclose(stored["p"], vertices[0], atol=1e-3)
+    colours = model.texture(tensor("beta"))[0].numpy()
+    assert np.abs(stored["c"] / 255 - colours).max() < 0.005
+
+    size = tuple(int(v) for v in numbers["image_size"])
+    camera = Camera(tensor("focal"), tensor("principal_point"), size)
+    pose = Pose(tensor("rotation_vector"), tensor("translation"))
+    marks = project(model_to_camera(vertices[:, model.landmarks], pose), camera)[0, 17:, :2]
+    apart = (marks - tensor("landmarks")[0, 17:]).norm(dim=-1).mean()
+    assert apart < 4 and abs(apart - numbers["landmark_error"][17:].mean()) < 0.01
+
+
+def test_strip(fitted):
+    strip = np.asarray(Image.open(fitted / "astronaut.png")).astype(float) / 255
+    photo = read_photo(ASTRONAUT)
+    crop = crop_face(photo.image, stored_points("astronaut").points).image[0].numpy()
+    top, size = len(strip) - 320, 320
+    assert strip.shape == (top + size, 6 * size + 5 * 6, 3)
+    panels = [strip[top:, i * (size + 6) :][:, :size] for i in range(6)]
+    crop = np.asarray(Image.fromarray((crop * 255 + 0.5).astype(np.uint8)).resize((size, size), 1)) / 255
+    assert np.abs(panels[0] - crop).mean() < 0.01
+    # The overlay leaves the picture's rim alone, changes the cheeks and stays near them in colour.
+    assert np.abs(panels[2][:28] - crop[:28]).mean() < 0.01
+    cheeks = np.s_[170:200, 115:200]
+    change = np.abs(panels[2][cheeks] - crop[cheeks]).mean()
+    assert 0.002 < change < 0.15
+    # Faces alone stand on white, in the middle; the grey ones are grey and the painted one is not.
+    for panel in panels[3:]:
+        assert panel[:5].min() == 1 and panel[160, 160].max() < 1
+    assert np.ptp(panels[3][160, 160]) < 0.05 < np.ptp(panels[5][160, 160])
+
+
+@needs_dlib
+def test_one_line_a_mistake_and_the_others_are_done(tmp_path, capsys):
+    Image.new("RGB", (200, 200), "grey").save(tmp_path / "wall.png")
+    Image.new("RGB", (20, 20)).save(tmp_path / "tiny.png")
+    (tmp_path / "page.jpg").write_text("<html></html>")
+    bad = {
+        "wall.png": "no face",
+        "tiny.png": "20×20 px: too small",
+        "page.jpg": "web page",
+        "gone.jpg": "no such file",
+    }
+    out = tmp_path / "out"
+    assert fit(*(tmp_path / name for name in bad), ASTRONAUT, "--out", out, "--size", 128) == 1
+    printed = capsys.readouterr()
+    lines = printed.err.splitlines()
+    assert len(lines) == len(bad)
+    for line, (name, cause) in zip(lines, bad.items(), strict=True):
+        assert line.startswith(f"{tmp_path / name}: ") and cause in line
+    assert sorted(f.name for f in out.iterdir()) == ["astronaut.npz", "astronaut.ply", "astronaut.png"]
+    assert printed.out.count("\n") == 1 and "astronaut.png" in printed.out
+
+
+@needs_dlib
+def test_the_largest_of_several_faces_is_taken_and_said(tmp_path, capsys):
+    face = np.asarray(Image.open(ASTRONAUT).convert("RGB"))[30:230, 110:330]
+    page = np.full((240, 380, 3), 255, np.uint8)
+    page[20:120, 10:120], page[20:220, 140:360] = face[::2, ::2], face
+    Image.fromarray(page).save(tmp_path / "two.png")
+    assert fit(tmp_path / "two.png", "--out", tmp_path, "--size", 96) == 0
+    assert f"{tmp_path / 'two.png'}: 2 faces found, the largest is taken" in capsys.readouterr().err
+    assert np.load(tmp_path / "two.npz")["landmarks_photo"][:, 0].min() > 140
+
+
+def test_given_landmarks_are_used_and_names_do_not_collide(tmp_path):
+    points = stored_points("astronaut").points
+    write_points(tmp_path / "points.pts", points)
+    assert fit(ASTRONAUT, "--out", tmp_path, "--landmarks", tmp_path / "points.pts", "--size", 96) == 0
+    np.testing.assert_allclose(np.load(tmp_path / "astronaut.npz")["landmarks_photo"], points, atol=1e-3)
+
+
+def test_wrong_arguments_give_one_line_and_2(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("")
+    for words, cause in (
+        ((ASTRONAUT, "--out", tmp_path, "--model", tmp_path / "none.h5"), "none.h5"),
+        ((ASTRONAUT, HOPPER, "--out", tmp_path, "--landmarks", file), "of one photograph, but 2"),
+        ((ASTRONAUT, "--out", file), "cannot be made a folder"),
+    ):
+        assert fit(*words) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1 and cause in lines[0]
+    for words in ((), (ASTRONAUT,), (ASTRONAUT, "--out", tmp_path, "--size", "20")):
+        with pytest.raises(SystemExit) as caught:
+            fit(*words)
+        assert caught.value.code == 2
+    assert [f.name for f in tmp_path.iterdir()] == ["file"]
+
+
+def test_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "_write", full)
+    assert fit(ASTRONAUT, "--out", tmp_path) == 1
+    assert capsys.readouterr().err.splitlines() == [f"{ASTRONAUT}: [Errno 28] No space left on device"]
+
+
+def test_from_the_command_line(tmp_path):
+    words = [sys.executable, "-m", "helpers", "fit", str(tmp_path / "gone.jpg"), "--out", str(tmp_path)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == f"{tmp_path / 'gone.jpg'}: no such file\n"
