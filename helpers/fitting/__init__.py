@@ -19,7 +19,12 @@ from helpers.fitting.landmark_term import landmark_offsets, landmark_rows
 from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.pixel_term import pixel_rows, sample_points, see
 from helpers.fitting.prior_term import make_prior
-from helpers.fitting.result import GOOD_CONFIDENCE, FitResult, fit_confidence, render_state
+from helpers.fitting.result import (
+    GOOD_CONFIDENCE,
+    FitResult,
+    fit_confidence,
+    render_state,
+)
 from helpers.fitting.settings import FitSettings
 from helpers.fitting.skin import forehead_gate
 from helpers.fitting.solver import gauss_newton_step, parameter_indices

@@ -7,7 +7,7 @@ the photograph has there, and how that difference changes when the corners of it
 Each thread writes its own outputs only, so no order of threads can change the result.
 """
 
-import warp as wp
+from helpers._warp import wp
 
 wp.set_module_options({"enable_backward": False})
 

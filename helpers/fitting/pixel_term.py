@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
-import warp as wp
 from torch import Tensor
 
+from helpers._warp import wp
 from helpers.camera import Camera, model_to_camera, project
 from helpers.fitting import kernels
 from helpers.fitting.landmark_term import Rows

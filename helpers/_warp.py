@@ -1,0 +1,57 @@
+"""NVIDIA Warp, started once and without a banner. Every module that has kernels imports `wp` from here."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+import warp as wp
+
+# Without a GPU Warp warns that it found no CUDA driver; `python -m helpers doctor` says so when asked.
+wp.config.quiet = True
+if hasattr(wp.config, "log_level"):
+    wp.config.log_level = wp.LOG_ERROR
+# Compiled kernels are kept in the user's cache folder; where none can be written, they last for one session.
+_home = Path(os.environ.get("WARP_CACHE_PATH") or os.environ.get("XDG_CACHE_HOME") or Path.home())
+if not os.access(_home, os.W_OK) and not (not _home.exists() and os.access(_home.parent, os.W_OK)):
+    wp.config.kernel_cache_dir = tempfile.mkdtemp(prefix="warp-kernels-")
+wp.init()
+
+__all__ = ["compile_all", "device_of", "kernel_modules", "launch_options", "wp"]
+
+
+def device_of(tensor: torch.Tensor) -> wp.Device:
+    """The Warp device on which the memory of a torch tensor lies."""
+    return wp.device_from_torch(tensor.device)
+
+
+def launch_options(tensor: torch.Tensor) -> dict:
+    """Keyword arguments for `wp.launch`: on a GPU torch's current stream, so that both work in one queue."""
+    if tensor.is_cuda:
+        return {"stream": wp.stream_from_torch(torch.cuda.current_stream(tensor.device))}
+    return {"device": "cpu"}
+
+
+def kernel_modules() -> list[str]:
+    """Names of all modules of `helpers` that define Warp kernels."""
+    root = Path(__file__).parent
+    with_kernels = [file for file in sorted(root.rglob("*.py")) if "\n@wp.kernel" in file.read_text("utf-8")]
+    return [".".join(file.relative_to(root.parent).with_suffix("").parts) for file in with_kernels]
+
+
+def compile_all(arch: int, folder: str | Path | None = None) -> list[Path]:
+    """Compile every kernel for the CUDA architecture `arch` (80, 90, 100 …): the paths of the binaries.
+
+    Needs neither a GPU nor a driver. folder: where the binaries go; None is a temporary folder that is removed
+    again. Raises RuntimeError for kernels that do not compile.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        made = []
+        for name in kernel_modules():
+            module = importlib.import_module(name)
+            into = Path(folder or temporary) / name
+            made += wp.compile_aot_module(module, arch=arch, use_ptx=False, module_dir=into)
+        return [Path(path) for path in made]
