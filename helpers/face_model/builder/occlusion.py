@@ -21,7 +21,9 @@ def _open3d():
     return open3d()
 
 
-def exposure(vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, n_directions: int = 96) -> np.ndarray:
+def exposure(
+    vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, n_directions: int = 96
+) -> np.ndarray:
     """(V,) cosine-weighted share of the directions in front of the face that are not blocked, 0–1."""
     import_open3d = _open3d()
     core = import_open3d.core

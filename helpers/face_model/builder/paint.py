@@ -89,7 +89,9 @@ def skin(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarra
         forehead=(0.3, 0.5), neck=(0.0, 0.5), bridge=(0.0, 0.3),
     )  # fmt: skip
     if who.melanin < 0.35:
-        freckles = np.clip(spots * 1.3 - 0.75, 0, None) * (zone["cheek"] + zone["nose"] + 0.6 * zone["forehead"] + 0.15)
+        freckles = np.clip(spots * 1.3 - 0.75, 0, None) * (
+            zone["cheek"] + zone["nose"] + 0.6 * zone["forehead"] + 0.15
+        )
         melanin = melanin + freckles * max(0.0, rng.normal(0, 0.06)) * (0.5 + who.age)
     blood = who.haemoglobin * (1 + 0.11 * spots + 0.08 * fine * (0.3 + 0.7 * who.age))
     blood = blood + who.haemoglobin * varied(
@@ -97,7 +99,9 @@ def skin(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarra
         upper_lid=(0.2, 0.2), glabella=(0.0, 0.15), neck=(-0.15, 0.2), forehead=(-0.15, 0.2), nose_fold=(0.2, 0.2),
     )  # fmt: skip
     bare = np.log(BARE_SKIN) + rng.normal(0, 0.03) + np.array([0, 0, rng.normal(0, 0.04)])
-    log_skin = bare - np.clip(melanin, 0, None)[:, None] * MELANIN - np.clip(blood, 0, None)[:, None] * HAEMOGLOBIN
+    log_skin = (
+        bare - np.clip(melanin, 0, None)[:, None] * MELANIN - np.clip(blood, 0, None)[:, None] * HAEMOGLOBIN
+    )
 
     lip_melanin = 0.85 * who.melanin + 0.4 * (0.10 + 0.12 * who.melanin + rng.normal(0, 0.03))
     lip_blood = 0.55 + rng.normal(0, 0.15) - 0.2 * who.melanin + 0.4 * who.haemoglobin
@@ -115,7 +119,15 @@ def hair(maps: SkinMaps, who: Complexion, rng: np.random.Generator, colour: np.n
         taper = np.clip(np.minimum(1.9 * (1.04 - position), 2.5 * position + 0.62), 0, 1)
         across = np.clip(1 - ((above - height) / np.maximum(thickness * taper, 0.3)) ** 2, 0, 1)
         strand = 0.86 + 0.14 * maps.strands
-        colour = mix(colour, who.hair, np.clip(density * across**0.5 * strand * ramp(0.0, 0.03, position) * ramp(1.0, 0.96, position), 0, 0.97))
+        colour = mix(
+            colour,
+            who.hair,
+            np.clip(
+                density * across**0.5 * strand * ramp(0.0, 0.03, position) * ramp(1.0, 0.96, position),
+                0,
+                0.97,
+            ),
+        )
     if who.male:
         stubble = np.clip(abs(rng.normal(0, 0.20)), 0, 0.7)
         moustache = np.clip(stubble + rng.normal(0, 0.08), 0, 0.75)
@@ -124,14 +136,23 @@ def hair(maps: SkinMaps, who: Complexion, rng: np.random.Generator, colour: np.n
     scalp = maps.hairline * np.clip(rng.normal(0.22, 0.15), 0, 0.6)
     colour = mix(colour, who.hair * 0.8 + colour * 0.2, scalp)
     line = np.clip(1 - maps.lid_distance / np.where(maps.upper_lid, 1.0, 0.55), 0, 1)
-    line = line * np.where(maps.upper_lid, 0.85, 0.35) * (0.8 if who.male else 1.0) * np.clip(rng.normal(1, 0.2), 0.4, 1.3)
+    line = (
+        line
+        * np.where(maps.upper_lid, 0.85, 0.35)
+        * (0.8 if who.male else 1.0)
+        * np.clip(rng.normal(1, 0.2), 0.4, 1.3)
+    )
     return mix(colour, np.array([0.02, 0.014, 0.012]), np.clip(line * (1 - maps.eye_corner), 0, 0.95))
 
 
 def eyes(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarray:
     """White, iris and pupil, (V, 3) linear; only the vertices of the eyes matter."""
     brown = np.array([0.045, 0.022, 0.010]) * (1 + abs(rng.normal(0, 0.5)))
-    light = np.array([0.14, 0.16, 0.08]) if rng.random() < 0.4 else np.array([0.15, 0.22, 0.30]) * rng.normal(1, 0.12)
+    light = (
+        np.array([0.14, 0.16, 0.08])
+        if rng.random() < 0.4
+        else np.array([0.15, 0.22, 0.30]) * rng.normal(1, 0.12)
+    )
     share = np.clip(ramp(0.12, 0.32, who.melanin) + 0.9 * rng.random(), 0, 1)
     iris_colour = brown * share + light * (1 - share)
 

@@ -65,7 +65,13 @@ class People:
         """(1, M, 3): thirty years old, every other trait in the middle."""
         middle = np.array([0.5])
         return self.from_phenotype(
-            {"sex": middle, "years": np.array([30.0]), "ancestry": np.full((1, 3), 1 / 3), "muscle": middle, "weight": middle}
+            {
+                "sex": middle,
+                "years": np.array([30.0]),
+                "ancestry": np.full((1, 3), 1 / 3),
+                "muscle": middle,
+                "weight": middle,
+            }
         )
 
     def from_phenotype(self, who: dict[str, np.ndarray]) -> np.ndarray:
@@ -75,10 +81,14 @@ class People:
         sex = np.stack([1 - who["sex"], who["sex"]], axis=1)
         muscle, weight = (hat_weights(who[key], (0, 0.5, 1)) for key in ("muscle", "weight"))
         by_ancestry = [
-            who["ancestry"][:, RACES.index(r)] * sex[:, SEXES.index(s)] * age[:, AGES.index(a)] for r, s, a in self.ancestry_keys
+            who["ancestry"][:, RACES.index(r)] * sex[:, SEXES.index(s)] * age[:, AGES.index(a)]
+            for r, s, a in self.ancestry_keys
         ]
         by_body = [
-            sex[:, SEXES.index(s)] * age[:, AGES.index(a)] * muscle[:, BUILDS.index(b)] * weight[:, WEIGHTS.index(w)]
+            sex[:, SEXES.index(s)]
+            * age[:, AGES.index(a)]
+            * muscle[:, BUILDS.index(b)]
+            * weight[:, WEIGHTS.index(w)]
             for s, a, b, w in self.body_keys
         ]
         weights = np.stack(by_ancestry + by_body, axis=1).astype(np.float32)

@@ -22,7 +22,15 @@ EXPRESSIONS = (
 )  # fmt: skip
 
 
-def view(vertices: torch.Tensor, triangles: torch.Tensor, colours, yaw: float = 0.0, size: int = 200, centre=(0, 0, 0), height=HEIGHT):
+def view(
+    vertices: torch.Tensor,
+    triangles: torch.Tensor,
+    colours,
+    yaw: float = 0.0,
+    size: int = 200,
+    centre=(0, 0, 0),
+    height=HEIGHT,
+):
     """One picture (size, size, 3) of a face (V, 3) turned by `yaw` degrees to the viewer's right."""
     from helpers.lighting import STUDIO_LIGHT
     from helpers.rendering import render
@@ -53,7 +61,9 @@ def save(path: Path, picture: np.ndarray) -> None:
     """An 8-bit PNG with 256 colours: a third of the size, and the eye sees no difference."""
     image = Image.fromarray((np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8))
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(
+        path, optimize=True
+    )
 
 
 def titled(picture: np.ndarray, text: str) -> np.ndarray:
@@ -86,7 +96,9 @@ def random_people(model: MorphableModel, count: int = 16) -> np.ndarray:
     people = model.sample(count, torch.Generator().manual_seed(21))
     shapes, colours = model.shape(people.alpha), model.texture(people.beta)
     pictures = [
-        view(shapes[i], model.triangles, colours[i], yaw, 130, height=250) for i in range(count) for yaw in (0, 45, 90)
+        view(shapes[i], model.triangles, colours[i], yaw, 130, height=250)
+        for i in range(count)
+        for yaw in (0, 45, 90)
     ]
     return grid(pictures, 12)
 
@@ -96,7 +108,9 @@ def expressions(model: MorphableModel) -> np.ndarray:
     for names in EXPRESSIONS:
         chosen = [model.expression_names.index(name) for name in names.split("+")]
         shape = model.mean_shape + model.expression_units[..., chosen].sum(-1)
-        pictures.append(titled(view(shape, model.triangles, model.mean_texture, 15, 200), names.split("+")[0]))
+        pictures.append(
+            titled(view(shape, model.triangles, model.mean_texture, 15, 200), names.split("+")[0])
+        )
     return grid(pictures, 6)
 
 
@@ -114,7 +128,14 @@ def marked_landmarks(model: MorphableModel) -> np.ndarray:
 
 def eyes_and_mouth(model: MorphableModel) -> np.ndarray:
     centres = ((32, 34, 30), (0, -36, 40))
-    return grid([view(model.mean_shape, model.triangles, model.mean_texture, yaw, 320, c, 70) for c in centres for yaw in (0, 35)], 4)
+    return grid(
+        [
+            view(model.mean_shape, model.triangles, model.mean_texture, yaw, 320, c, 70)
+            for c in centres
+            for yaw in (0, 35)
+        ],
+        4,
+    )
 
 
 def draw_all(asset: Path, folder: Path) -> None:

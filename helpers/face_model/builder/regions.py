@@ -18,7 +18,9 @@ def from_uv(human: MakeHuman, uv: np.ndarray, name: str) -> np.ndarray:
     return map_coordinates(picture, [(1 - uv[:, 1]) * side, uv[:, 0] * side], order=1, mode="nearest")
 
 
-def anatomy(human: MakeHuman, template: Template, refine: sp.csr_matrix, vertices: np.ndarray, triangles: np.ndarray):
+def anatomy(
+    human: MakeHuman, template: Template, refine: sp.csr_matrix, vertices: np.ndarray, triangles: np.ndarray
+):
     """Parts that follow from topology and MPFB2's masks; `eyes` and `teeth` are exactly 0 or 1."""
     t = template
     patch, skin, cavity, teeth = (np.zeros(t.n_vertices) for _ in range(4))
@@ -34,7 +36,9 @@ def anatomy(human: MakeHuman, template: Template, refine: sp.csr_matrix, vertice
     cavity, teeth = np.clip(refine @ cavity, 0, 1), refine @ teeth > 0.5
     uv = refine @ t.uv
     not_skin = eyes | teeth
-    lips, lids, ears = (np.where(not_skin, 0, from_uv(human, uv, name)) for name in ("lips", "eyelids", "ears"))
+    lips, lids, ears = (
+        np.where(not_skin, 0, from_uv(human, uv, name)) for name in ("lips", "eyelids", "ears")
+    )
     # Elsewhere than on the mouth, the lip mask is noise of its JPEG file.
     far = vertices[:, 1] < vertices[t.seam, 1].min() - 25
     lips = np.where((cavity > 0.5) | far, 0, lips)
@@ -54,7 +58,9 @@ def soft(x: np.ndarray, width: float = 2.0) -> np.ndarray:
     return np.clip(0.5 + x / width, 0, 1)
 
 
-def fitting_masks(parts: dict[str, np.ndarray], vertices: np.ndarray, landmarks: np.ndarray, brow_distance: np.ndarray):
+def fitting_masks(
+    parts: dict[str, np.ndarray], vertices: np.ndarray, landmarks: np.ndarray, brow_distance: np.ndarray
+):
     """Where the pixels of a photograph can be trusted to show skin: the `masks` of the model.
 
     skin: weight in the pixel term. Out are eye and mouth interior, ears, neck, the sides of the head, temples

@@ -78,7 +78,9 @@ class SkinMaps:
         return (rng.normal(0, 1, len(self.wave_size)) * self.wave_size).astype(np.float32) @ self.waves
 
 
-def skin_maps(template: Template, parts: dict, vertices: np.ndarray, landmarks: np.ndarray, exposure: np.ndarray) -> SkinMaps:
+def skin_maps(
+    template: Template, parts: dict, vertices: np.ndarray, landmarks: np.ndarray, exposure: np.ndarray
+) -> SkinMaps:
     """Place the maps by landmarks. exposure: (V,) 0–1, the share of the sky that a vertex sees."""
     v, mark = vertices, vertices[landmarks]
     x, y, z = v.T
@@ -105,7 +107,9 @@ def skin_maps(template: Template, parts: dict, vertices: np.ndarray, landmarks: 
     between = (base[1] + mark[51, 1]) / 2
     moustache = blob(folded, [0, between, 45], [24, 5.5, 20])
     beard = moustache + blob(folded, [0, lip[1] - 14, 20], [46, 22, 60])
-    beard += 0.9 * blob(folded, [48, lip[1] - 8, -10], [16, 28, 40]) + 0.7 * blob(folded, [18, chin[1] - 5, 0], [34, 14, 40])
+    beard += 0.9 * blob(folded, [48, lip[1] - 8, -10], [16, 28, 40]) + 0.7 * blob(
+        folded, [18, chin[1] - 5, 0], [34, 14, 40]
+    )
     beard = np.clip(beard, 0, 1) * (1 - lips) * (1 - 0.5 * blob(folded, [0, lip[1] - 3, 40], [9, 3.5, 12]))
     beard *= sigmoid(-(y - base[1]) / 2.5) * (1 - ears)
 
@@ -135,13 +139,15 @@ def skin_maps(template: Template, parts: dict, vertices: np.ndarray, landmarks: 
         lips=lips,
         mouth=parts["mouth_interior"] * (1 - teeth),
         teeth=teeth,
-        tooth_gap=np.exp(-((((x - middle) / 8.0 + 0.5) % 1 - 0.5) / 0.07) ** 2) * teeth,
+        tooth_gap=np.exp(-(((((x - middle) / 8.0 + 0.5) % 1 - 0.5) / 0.07) ** 2)) * teeth,
         eye=parts["eyes"] > 0,
         iris_radius=iris_radius,
         iris_angle=iris_angle,
         lid_distance=lid_distance,
         upper_lid=rims[nearest, 1] > eye_y - 1,
-        eye_corner=np.max([np.exp(-((np.linalg.norm(v - mark[i], axis=1) / r) ** 2)) for i, r in corners], axis=0),
+        eye_corner=np.max(
+            [np.exp(-((np.linalg.norm(v - mark[i], axis=1) / r) ** 2)) for i, r in corners], axis=0
+        ),
         beard=beard,
         moustache=moustache * (1 - lips),
         hairline=sigmoid(2 * hair) * (1 - ears),
@@ -171,7 +177,9 @@ def brow_line(vertices: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.where(behind, 99.0, distance), position
 
 
-def blotch_bank(vertices: np.ndarray, folded: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def blotch_bank(
+    vertices: np.ndarray, folded: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Random cosines (W, V) and their amplitudes (W,)."""
     waves, size = [], []
     for wavelength, count, symmetric, amplitude in BLOTCHES:

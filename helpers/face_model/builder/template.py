@@ -134,7 +134,10 @@ def build_template(human: MakeHuman) -> Template:
 
     source, crop = snap_boundary(points, faces, used, human.quads[skin])
     loops = boundary_loops(faces)
-    rims = sorted((r for r in loops if len(r) == RIM_SIZE and abs(points[r, 0].mean()) > 15), key=lambda r: points[r, 0].mean())
+    rims = sorted(
+        (r for r in loops if len(r) == RIM_SIZE and abs(points[r, 0].mean()) > 15),
+        key=lambda r: points[r, 0].mean(),
+    )
     inner_loop = min(loops, key=lambda r: np.abs(points[r].mean(0) - points[seam].mean(0)).sum())
 
     # A hole's boundary runs against the orientation of what fills it.
@@ -161,7 +164,17 @@ def build_template(human: MakeHuman) -> Template:
     lips = lip_closing(rest, all_quads[(all_quads < len(used)).all(1)], seam, n)
     both_eyes = np.concatenate([RIGHT_EYE, LEFT_EYE])
     return Template(
-        all_quads, np.concatenate([source, both_eyes]), crop, tuple(eyes), mouth, teeth, seam, inner, uv, lips, rest
+        all_quads,
+        np.concatenate([source, both_eyes]),
+        crop,
+        tuple(eyes),
+        mouth,
+        teeth,
+        seam,
+        inner,
+        uv,
+        lips,
+        rest,
     )
 
 
@@ -169,7 +182,10 @@ def cavity_rings(human: MakeHuman, points: np.ndarray, skin: np.ndarray, cavity:
     """The first quad rings behind the lips (F,) bool, and the loop of body vertices where skin ends."""
     loops = boundary_loops(human.quads[skin])
     # The openings of the skin on the midline and in front: the mouth.
-    seam = max((r for r in loops if abs(points[r, 0].mean()) < 3 and points[r, 1].mean() > -90), key=lambda r: points[r, 2].mean())
+    seam = max(
+        (r for r in loops if abs(points[r, 0].mean()) < 3 and points[r, 1].mean() > -90),
+        key=lambda r: points[r, 2].mean(),
+    )
     reached = np.zeros(len(points), bool)
     reached[seam] = True
     keep = np.zeros(len(skin), bool)

