@@ -85,9 +85,12 @@ def _prepare(args):
     """Everything that all photographs share, and whatever can be wrong about the arguments."""
     from ..face_model import load
     from ..fitting import FitModel
+    from ..landmarks import read_points
 
     if args.landmarks is not None and len(args.photos) > 1:
         raise UserError(f"--landmarks gives the points of one photograph, but {len(args.photos)} are named")
+    if args.landmarks is not None:
+        read_points(args.landmarks)  # a broken file is a wrong argument, said before any work is done
     try:
         model = load(args.model, device=args.device)
     except (ValueError, OSError) as error:
