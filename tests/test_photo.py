@@ -220,3 +220,20 @@ def test_stacking_and_wrong_arguments(picture):
         crop_face(picture[..., 0], some_points())
     with pytest.raises(ValueError, match="at least one"):
         stack_crops([])
+
+
+def test_colour_profiles(tmp_path, picture):
+    from PIL import ImageCms
+
+    rgb = Image.fromarray(as_bytes(picture))
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for name, profile in (("same.png", srgb), ("damaged.png", b"no profile at all")):
+        rgb.save(tmp_path / name, icc_profile=profile)
+        assert np.abs(read_photo(tmp_path / name).image - picture).max() < 0.01
+    # A profile whose red, green and blue change places must be obeyed: the red column says where red lies.
+    swapped = bytearray(srgb)
+    at = swapped.find(b"rXYZ", 128)
+    other = swapped.find(b"bXYZ", 128)
+    swapped[at : at + 4], swapped[other : other + 4] = b"bXYZ", b"rXYZ"
+    rgb.save(tmp_path / "swapped.png", icc_profile=bytes(swapped))
+    assert np.abs(read_photo(tmp_path / "swapped.png").image - picture[..., ::-1]).mean() < 0.03
