@@ -10,7 +10,7 @@ ARGS ?=
 
 # Threads that wait for work must not keep a core busy.
 export OMP_WAIT_POLICY := PASSIVE
-# Where JupyterLab finds labconfig/page_config.json: no "Build Recommended" at the start.
+# Where JupyterLab finds labconfig/page_config.json: no "Build Recommended" and no news at the start.
 export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CONFIG_PATH))
 # JupyterLab will not serve root, as in a container, unless told. It serves this machine only, by token.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -22,7 +22,8 @@ help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 lab: setup  ## open the course in JupyterLab
-	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 $(AS_ROOT) $(ARGS) notebooks/00_start_here.ipynb
+	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. $(AS_ROOT) \
+		--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 test: setup  ## check everything: ruff, the tests, every notebook
 	$(RUN) -m ruff check

@@ -24,7 +24,11 @@ PYTHON_RANGE = (3, 10), (3, 14)  # from, and below
 REPAIR = "run `make setup`, or `pip install -e .` in an environment of your own"
 SPACE_NEEDED_GB = 1.0  # for compiled kernels and results
 MODEL_ENDINGS = (".mat", ".h5")  # Basel Face Model 2009, and 2017 or 2019
-WITHOUT_CHECK = {"numpy": "numpy", "scipy": "scipy", "roma": "roma", "scikit-image": "skimage", "matplotlib": "matplotlib"}
+# Distribution: its module. These are only imported; torch, Warp and open3d are asked for more.
+PACKAGES = {
+    "numpy": "numpy", "scipy": "scipy", "roma": "roma", "scikit-image": "skimage", "matplotlib": "matplotlib",
+    "tqdm": "tqdm",
+}  # fmt: skip
 NOTEBOOK_PARTS = ("jupyterlab", "ipywidgets", "k3d")
 
 
@@ -129,7 +133,7 @@ def warp() -> Finding:
 
 
 def packages() -> Finding:
-    return _importable("packages", WITHOUT_CHECK)
+    return _importable("packages", PACKAGES)
 
 
 def notebooks() -> Finding:
@@ -137,13 +141,13 @@ def notebooks() -> Finding:
 
 
 def open3d() -> Finding:
-    try:
-        from .._open3d import open3d as load
+    from .._open3d import open3d as load
 
+    try:
         return Finding("open3d", True, load().__version__)
-    except ImportError as error:
+    except UserError as error:
         advice = "`apt install libusb-1.0-0`, or `pip install libusb-package`" if "libusb" in str(error) else REPAIR
-        return Finding("open3d", False, " ".join(str(error).split()), advice)
+        return Finding("open3d", False, str(error), advice)
 
 
 def detector() -> Finding:

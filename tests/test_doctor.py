@@ -1,0 +1,165 @@
+"""`doctor` sees what is missing, says what to do, and never fails itself; the command line around it."""
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from helpers import __main__ as command_line
+from helpers import commands, device
+from helpers.commands import doctor
+from helpers.errors import UserError
+
+
+def find(thing, device="auto"):
+    return doctor.examine(thing, doctor.checks(device)[thing])
+
+
+def test_all_is_well_here(capsys):
+    assert doctor.run(Namespace(device="auto", json=False)) == 0
+    out = capsys.readouterr().out
+    assert out.rstrip().endswith("The course can run here.")
+    assert [line.split("  ")[0] for line in out.splitlines()[: len(doctor.checks())]] == list(doctor.checks())
+
+
+def test_json(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "checks", lambda device: {"disk": doctor.disk})
+    doctor.run(Namespace(device="auto", json=True))
+    assert json.loads(capsys.readouterr().out)[0].keys() == {"thing", "ok", "found", "advice", "required"}
+
+
+@pytest.mark.parametrize(
+    ("thing", "module"),
+    [("torch", "torch"), ("Warp", "warp"), ("packages", "roma"), ("notebooks", "k3d"), ("open3d", "open3d")],
+)
+def test_missing_packages(thing, module, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, module, None)  # importing it now raises ModuleNotFoundError
+    monkeypatch.delitem(sys.modules, "helpers._warp", raising=False)
+    if "helpers._open3d" in sys.modules:
+        sys.modules["helpers._open3d"].open3d.cache_clear()
+    finding = find(thing)
+    assert not finding.ok and finding.required and module in finding.found and "make setup" in finding.advice
+    monkeypatch.setattr(doctor, "checks", lambda device: {thing: lambda: finding})
+    assert doctor.run(Namespace(device="auto", json=False)) == 1
+    assert "cannot run here yet" in capsys.readouterr().out
+
+
+def test_missing_system_library(monkeypatch):
+    from helpers import _open3d
+
+    def fail():
+        raise UserError("open3d is installed but a system library is missing: libusb-1.0.so.0: cannot open")
+
+    monkeypatch.setattr(_open3d, "open3d", fail)
+    assert "apt install libusb-1.0-0" in find("open3d").advice
+
+
+@pytest.mark.parametrize("version", [(3, 9, 2), (3, 14, 1)])
+def test_wrong_python(version, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", version)
+    finding = doctor.python()
+    assert not finding.ok and "3.10 to 3.13" in finding.advice
+
+
+def test_missing_detector_is_no_obstacle(monkeypatch):
+    monkeypatch.setattr("helpers.landmarks.missing_backends", lambda: {"dlib": "dlib is not installed: pip install it"})
+    finding = find("detector")
+    assert not finding.ok and "pip install" in finding.advice and "--landmarks" in finding.advice
+    assert doctor.can_run([finding])
+    assert "the course runs without" in doctor.report([finding])
+
+
+def test_missing_face_model(monkeypatch):
+    monkeypatch.setattr("helpers.face_model.open_model.ASSET", doctor.ROOT / "assets" / "nothing.npz")
+    finding = find("open face model")
+    assert not finding.ok and "make model" in finding.advice and str(doctor.ROOT) not in finding.found
+
+
+def test_face_models_of_the_user(tmp_path, monkeypatch):
+    (tmp_path / "bfm").mkdir()
+    for name in ("01_MorphableModel.mat", "bfm/model2019_face12.h5", "notes.txt"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("FACE_MODELS", str(tmp_path))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    finding = find("other face models")
+    assert finding.ok and finding.found == f"{tmp_path}/01_MorphableModel.mat, {tmp_path}/bfm/model2019_face12.h5"
+    monkeypatch.delenv("FACE_MODELS")
+    finding = find("other face models")
+    assert finding.ok and "none in ~/face_models" in finding.found and not finding.advice
+
+
+def test_full_disk(monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=2e8))
+    finding = find("disk")
+    assert not finding.ok and finding.found == "0.20 GB free" and "1 GB" in finding.advice
+
+
+def test_device_that_is_not_there(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    finding = find("torch", device="cuda")
+    assert not finding.ok and "--device cpu" in finding.advice
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert device.resolve("auto") == device.resolve("cpu") == "cpu"
+    with pytest.raises(UserError, match="--device cuda: .*use --device cpu"):
+        device.resolve("cuda")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert device.resolve("auto") == "cuda" and device.resolve("cuda:1") == "cuda:1"
+    with pytest.raises(UserError, match=r"has 2 GPU"):
+        device.resolve("cuda:2")
+    with pytest.raises(UserError, match="no device"):
+        device.resolve("gpu")
+
+
+def command(run, **more):
+    return SimpleNamespace(NAME="try", HELP="try it", add_arguments=lambda parser: None, run=run, **more)
+
+
+@pytest.fixture
+def run_command(monkeypatch):
+    def run(function, *arguments, **more):
+        monkeypatch.setattr(command_line, "load_commands", lambda: {"try": command(function, **more)})
+        return command_line.main(["try", *arguments])
+
+    return run
+
+
+def test_commands_share_options(run_command):
+    seen = {}
+    assert run_command(lambda args: seen.update(vars(args)) or 5, "--device", "cpu", "--seed", "7") == 5
+    assert seen == {"command": "try", "device": "cpu", "seed": 7}
+
+
+def test_commands_fail_in_one_line(run_command, capsys, monkeypatch):
+    def fail(error):
+        def run(args):
+            raise error
+
+        return run
+
+    assert run_command(fail(UserError("a.png: no image"))) == 1
+    assert capsys.readouterr().err == "helpers try: a.png: no image\n"
+    assert run_command(fail(KeyboardInterrupt())) == command_line.INTERRUPTED
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    capsys.readouterr()
+    assert run_command(lambda args: 0, "--device", "cuda") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert run_command(lambda args: 0, "--device", "cuda", NEEDS_DEVICE=False) == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["doctor", "--device", "gpu"], ["doctor", "--seed", "x"]])
+def test_wrong_arguments(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(arguments)
+    assert stop.value.code == 2 and "usage" in capsys.readouterr().err
+
+
+def test_every_command_is_registered():
+    files = {path.stem for path in Path(commands.__file__).parent.glob("[a-z]*.py")}
+    assert files == set(commands.load_commands()) == set(commands.MODULES)
