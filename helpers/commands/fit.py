@@ -125,7 +125,9 @@ def _fit_one(path: Path, target: Path, fit_model, model, args, note) -> str:
     seconds = time.perf_counter() - start
     confidence = float(result.confidence[0])
     if confidence < GOOD_CONFIDENCE:
-        note(f"{path}: the fit is doubtful (confidence {confidence:.2f}, good from {GOOD_CONFIDENCE}): look")
+        note(
+            f"{path}: the fit is doubtful (confidence {confidence:.2f}, good from {GOOD_CONFIDENCE}): look at it"
+        )
     _write(target, crop.to("cpu"), _on_cpu(result), model.to("cpu"), face)
     return f"{path}: confidence {confidence:.2f}, {seconds:.1f} s, {target}.png"
 
