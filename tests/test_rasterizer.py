@@ -39,14 +39,12 @@ def test_agrees_with_the_torch_twin(seed, cull):
     points, triangles = random_mesh(seed, batch=2)
     fast = rasterize(points, triangles, (37, 43), cull_backfaces=cull)
     twin = rasterize(points, triangles, (37, 43), cull_backfaces=cull, backend="torch")
-    same = fast.triangle_id == twin.triangle_id
-    # Compilers fuse multiplications and additions; a pixel on an edge, or where two triangles cut through each
-    # other, may fall to either side.
-    assert (~same).sum() <= 3
-    assert torch.allclose(fast.barycentric[same], twin.barycentric[same], atol=1e-5)
+    # Both round every operation alike, so not even a pixel on an edge may differ.
+    assert torch.equal(fast.triangle_id, twin.triangle_id)
+    assert torch.allclose(fast.barycentric, twin.barycentric, atol=1e-5)
+    assert torch.allclose(fast.depth, twin.depth, rtol=1e-5)
     assert torch.equal(fast.mask, torch.isfinite(fast.depth))
-    seen = same & fast.mask
-    assert torch.allclose(fast.depth[seen], twin.depth[seen], rtol=1e-5)
+    assert torch.allclose(fast.barycentric.sum(-1), fast.mask.float(), atol=1e-5)
 
 
 def test_agrees_with_the_torch_twin_on_a_closed_surface():
@@ -54,7 +52,11 @@ def test_agrees_with_the_torch_twin_on_a_closed_surface():
     pose = Pose(torch.tensor([[0.3, 0.5, 0.1]]), torch.tensor([[3.0, -4.0, 600.0]]))
     points = project(model_to_camera(vertices[None], pose), Camera.default(224, focal=700.0))
     fast, twin = (rasterize(points, triangles, (224, 224), backend=name) for name in ("warp", "torch"))
-    assert (fast.triangle_id == twin.triangle_id).float().mean() >= 0.9999
+    assert torch.equal(fast.triangle_id, twin.triangle_id)
+    fine = rasterize(points.double(), triangles, (224, 224), backend="torch")
+    same = fast.triangle_id == fine.triangle_id
+    assert same.float().mean() >= 0.9999
+    assert (fast.barycentric - fine.barycentric).abs()[same].max() < 1e-3  # of triangles of a pixel, seen edge on
     assert 0.2 < fast.mask.float().mean() < 0.9
 
 
@@ -78,9 +80,9 @@ def test_agrees_with_ray_casting():
     ids = torch.from_numpy(hit["primitive_ids"].numpy().astype(np.int64))
     seen = torch.isfinite(depth)
     mask = raster.mask[0]
-    assert (mask == seen).float().mean() >= 0.9999
+    assert torch.equal(mask, seen)
     both = mask & seen
-    assert (raster.triangle_id[0][both] == ids[both]).float().mean() >= 0.9995
+    assert (raster.triangle_id[0][both] == ids[both]).float().mean() >= 0.9999
     assert (raster.depth[0][both] - depth[both]).abs().median() < 1e-3
 
 
@@ -112,16 +114,19 @@ def test_the_nearer_triangle_wins_and_a_tie_goes_to_the_first():
     assert set(ids.unique().tolist()) == {2, 3}
 
 
-def test_a_shared_edge_leaves_no_hole():
-    generator = torch.Generator().manual_seed(3)
-    for _ in range(20):
-        a, b, c, d = torch.rand(4, 2, generator=generator) * 5 + torch.tensor(
-            [[0.0, 0.0], [0.0, 25.0], [25.0, 25.0], [25.0, 0.0]]
-        )
-        points = torch.cat([torch.stack([a, b, c, d]), torch.full((4, 1), 500.0)], -1)[None]
-        two = rasterize(points, torch.tensor([[0, 1, 2], [0, 2, 3]]), (32, 32)).mask
-        other = rasterize(points, torch.tensor([[0, 1, 3], [1, 2, 3]]), (32, 32)).mask
-        assert torch.equal(two, other)
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_shared_edges_and_corners_leave_no_hole(seed):
+    # A patch of 20 × 20 cells, jittered and turned, so that edges pass as close to pixel centres as they can.
+    generator = torch.Generator().manual_seed(seed)
+    n, size = 21, 64
+    y, x = torch.meshgrid(torch.arange(n) * 4.0 - 8, torch.arange(n) * 4.0 - 8, indexing="ij")
+    jitter = (torch.rand(n, n, 2, generator=generator) - 0.5) * (2.0 if seed % 2 else 1e-6)
+    points = torch.cat([torch.stack([x, y], -1) + jitter, torch.full((n, n, 1), 500.0)], -1).reshape(1, -1, 3)
+    i = torch.arange(n * n).view(n, n)
+    a, b, c, d = i[:-1, :-1].flatten(), i[1:, :-1].flatten(), i[1:, 1:].flatten(), i[:-1, 1:].flatten()
+    triangles = torch.cat([torch.stack([a, b, c], -1), torch.stack([a, c, d], -1)])
+    assert rasterize(points, triangles, (size, size)).mask.all()
 
 
 def test_culling_keeps_what_faces_the_camera():
@@ -135,19 +140,27 @@ def test_culling_keeps_what_faces_the_camera():
     assert (back.depth[back.mask] > front.depth[back.mask]).all()
 
 
-def test_degenerate_triangles_and_wild_numbers_draw_nothing():
-    wild = [float("nan"), float("inf"), -float("inf"), 1e20]
+def test_triangles_without_area_or_behind_the_camera_draw_nothing():
     points = torch.tensor([[[1.0, 1.0, 50.0], [5.0, 1.0, 50.0], [3.0, 1.0, 50.0], [1.0, 5.0, -50.0]]])
     triangles = torch.tensor([[0, 1, 2], [0, 0, 1], [0, 1, 3]])
-    assert not rasterize(points, triangles, (8, 8)).mask.any()
-    for value in wild[:3]:
-        for axis in range(3):
-            bad = torch.tensor([[[1.0, 1.0, 50.0], [5.0, 1.0, 50.0], [1.0, 5.0, 50.0]]])
-            bad[0, 2, axis] = value
-            rasterize(bad, torch.tensor([[0, 1, 2]]), (8, 8))  # must neither crash nor hang
-    far = torch.tensor([[[1e20, 1.0, 50.0], [1e20, 9.0, 50.0], [2e20, 5.0, 50.0]]])
-    assert not rasterize(far, torch.tensor([[0, 1, 2]]), (8, 8)).mask.any()
-    assert not rasterize(points, torch.zeros(0, 3, dtype=torch.long), (8, 8)).mask.any()
+    for backend in ("warp", "torch"):
+        assert not rasterize(points, triangles, (8, 8), backend=backend).mask.any()
+        assert not rasterize(points, triangles[:0], (8, 8), backend=backend).mask.any()
+        assert not rasterize(torch.zeros(2, 0, 3), triangles[:0], (8, 8), backend=backend).mask.any()
+
+
+def test_points_in_the_plane_of_the_camera_are_left_out_and_other_wild_numbers_refused():
+    triangles = torch.tensor([[0, 1, 2], [0, 1, 3]])
+    points = torch.tensor([[[1.0, 1.0, 50.0], [5.0, 1.0, 50.0], [1.0, 5.0, 50.0], [torch.inf, torch.nan, 0.0]]])
+    for backend in ("warp", "torch"):
+        assert rasterize(points, triangles, (8, 8), backend=backend).triangle_id.max() == 0
+        far = torch.tensor([[[1e20, 1.0, 50.0], [-1e20, 9.0, 50.0], [2e20, -1e20, 50.0]]])
+        rasterize(far, triangles[:1], (8, 8), backend=backend)  # must neither crash nor hang
+    for axis in range(3):
+        bad = points.clone()
+        bad[0, 2, axis] = torch.nan
+        with pytest.raises(ValueError, match="vertex 2 of image 0"):
+            rasterize(bad, triangles, (8, 8))
 
 
 def test_a_huge_triangle_fills_the_image():
@@ -163,6 +176,29 @@ def test_a_batch_is_its_images_and_rows_do_not_depend_on_the_threads(monkeypatch
         alone = rasterize(points[b : b + 1], triangles, (40, 40))
         assert torch.equal(alone.triangle_id[0], together.triangle_id[b])
         assert torch.equal(alone.barycentric[0], together.barycentric[b])
+        assert torch.equal(alone.depth[0], together.depth[b])
+
+
+def test_one_image_in_stripes_is_the_whole_and_twice_the_same(monkeypatch):
+    points, triangles = random_mesh(12, vertices=300, triangles=500)
+    whole = {}
+    for threads in (1, 2, 2, 5):
+        monkeypatch.setattr(raster_module, "THREADS", threads)
+        drawn = rasterize(points, triangles, (41, 40))
+        for name in ("triangle_id", "barycentric", "depth"):
+            assert torch.equal(whole.setdefault(name, getattr(drawn, name)), getattr(drawn, name))
+
+
+def test_a_mesh_that_changed_in_place_is_looked_at_again():
+    points = torch.tensor([[[1.0, 1.0, 50.0], [5.0, 1.0, 50.0], [1.0, 5.0, 50.0], [5.0, 5.0, 50.0]]])
+    triangles = torch.tensor([[0, 1, 2]])
+    assert rasterize(points, triangles, (8, 8)).mask[0, 1, 1]
+    triangles[0, 0] = 3
+    drawn = rasterize(points, triangles, (8, 8)).mask[0]
+    assert drawn[5, 5] and not drawn[1, 1]
+    triangles[0, 0] = 4
+    with pytest.raises(ValueError, match="only 4 vertices"):
+        rasterize(points, triangles, (8, 8))
 
 
 def test_gradients_of_interpolation_in_float64():
@@ -188,11 +224,11 @@ def test_gradients_of_interpolation_in_float64():
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(points=torch.zeros(4, 3)), "points must be floating"),
-        (dict(points=torch.zeros(1, 4, 3, dtype=torch.long)), "points must be floating"),
-        (dict(triangles=torch.zeros(2, 4, dtype=torch.long)), "triangles must be integers"),
-        (dict(triangles=torch.tensor([[0, 1, 4]])), "outside 0 … 3"),
-        (dict(triangles=torch.tensor([[0, 1, -1]])), "outside 0 … 3"),
+        (dict(points=torch.zeros(4, 3)), "points must be float32 or float64"),
+        (dict(points=torch.zeros(1, 4, 3, dtype=torch.long)), "points must be float32 or float64"),
+        (dict(triangles=torch.zeros(2, 4, dtype=torch.long)), "triangles must be int32 or int64"),
+        (dict(triangles=torch.tensor([[0, 1, 4]])), "vertex 4, but points has only 4"),
+        (dict(triangles=torch.tensor([[0, 1, -1]])), "vertex -1; vertices are numbered"),
         (dict(size=(0, 5)), "at least one pixel"),
         (dict(points=torch.zeros(1, 4, 3).expand(600, 4, 3), size=(2000, 2000)), "split the batch"),
         (dict(backend="opengl"), "backend must be"),

@@ -36,10 +36,13 @@ def edge_functions(p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, x: float, y: float) ->
 
 
 @wp.func
-def surface_weights(e: wp.vec3, z: wp.vec3) -> wp.vec3:
-    """What is linear on the screen is value / depth: weights whose ratios are those on the surface."""
-    area = e[0] + e[1] + e[2]
-    return wp.vec3(e[0] / area / z[0], e[1] / area / z[1], e[2] / area / z[2])
+def inverse_depths(p0: wp.vec3, p1: wp.vec3, p2: wp.vec3) -> wp.vec3:
+    return wp.vec3(1.0 / p0[2], 1.0 / p1[2], 1.0 / p2[2])
+
+
+@wp.func
+def total(w: wp.vec3) -> float:
+    return w[0] + w[1] + w[2]
 
 
 @wp.kernel
@@ -62,21 +65,22 @@ def depth_kernel(
         return
     left = wp.ceil(wp.max(wp.min(p0[0], wp.min(p1[0], p2[0])), 0.0))
     right = wp.floor(wp.min(wp.max(p0[0], wp.max(p1[0], p2[0])), last_column))
-    z = wp.vec3(p0[2], p1[2], p2[2])
-    if not (left <= right) or not (wp.min(z) > NEAR):
+    if not (left <= right) or not (wp.min(p0[2], wp.min(p1[2], p2[2])) > NEAR):
         return
     # v points down, so a triangle that is anticlockwise as the camera sees it has a negative area here.
     if cull != 0 and not (cross2(p1 - p0, p2 - p0) < 0.0):
         return
+    inverse = inverse_depths(p0, p1, p2)
     for y in range(int(top), int(bottom) + 1):
         for x in range(int(left), int(right) + 1):
             e = edge_functions(p0, p1, p2, float(x), float(y))
             # Inside when all three signs agree; on an edge counts. All zero is a triangle without area.
             if (wp.min(e) >= 0.0 and wp.max(e) > 0.0) or (wp.max(e) <= 0.0 and wp.min(e) < 0.0):
-                w = surface_weights(e, z)
-                depth = 1.0 / (w[0] + w[1] + w[2])
-                key = (wp.uint64(wp.cast(depth, wp.uint32)) << wp.uint64(32)) | wp.uint64(t)
-                wp.atomic_min(buffer, b, y - first_row, x, key)
+                # What is linear on the screen is 1 / depth.
+                depth = total(e) / total(wp.cw_mul(e, inverse))
+                if depth < wp.inf:  # false as well for a NaN, from corners some 10¹⁹ px away
+                    key = (wp.uint64(wp.cast(depth, wp.uint32)) << wp.uint64(32)) | wp.uint64(t)
+                    wp.atomic_min(buffer, b, y - first_row, x, key)
 
 
 @wp.kernel
@@ -99,8 +103,10 @@ def resolve_kernel(
     t = int(wp.uint32(key & wp.uint64(0xFFFFFFFF)))
     corner = triangles[t]
     p0, p1, p2 = points[b, corner[0]], points[b, corner[1]], points[b, corner[2]]
-    w = surface_weights(edge_functions(p0, p1, p2, float(x), float(y + first_row)), wp.vec3(p0[2], p1[2], p2[2]))
-    total = w[0] + w[1] + w[2]
+    e = edge_functions(p0, p1, p2, float(x), float(y + first_row))
+    # On the screen value / depth is linear, so a corner counts on the surface by its edge function / depth.
+    w = wp.cw_mul(e, inverse_depths(p0, p1, p2))
+    scale = 1.0 / total(w)
     triangle_id[b, y, x] = t
-    barycentric[b, y, x] = wp.vec3(w[0] / total, w[1] / total, w[2] / total)
-    depth[b, y, x] = 1.0 / total
+    barycentric[b, y, x] = wp.vec3(w[0] * scale, w[1] * scale, w[2] * scale)
+    depth[b, y, x] = total(e) / total(w)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
-from helpers.rasterizer.reference import rasterize_reference, screen_weights
+from helpers.rasterizer.reference import NEAR, rasterize_reference
 
 # A CPU launch of Warp runs on one thread and lets go of the interpreter lock: two threads share the work.
 THREADS = 2
-_pool = ThreadPoolExecutor(THREADS)
+MOST_PIXELS = 2**31  # Warp counts with 32 bits
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Raster:
     """What B images of H × W pixels show.
 
     triangle_id: (B, H, W) int32, −1 where nothing is.
-    barycentric: (B, H, W, 3), weights of the triangle's corners at the surface point seen (perspective-correct).
+    barycentric: (B, H, W, 3), weights of the triangle's corners at the surface point seen (perspective-correct),
+    0 where nothing is.
     depth: (B, H, W) mm along the camera's axis, infinite where nothing is.
     """
 
@@ -44,56 +47,64 @@ def rasterize(
 ) -> Raster:
     """Find the nearest triangle in each pixel.
 
-    points: (B, V, 3): u px, v px, depth mm, as `helpers.camera.project` gives them.
+    points: (B, V, 3): u px, v px, depth mm, as `helpers.camera.project` gives them, on the device that is to work.
     triangles: (F, 3) vertex numbers, the same for the batch, anticlockwise seen from outside.
     size: (H, W). A pixel counts as covered when its centre, at integer coordinates, lies in or on the triangle.
     cull_backfaces: leave out triangles that turn their inside to the camera.
-    backend: "warp", or "torch" for the slow and readable twin (any floating dtype).
+    backend: "warp" (float32), or "torch" for the readable twin (float32 or float64).
 
-    A triangle with a vertex nearer than 1 mm, behind the camera or not finite is left out as a whole, and so is
-    one without area. Triangles may reach beyond the image. Raises ValueError for shapes or numbers that do not fit.
+    A triangle with a vertex at or before the depth of 0.001 mm is left out as a whole: none is clipped. So is
+    one without area. Triangles may reach beyond the image. At equal depth the lower triangle number is shown.
+    Nothing here is differentiable: see `interpolate`. Raises ValueError for shapes or numbers that do not fit.
     """
-    triangles = _checked(points, triangles, size, backend)
+    H, W = size
+    _check_points(points, H, W)
+    triangles = checked_triangles(triangles, points.shape[1]).to(points.device)
     if backend == "torch":
-        return Raster(*rasterize_reference(points.detach(), triangles, size, cull_backfaces))
-    return _rasterize_warp(points.detach().float().contiguous(), triangles, size, cull_backfaces)
+        return Raster(*rasterize_reference(points.detach(), triangles.long(), (H, W), cull_backfaces))
+    if backend != "warp":
+        raise ValueError(f'backend must be "warp" or "torch", got {backend!r}')
+    return _rasterize_warp(points.detach().float().contiguous(), triangles, H, W, cull_backfaces)
 
 
-def _rasterize_warp(points: Tensor, triangles: Tensor, size: tuple[int, int], cull: bool) -> Raster:
-    from helpers._warp import wp
+def _rasterize_warp(points: Tensor, triangles: Tensor, H: int, W: int, cull: bool) -> Raster:
+    from helpers._warp import launch_options, wp
     from helpers.rasterizer import kernels
 
-    (H, W), B, device = size, len(points), points.device
-    buffer = torch.full((B, H, W), -1, dtype=torch.int64, device=device)  # all bits set: nothing yet
-    ids = torch.empty((B, H, W), dtype=torch.int32, device=device)
-    weights = torch.empty((B, H, W, 3), device=device)
-    depth = torch.empty((B, H, W), device=device)
-    p = wp.from_torch(points, dtype=wp.vec3)
-    t = wp.from_torch(triangles.to(device).int().contiguous(), dtype=wp.vec3i)
-    z = wp.from_torch(buffer, dtype=wp.uint64)
-    outputs = [wp.from_torch(ids), wp.from_torch(weights, dtype=wp.vec3), wp.from_torch(depth)]
+    B = len(points)
+    buffer = points.new_full((B, H, W), -1, dtype=torch.int64)  # all bits set: nothing yet
+    raster = Raster(
+        points.new_empty((B, H, W), dtype=torch.int32), points.new_empty((B, H, W, 3)), points.new_empty((B, H, W))
+    )
+    faces = wp.from_torch(triangles, dtype=wp.vec3i)
+    options = launch_options(points)
 
-    def draw(first_image: int, images: int, first_row: int, last_row: int, **where) -> None:
-        """Both kernels on a part that no other launch touches: some images, or some rows."""
-        rows = last_row - first_row
-        inputs = [p, t, first_image, first_row, last_row, int(cull)]
-        wp.launch(kernels.depth_kernel, (images, len(triangles)), inputs=inputs, outputs=[z], **where)
-        inputs = [p, t, z, first_image, first_row]
-        wp.launch(kernels.resolve_kernel, (images, rows, W), inputs=inputs, outputs=outputs, **where)
+    def draw(part: tuple[slice, slice]) -> None:
+        """Both kernels on some images and rows, which no other thread touches. Slices share the memory."""
+        images, rows = part
+        corners = wp.from_torch(points[images], dtype=wp.vec3)
+        z = wp.from_torch(buffer[images, rows], dtype=wp.uint64)
+        outputs = [
+            wp.from_torch(raster.triangle_id[images, rows]),
+            wp.from_torch(raster.barycentric[images, rows], dtype=wp.vec3),
+            wp.from_torch(raster.depth[images, rows]),
+        ]
+        inputs = [corners, faces, rows.start, int(cull)]
+        wp.launch(kernels.depth_kernel, (len(corners), len(triangles)), inputs=inputs, outputs=[z], **options)
+        inputs = [corners, faces, rows.start, z]
+        wp.launch(kernels.resolve_kernel, z.shape, inputs=inputs, outputs=outputs, **options)
 
     if points.is_cuda:
-        draw(0, B, 0, H, stream=wp.stream_from_torch(torch.cuda.current_stream(device)))
-        return Raster(ids, weights, depth)
+        draw((slice(0, B), slice(0, H)))
+        return raster
     wp.load_module(kernels, device="cpu")  # before the threads, or each would compile it
-    cuts = range(THREADS + 1)
     if B >= THREADS:
-        edges = [B * i // THREADS for i in cuts]
-        parts = [(a, b - a, 0, H) for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [(slice(b, b + 1), slice(0, H)) for b in range(B)]
     else:
-        edges = [H * i // THREADS for i in cuts]
-        parts = [(0, B, a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
-    list(_pool.map(lambda part: draw(*part, device="cpu"), parts))
-    return Raster(ids, weights, depth)
+        cuts = [H * i // THREADS for i in range(THREADS + 1)]
+        parts = [(slice(0, B), slice(a, b)) for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
+    list(_pool().map(draw, parts))
+    return raster
 
 
 def interpolate(attributes: Tensor, triangles: Tensor, raster: Raster, points: Tensor | None = None) -> Tensor:
@@ -104,46 +115,77 @@ def interpolate(attributes: Tensor, triangles: Tensor, raster: Raster, points: T
     vertices move is not differentiated.
     """
     B, H, W = raster.triangle_id.shape
+    if attributes.dim() != 3 or len(attributes) not in (1, B):
+        raise ValueError(f"attributes must be ({B} or 1, V, C), got {tuple(attributes.shape)}")
     weights = raster.barycentric if points is None else barycentric(points, triangles, raster)
-    corners, image = _corners(triangles, raster)
-    values = attributes.expand(B, -1, -1)[image, corners]  # (B, H, W, 3, C)
-    mixed = (weights.to(values)[..., None] * values).sum(-2)
-    return torch.where(raster.mask[..., None], mixed, torch.zeros_like(mixed))
+    image, y, x = raster.mask.nonzero(as_tuple=True)
+    corners = triangles.to(image.device).long()[raster.triangle_id[image, y, x].long()]  # (N, 3)
+    values = attributes[image[:, None] if len(attributes) > 1 else 0, corners]  # (N, 3, C)
+    mixed = (weights[image, y, x].to(values)[..., None] * values).sum(-2)
+    return mixed.new_zeros(B, H, W, attributes.shape[-1]).index_put((image, y, x), mixed)
 
 
 def barycentric(points: Tensor, triangles: Tensor, raster: Raster) -> Tensor:
-    """The weights (B, H, W, 3) of the raster once more, as a differentiable function of points (B, V, 3)."""
+    """The weights (B, H, W, 3) of the raster once more, as a differentiable function of points (B, V, 3).
+
+    The derivative says how the surface point seen in a pixel wanders when the triangle moves under it. Which
+    triangle a pixel shows is taken as given, so silhouettes are not differentiated.
+    """
+    from helpers.rasterizer.reference import surface_weights
+
     B, H, W = raster.triangle_id.shape
-    corners, image = _corners(triangles, raster)
-    p0, p1, p2 = points[image, corners].unbind(-2)
-    y, x = torch.meshgrid(
-        torch.arange(H, device=points.device), torch.arange(W, device=points.device), indexing="ij"
-    )
-    w = screen_weights(p0, p1, p2, x.to(points), y.to(points))
-    w = w / torch.stack([p0[..., 2], p1[..., 2], p2[..., 2]], -1)
-    w = w / w.sum(-1, keepdim=True)
-    return torch.where(raster.mask[..., None], w, torch.zeros_like(w))
+    image, y, x = raster.mask.nonzero(as_tuple=True)
+    corners = triangles.to(image.device).long()[raster.triangle_id[image, y, x].long()]
+    weights, _ = surface_weights(points.expand(B, -1, -1)[image[:, None], corners], x.to(points), y.to(points))
+    return weights.new_zeros(B, H, W, 3).index_put((image, y, x), weights)
 
 
-def _corners(triangles: Tensor, raster: Raster) -> tuple[Tensor, Tensor]:
-    """Vertex numbers (B, H, W, 3) of the triangle that each pixel shows (0 where none), and image numbers to go with."""
-    ids = raster.triangle_id.long().clamp(min=0)
-    image = torch.arange(len(ids), device=ids.device).view(-1, 1, 1, 1)
-    return triangles.to(ids.device).long()[ids], image
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="raster")
 
 
-def _checked(points: Tensor, triangles: Tensor, size: tuple[int, int], backend: str) -> Tensor:
-    if points.dim() != 3 or points.shape[-1] != 3 or not points.is_floating_point():
-        raise ValueError(f"points must be floating and have shape (B, V, 3), got {tuple(points.shape)}")
-    if triangles.dim() != 2 or triangles.shape[-1] != 3 or triangles.is_floating_point():
-        raise ValueError(f"triangles must be integers of shape (F, 3), got {tuple(triangles.shape)}")
-    if len(triangles) and (int(triangles.min()) < 0 or int(triangles.max()) >= points.shape[1]):
-        raise ValueError(f"triangles name vertices outside 0 … {points.shape[1] - 1}")
-    H, W = size
+_known_triangles = WeakTensorKeyDictionary()  # triangles as given: (version, largest number, int32 on their device)
+
+
+def checked_triangles(triangles: Tensor, n_vertices: int) -> Tensor:
+    """Triangles (F, 3) as contiguous int32, once it is sure that they name only vertices 0 … n_vertices − 1.
+
+    A mesh is drawn many times, so the answer is kept as long as the tensor lives and does not change.
+    """
+    if triangles.dim() != 2 or triangles.shape[-1] != 3 or triangles.dtype not in (torch.int32, torch.int64):
+        raise ValueError(f"triangles must be int32 or int64 of shape (F, 3), got {_described(triangles)}")
+    version = None if triangles.is_inference() else triangles._version
+    known = _known_triangles.get(triangles)
+    if known is None or version is None or known[0] != version:
+        low, high = (int(triangles.min()), int(triangles.max())) if len(triangles) else (0, -1)
+        if low < 0:
+            raise ValueError(f"triangles name vertex {low}; vertices are numbered from 0")
+        known = (version, high, triangles.detach().int().contiguous() if high < 2**31 else None)
+        _known_triangles[triangles] = known
+    if known[1] >= n_vertices:
+        raise ValueError(f"triangles name vertex {known[1]}, but points has only {n_vertices} vertices")
+    return known[2]
+
+
+def _check_points(points: Tensor, H: int, W: int) -> None:
+    if points.dim() != 3 or points.shape[-1] != 3 or points.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"points must be float32 or float64 of shape (B, V, 3), got {_described(points)}")
     if H < 1 or W < 1:
-        raise ValueError(f"size must be at least one pixel each way, got {tuple(size)}")
-    if len(points) * H * W >= 2**31:
-        raise ValueError(f"{len(points)} images of {W} × {H} px are too many pixels for one call; split the batch")
-    if backend not in ("warp", "torch"):
-        raise ValueError(f'backend must be "warp" or "torch", got {backend!r}')
-    return triangles.long()
+        raise ValueError(f"size must be at least one pixel each way, got {(H, W)}")
+    if len(points) * H * W >= MOST_PIXELS:
+        raise ValueError(
+            f"{len(points)} images of {H} × {W} px are 2³¹ pixels or more; split the batch into smaller calls"
+        )
+    # The sum tells of any number that is not finite, ten times as fast as a look at each.
+    if not bool(torch.isfinite(points.detach().sum())):
+        # Points in the plane of the camera project to infinity; their triangles are left out by depth.
+        depth = points[..., 2]
+        wrong = ~torch.isfinite(depth) | ((depth > NEAR) & ~torch.isfinite(points).all(-1))
+        if bool(wrong.any()):
+            b, v = wrong.nonzero()[0].tolist()
+            raise ValueError(f"points must be finite; vertex {v} of image {b} is {points[b, v].tolist()}")
+
+
+def _described(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

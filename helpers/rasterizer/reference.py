@@ -17,14 +17,14 @@ def edge_functions(corners: Tensor, x: Tensor, y: Tensor) -> Tensor:
 def surface_weights(corners: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Weights (..., 3) of the corners at the surface point that pixel (x, y) sees, and its depth (...).
 
-    corners: (..., 3, 3) u, v, depth of the corners. On the screen, weight / depth is what runs linearly.
+    corners: (..., 3, 3) u, v, depth of the corners. On the screen value / depth is linear, so a corner counts on
+    the surface by its edge function / depth.
     """
     e = edge_functions(corners, x, y)
-    e0, e1, e2 = e.unbind(-1)
-    w = e / (e0 + e1 + e2)[..., None] / corners[..., 2]
-    w0, w1, w2 = w.unbind(-1)
-    total = w0 + w1 + w2
-    return w / total[..., None], 1 / total
+    w = e * (1 / corners[..., 2])
+    (e0, e1, e2), (w0, w1, w2) = e.unbind(-1), w.unbind(-1)
+    total = w0 + w1 + w2  # in this order, so that float32 rounds as the kernels do
+    return w * (1 / total)[..., None], (e0 + e1 + e2) / total
 
 
 def candidates(corners: Tensor, size: tuple[int, int], cull_backfaces: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,8 +60,9 @@ def rasterize_one(points: Tensor, triangles: Tensor, size: tuple[int, int], cull
     inside = ((low >= 0) & (high > 0)) | ((high <= 0) & (low < 0))
     triangle, x, y = triangle[inside], x[inside], y[inside]
     weights, depth = surface_weights(corners[triangle], x.to(points), y.to(points))
+    sound = depth < torch.inf  # false as well for a NaN
+    triangle, weights, depth, pixel = triangle[sound], weights[sound], depth[sound], (y * W + x)[sound]
 
-    pixel = y * W + x
     nearest = points.new_full((H * W,), torch.inf).scatter_reduce(0, pixel, depth, "amin")
     among_nearest = depth == nearest[pixel]
     none = len(triangles)
