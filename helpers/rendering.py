@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.lighting import DEFAULT_LIGHT, shade
@@ -51,12 +52,15 @@ def vertex_normals(vertices: Tensor, triangles: Tensor) -> Tensor:
     The cross product of two edges is the normal times twice the area, so a plain sum weights by area. A vertex
     without a triangle has the normal 0.
     """
-    a, b, c = (vertices[:, triangles[:, k]] for k in range(3))
+    B, V, _ = vertices.shape
+    flat = vertices.reshape(B * V, 3)  # one table for the batch: its rows are gathered and added to much faster
+    corners = (triangles + V * torch.arange(B, device=vertices.device).view(B, 1, 1)).view(-1, 3)
+    a, b, c = (flat.index_select(0, corners[:, k]) for k in range(3))
     face = torch.linalg.cross(b - a, c - a)
-    total = torch.zeros_like(vertices)
+    total = torch.zeros_like(flat)
     for k in range(3):
-        total = total.index_add(1, triangles[:, k], face)
-    return _unit(total)
+        total.index_add_(0, corners[:, k], face)
+    return normalize(total.view(B, V, 3), dim=-1)
 
 
 def render(
@@ -102,14 +106,9 @@ def _draw(in_camera: Tensor, triangles: Tensor, attributes: Tensor, camera: Came
     moving = points if points.requires_grad else None
     layers = interpolate(torch.cat([attributes, points[..., 2:]], -1), triangles, raster, points=moving)
     albedo, normal, depth = layers.split([3, 3, 1], -1)
-    normal = _unit(normal)
+    normal = normalize(normal, dim=-1)
     depth = torch.where(raster.mask, depth[..., 0], torch.inf)
     return shade(albedo, normal, light), depth, normal, raster
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    # The length of a zero vector has no derivative; a tiny number under the root gives it one.
-    return vectors * (vectors.square().sum(-1, keepdim=True) + 1e-24).rsqrt()
 
 
 def _shrink(image: Tensor, factor: int) -> Tensor:
