@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-
-def _open3d():
-    """Import open3d, which needs a USB library that a bare Linux lacks; PyPI's copy serves."""
-    try:
-        from helpers._open3d import open3d
-    except ImportError:
-        import ctypes
-
-        import libusb_package
-
-        ctypes.CDLL(str(libusb_package.get_library_path()))
-        import open3d as module
-
-        return module
-    return open3d()
+from helpers._open3d import open3d
 
 
 def exposure(
     vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, n_directions: int = 96
 ) -> np.ndarray:
     """(V,) cosine-weighted share of the directions in front of the face that are not blocked, 0–1."""
-    import_open3d = _open3d()
-    core = import_open3d.core
-    scene = import_open3d.t.geometry.RaycastingScene()
+    o3d = open3d()
+    core = o3d.core
+    scene = o3d.t.geometry.RaycastingScene()
     scene.add_triangles(core.Tensor(vertices.astype(np.float32)), core.Tensor(triangles.astype(np.uint32)))
     i = np.arange(n_directions) + 0.5  # a Fibonacci sphere
     z, turn = 1 - 2 * i / n_directions, np.pi * (1 + 5**0.5) * i

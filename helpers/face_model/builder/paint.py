@@ -135,7 +135,7 @@ def hair(maps: SkinMaps, who: Complexion, rng: np.random.Generator, colour: np.n
         colour = mix(colour, who.hair * 0.6 + 0.036, np.clip(shadow, 0, 1))
     scalp = maps.hairline * np.clip(rng.normal(0.22, 0.15), 0, 0.6)
     colour = mix(colour, who.hair * 0.8 + colour * 0.2, scalp)
-    line = np.clip(1 - maps.lid_distance / np.where(maps.upper_lid, 1.0, 0.55), 0, 1)
+    line = np.clip(1 - maps.lid_distance / np.where(maps.upper_lid, 1.35, 0.6), 0, 1)
     line = (
         line
         * np.where(maps.upper_lid, 0.85, 0.35)
