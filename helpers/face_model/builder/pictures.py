@@ -15,6 +15,7 @@ from helpers.face_model.open_model import load_open_model
 DISTANCE = 1000.0  # mm from camera to face
 HEIGHT = 232.0  # mm of the face's surroundings that a picture shows
 GREY = 0.75
+SMOOTH = ("mean", "texture_modes", "close_up")  # sheets whose gradients need more colours
 EXPRESSIONS = (
     "jawOpen", "mouthSmileLeft+mouthSmileRight", "mouthPucker", "eyeBlinkLeft", "eyeBlinkLeft+eyeBlinkRight",
     "browInnerUp", "noseSneerLeft+noseSneerRight", "cheekPuff", "mouthFunnel", "mouthStretchLeft+mouthStretchRight",
@@ -106,9 +107,8 @@ def expressions(model: MorphableModel) -> np.ndarray:
     for names in EXPRESSIONS:
         chosen = [model.expression_names.index(name) for name in names.split("+")]
         shape = model.mean_shape + model.expression_units[..., chosen].sum(-1)
-        pictures.append(
-            titled(view(shape, model.triangles, model.mean_texture, 15, 200), names.replace("+", " + "))
-        )
+        label = names.split("+")[0].replace("Left", ", both sides") if "+" in names else names
+        pictures.append(titled(view(shape, model.triangles, model.mean_texture, 15, 200), label))
     return grid(pictures, 6)
 
 
@@ -149,5 +149,5 @@ def draw_all(asset: Path, folder: Path) -> None:
         "close_up": eyes_and_mouth(model),
     }
     for name, sheet in sheets.items():
-        save(folder / f"{name}.png", sheet, colours=256 if name in ("mean", "texture_modes") else 128)
+        save(folder / f"{name}.png", sheet, colours=256 if name in SMOOTH else 128)
         print(f"drew {folder / name}.png")
