@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import torch
 import warp as wp
 
-# Without a GPU Warp warns that it found no CUDA driver; `python -m helpers doctor` says so when asked.
+# `python -m helpers doctor` says what Warp found.
 wp.config.quiet = True
 if hasattr(wp.config, "log_level"):
     wp.config.log_level = wp.LOG_ERROR
@@ -18,7 +20,24 @@ if hasattr(wp.config, "log_level"):
 _home = Path(os.environ.get("WARP_CACHE_PATH") or os.environ.get("XDG_CACHE_HOME") or Path.home())
 if not os.access(_home, os.W_OK) and not (not _home.exists() and os.access(_home.parent, os.W_OK)):
     wp.config.kernel_cache_dir = tempfile.mkdtemp(prefix="warp-kernels-")
-wp.init()
+
+
+@contextlib.contextmanager
+def _silent_stderr():
+    """Without a GPU Warp's C++ part warns that it found no CUDA driver, past Python and any setting."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+with _silent_stderr():
+    wp.init()
 
 __all__ = ["compile_all", "device_of", "kernel_modules", "launch_options", "wp"]
 

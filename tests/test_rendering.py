@@ -104,3 +104,84 @@ def test_gradients_reach_vertices_albedo_light_and_pose():
         behind = {k: v.detach() - (direction if k == name else 0) for k, v in inputs.items()}
         finite = float(loss(**ahead) - loss(**behind)) / 2
         assert float((value.grad * direction).sum()) == pytest.approx(finite, rel=0.1, abs=1e-4), name
+
+
+def test_gradients_of_the_whole_path_in_float64():
+    vertices, triangles = quad()
+    vertices = torch.cat([vertices, vertices.new_tensor([[[0.0, 0.0, 30.0]]])], 1).double()  # a tent
+    triangles = torch.tensor([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])
+    generator = torch.Generator().manual_seed(5)
+    inputs = [
+        vertices,
+        torch.rand(1, 5, 3, generator=generator).double(),
+        torch.randn(1, 9, 3, generator=generator).double(),
+        torch.tensor([[0.05, -0.1, 0.02]]).double(),
+        torch.tensor([[1.0, 2.0, 1000.0]]).double(),
+    ]
+    camera = Camera.default(12, focal=150.0, dtype=torch.float64)
+
+    def image_and_depth(vertices, albedo, light, rotation, translation):
+        drawn = render(vertices, triangles, albedo, Pose(rotation, translation), camera, light=light)
+        assert drawn.mask.sum() > 100
+        return drawn.image.sum(0), drawn.depth[drawn.mask].sum()
+
+    inputs = [value.requires_grad_() for value in inputs]
+    assert torch.autograd.gradcheck(image_and_depth, inputs, fast_mode=True)
+
+
+def test_supersampling_keeps_depth_and_triangles_at_the_size_asked_for():
+    vertices, triangles = quad()
+    camera = Camera.default((20, 30), focal=80.0)
+    plain = render(vertices, triangles, torch.ones(1, 4, 3), FRONT, camera)
+    smooth = render(vertices, triangles, torch.ones(1, 4, 3), FRONT, camera, supersample=3)
+    assert smooth.image.shape == (1, 20, 30, 3)
+    for name in ("depth", "normal", "triangle_id", "barycentric", "mask"):
+        assert torch.equal(getattr(plain, name), getattr(smooth, name))
+
+
+def test_one_face_from_several_sides_is_each_side_alone():
+    vertices, triangles = bumpy_sphere(20)
+    albedo = torch.rand(1, len(vertices), 3, generator=torch.Generator().manual_seed(6))
+    turns = torch.tensor([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.4, 0.0, 0.2]])
+    poses = Pose(turns, FRONT.translation.repeat(3, 1))
+    camera = Camera.default(32, focal=150.0)
+    together = render(vertices[None], triangles, albedo, poses, camera)
+    for b in range(3):
+        alone = render(vertices[None], triangles, albedo, Pose(turns[b : b + 1], FRONT.translation), camera)
+        assert torch.allclose(alone.image[0], together.image[b], atol=1e-5)
+        assert torch.equal(alone.triangle_id[0], together.triangle_id[b])
+
+
+def test_the_background_shows_where_no_face_is():
+    vertices, triangles = quad(20.0)
+    camera = Camera.default(16, focal=100.0)
+    picture = torch.rand(1, 16, 16, 3, generator=torch.Generator().manual_seed(7))
+    drawn = render(vertices, triangles, torch.ones(1, 4, 3), FRONT, camera, background=picture)
+    assert torch.equal(drawn.image[~drawn.mask], picture[~drawn.mask])
+    assert torch.isinf(drawn.depth[~drawn.mask]).all() and (drawn.normal[~drawn.mask] == 0).all()
+
+
+def test_faces_drawn_as_nothing_give_the_background():
+    vertices = torch.zeros(1, 0, 3)
+    drawn = render(vertices, torch.zeros(0, 3, dtype=torch.long), vertices, FRONT, Camera.default(8), background=0.5)
+    assert not drawn.mask.any() and (drawn.image == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(vertices=torch.zeros(4, 3)), "vertices must be"),
+        (dict(albedo=torch.zeros(1, 5, 3)), "albedo must be"),
+        (dict(pose=Pose(torch.zeros(2, 3), torch.ones(2, 3)), albedo=torch.zeros(3, 4, 3)), "come once or 3 times"),
+        (dict(background=torch.zeros(1, 5, 5, 3)), "background must be"),
+        (dict(supersample=0), "supersample must be"),
+        (dict(supersample=1.5), "supersample must be"),
+    ],
+)
+def test_bad_input_is_refused(change, message):
+    vertices, triangles = quad()
+    arguments = dict(
+        vertices=vertices, triangles=triangles, albedo=torch.ones(1, 4, 3), pose=FRONT, camera=Camera.default(8)
+    )
+    with pytest.raises(ValueError, match=message):
+        render(**arguments | change)
