@@ -1,0 +1,23 @@
+"""Open3D is loaded quietly, and its absence is said in one line."""
+
+import subprocess
+import sys
+
+import pytest
+
+from helpers import _open3d
+from helpers.errors import UserError
+
+
+def test_it_loads_without_a_word():
+    code = "from helpers._open3d import open3d; assert open3d().__name__ == 'open3d'"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_it_is_missed_in_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    _open3d.open3d.cache_clear()
+    with pytest.raises(UserError, match="pip install open3d") as error:
+        _open3d.open3d()
+    assert "\n" not in str(error.value)
