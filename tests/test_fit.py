@@ -16,7 +16,7 @@ def fit_model() -> FitModel:
 
 @pytest.fixture(scope="module")
 def faces(fit_model):
-    return known_faces(fit_model.model, 12, seed=7)
+    return known_faces(fit_model.model, 8, seed=7)
 
 
 @pytest.fixture(scope="module")

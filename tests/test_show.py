@@ -55,6 +55,20 @@ def test_pictures_come_with_words(shown):
     assert not shown
 
 
+def test_large_photographs_are_stored_as_jpeg_and_drawings_never(shown):
+    noise = np.random.default_rng(0).random((300, 300, 3))
+    show.picture(noise, alt="much noise")
+    data, metadata = shown.pop()
+    assert metadata == {"image/jpeg": {"alt": "much noise"}} and "image/png" not in data
+    kind, stored = figures.encoded(noise)
+    assert kind == "image/jpeg" and len(stored) < len(figures.png_bytes(noise)) / 1.5
+    assert np.asarray(Image.open(io.BytesIO(stored))).shape == (300, 300, 3)
+    figure, axes = show.figure(12, 12)
+    axes.imshow(noise, interpolation="nearest")
+    show.picture(figure, alt="a drawing of noise")
+    assert "image/png" in shown.pop()[0]
+
+
 def test_pictures_outside_of_a_notebook_do_nothing(capsys):
     show.picture(np.zeros((4, 4)), alt="black")
     show.road()
@@ -224,3 +238,30 @@ def test_computing_does_not_load_what_shows():
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_pictures_of_a_fit_at_work():
+    from helpers.camera import Camera
+    from helpers.datasets import known_faces
+    from helpers.face_model import load
+    from helpers.fitting import FitModel, FitSettings, fit
+
+    fit_model = FitModel(load("open", level=0))
+    model = fit_model.model
+    person = model.sample(1, generator=torch.Generator().manual_seed(0))
+    faces = show.portraits(model.shape(person.alpha), model.triangles, model.texture(person.beta), size=96)
+    assert len(faces) == 1 and faces[0].shape == (96, 96, 3)
+    assert faces[0][0, 0].min() == 1 and faces[0][48, 48].max() < 0.95  # white around a face
+    known = known_faces(model, 1, max_yaw=5.0)
+    states = []
+    settings = FitSettings(schedule=((2.0, 3),))
+    result = fit(
+        known.image, known.landmarks, fit_model, settings=settings,
+        on_iteration=lambda progress: states.append(progress.state),
+    )  # fmt: skip
+    painted = show.state_overlay(torch.zeros(224, 224, 3), fit_model, states[0], Camera.default(224))
+    assert 0.02 < (painted.sum(-1) > 0).float().mean() < 0.9
+    drawing = show.energy_figure(result)
+    lines = {line.get_label(): line for line in drawing.axes[0].get_lines()}
+    assert {"landmarks", "pixels", "coefficients", "light"} <= set(lines)
+    assert len(lines["pixels"].get_xdata()) == 3

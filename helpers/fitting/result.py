@@ -14,7 +14,7 @@ from helpers.fitting.parameters import FaceState, FitModel
 from helpers.rasterizer import interpolate
 from helpers.rendering import Rendering, render
 
-GOOD_CONFIDENCE = 0.35  # below this a fit deserves a look
+GOOD_CONFIDENCE = 0.30  # below this a fit deserves a look
 
 
 @dataclass(frozen=True)

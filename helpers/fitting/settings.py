@@ -25,7 +25,7 @@ class FitSettings:
     # Pixels: ½ · n_effective · mean(r² / pixel_sigma²). Neighbouring pixels do not err independently, so a
     # face of 17 000 pixels is worth far fewer observations. This is the master knob between the mean face
     # (low) and overfitting (high).
-    n_effective: float = 700.0
+    n_effective: float = 1000.0
     pixel_sigma: float = 0.05
     pixel_robust: float = 0.10  # Cauchy scale on the root mean square over the three channels
     n_points: int = 3000  # sampled visible pixels an iteration

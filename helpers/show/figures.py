@@ -23,14 +23,14 @@ def figure(width: float = 7.0, height: float = 3.5, **subplots):
 
 
 def picture(image, *, alt: str, width: int | None = None) -> None:
-    """Show an array (H, W, 3) or (H, W), 0–1 or bytes, or a matplotlib figure, as one PNG.
+    """Show an array (H, W, 3) or (H, W), 0–1 or bytes, or a matplotlib figure, as one picture.
 
     alt: what the picture shows, in words; it is stored with the picture and read out by screen readers.
     width: px on the page; None shows every pixel. Outside of a notebook nothing is shown.
     """
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError("picture needs alt: say in words what is to be seen")
-    data = png_bytes(image)
+    kind, data = encoded(image)
     try:
         from IPython import get_ipython
         from IPython.display import publish_display_data
@@ -41,8 +41,24 @@ def picture(image, *, alt: str, width: int | None = None) -> None:
     about = {"alt": " ".join(alt.split())}
     if width is not None:
         about["width"] = int(width)
-    content = {"image/png": base64.b64encode(data).decode(), "text/plain": about["alt"]}
-    publish_display_data(content, metadata={"image/png": about})
+    content = {kind: base64.b64encode(data).decode(), "text/plain": about["alt"]}
+    publish_display_data(content, metadata={kind: about})
+
+
+# A notebook holds its pictures in itself; above this size a photograph's noise is not worth its bytes.
+MOST_PNG_BYTES = 50_000
+
+
+def encoded(image) -> tuple[str, bytes]:
+    """(MIME type, bytes) of a figure or an array: PNG, or JPEG where a PNG would be large (photographs)."""
+    data = png_bytes(image)
+    if hasattr(image, "savefig") or len(data) <= MOST_PNG_BYTES:
+        return "image/png", data
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(as_bytes(image)).convert("RGB").save(buffer, "JPEG", quality=90, subsampling=0)
+    return "image/jpeg", buffer.getvalue()
 
 
 def png_bytes(image) -> bytes:

@@ -48,7 +48,7 @@ def sheet(
         panels = {
             "photograph": image,
             "landmarks: ● found  ○ model": draw_landmarks(
-                image, crop.landmarks[index], model_points(face, model)[0]
+                image, result.landmarks[index], model_points(face, model)[0]
             ),
             "overlay": overlay(crop.image[index], face, model),
             "shape": turned(face, model, 0, clay=True, size=height),

@@ -1,0 +1,54 @@
+"""Pictures of a fit at work: the face so far, and the energy that it still has."""
+
+from __future__ import annotations
+
+import torch
+
+from ..rendering import render
+from .figures import figure
+from .sheet import FittedFace, overlay
+from .style import STEP_COLOURS
+from .views import studio
+
+TERM_COLOURS = {
+    "landmarks": STEP_COLOURS["landmarks"],
+    "pixels": STEP_COLOURS["fit"],
+    "coefficients": STEP_COLOURS["pooled label"],
+    "light": STEP_COLOURS["network"],
+}
+
+
+def portraits(vertices, triangles, colours, yaw: float = 0.0, size: int = 224) -> list[torch.Tensor]:
+    """Faces (B, V, 3) with colours (B, V, 3) in studio light, turned by `yaw` degrees: B pictures (size, size, 3)."""
+    pose, camera, light = studio((yaw,) * len(vertices), size)
+    with torch.no_grad():
+        drawn = render(vertices, triangles, colours, pose, camera, light, supersample=2)
+    return list(drawn.image.clamp(0, 1))
+
+
+def state_overlay(image, fit_model, state, camera) -> torch.Tensor:
+    """The face of a solver's state laid over its photograph (H, W, 3): what a fit looks like on its way."""
+    with torch.no_grad():
+        face = FittedFace(
+            fit_model.geometry(state.coefficients),
+            fit_model.albedo(state.coefficients).clamp(0, 1),
+            state.pose,
+            camera,
+            state.light,
+        )
+        return overlay(image, face, fit_model.model)
+
+
+def energy_figure(result, index: int = 0):
+    """Energy of each term by iteration, on a logarithmic scale, for face number `index` of a `FitResult`."""
+    drawing, axes = figure(7.0, 3.2)
+    for name, values in result.energy_terms.items():
+        values = values[index]
+        shown = values > 0  # the pixel term begins later than the others
+        iterations = torch.arange(len(values))[shown]
+        axes.plot(iterations, values[shown], marker=".", color=TERM_COLOURS[name], label=name)
+    axes.axvline(result.iterations_landmarks - 0.5, color="grey", linewidth=1, linestyle=":")
+    axes.set(yscale="log", xlabel="iteration", ylabel="energy")
+    axes.text(result.iterations_landmarks - 0.2, axes.get_ylim()[1], "pixels join", va="top", color="grey")
+    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.18))
+    return drawing
