@@ -22,6 +22,8 @@ NEEDS_DEVICE = False  # it must also run where torch is missing
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON_RANGE = (3, 10), (3, 14)  # from, and below
 REPAIR = "run `make setup`, or `pip install -e .` in an environment of your own"
+# What open3d is linked to and a bare Debian or Ubuntu, as in a container, lacks.
+SYSTEM_LIBRARIES = "`apt install libegl1 libgl1 libx11-6 libusb-1.0-0`, or your system's packages of these libraries"
 SPACE_NEEDED_GB = 1.0  # for compiled kernels and results
 MODEL_ENDINGS = (".mat", ".h5")  # Basel Face Model 2009, and 2017 or 2019
 # Distribution: its module. These are only imported; torch, Warp and open3d are asked for more.
@@ -141,13 +143,14 @@ def notebooks() -> Finding:
 
 
 def open3d() -> Finding:
+    """Tests compare with open3d and `make model` traces rays by it; notebooks and `fit` do without."""
     from .._open3d import open3d as load
 
     try:
-        return Finding("open3d", True, load().__version__)
-    except UserError as error:
-        advice = "`apt install libusb-1.0-0`, or `pip install libusb-package`" if "libusb" in str(error) else REPAIR
-        return Finding("open3d", False, str(error), advice)
+        return Finding("open3d", True, load().__version__, required=False)
+    except (UserError, ImportError, OSError) as error:
+        cause = " ".join(str(error).split())
+        return Finding("open3d", False, cause, SYSTEM_LIBRARIES if ".so" in cause else REPAIR, required=False)
 
 
 def detector() -> Finding:
