@@ -25,10 +25,10 @@ class FitSettings:
     # Pixels: ½ · n_effective · mean(r² / pixel_sigma²). Neighbouring pixels do not err independently, so a
     # face of 17 000 pixels is worth far fewer observations. This is the master knob between the mean face
     # (low) and overfitting (high).
-    n_effective: float = 1000.0
+    n_effective: float = 700.0
     pixel_sigma: float = 0.05
     pixel_robust: float = 0.10  # Cauchy scale on the root mean square over the three channels
-    n_points: int = 3000  # sampled visible pixels an iteration
+    n_points: int = 2000  # sampled visible pixels an iteration
     grazing_start: float = 0.35  # weight 0 below this cosine between normal and view …
     grazing_full: float = 0.50  # … rising to 1 at this one
     # (blur in px, iterations): coarse to fine, so that features find each other before they are sharp.
