@@ -22,10 +22,11 @@ WIDGETS = "application/vnd.jupyter.widget"
 
 
 def main(paths: list[str]) -> int:
-    """Execute and store each notebook, then renew the README's table; the first failure ends it."""
+    """Execute and store each notebook, then renew the README's table and picture; the first failure ends it."""
     from nbclient.exceptions import CellExecutionError
 
     from .contents import renew
+    from .cover import main as draw_cover
 
     # No live views while executing, and no progress bars.
     os.environ.update({STATIC: "1", "TQDM_DISABLE": "1"})
@@ -37,7 +38,7 @@ def main(paths: list[str]) -> int:
             return 1
         print(f"{path}: {seconds:.0f} s, {path.stat().st_size / 1e6:.2f} MB")
     renew()
-    return 0
+    return draw_cover()
 
 
 def store(path: Path) -> float:
