@@ -28,8 +28,9 @@ def open3d():
             import open3d as module
     except ModuleNotFoundError as error:
         raise UserError(f"open3d cannot be imported ({error}): install it with `pip install open3d`") from error
-    except OSError as error:
-        raise UserError(f"open3d is installed but a system library is missing: {error}") from error
+    except (ImportError, OSError) as error:
+        advice = "on Debian `apt install libegl1 libgl1 libx11-6 libusb-1.0-0`"
+        raise UserError(f"open3d is installed but a system library is missing: {error}; {advice}") from error
     return module
 
 

@@ -57,10 +57,11 @@ def test_truth_is_told_from_failure_by_the_confidence(fit_model, faces, result):
 
 
 def test_a_second_run_gives_the_same_numbers_and_a_batch_what_single_fits_give(fit_model, faces, result):
-    again = fit(faces.image[:2], faces.landmarks[:2], fit_model)
-    third = fit(faces.image[:2], faces.landmarks[:2], fit_model)
-    assert torch.equal(again.alpha, third.alpha)
-    assert (again.alpha - result.alpha[:2]).abs().max() < 0.2  # other random points, the same face
+    alone = fit(faces.image[1:2], faces.landmarks[1:2], fit_model)
+    again = fit(faces.image[1:2], faces.landmarks[1:2], fit_model)
+    assert torch.equal(alone.alpha, again.alpha) and torch.equal(alone.beta, again.beta)
+    # Matrix products of other sizes round differently, and twenty iterations carry that along.
+    assert (alone.alpha[0] - result.alpha[1]).abs().max() < 0.02
 
 
 def test_a_black_image_does_not_break_the_batch(fit_model, faces):

@@ -6,8 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import _open3d
-from helpers.errors import UserError
 from helpers.mesh_files import write_ply
 
 VERTICES = np.array([[0, 0, 0], [100.25, 0, 0], [0, -80.5, 3], [1, 2, 55]], np.float32)
@@ -37,11 +35,7 @@ def test_bytes(tmp_path):
     np.testing.assert_array_equal(colours, [[0, 128, 255], [255, 0, 0], [51, 102, 153], [255, 0, 255]])
 
 
-def test_open3d_reads_it(tmp_path):
-    try:
-        open3d = _open3d.open3d()
-    except UserError as error:
-        pytest.skip(str(error))
+def test_open3d_reads_it(tmp_path, open3d):
     write_ply(tmp_path / "a.ply", VERTICES, TRIANGLES, COLOURS)
     mesh = open3d.io.read_triangle_mesh(str(tmp_path / "a.ply"))
     np.testing.assert_allclose(np.asarray(mesh.vertices), VERTICES)

@@ -60,22 +60,19 @@ def test_agrees_with_the_torch_twin_on_a_closed_surface():
     assert 0.2 < fast.mask.float().mean() < 0.9
 
 
-def test_agrees_with_ray_casting():
-    from helpers._open3d import open3d
-
-    o3d = open3d()
+def test_agrees_with_ray_casting(open3d):
     vertices, triangles = bumpy_sphere()
     pose = Pose(torch.tensor([[0.3, 0.5, 0.1]]), torch.tensor([[3.0, -4.0, 600.0]]))
     camera = Camera.default(224, focal=700.0)
     in_camera = model_to_camera(vertices[None], pose)
     raster = rasterize(project(in_camera, camera), triangles, (224, 224))
-    scene = o3d.t.geometry.RaycastingScene()
+    scene = open3d.t.geometry.RaycastingScene()
     scene.add_triangles(in_camera[0].numpy(), triangles.numpy().astype(np.uint32))
     v, u = np.meshgrid(np.arange(224), np.arange(224), indexing="ij")
     centre = camera.principal_point[0].numpy()
     direction = np.stack([(u - centre[0]) / 700, (v - centre[1]) / 700, np.ones_like(u)], -1)
     rays = np.concatenate([np.zeros_like(direction), direction], -1).astype(np.float32)
-    hit = scene.cast_rays(o3d.core.Tensor(rays))
+    hit = scene.cast_rays(open3d.core.Tensor(rays))
     depth = torch.from_numpy(hit["t_hit"].numpy())  # the direction has z = 1, so t is the depth
     ids = torch.from_numpy(hit["primitive_ids"].numpy().astype(np.int64))
     seen = torch.isfinite(depth)

@@ -57,7 +57,8 @@ def sample_points(
     # The i-th usable pixel is where the running count passes i: one search for all photographs at once.
     count = usable.cumsum(-1)
     total = count[:, -1:]
-    jitter = torch.rand(B, n_points, generator=generator).to(trust)
+    # One jitter for the whole batch, so that a photograph gives the same fit alone and among others.
+    jitter = torch.rand(n_points, generator=generator).to(trust)
     wanted = ((torch.arange(n_points, device=trust.device) + jitter) / n_points * total).long()
     pixel = torch.searchsorted(count, wanted.clamp(max=total - 1).clamp(min=0), right=True)
     pixel = pixel.clamp(max=triangle.shape[1] - 1)

@@ -1,0 +1,19 @@
+"""What several test files share."""
+
+import os
+
+import pytest
+
+from helpers._open3d import open3d as load_open3d
+from helpers.errors import UserError
+
+
+@pytest.fixture(scope="session")
+def open3d():
+    """The module, or a skip where a machine without a desktop lacks its system libraries; never a skip in CI."""
+    try:
+        return load_open3d()
+    except UserError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
