@@ -3,10 +3,13 @@
 import pytest
 import torch
 
+from helpers.crop import crop_face
 from helpers.datasets import known_faces
 from helpers.evaluation import shape_rmse
 from helpers.face_model import load
-from helpers.fitting import FitModel, FitSettings, fit
+from helpers.fitting import GOOD_CONFIDENCE, FitModel, FitSettings, fit
+from helpers.landmarks import stored_points
+from helpers.photo import default_photos, read_photo
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,29 @@ def test_a_black_image_does_not_break_the_batch(fit_model, faces):
     both = fit(image, faces.landmarks[:2], fit_model)
     assert torch.isfinite(both.alpha).all() and torch.isfinite(both.energy).all()
     assert both.confidence[1] < 0.1 < both.confidence[0]
+
+
+def test_a_finer_crop_of_the_same_face_gives_the_same_face(fit_model, faces, result):
+    finer = torch.nn.functional.interpolate(
+        faces.image[:2].permute(0, 3, 1, 2), scale_factor=2, mode="bilinear", align_corners=False
+    ).permute(0, 2, 3, 1)
+    landmarks = (faces.landmarks[:2] + 0.5) * 2 - 0.5
+    fine = fit(finer, landmarks, fit_model)
+    shape, fine_shape = fit_model.model.shape(result.alpha[:2]), fit_model.model.shape(fine.alpha)
+    assert shape_rmse(fine_shape, shape, faces.visible[:2]).max() < 0.5
+    assert (fine.pose.translation - result.pose.translation[:2]).abs().max() < 15
+    assert (fine.confidence > 0.5).all()
+
+
+def test_default_photographs_are_fitted_with_confidence(fit_model):
+    for name, path in default_photos().items():
+        crop = crop_face(read_photo(path).image, stored_points(name).points)
+        result = fit(crop.image, crop.landmarks, fit_model, valid=crop.valid)
+        assert result.confidence[0] > GOOD_CONFIDENCE
+        assert result.landmark_error[0, 17:].mean() < 2.5
+        assert result.alpha.square().mean().sqrt() < 1.3 and result.beta.square().mean().sqrt() < 1.3
+        wrong = fit(crop.image, crop.landmarks + 25, fit_model, valid=crop.valid)
+        assert wrong.confidence[0] < GOOD_CONFIDENCE
 
 
 def test_progress_is_told(fit_model, faces):

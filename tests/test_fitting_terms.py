@@ -202,3 +202,11 @@ def test_settings_refuse_nonsense():
         FitSettings(n_points=3)
     with pytest.raises(ValueError, match="schedule"):
         FitSettings(schedule=((1.0, 0),))
+
+
+def test_settings_grow_with_the_crop():
+    base, large = FitSettings(), FitSettings().for_size(448)
+    assert FitSettings().for_size(224) == base
+    assert large.landmark_sigma == 2 * base.landmark_sigma and large.jaw_sigma == 2 * base.jaw_sigma
+    assert [blur for blur, _ in large.schedule] == [2 * blur for blur, _ in base.schedule]
+    assert large.n_effective == base.n_effective

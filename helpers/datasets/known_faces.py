@@ -55,29 +55,32 @@ def known_faces(
     """
     generator = torch.Generator().manual_seed(seed)
 
+    device = model.mean_shape.device
+
+    # Drawn on the CPU, so that a seed gives the same people on every device.
     def uniform(*shape, limit=1.0):
-        return (2 * torch.rand(*shape, generator=generator) - 1) * limit
+        return ((2 * torch.rand(*shape, generator=generator) - 1) * limit).to(device)
 
     def normal(*shape, sigma=1.0):
-        return torch.randn(*shape, generator=generator) * sigma
+        return (torch.randn(*shape, generator=generator) * sigma).to(device)
 
     coefficients = model.sample(n, generator=generator, expression_strength=expression)
     turn = math.radians(max_yaw)
     rotation = torch.stack([uniform(n, limit=turn / 3), uniform(n, limit=turn), uniform(n, limit=turn / 3)], -1)
-    light = torch.zeros(n, 9, 3)
+    light = torch.zeros(n, 9, 3, device=device)
     light[:, 0] = 0.70 + normal(n, 1, sigma=0.08)
     light[:, 1:4] = normal(n, 3, 1, sigma=0.2)
     light[:, 4:] = normal(n, 5, 1, sigma=0.06)
     light = light + normal(n, 9, 3, sigma=0.015)
 
-    camera = Camera.default(size, batch=n)
+    camera = Camera.default(size, batch=n, device=device)
     camera = Camera(
         DEFAULT_FOCAL * size / 224 * torch.exp(uniform(n, limit=focal_spread)), camera.principal_point, camera.size
     )
     vertices = model.shape(coefficients.alpha, coefficients.expression)
     pose = _framed(vertices[:, model.landmarks], rotation, camera, size)
     rendering = render(vertices, model.triangles, model.texture(coefficients.beta), pose, camera, light=light)
-    backdrop = torch.rand(n, 1, 1, 3, generator=generator)
+    backdrop = torch.rand(n, 1, 1, 3, generator=generator).to(device)
     image = torch.where(rendering.mask[..., None], rendering.image.clamp(0, 1), backdrop)
     image = (image + normal(*image.shape, sigma=pixel_noise)).clamp(0, 1)
     points = project(model_to_camera(vertices[:, model.landmarks], pose), camera)[..., :2]
@@ -96,19 +99,18 @@ def known_faces(
 
 def _framed(landmarks: Tensor, rotation: Tensor, camera: Camera, size: int) -> Pose:
     """Translations that put each face in the middle of its image, at the size that a crop would give it."""
-    n = len(rotation)
-    turned = model_to_camera(landmarks, Pose(rotation, torch.zeros(n, 3)))
+    turned = model_to_camera(landmarks, Pose(rotation, torch.zeros_like(rotation)))
     low, high = turned[..., :2].amin(1), turned[..., :2].amax(1)
     depth = camera.focal * (high - low).amax(-1) / (FACE_SHARE * size)
     # The crop leaves more room above the landmarks, where there are none, than below.
-    middle = (low + high) / 2 - torch.tensor([0.0, 0.06]) * (high - low).amax(-1, keepdim=True) / FACE_SHARE
+    middle = (low + high) / 2 - low.new_tensor([0.0, 0.06]) * (high - low).amax(-1, keepdim=True) / FACE_SHARE
     nearest = turned[..., 2].mean(1)
     return Pose(rotation, torch.cat([-middle, (depth - nearest)[:, None]], -1))
 
 
 def _visible(model: MorphableModel, triangle_id: Tensor) -> Tensor:
     """(N, V): 1 for vertices of shown triangles that belong to the face proper."""
-    visible = torch.zeros(len(triangle_id), len(model.mean_shape))
+    visible = model.mean_shape.new_zeros(len(triangle_id), len(model.mean_shape))
     for row, ids in zip(visible, triangle_id, strict=True):
         row[model.triangles[ids[ids >= 0].long()].flatten()] = 1.0
     return visible * (model.masks["skin"] > 0.5)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera
+from helpers.camera import DEFAULT_FOCAL, Camera
 from helpers.face_model import MorphableModel
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
 from helpers.fitting.landmark_term import landmark_offsets, landmark_rows
@@ -25,7 +25,7 @@ from helpers.fitting.result import (
     fit_confidence,
     render_state,
 )
-from helpers.fitting.settings import FitSettings
+from helpers.fitting.settings import REFERENCE_SIZE, FitSettings
 from helpers.fitting.skin import forehead_gate
 from helpers.fitting.solver import gauss_newton_step, parameter_indices
 from helpers.pose import estimate_pose
@@ -73,12 +73,13 @@ def fit(
 
     Raises ValueError for shapes that do not fit or numbers that are not finite.
     """
-    settings = settings or FitSettings()
     fit_model = model if isinstance(model, FitModel) else FitModel(model)
     image, landmarks, valid = _checked(image, landmarks, valid)
     B, H, W, _ = image.shape
+    settings = (settings or FitSettings()).for_size(max(H, W))
     if camera is None:
-        camera = Camera.default((H, W), focal=1000 * max(H, W) / 224, batch=B, device=image.device)
+        focal = DEFAULT_FOCAL * max(H, W) / REFERENCE_SIZE
+        camera = Camera.default((H, W), focal=focal, batch=B, device=image.device)
     history = _History(on_iteration, settings)
     with torch.no_grad():
         state = _start(fit_model, landmarks, camera, settings)

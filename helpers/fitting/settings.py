@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+REFERENCE_SIZE = 224  # px, the side of the crop that all lengths in pixels below refer to
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Weights and schedule of `helpers.fitting.fit`. Pixels are pixels of the crop, colours run from 0 to 1.
+    """Weights and schedule of `helpers.fitting.fit`. Pixels are those of a crop of 224 px; `for_size` adapts
+    them to other crops. Colours run from 0 to 1.
 
     The defaults were found on photographs and on rendered faces with known truth; they are a working point,
     not an optimum for every camera.
@@ -59,3 +62,14 @@ class FitSettings:
             raise ValueError("n_points must be at least 100, n_effective and pixel_sigma above zero")
         if self.visibility_every < 1 or any(blur < 0 or n < 1 for blur, n in self.schedule):
             raise ValueError("schedule needs blur ≥ 0 and at least one iteration a level; visibility_every ≥ 1")
+
+    def for_size(self, size: int) -> FitSettings:
+        """The same settings for a crop of `size` px: what is measured in pixels grows with the crop."""
+        factor = size / REFERENCE_SIZE
+        return replace(
+            self,
+            landmark_sigma=self.landmark_sigma * factor,
+            brow_sigma=self.brow_sigma * factor,
+            jaw_sigma=self.jaw_sigma * factor,
+            schedule=tuple((blur * factor, iterations) for blur, iterations in self.schedule),
+        )

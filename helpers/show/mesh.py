@@ -56,7 +56,7 @@ def _k3d_plot(vertices, triangles, colours):
     )  # fmt: skip
     centre = vertices.mean(0)
     plot.camera_auto_fit = False
-    plot.camera = [*(centre + torch.tensor([0.0, 0.0, 420.0])).tolist(), *centre.tolist(), 0.0, 1.0, 0.0]
+    plot.camera = [*(centre + torch.tensor([0.0, 0.0, 330.0])).tolist(), *centre.tolist(), 0.0, 1.0, 0.0]
     return plot
 
 
