@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 NOTEBOOKS ?= notebooks/*.ipynb
 # More for JupyterLab, such as ARGS="--no-browser --port=8890".
 ARGS ?=
+# Some of the benches, all when empty.
+NAMES ?=
 
 # Threads that wait for work must not keep a core busy.
 export OMP_WAIT_POLICY := PASSIVE
@@ -16,7 +18,7 @@ export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CO
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test notebooks model setup
+.PHONY: help lab test notebooks bench model setup
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -32,6 +34,9 @@ test: setup  ## check everything: ruff, the tests, every notebook
 
 notebooks: setup  ## execute the notebooks again and store what they show
 	$(RUN) -m helpers.show.store $(NOTEBOOKS)
+
+bench: setup  ## measure speed and error; NAMES="a b" for some, --help in NAMES lists them
+	$(RUN) -m tests.bench $(NAMES)
 
 model: setup  ## build the open face model again
 	$(RUN) -m helpers.face_model.build
