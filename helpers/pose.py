@@ -32,20 +32,30 @@ class PoseEstimate:
 def scaled_orthographic_pose(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor) -> Pose:
     """Closed-form start (POS): points_2d (B, N, 2) px, points_3d (B, N, 3) mm, weights (B, N) to B poses.
 
-    Solves [x y z 1] M = [u −v] in weighted least squares. The first three rows of M are two rows of the
-    rotation times the scale f / t_z; the nearest pair of orthonormal vectors (by SVD) is the rotation.
+    About their weighted means, the points are related by [x y z] M = [u −v], solved in least squares. The
+    columns of M are two rows of the rotation times the scale f / t_z; the nearest pair of orthonormal vectors
+    (by SVD) is the rotation.
     """
     # Image coordinates with y up, as in the model, so that the rotation comes out in model axes.
-    centred = (points_2d - camera.principal_point[:, None]) * points_2d.new_tensor([1.0, -1.0])
-    homogeneous = torch.cat([points_3d, torch.ones_like(points_3d[..., :1])], -1)
-    root = weights.sqrt()[..., None]
-    M = torch.linalg.lstsq(homogeneous * root, centred * root).solution  # (B, 4, 2)
-    rows = M[:, :3].transpose(1, 2)  # (B, 2, 3)
+    image = (points_2d - camera.principal_point[:, None]) * points_2d.new_tensor([1.0, -1.0])
+    share = (weights / weights.sum(-1, keepdim=True))[..., None]
+    middle, image_middle = (share * points_3d).sum(1), (share * image).sum(1)
+    x, u = points_3d - middle[:, None], image - image_middle[:, None]
+    weighted = (share * x).transpose(1, 2)
+    # The normal equations are 3 × 3 and, about the mean, well conditioned; a QR of 68 rows takes far longer.
+    solution, failed = torch.linalg.solve_ex(weighted @ x, weighted @ u)
+    if bool(failed.any()):
+        raise ValueError("points_3d lie in one plane or on a line; a pose needs points with depth")
+    rows = solution.transpose(1, 2)  # (B, 2, 3)
     U, S, Vh = torch.linalg.svd(rows, full_matrices=False)
     first, second = (U @ Vh).unbind(1)
     rotation = torch.stack([first, second, torch.linalg.cross(first, second)], 1)
     scale = S.mean(-1)  # px per mm
-    translation = torch.stack([M[:, 3, 0] / scale, -M[:, 3, 1] / scale, camera.focal / scale], -1)
+    # Where the model's origin goes: the middle of the image points less the turned middle of the model points.
+    turned = (rotation @ middle[..., None])[..., 0]
+    across = image_middle / scale[:, None] - turned[:, :2]
+    depth = camera.focal / scale + turned[:, 2]
+    translation = torch.stack([across[:, 0], -across[:, 1], depth], -1)
     return Pose(roma.rotmat_to_rotvec(rotation), translation)
 
 

@@ -112,6 +112,7 @@ def test_far_jaw_is_dropped_beyond_18_degrees():
         (lambda p, m, w: (p, m, -w), r"not be negative"),
         (lambda p, m, w: (p, m, w * 0), r"at least four points"),
         (lambda p, m, w: (p * float("nan"), m, w), r"finite"),
+        (lambda p, m, w: (p, m * torch.tensor([1.0, 1.0, 0.0]).double(), w), r"in one plane"),
     ],
 )
 def test_bad_input_is_refused(change, message):
