@@ -48,8 +48,14 @@ def build_parser(commands: dict) -> argparse.ArgumentParser:
         its_parser.add_argument(
             "--device", type=_device, default="auto", metavar="auto|cpu|cuda", help="where to compute (default: auto)"
         )
-        its_parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
+        its_parser.add_argument("--seed", type=_seed, default=0, help="of all random numbers (default: 0)")
     return parser
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0 to 2⁶³ − 1 is expected")
+    return int(text)
 
 
 def _device(text: str) -> str:

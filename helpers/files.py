@@ -16,7 +16,10 @@ def write_in_one_step(path: str | Path, write: Callable[[BinaryIO], object]) -> 
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
-        os.chmod(temporary, 0o644)  # mkstemp lets nobody else read it
+        # mkstemp lets nobody else read the file; give it the rights of any new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from helpers.camera import Camera
 from helpers.crop import crop_face
 from helpers.datasets import known_faces
 from helpers.evaluation import shape_rmse
@@ -47,8 +48,13 @@ def test_energy_falls_within_each_level_of_blur(result):
     pixels = result.energy[:, result.iterations_landmarks :]
     assert torch.isfinite(result.energy).all()
     assert (result.energy[:, result.iterations_landmarks - 1] < result.energy[:, 0]).all()
-    # Points are drawn anew at each iteration, so single steps may rise a little; a level as a whole falls.
-    assert (pixels[:, 7] < pixels[:, 0]).all()
+    # Points are drawn anew at each iteration, so single steps may rise a little; a level as a whole does not.
+    start = 0
+    for _, iterations in FitSettings().schedule:
+        level = pixels[:, start : start + iterations]
+        assert (level[:, -1] < 1.05 * level[:, 0]).all()
+        start += iterations
+    assert (pixels[:, 7] < 0.2 * pixels[:, 0]).all()
 
 
 def test_truth_is_told_from_failure_by_the_confidence(fit_model, faces, result):
@@ -65,6 +71,8 @@ def test_a_second_run_gives_the_same_numbers_and_a_batch_what_single_fits_give(f
     assert torch.equal(alone.alpha, again.alpha) and torch.equal(alone.beta, again.beta)
     # Matrix products of other sizes round differently, and twenty iterations carry that along.
     assert (alone.alpha[0] - result.alpha[1]).abs().max() < 0.02
+    two = fit(faces.image[5:7], faces.landmarks[5:7], fit_model)
+    assert (two.alpha - result.alpha[5:7]).abs().max() < 0.02
 
 
 def test_a_black_image_does_not_break_the_batch(fit_model, faces):
@@ -112,5 +120,11 @@ def test_bad_input_is_refused(fit_model, faces):
         fit(faces.image, faces.landmarks[:, :66], fit_model)
     with pytest.raises(ValueError, match="finite"):
         fit(faces.image * float("nan"), faces.landmarks, fit_model)
+    with pytest.raises(ValueError, match="no photograph"):
+        fit(faces.image[:0], faces.landmarks[:0], fit_model)
+    with pytest.raises(ValueError, match="divide bytes by 255"):
+        fit(faces.image * 255, faces.landmarks, fit_model)
+    with pytest.raises(ValueError, match="camera is for 1 images"):
+        fit(faces.image, faces.landmarks, fit_model, camera=Camera.default(224))
     with pytest.raises(ValueError, match="64 px"):
         fit(faces.image[:, :32, :32], faces.landmarks, fit_model)

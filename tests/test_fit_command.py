@@ -141,9 +141,18 @@ def test_the_largest_of_several_faces_is_taken_and_said(tmp_path, capsys):
     page = np.full((240, 380, 3), 255, np.uint8)
     page[20:120, 10:120], page[20:220, 140:360] = face[::2, ::2], face
     Image.fromarray(page).save(tmp_path / "two.png")
-    assert fit(tmp_path / "two.png", "--out", tmp_path, "--size", 96) == 0
+    out = tmp_path / "out"
+    assert fit(tmp_path / "two.png", "--out", out, "--size", 96) == 0
     assert f"{tmp_path / 'two.png'}: 2 faces found, the largest is taken" in capsys.readouterr().err
-    assert np.load(tmp_path / "two.npz")["landmarks_photo"][:, 0].min() > 140
+    assert np.load(out / "two.npz")["landmarks_photo"][:, 0].min() > 140
+
+
+def test_a_result_never_overwrites_what_it_is_made_from(tmp_path, capsys):
+    photo = tmp_path / "me.png"
+    photo.write_bytes(Path(ASTRONAUT).read_bytes())
+    assert fit(photo, "--out", tmp_path) == 2
+    assert "would overwrite" in capsys.readouterr().err
+    assert photo.read_bytes() == Path(ASTRONAUT).read_bytes() and list(tmp_path.iterdir()) == [photo]
 
 
 def test_given_landmarks_are_used_and_names_do_not_collide(tmp_path):

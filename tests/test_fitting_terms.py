@@ -180,8 +180,9 @@ def test_sampled_points_lie_where_the_photograph_is_trusted(fit_model, scene):
     assert (points.weight[0] > 0).all() and (points.weight[1] == 0).all()
     assert pixel[:, 0].min() > 69.4 and pixel[:, 0].max() < 89.6
     assert pixel[:, 1].min() > 59.4 and pixel[:, 1].max() < 99.6
-    # Drawn evenly: no pixel of the 800 is favoured by much.
-    assert len(torch.unique(pixel.round(), dim=0)) > 330
+    assert len(torch.unique(pixel.round(), dim=0)) == 500  # of 800, each drawn once
+    many = sample_points(fit_model, raster, trust, 1000, torch.Generator().manual_seed(4))
+    assert (many.weight[0] > 0).sum() == 800
 
 
 def test_blur_keeps_the_mean_and_slopes_are_derivatives():

@@ -54,9 +54,10 @@ def run(args: argparse.Namespace) -> int:
                     path, args.out / stem, fit_model, model, args, lambda text: bar.write(text, sys.stderr)
                 )
                 bar.write(line, sys.stdout)
-            except (UserError, ValueError, OSError) as error:
+            except (UserError, ValueError, OSError, RuntimeError, MemoryError) as error:
+                # RuntimeError: torch reports a full GPU so. The other photographs are still done.
                 failed += 1
-                cause = " ".join(str(error).split())
+                cause = " ".join(str(error).split()) or type(error).__name__
                 bar.write(cause if str(path) in cause else f"{path}: {cause}", sys.stderr)
             bar.update()
     return 1 if failed else 0
@@ -89,6 +90,7 @@ def _prepare(args):
 
     if args.landmarks is not None and len(args.photos) > 1:
         raise UserError(f"--landmarks gives the points of one photograph, but {len(args.photos)} are named")
+    _refuse_to_overwrite(args)
     if args.landmarks is not None:
         read_points(args.landmarks)  # a broken file is a wrong argument, said before any work is done
     try:
@@ -101,7 +103,17 @@ def _prepare(args):
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {args.out}: cannot be made a folder: {error.strerror}") from error
-    return FitModel(model), model
+    return FitModel(model), model.to("cpu")  # results are drawn and written on the CPU
+
+
+def _refuse_to_overwrite(args) -> None:
+    """No result may be written over a photograph or a landmark file that it is made from."""
+    inputs = {path.resolve(): path for path in [*args.photos, *([args.landmarks] if args.landmarks else [])]}
+    for stem in output_names(args.photos):
+        for ending in (".ply", ".npz", ".png"):
+            written = (args.out / (stem + ending)).resolve()
+            if written in inputs:
+                raise UserError(f"--out {args.out}: a result would overwrite {inputs[written]}; name another folder")
 
 
 def _fit_one(path: Path, target: Path, fit_model, model, args, note) -> str:
@@ -124,11 +136,11 @@ def _fit_one(path: Path, target: Path, fit_model, model, args, note) -> str:
     result = fit(crop.image, crop.landmarks, fit_model, valid=crop.valid, settings=settings)
     seconds = time.perf_counter() - start
     confidence = float(result.confidence[0])
-    if confidence < GOOD_CONFIDENCE:
+    if not confidence >= GOOD_CONFIDENCE:
         note(
             f"{path}: the fit is doubtful (confidence {confidence:.2f}, good from {GOOD_CONFIDENCE}): look at it"
         )
-    _write(target, crop.to("cpu"), _on_cpu(result), model.to("cpu"), face)
+    _write(target, crop.to("cpu"), _on_cpu(result), model, face)
     return f"{path}: confidence {confidence:.2f}, {seconds:.1f} s, {target}.png"
 
 

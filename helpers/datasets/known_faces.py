@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
+from helpers.crop import FACE_SHARE, RAISED
 from helpers.face_model import FaceCoefficients, MorphableModel
 from helpers.rendering import render
-
-FACE_SHARE = 0.5  # the landmark box's longer side over the image's side, as in a crop of a photograph
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,9 @@ def _framed(landmarks: Tensor, rotation: Tensor, camera: Camera, size: int) -> P
     low, high = turned[..., :2].amin(1), turned[..., :2].amax(1)
     depth = camera.focal * (high - low).amax(-1) / (FACE_SHARE * size)
     # The crop leaves more room above the landmarks, where there are none, than below.
-    middle = (low + high) / 2 - low.new_tensor([0.0, 0.06]) * (high - low).amax(-1, keepdim=True) / FACE_SHARE
-    nearest = turned[..., 2].mean(1)
-    return Pose(rotation, torch.cat([-middle, (depth - nearest)[:, None]], -1))
+    middle = (low + high) / 2 - low.new_tensor([0.0, RAISED]) * (high - low).amax(-1, keepdim=True) / FACE_SHARE
+    middle_depth = turned[..., 2].mean(1)
+    return Pose(rotation, torch.cat([-middle, (depth - middle_depth)[:, None]], -1))
 
 
 def _visible(model: MorphableModel, triangle_id: Tensor) -> Tensor:

@@ -80,6 +80,8 @@ def fit(
     if camera is None:
         focal = DEFAULT_FOCAL * max(H, W) / REFERENCE_SIZE
         camera = Camera.default((H, W), focal=focal, batch=B, device=image.device)
+    if tuple(camera.size) != (H, W) or len(camera.focal) != B:
+        raise ValueError(f"camera is for {len(camera.focal)} images of {camera.size}, image has {B} of {(H, W)}")
     history = _History(on_iteration, settings)
     with torch.no_grad():
         state = _start(fit_model, landmarks, camera, settings)
@@ -196,6 +198,8 @@ def _checked(image: Tensor, landmarks: Tensor, valid: Tensor | None):
     if image.dim() != 4 or image.shape[-1] != 3:
         raise ValueError(f"image must have shape (B, H, W, 3), got {tuple(image.shape)}")
     B, H, W, _ = image.shape
+    if B < 1:
+        raise ValueError("image holds no photograph (B = 0)")
     if min(H, W) < 64:
         raise ValueError(f"image is {W} × {H} px; a fit needs at least 64 px a side")
     if landmarks.shape != (B, 68, 2):
@@ -206,4 +210,8 @@ def _checked(image: Tensor, landmarks: Tensor, valid: Tensor | None):
         raise ValueError(f"valid must have shape {(B, H, W)}, got {tuple(valid.shape)}")
     if not all(bool(torch.isfinite(t).all()) for t in (image, landmarks, valid)):
         raise ValueError("image, landmarks and valid must be finite numbers")
+    if float(image.max()) > 1.5 or float(image.min()) < -0.5:
+        raise ValueError("image must hold colours from 0 to 1; divide bytes by 255")
+    if len({image.device, landmarks.device, valid.device}) > 1:
+        raise ValueError(f"image is on {image.device}, landmarks on {landmarks.device}, valid on {valid.device}")
     return image.float().contiguous(), landmarks.float(), valid.float()

@@ -46,7 +46,7 @@ def see(fit_model: FitModel, state: FaceState, camera: Camera) -> Raster:
 def sample_points(
     fit_model: FitModel, raster: Raster, trust: Tensor, n_points: int, generator: torch.Generator
 ) -> SurfacePoints:
-    """Draw n_points visible, trusted pixels of each photograph, evenly over the face.
+    """Draw n_points visible, trusted pixels of each photograph at random; with fewer, the rest has weight 0.
 
     trust: (B, H, W) weight of each pixel, 0 for those that must not count.
     """
@@ -54,18 +54,14 @@ def sample_points(
     triangle = raster.triangle_id.view(B, -1).long()
     seen = triangle >= 0
     usable = seen & (fit_model.triangle_weight[triangle.clamp(min=0)] > 0.05) & (trust.view(B, -1) > 0.05)
-    # The i-th usable pixel is where the running count passes i: one search for all photographs at once.
-    count = usable.cumsum(-1)
-    total = count[:, -1:]
-    # One jitter for the whole batch, so that a photograph gives the same fit alone and among others.
-    jitter = torch.rand(n_points, generator=generator).to(trust)
-    wanted = ((torch.arange(n_points, device=trust.device) + jitter) / n_points * total).long()
-    pixel = torch.searchsorted(count, wanted.clamp(max=total - 1).clamp(min=0), right=True)
-    pixel = pixel.clamp(max=triangle.shape[1] - 1)
+    # Every pixel draws a number, the same for all photographs, and the lowest among the usable ones win. So a
+    # pixel more or less changes one point only, and a photograph gives the same fit alone and among others.
+    lot = torch.rand(triangle.shape[1], generator=generator).to(trust)
+    drawn, pixel = torch.where(usable, lot, 2.0).topk(min(n_points, len(lot)), largest=False)
     corners = fit_model.triangles[triangle.gather(1, pixel).clamp(min=0)]
     barycentric = raster.barycentric.view(B, -1, 3).gather(1, pixel[..., None].expand(-1, -1, 3))
     weight = (fit_model.weight[corners] * barycentric).sum(-1) * trust.view(B, -1).gather(1, pixel)
-    return SurfacePoints(corners.int().contiguous(), barycentric.contiguous(), weight * (total > 0))
+    return SurfacePoints(corners.int().contiguous(), barycentric.contiguous(), weight * (drawn < 1))
 
 
 def pixel_rows(

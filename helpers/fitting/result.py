@@ -74,11 +74,12 @@ def fit_confidence(
     weight = interpolate(fit_model.weight[None, :, None], fit_model.triangles, rendering.raster)[..., 0]
     inside = (rendering.mask & (weight > 0.5) & (valid > 0.5)).to(image.dtype)
     # Away from the border of the region, where the render's own outline would count as an edge.
-    eroded = -F.max_pool2d(-inside[:, None], 5, 1, 2)[:, 0]
-    blur = max(image.shape[1:3]) / REFERENCE_SIZE  # px: the same detail, however finely it was sampled
+    finer = max(image.shape[1:3]) / REFERENCE_SIZE  # the same detail, however finely it was sampled
+    reach = max(1, round(2 * finer))
+    eroded = -F.max_pool2d(-inside[:, None], 2 * reach + 1, 1, reach)[:, 0]
 
     def slopes(picture):
-        return torch.stack(torch.gradient(gaussian_blur(picture, blur).mean(-1), dim=(1, 2)), -1)
+        return torch.stack(torch.gradient(gaussian_blur(picture, finer).mean(-1), dim=(1, 2)), -1)
 
     photo, model = slopes(image), slopes(rendering.image)
 
@@ -86,6 +87,6 @@ def fit_confidence(
         return (a * b * eroded[..., None]).sum((1, 2, 3))
 
     cosine = inner(photo, model) / (inner(photo, photo) * inner(model, model)).sqrt().clamp(min=1e-9)
-    box = (landmarks.amax(1) - landmarks.amin(1)).amax(-1)
+    box = (landmarks.amax(1) - landmarks.amin(1)).amax(-1).clamp(min=1e-6)
     percent = 100 * landmark_error[:, 17:].mean(-1) / box
-    return cosine.clamp(min=0) * torch.exp(-((percent / 2.5) ** 2))
+    return torch.nan_to_num(cosine.clamp(min=0) * torch.exp(-((percent / 2.5) ** 2)))

@@ -1,4 +1,4 @@
-"""Every number that a fit depends on, in one place."""
+"""The numbers that a reader of the notebooks may want to turn, in one place."""
 
 from __future__ import annotations
 

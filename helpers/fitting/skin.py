@@ -8,6 +8,7 @@ from torch import Tensor
 
 from helpers.fitting.images import gaussian_blur
 from helpers.fitting.parameters import FitModel
+from helpers.fitting.settings import REFERENCE_SIZE
 from helpers.rasterizer import Raster, interpolate
 
 DARKEST = 0.6  # of the cheeks' median brightness
@@ -28,7 +29,9 @@ def forehead_gate(fit_model: FitModel, raster: Raster, image: Tensor) -> Tensor:
     for name in ("forehead_gate", "brows", "lips", "eyes"):
         cheeks = cheeks * (1 - masks[name]) if name in masks else cheeks
     layers = interpolate(torch.stack([cheeks, masks["forehead_gate"]], -1)[None], fit_model.triangles, raster)
-    smooth = gaussian_blur(image, 1.0)
+    finer = max(image.shape[1:3]) / REFERENCE_SIZE
+    reach = max(1, round(2 * finer))
+    smooth = gaussian_blur(image, finer)
     brightness = smooth.mean(-1)
     chroma = smooth / smooth.sum(-1, keepdim=True).clamp(min=0.05)
     for b in range(len(image)):
@@ -42,7 +45,7 @@ def forehead_gate(fit_model: FitModel, raster: Raster, image: Tensor) -> Tensor:
         darkest = torch.minimum(DARKEST * shine.median(), shine.quantile(0.05))
         skin = (brightness[b] >= darkest) & ((chroma[b] - usual).abs().sum(-1) <= CHROMA_LIMIT)
         # A pixel beside a rejected one is doubtful as well: strands are thinner than the blur.
-        doubtful = F.max_pool2d((~skin)[None, None].to(image.dtype), 5, 1, 2)[0, 0] > 0
+        doubtful = F.max_pool2d((~skin)[None, None].to(image.dtype), 2 * reach + 1, 1, reach)[0, 0] > 0
         kept = forehead & ~doubtful
         gate[b][forehead] = 0.0
         if kept.sum() >= LEAST_SHARE * forehead.sum():

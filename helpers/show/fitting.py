@@ -20,7 +20,7 @@ TERM_COLOURS = {
 
 def portraits(vertices, triangles, colours, yaw: float = 0.0, size: int = 224) -> list[torch.Tensor]:
     """Faces (B, V, 3) with colours (B, V, 3) in studio light, turned by `yaw` degrees: B pictures (size, size, 3)."""
-    pose, camera, light = studio((yaw,) * len(vertices), size)
+    pose, camera, light = studio((yaw,) * len(vertices), size, vertices.device)
     with torch.no_grad():
         drawn = render(vertices, triangles, colours, pose, camera, light, supersample=2)
     return list(drawn.image.clamp(0, 1))
@@ -43,7 +43,7 @@ def energy_figure(result, index: int = 0):
     """Energy of each term by iteration, on a logarithmic scale, for face number `index` of a `FitResult`."""
     drawing, axes = figure(7.0, 3.2)
     for name, values in result.energy_terms.items():
-        values = values[index]
+        values = values[index].cpu()
         shown = values > 0  # the pixel term begins later than the others
         iterations = torch.arange(len(values))[shown]
         axes.plot(iterations, values[shown], marker=".", color=TERM_COLOURS[name], label=name)

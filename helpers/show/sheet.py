@@ -96,8 +96,8 @@ def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) 
 
 def turned(face: FittedFace, model, yaw: float, clay: bool = False, size: int = 224) -> torch.Tensor:
     """The face alone from the front, turned by `yaw` degrees, in studio light: (size, size, 3)."""
-    pose, camera, light = studio((yaw,), size)
-    colours = torch.tensor(CLAY).expand(1, face.vertices.shape[1], 3) if clay else face.colours
+    pose, camera, light = studio((yaw,), size, face.vertices.device)
+    colours = torch.tensor(CLAY, device=face.vertices.device).expand(1, face.vertices.shape[1], 3) if clay else face.colours
     return (
         render(face.vertices, model.triangles, colours, pose, camera, light, supersample=2)
         .image[0]

@@ -14,11 +14,11 @@ CLAY = (0.72, 0.72, 0.74)
 DISTANCE, DROP = 1080.0, 4.0
 
 
-def studio(yaws=(0.0,), size: int = 224) -> tuple[Pose, Camera, torch.Tensor]:
+def studio(yaws=(0.0,), size: int = 224, device="cpu") -> tuple[Pose, Camera, torch.Tensor]:
     """Pose, camera and light for pictures (size, size) of one face turned by each of `yaws` degrees."""
     B = len(yaws)
-    turn = torch.zeros(B, 3)
+    turn = torch.zeros(B, 3, device=device)
     turn[:, 1] = torch.tensor([radians(yaw) for yaw in yaws])
-    pose = Pose(turn, torch.tensor([[0.0, DROP, DISTANCE]]).repeat(B, 1))
-    camera = Camera.default(size, focal=1000 * size / 224, batch=B)
-    return pose, camera, STUDIO_LIGHT[None].repeat(B, 1, 1)
+    pose = Pose(turn, torch.tensor([[0.0, DROP, DISTANCE]], device=device).repeat(B, 1))
+    camera = Camera.default(size, focal=1000 * size / 224, batch=B, device=device)
+    return pose, camera, STUDIO_LIGHT.to(device)[None].repeat(B, 1, 1)
