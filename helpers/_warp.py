@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -39,12 +41,18 @@ def _silent_stderr():
 with _silent_stderr():
     wp.init()
 
-__all__ = ["compile_all", "device_of", "kernel_modules", "launch_options", "wp"]
+__all__ = ["compile_all", "kernel_modules", "launch_options", "pool", "wp"]
 
 
-def device_of(tensor: torch.Tensor) -> wp.Device:
-    """The Warp device on which the memory of a torch tensor lies."""
-    return wp.device_from_torch(tensor.device)
+@functools.cache
+def pool(threads: int) -> ThreadPoolExecutor:
+    """Threads for launches on the CPU, which are serial and let go of the interpreter lock."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="kernels")
+
+
+# A forked process has the pool, but not its threads, and would wait for them for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=pool.cache_clear)
 
 
 def launch_options(tensor: torch.Tensor) -> dict:

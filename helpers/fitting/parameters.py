@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -73,11 +73,6 @@ class FaceState:
             turn(self.pose, step[:, layout.pose]),
             self.light + step[:, layout.light].reshape(-1, 9, 3),
         )
-
-    def select(self, keep: Tensor) -> FaceState:
-        """The photographs of the batch that `keep` (indices or mask) names."""
-        pose = Pose(self.pose.rotation_vector[keep], self.pose.translation[keep])
-        return replace(self, coefficients=self.coefficients[keep], pose=pose, light=self.light[keep])
 
 
 class FitModel:

@@ -7,13 +7,12 @@ a grazing angle). N_eff is the number of independent observations that a face fu
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from helpers._warp import wp
+from helpers._warp import launch_options, pool, wp
 from helpers.camera import Camera, model_to_camera, project
 from helpers.fitting import kernels
 from helpers.fitting.landmark_term import Rows
@@ -21,8 +20,7 @@ from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.settings import FitSettings
 from helpers.rasterizer import Raster, rasterize
 
-# A CPU launch of Warp is serial and lets go of the interpreter lock, so two threads are twice as fast.
-_pool = ThreadPoolExecutor(2)
+THREADS = 2  # of a launch on the CPU
 
 
 @dataclass(frozen=True)
@@ -130,19 +128,15 @@ def pixel_rows(
 
 
 def _launch(kernel, points: int, more: tuple, inputs: list, outputs: list, like: Tensor) -> None:
-    """Launch over `points` × `more`: at once on a GPU, in two halves on two threads on a CPU."""
+    """Launch over `points` × `more`: at once on a GPU, in equal parts on a few threads on a CPU."""
+    options = launch_options(like)
+
+    def part(first: int, last: int) -> None:
+        wp.launch(kernel, (last - first, *more), inputs=[*inputs, first], outputs=outputs, **options)
+
     if like.is_cuda:
-        stream = wp.stream_from_torch(torch.cuda.current_stream(like.device))
-        wp.launch(kernel, (points, *more), inputs=[*inputs, 0], outputs=outputs, stream=stream)
+        part(0, points)
         return
     wp.load_module(kernels, device="cpu")  # before the threads, or each would compile it
-    half = points // 2
-    parts = [(0, half), (half, points - half)]
-    list(
-        _pool.map(
-            lambda part: wp.launch(
-                kernel, (part[1], *more), inputs=[*inputs, part[0]], outputs=outputs, device="cpu"
-            ),
-            [part for part in parts if part[1] > 0],
-        )
-    )
+    cuts = [points * i // THREADS for i in range(THREADS + 1)]
+    list(pool(THREADS).map(part, cuts[:-1], cuts[1:]))

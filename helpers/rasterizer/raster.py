@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -69,7 +67,7 @@ def rasterize(
 
 
 def _rasterize_warp(points: Tensor, triangles: Tensor, H: int, W: int, cull: bool) -> Raster:
-    from helpers._warp import launch_options, wp
+    from helpers._warp import launch_options, pool, wp
     from helpers.rasterizer import kernels
 
     B = len(points)
@@ -104,7 +102,7 @@ def _rasterize_warp(points: Tensor, triangles: Tensor, H: int, W: int, cull: boo
     else:
         cuts = [H * i // THREADS for i in range(THREADS + 1)]
         parts = [(slice(0, B), slice(a, b)) for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
-    list(_pool().map(draw, parts))
+    list(pool(THREADS).map(draw, parts))
     return raster
 
 
@@ -144,11 +142,6 @@ def barycentric(points: Tensor, triangles: Tensor, raster: Raster) -> Tensor:
     corners = triangles.to(image.device).long()[raster.triangle_id[image, y, x].long()]
     weights, _ = surface_weights(points.expand(B, -1, -1)[image[:, None], corners], x.to(points), y.to(points))
     return weights.new_zeros(B, H, W, 3).index_put((image, y, x), weights)
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="raster")
 
 
 _known_triangles = WeakTensorKeyDictionary()  # triangles as given: (version, largest number, int32 on their device)
