@@ -19,7 +19,7 @@ DEFAULT_FOCAL = 1000.0
 
 @dataclass(frozen=True)
 class Pose:
-    """Six degrees of freedom per face (Section 3.1 of the paper).
+    """Six degrees of freedom per face (Tran et al. 2017).
 
     rotation_vector: (B, 3) axis times angle, radians, in model axes.
     translation: (B, 3) mm, in camera axes, so the last entry is the distance to the face.

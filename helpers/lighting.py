@@ -1,7 +1,7 @@
 """Light from all around, as nine numbers per colour channel.
 
 The light that a diffuse surface receives depends on its normal only, and varies slowly with it. The first
-nine spherical harmonics hold more than 98 % of it (Ramamoorthi and Hanrahan 2001). The basis is used without
+nine spherical harmonics hold at least 98 % of it (as reported by Basri and Jacobs 2003). The basis is used without
 its normalising constants: they would only rescale the coefficients.
 
 The light multiplies the sRGB albedo directly. Physically it belongs on linear values; in fits to photographs

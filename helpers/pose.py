@@ -1,4 +1,4 @@
-"""Pose from landmarks: where the face is and where it looks, from 68 points (Section 3.1 of the paper).
+"""Pose from landmarks: where the face is and where it looks, from 68 points (Tran et al. 2017).
 
 Two steps. A closed form gives a start: under *scaled orthographic* projection the image points are a linear
 function of the model points, so least squares finds it (POS, DeMenthon and Davis 1995). Levenberg-Marquardt

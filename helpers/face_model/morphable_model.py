@@ -1,4 +1,4 @@
-"""A 3D morphable model: a face as a mean plus weighted modes (Blanz and Vetter 1999; Section 3.1 of the paper).
+"""A 3D morphable model: a face as a mean plus weighted modes (Blanz and Vetter 1999; Tran et al. 2017).
 
     S = S̄ + E_S · diag(σ_S) · α     shape, mm
     T = T̄ + E_T · diag(σ_T) · β     texture, sRGB 0–1

@@ -1,4 +1,4 @@
-"""Single-image fitting: the face, pose and light that explain one photograph (Section 3.1 of the paper).
+"""Single-image fitting: the face, pose and light that explain one photograph (Tran et al. 2017).
 
 `fit` minimises landmarks + pixels + prior by damped Gauss-Newton, coarse to fine. The authors' fitter solves
 the same kind of energy by stochastic Newton steps with finite differences; here every Jacobian is analytic.
@@ -71,7 +71,8 @@ def fit(
     camera: of the crop; by default a focal length of 1000 px for a crop of 224 px, in proportion for others.
     model: a face model with landmarks. Pass a `FitModel` to reuse its layout over many calls.
 
-    Raises ValueError for shapes that do not fit or numbers that are not finite.
+    Raises ValueError for shapes, sizes or devices that do not fit each other, numbers that are not finite and
+    colours far outside 0–1.
     """
     fit_model = model if isinstance(model, FitModel) else FitModel(model)
     image, landmarks, valid = _checked(image, landmarks, valid)
