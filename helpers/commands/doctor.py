@@ -28,7 +28,7 @@ SPACE_NEEDED_GB = 1.0  # for compiled kernels and results
 MODEL_ENDINGS = (".mat", ".h5")  # Basel Face Model 2009, and 2017 or 2019
 # Distribution: its module. These are only imported; torch, Warp and open3d are asked for more.
 PACKAGES = {
-    "numpy": "numpy", "scipy": "scipy", "roma": "roma", "scikit-image": "skimage", "matplotlib": "matplotlib",
+    "numpy": "numpy", "scipy": "scipy", "h5py": "h5py", "roma": "roma", "scikit-image": "skimage", "matplotlib": "matplotlib",
     "tqdm": "tqdm",
 }  # fmt: skip
 NOTEBOOK_PARTS = ("jupyterlab", "ipywidgets", "k3d")
