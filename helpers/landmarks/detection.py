@@ -1,17 +1,13 @@
-"""One face found in a photograph, and the choice of who finds it."""
+"""One face found in a photograph."""
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import UserError
-
 N_LANDMARKS = 68
-# Name of a backend -> module with `detect(image, seed)` and `missing()`, best first for "auto".
-BACKENDS = {"dlib": "dlib_backend"}
+OUTER_EYES = (36, 45)
 # A face is reported from this confidence on; what the number means is the backend's to say.
 CONFIDENCE_NEEDED = 0.5
 # Points that spread more than this, in % of the outer eye distance, deserve a look before they are believed.
@@ -45,30 +41,12 @@ class Detection:
         return cls(np.concatenate([points.min(0), points.max(0)]), points, confidence, spread, backend)
 
 
-def missing_backends() -> dict[str, str | None]:
-    """For each backend None if it can be used, else one line that says what to install."""
-    return {name: _module(name).missing() for name in BACKENDS}
+def eye_distance(points: np.ndarray) -> float:
+    """Distance of the outer corners of the eyes, in the unit of points (68, 2): the ruler of errors on a face."""
+    return float(np.linalg.norm(points[OUTER_EYES[0]] - points[OUTER_EYES[1]]))
 
 
-def detect(image: np.ndarray, backend: str = "auto", seed: int = 0) -> list[Detection]:
-    """Find the faces in an image (H, W, 3), sRGB from 0 to 1: a list, the largest first, empty if there is none.
-
-    backend: "auto" takes the first that is installed. Raises UserError if none is.
-    """
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != "f":
-        raise ValueError(
-            f"image must be floats of shape (H, W, 3) from 0 to 1, got {image.dtype} {image.shape}"
-        )
-    if backend != "auto" and backend not in BACKENDS:
-        raise ValueError(f"backend must be auto or one of {', '.join(BACKENDS)}, got {backend!r}")
-    for name in BACKENDS if backend == "auto" else [backend]:
-        module = _module(name)
-        reason = module.missing()
-        if reason is None:
-            return module.detect(image, seed=seed)
-    raise UserError(f"no landmark detector: {reason}")
-
-
-def _module(name: str):
-    return importlib.import_module(f".{BACKENDS[name]}", __package__)
+def largest_first(faces: list[Detection]) -> list[Detection]:
+    """Faces by the width of their boxes, each with the number of them noted."""
+    faces = sorted(faces, key=lambda face: face.box[0] - face.box[2])
+    return [replace(face, faces=len(faces)) for face in faces]

@@ -36,6 +36,27 @@ def read_detection(path: str | Path) -> Detection:
     return Detection.from_points(points, confidence, spread, str(extra.get("backend", "file")))
 
 
+class FileDetector:
+    """The points of one photograph from its file, as a detector: `FileDetector("me.json").detect(image)`.
+
+    Raises UserError if the file is no landmark file, or its points are not of this photograph.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def detect(self, image: np.ndarray, seed: int = 0) -> list[Detection]:
+        """The one face that the file knows, whatever the seed."""
+        face = read_detection(self.path)
+        height, width = np.asarray(image).shape[:2]
+        inside = ((face.points >= -0.5) & (face.points <= [width - 0.5, height - 0.5])).all(1).mean()
+        if inside < 0.5:
+            raise UserError(f"{self.path}: most points lie outside of the photograph ({width}×{height} px)")
+        if (face.points.max(0) - face.points.min(0)).min() < 1:
+            raise UserError(f"{self.path}: the points do not span a face")
+        return [face]
+
+
 def write_points(path: str | Path, points: np.ndarray, **extra) -> None:
     """Write points (68, 2) px to a .json or .pts file, in one step. `extra` goes into a .json file as it is."""
     path, points = Path(path), np.asarray(points, np.float64)

@@ -9,8 +9,8 @@ import sys
 
 from ..errors import UserError
 from ..photo import default_photos, read_photo
-from .detection import detect
 from .files import write_points
+from .registry import detect
 from .stored import FOLDER, fingerprint
 
 

@@ -1,0 +1,99 @@
+"""Who can find the 68 points, and the choice among them.
+
+A detector is any object with `detect(image, seed=0) -> [Detection]`. The backends that search a photograph are
+modules of this folder, each with `detect` and with `missing()`; they are detectors as they stand. Two more
+detectors know the answer beforehand and must be told it: `FileDetector` and `SimulatedDetector`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import UserError
+from .detection import Detection
+
+# Name of a backend -> its module, in the order in which "auto" asks them.
+BACKENDS = {"dlib": "dlib_backend", "dlib-cnn": "dlib_cnn_backend", "clnf": "clnf_backend"}
+# Name of a detector that is told the answer -> the module and the class that is made with it.
+TOLD = {"file": ("files", "FileDetector"), "simulated": ("simulated", "SimulatedDetector")}
+
+
+class Detector(Protocol):
+    """Anything that finds faces in an image (H, W, 3), sRGB from 0 to 1: the largest first, an empty list if
+    there is none, and the same answer for the same image and seed."""
+
+    def detect(self, image: np.ndarray, seed: int = 0) -> list[Detection]: ...
+
+
+def missing_backends() -> dict[str, str | None]:
+    """For each backend that searches a photograph None if it can be used, else one line on what to install."""
+    return {name: _module(name).missing() for name in BACKENDS}
+
+
+def any_backend() -> bool:
+    """Whether one of them can be used; asks no further than the first that can."""
+    return any(_module(name).missing() is None for name in BACKENDS)
+
+
+def detector(name: str, **told) -> Detector:
+    """A detector by name: "auto", one of BACKENDS, or "file" (path=…) or "simulated" (truth=…, noise_px=…).
+
+    Raises ValueError for a name that is not known, UserError if what it needs is not installed.
+    """
+    if name in TOLD:
+        module, made_by = TOLD[name]
+        return getattr(importlib.import_module(f".{module}", __package__), made_by)(**told)
+    if told:
+        raise ValueError(f"the backend {name!r} searches the photograph and is told nothing, got {', '.join(told)}")
+    if name == "auto":
+        return _FirstThatFinds()
+    if name not in BACKENDS:
+        raise ValueError(f"backend must be auto or one of {', '.join([*BACKENDS, *TOLD])}, got {name!r}")
+    module = _module(name)
+    reason = module.missing()
+    if reason is not None:
+        raise UserError(f"no landmark detector: {reason}")
+    return module
+
+
+def detect(image: np.ndarray, backend: str | Detector = "auto", seed: int = 0) -> list[Detection]:
+    """Find the faces in an image (H, W, 3), sRGB from 0 to 1: a list, the largest first, empty if there is none.
+
+    backend: a detector, or the name of one that searches. "auto" asks those that are installed in the order of
+    BACKENDS until one finds a face. Raises UserError if none is installed.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != "f":
+        raise ValueError(
+            f"image must be floats of shape (H, W, 3) from 0 to 1, got {image.dtype} {image.shape}"
+        )
+    if isinstance(backend, str):
+        if backend in TOLD:
+            raise ValueError(f"the backend {backend!r} must be told the points: detector({backend!r}, …)")
+        backend = detector(backend)
+    return backend.detect(image, seed=seed)
+
+
+class _FirstThatFinds:
+    """Asks the installed backends in turn until one finds a face."""
+
+    def detect(self, image: np.ndarray, seed: int = 0) -> list[Detection]:
+        reasons: list[str] = []
+        for name in BACKENDS:
+            reason = _module(name).missing()
+            if reason is not None:
+                reasons.append(reason)
+                continue
+            faces = _module(name).detect(image, seed=seed)
+            if faces:
+                return faces
+        if len(reasons) == len(BACKENDS):
+            raise UserError(f"no landmark detector: {reasons[0]}")
+        return []
+
+
+def _module(name: str):
+    return importlib.import_module(f".{BACKENDS[name]}", __package__)
