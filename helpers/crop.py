@@ -1,4 +1,10 @@
-"""The square around a face that the fit looks at."""
+"""The square around a face that the fit, or the network, looks at.
+
+A crop is an enlargement of a part of the photograph: crop = (photograph − origin) · scale. Points follow it by
+`to_crop` and `to_photo`. The camera must follow too. A pinhole image u = f · x/z + c becomes
+(u − origin) · scale = (f · scale) · x/z + (c − origin) · scale: the focal length is multiplied by the scale, and the
+principal point moves, mostly out of the middle of the crop. `camera_of_crop` and `camera_of_photo` say this once.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .camera import Camera
+
 # The longer side of the box around the 68 points takes this share of the square ...
 FACE_SHARE = 0.5
 # ... and the square sits this share of its side higher than the box, because the points end at the brows.
 RAISED = 0.06
+
+# The square of the authors' released code, for their network: how far it reaches to the left, up, to the right and
+# down from the middle of the box around the points, or of a detector's box, in half sides of that box (the longer).
+AUTHORS_REACH = {
+    "landmarks": (1.9255, 2.2591, 1.9423, 1.6087),
+    "box": (1.785974, 1.951171, 1.8356, 1.670403),
+}
 
 
 @dataclass(frozen=True)
@@ -36,9 +51,21 @@ class FaceCrop:
         """Crop pixels (B, N, 2) to pixels of the photograph."""
         return points / self.scale[:, None, None] + self.origin[:, None]
 
-    def from_photo(self, points: Tensor) -> Tensor:
+    def to_crop(self, points: Tensor) -> Tensor:
         """Pixels of the photograph (B, N, 2) to crop pixels."""
         return (points - self.origin[:, None]) * self.scale[:, None, None]
+
+    from_photo = to_crop  # its older name
+
+    def camera_of_crop(self, photo: Camera) -> Camera:
+        """The camera that makes the crop, given the one (B or 1) that made the photograph."""
+        centre = (photo.principal_point - self.origin) * self.scale[:, None]
+        return Camera(photo.focal * self.scale, centre, tuple(self.image.shape[1:3]))
+
+    def camera_of_photo(self, crop: Camera, size: tuple[int, int]) -> Camera:
+        """The camera of the photograph of `size` (height, width), given the one (B or 1) that makes the crop."""
+        centre = crop.principal_point / self.scale[:, None] + self.origin
+        return Camera(crop.focal / self.scale, centre, tuple(size))
 
     def to(self, *args, **kwargs) -> FaceCrop:
         return FaceCrop(*(getattr(self, name).to(*args, **kwargs) for name in self.__dataclass_fields__))
@@ -60,19 +87,49 @@ def crop_face(image: np.ndarray, points: np.ndarray, size: int = 224) -> FaceCro
     The square may be of any size and reach past the photograph's edge. It is resampled with a cubic kernel
     that widens when the square shrinks, so that fine detail is averaged and not aliased.
     """
+    image, points = _checked(image, points)
+    low, high = points.min(0), points.max(0)
+    side = (high - low).max() / FACE_SHARE
+    return _cut(image, points, (low + high) / 2 - [0, RAISED * side] - side / 2, side, size)
+
+
+def authors_crop(photo, detection, size: int = 224, source: str = "landmarks") -> FaceCrop:
+    """The square that the authors' released code cuts out for its network, which sees it at 224 × 224 px.
+
+    photo: a Photo, or an image (H, W, 3) from 0 to 1.  detection: the face in it.
+    source: "landmarks" measures by the box around the 68 points, "box" by the detector's box. The two sets of
+    factors belong to two ways of finding a face and frame it about alike; the box's were set for the boxes of
+    their detector, so with another one the landmarks are the safer choice.
+
+    Past the photograph's edge the crop is black. The face takes about half of the side, with the middle of the points
+    below the middle of the crop. Raises ValueError for another source, or a box or points without extent.
+    """
+    if source not in AUTHORS_REACH:
+        raise ValueError(f"source must be one of {', '.join(AUTHORS_REACH)}, got {source!r}")
+    image, points = _checked(getattr(photo, "image", photo), detection.points)
+    corners = np.asarray(detection.box, np.float64).reshape(2, 2) if source == "box" else points
+    low, high = corners.min(0), corners.max(0)
+    left, up, right, _ = AUTHORS_REACH[source]
+    half = (high - low).max() / 2
+    # Left and right, like up and down, add up to the same: the square's side.
+    return _cut(image, points, (low + high) / 2 - half * np.array([left, up]), half * (left + right), size)
+
+
+def _checked(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     image, points = np.asarray(image, np.float32), np.asarray(points, np.float64)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image must have shape (H, W, 3), got {image.shape}")
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise ValueError(f"points must be finite numbers of shape (N, 2), got shape {points.shape}")
-    low, high = points.min(0), points.max(0)
-    side = (high - low).max() / FACE_SHARE
-    if side <= 0 or size < 1:
-        raise ValueError(f"points must span a face and size be positive, got side {side}, size {size}")
+    return image, points
 
+
+def _cut(image: np.ndarray, points: np.ndarray, corner: np.ndarray, side: float, size: int) -> FaceCrop:
+    """The square from `corner` (2,), its upper left edges, of `side` px of the photograph, as size × size pixels."""
+    if not (np.isfinite(side) and side > 0) or size < 1:
+        raise ValueError(f"points must span a face and size be positive, got side {side}, size {size}")
     scale = size / side
-    centre = (low + high) / 2 - [0, RAISED * side]
-    origin = centre - (size - 1) / 2 / scale
+    origin = corner + 0.5 / scale  # the first pixel's centre lies half a crop pixel inside of the edge
     across, cover_x = _resampling(size, image.shape[1], origin[0], scale)
     down, cover_y = _resampling(size, image.shape[0], origin[1], scale)
     valid = cover_y[:, None] * cover_x
