@@ -60,17 +60,18 @@ class MorphableModel:
 
     def shape(self, alpha: Tensor, expression: Tensor | None = None) -> Tensor:
         """Vertices (B, V, 3) in mm of alpha (B, K ≤ Ks) and expression (B, K ≤ Ke); fewer mean zeros."""
-        vertices = _linear(self.mean_shape, self.shape_basis, self.shape_std, alpha, "alpha")
-        if expression is None:
-            return vertices
-        if self.expression_basis is None:
-            raise ValueError(f"{self.name} has no expressions; leave `expression` out")
-        zero = torch.zeros_like(self.mean_shape)
-        return vertices + _linear(zero, self.expression_basis, self.expression_std, expression, "expression")
+        faces = _plus_modes(self.mean_shape.reshape(-1), self.shape_basis, self.shape_std, alpha, "alpha")
+        if expression is not None:
+            if self.expression_basis is None:
+                raise ValueError(f"{self.name} has no expressions; leave `expression` out")
+            faces = _plus_modes(faces, self.expression_basis, self.expression_std, expression, "expression")
+        return faces.reshape(-1, *self.mean_shape.shape)
 
     def texture(self, beta: Tensor) -> Tensor:
         """Vertex colours (B, V, 3) of beta (B, K ≤ Kt), clipped to 0–1."""
-        return _linear(self.mean_texture, self.texture_basis, self.texture_std, beta, "beta").clamp(0, 1)
+        mean = self.mean_texture.reshape(-1)
+        colours = _plus_modes(mean, self.texture_basis, self.texture_std, beta, "beta")
+        return colours.reshape(-1, *self.mean_texture.shape).clamp(0, 1)
 
     def sample(
         self, n: int, generator: torch.Generator | None = None, expression_strength: float = 0.0
@@ -92,14 +93,13 @@ class MorphableModel:
         return replace(self, **moved)
 
 
-def _linear(mean: Tensor, basis: Tensor, std: Tensor, coefficients: Tensor, name: str) -> Tensor:
-    """mean (V, 3) + basis (V, 3, K) · (std · coefficients) for coefficients (B, k ≤ K): (B, V, 3)."""
+def _plus_modes(start: Tensor, basis: Tensor, std: Tensor, coefficients: Tensor, name: str) -> Tensor:
+    """start (3·V,) or (B, 3·V) + basis (V, 3, K) · (std · coefficients) for coefficients (B, k ≤ K): (B, 3·V)."""
     if coefficients.ndim != 2 or coefficients.shape[1] > basis.shape[-1]:
         raise ValueError(f"{name} must be (B, at most {basis.shape[-1]}), got {tuple(coefficients.shape)}")
     k = coefficients.shape[1]
-    scaled = coefficients * std[:k]
-    flat = basis.reshape(-1, basis.shape[-1])[:, :k]
-    return mean + (scaled @ flat.T).reshape(len(coefficients), *mean.shape)
+    # One product that starts from the mean instead of zero: the faces are written once.
+    return torch.addmm(start, coefficients * std[:k], basis.flatten(0, 1)[:, :k].T)
 
 
 def _to(value, *args, **kwargs):
