@@ -30,6 +30,19 @@ def write_ply(path: str | Path, vertices, triangles, colours) -> None:
     Arrays or tensors. The file appears in one step, complete or not at all. Raises ValueError if the shapes do
     not fit together, an index is out of range or a number is not finite.
     """
+    vertices, triangles, colours = checked_mesh(vertices, triangles, colours)
+    rows = np.empty(len(vertices), [("position", "<f4", 3), ("colour", "u1", 3)])
+    rows["position"] = vertices
+    rows["colour"] = np.clip(colours, 0, 1) * 255 + 0.5
+    faces = np.empty(len(triangles), [("count", "u1"), ("vertices", "<i4", 3)])
+    faces["count"] = 3
+    faces["vertices"] = triangles
+    header = _HEADER.format(vertices=len(vertices), triangles=len(triangles))
+    write_in_one_step(path, lambda file: file.write(header.encode() + rows.tobytes() + faces.tobytes()))
+
+
+def checked_mesh(vertices, triangles, colours) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The three as arrays (V, 3), (F, 3), (V, 3). Raises ValueError as `write_ply` says."""
     vertices, triangles, colours = (np.asarray(_host(a)) for a in (vertices, triangles, colours))
     if vertices.ndim != 2 or vertices.shape[1] != 3 or colours.shape != vertices.shape:
         raise ValueError(
@@ -43,15 +56,7 @@ def write_ply(path: str | Path, vertices, triangles, colours) -> None:
         raise ValueError(f"triangles name vertices {triangles.min()} to {triangles.max()} of {len(vertices)}")
     if not (np.isfinite(vertices).all() and np.isfinite(colours).all()):
         raise ValueError("vertices and colours must be finite numbers")
-
-    rows = np.empty(len(vertices), [("position", "<f4", 3), ("colour", "u1", 3)])
-    rows["position"] = vertices
-    rows["colour"] = np.clip(colours, 0, 1) * 255 + 0.5
-    faces = np.empty(len(triangles), [("count", "u1"), ("vertices", "<i4", 3)])
-    faces["count"] = 3
-    faces["vertices"] = triangles
-    header = _HEADER.format(vertices=len(vertices), triangles=len(triangles))
-    write_in_one_step(path, lambda file: file.write(header.encode() + rows.tobytes() + faces.tobytes()))
+    return vertices, triangles, colours
 
 
 def _host(values):

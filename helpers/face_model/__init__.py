@@ -7,10 +7,14 @@ from pathlib import Path
 import torch
 
 from helpers.errors import UserError
+from helpers.face_model.cropping import crop
 from helpers.face_model.morphable_model import FaceCoefficients, MorphableModel
 from helpers.face_model.open_model import load_open_model
+from helpers.face_model.saving import save
 
-__all__ = ["FaceCoefficients", "MorphableModel", "load"]
+__all__ = [
+    "FaceCoefficients", "MorphableModel", "crop", "load", "save",
+]  # fmt: skip
 
 
 def load(
