@@ -7,13 +7,17 @@ from pathlib import Path
 import torch
 
 from helpers.errors import UserError
+from helpers.face_model.alignment import align
+from helpers.face_model.building import BuiltModel, build_model
 from helpers.face_model.cropping import crop
 from helpers.face_model.morphable_model import FaceCoefficients, MorphableModel
 from helpers.face_model.open_model import load_open_model
+from helpers.face_model.quality import compactness, generalisation, specificity
 from helpers.face_model.saving import save
 
 __all__ = [
-    "FaceCoefficients", "MorphableModel", "crop", "load", "save",
+    "BuiltModel", "FaceCoefficients", "MorphableModel", "align", "build_model", "compactness", "crop",
+    "generalisation", "load", "save", "specificity",
 ]  # fmt: skip
 
 
