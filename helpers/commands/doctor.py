@@ -6,7 +6,6 @@ import argparse
 import importlib
 import importlib.metadata
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -25,7 +24,6 @@ REPAIR = "run `make setup`, or `pip install -e .` in an environment of your own"
 # What open3d is linked to and a bare Debian or Ubuntu, as in a container, lacks.
 SYSTEM_LIBRARIES = "`apt install libegl1 libgl1 libx11-6 libusb-1.0-0`, or your system's packages of these libraries"
 SPACE_NEEDED_GB = 1.0  # for compiled kernels and results
-MODEL_ENDINGS = (".mat", ".h5")  # Basel Face Model 2009, and 2017 or 2019
 # Distribution: its module. These are only imported; torch, Warp and open3d are asked for more.
 PACKAGES = {
     "numpy": "numpy", "scipy": "scipy", "h5py": "h5py", "roma": "roma", "scikit-image": "skimage", "matplotlib": "matplotlib",
@@ -173,16 +171,28 @@ def open_face_model() -> Finding:
 
 
 def other_face_models() -> Finding:
-    """Licence-gated models that the user may have. Being without is no fault."""
-    files = [path for folder in model_folders() for path in _models_in(folder)]
-    listed = ", ".join(_shown(path) for path in files) or "none in " + ", ".join(map(_shown, model_folders()))
-    return Finding("other face models", True, listed, required=False)
+    """Models of others that the user may have, most of them lent on request. Being without is no fault."""
+    from ..face_model import find, how_to_get, model_folders
+
+    named = {source: find(source) for source in how_to_get()}
+    lines = [f"{_shown(path)} ({source.name})" for source, path in named.items() if path is not None]
+    others = {path for folder in model_folders() for path in _models_in(folder)} - set(named.values())
+    lines += [f"{_shown(path)} ({kind})" for path, kind in sorted((p, _recognised(p)) for p in others) if kind]
+    found = ", ".join(lines) or "none in " + ", ".join(map(_shown, model_folders()))
+    absent = [_way(source) for source, path in named.items() if path is None]
+    advice = "\n".join([f"put what you get into {_shown(Path.home() / 'face_models')}", *absent]) if absent else ""
+    return Finding("other face models", True, found, advice, required=False)
 
 
-def model_folders() -> list[Path]:
-    """Where face models are looked for: the folders of $FACE_MODELS, ~/face_models and the course's assets/."""
-    named = [Path(part).expanduser() for part in os.environ.get("FACE_MODELS", "").split(os.pathsep) if part]
-    return [*named, Path.home() / "face_models", ROOT / "assets"]
+def _way(source) -> str:
+    """One line on how to get a model."""
+    return f"  {source.name:16}  {source.files[0]}: {source.way}"
+
+
+def _recognised(path: Path) -> str | None:
+    from ..face_model.formats import recognise
+
+    return recognise(path)
 
 
 def disk() -> Finding:
@@ -205,9 +215,11 @@ def _importable(thing: str, modules: dict[str, str]) -> Finding:
 
 
 def _models_in(folder: Path) -> list[Path]:
-    """The model files in a folder and the folders in it; none if it cannot be read."""
+    """What may be model files in a folder and the folders in it; none if it cannot be read."""
+    from ..face_model.formats import ENDINGS
+
     try:
-        return sorted(p for p in [*folder.glob("*"), *folder.glob("*/*")] if p.suffix in MODEL_ENDINGS)
+        return sorted(p for p in [*folder.glob("*"), *folder.glob("*/*")] if p.suffix.lower() in ENDINGS)
     except OSError:
         return []
 

@@ -11,37 +11,65 @@ from helpers.face_model.alignment import align
 from helpers.face_model.building import BuiltModel, build_model
 from helpers.face_model.cropping import crop
 from helpers.face_model.morphable_model import FaceCoefficients, MorphableModel
-from helpers.face_model.open_model import load_open_model
+from helpers.face_model.open_model import is_count, load_open_model
 from helpers.face_model.quality import compactness, generalisation, specificity
 from helpers.face_model.saving import save
+from helpers.face_model.sources import BY_NAME, find, how_to_get, located, model_folders
 
 __all__ = [
-    "BuiltModel", "FaceCoefficients", "MorphableModel", "align", "build_model", "compactness", "crop",
-    "generalisation", "load", "save", "specificity",
+    "BuiltModel", "FaceCoefficients", "MorphableModel", "align", "build_model", "compactness", "crop", "find",
+    "generalisation", "how_to_get", "load", "model_folders", "save", "specificity",
 ]  # fmt: skip
 
 
 def load(
-    name_or_path="open", *, level: int = 2, n_shape: int = 99, n_texture: int = 99, device="cpu"
+    name_or_path="open",
+    *,
+    level: int = 2,
+    n_shape: int = 99,
+    n_texture: int = 99,
+    device="cpu",
+    part: str | None = None,
 ) -> MorphableModel:
-    """Load a face model by name.
+    """Load a face model by name or from a file.
 
-    "open" is the synthetic model that ships with the course. `level` 0, 1 or 2 is its level of detail,
-    `n_shape` and `n_texture` are the numbers of leading modes to keep. Raises UserError for anything else.
+    "open" is the synthetic model that ships with the course; `level` 0, 1 or 2 is its level of detail, and means
+    nothing for other models. Any other name of `how_to_get()`, such as "bfm2009", is looked for in the folders of
+    `model_folders()`. A path is that of a model file or folder; what kind it is, is seen from what is in it.
+
+    `n_shape` and `n_texture` are the numbers of leading modes to keep; a file with fewer gives what it has. All
+    expressions are kept. A model without colours is grey, with no texture modes: `texture(beta)` takes beta (B, 0).
+    `part` is the part of ICT-FaceKit: "narrow", "face" (if not given) or "head".
+
+    Lengths are mm and triangles anticlockwise seen from outside, whatever the file has. `landmarks` is None where
+    no full list of 68 is known. Raises UserError for anything that cannot be read.
     """
-    if str(name_or_path) != "open":
-        found = (
-            "this file is not a model that can be read here"
-            if Path(name_or_path).exists()
-            else "no such face model"
-        )
-        raise UserError(
-            f'{name_or_path}: {found}; give "open", the synthetic model that ships with the course'
-        )
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(
             f"device={device!r} is not usable here; use 'cpu', or a machine with a working GPU"
         ) from error
-    return load_open_model(level, n_shape, n_texture).to(device)
+    if str(name_or_path) == "open":
+        if part is not None:
+            raise UserError(f"part={part!r}: the open face model has no parts; leave `part` out")
+        return load_open_model(level, n_shape, n_texture).to(device)
+    for key, value in (("n_shape", n_shape), ("n_texture", n_texture)):
+        if not is_count(value) or value < 1:
+            raise UserError(f"{key}={value!r}: give a whole number of modes, 1 or more")
+    from helpers.face_model.formats import read
+    from helpers.face_model.formats.parts import Wanted
+
+    return read(_path(name_or_path), Wanted(n_shape, n_texture, part)).to(device)
+
+
+def _path(name_or_path) -> Path:
+    source = BY_NAME.get(str(name_or_path))
+    if source is not None:
+        return located(source)
+    path = Path(name_or_path).expanduser()
+    if not path.exists():
+        raise UserError(
+            f"{name_or_path}: no such face model or file; give \"open\", a path, or one of {', '.join(BY_NAME)}"
+        )
+    return path

@@ -32,11 +32,11 @@ def load_open_model(
 
     Raises UserError when the asset is missing and when a number is out of range.
     """
-    if not _is_count(level) or level not in LEVELS:
+    if not is_count(level) or level not in LEVELS:
         raise UserError(f"level={level!r}: the open face model has the levels 0, 1 and 2 (coarse to fine)")
     stored = _read(path)
     for key, wanted, count in (("n_shape", n_shape, "shape_std"), ("n_texture", n_texture, "texture_std")):
-        if not _is_count(wanted) or not 1 <= wanted <= len(stored[count]):
+        if not is_count(wanted) or not 1 <= wanted <= len(stored[count]):
             raise UserError(
                 f"{key}={wanted!r}: the open face model has 1 to {len(stored[count])} of these modes"
             )
@@ -61,7 +61,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     return stored
 
 
-def _is_count(value) -> bool:
+def is_count(value) -> bool:
+    """Whether it is a whole number."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

@@ -1,0 +1,71 @@
+"""Readers of face models that others have made, one file for each format.
+
+Each reader takes the numbers out of its file and says what they mean; `parts.assemble` checks them and turns them
+into a `MorphableModel`. A reader refuses with `NotThisModel`; `read` makes of that one sentence for the user.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from helpers.errors import UserError
+from helpers.face_model.formats import bfm2009, deep3d, eos, face3d, flame, gnm, ict, scalismo
+from helpers.face_model.formats.look import looks_like
+from helpers.face_model.formats.parts import NotThisModel, Wanted, assemble
+from helpers.face_model.morphable_model import MorphableModel
+from helpers.face_model.sources import BY_NAME
+
+FORMATS = (bfm2009, face3d, deep3d, scalismo, flame, gnm, eos, ict)
+ENDINGS = tuple(sorted({ending for reader in FORMATS for ending in reader.ENDINGS}))
+
+
+def recognise(path: str | Path) -> str | None:
+    """What kind of model a file or folder is, or None. Cheap: it reads names, not numbers."""
+    reader = _reader(Path(path))
+    return None if reader is None else reader.TITLE
+
+
+def read(path: str | Path, wanted: Wanted) -> MorphableModel:
+    """The model in a file or folder, on the CPU.
+
+    Raises UserError if nothing here can read it, or if it is damaged or is not what it seems: the message names
+    the file, says what it looks like, what was expected and where the genuine one is to be had.
+    """
+    path = Path(path)
+    reader = _reader(path)
+    if reader is None:
+        raise UserError(f'{path}: {looks_like(path)}; {_expected(path)}; or give "open"')
+    if wanted.part is not None and reader is not ict:
+        raise UserError(f"part={wanted.part!r}: only ICT-FaceKit has parts; leave `part` out for {path}")
+    try:
+        return assemble(reader.read(path, wanted), wanted)
+    except NotThisModel as error:
+        raise UserError(f"{path}: it looks like {reader.TITLE}, but {error}; {_genuine(reader)}") from error
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file makes the libraries below fail in any way
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{path}: it looks like {reader.TITLE}, but is damaged ({cause[:150]}); {_genuine(reader)}"
+        ) from error
+
+
+def _reader(path: Path):
+    for reader in FORMATS:
+        try:
+            if reader.recognises(path):
+                return reader
+        except Exception:  # as above: a damaged file is not recognised, whatever it does to a library
+            continue
+    return None
+
+
+def _expected(path: Path) -> str:
+    """What a file of this ending should have been."""
+    readers = [reader for reader in FORMATS if path.suffix.lower() in reader.ENDINGS] or list(FORMATS)
+    listed = ", or ".join(f"{r.TITLE} ({r.LAYOUT})" for r in readers[:3])
+    return f"expected {listed}; {_genuine(readers[0])}"
+
+
+def _genuine(reader) -> str:
+    return BY_NAME[reader.SOURCE].way

@@ -1,0 +1,53 @@
+"""The 68 points of iBUG as vertex numbers, for the meshes where they are publicly known.
+
+Each list names its source and was checked as its comment says. It is used only for a mesh with exactly that many
+vertices, and `misplaced` then looks whether the points lie as on a face. Numbers count from 0 here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Basel Face Model 2009. Source: Landmarks68_BFM.anl of github.com/anilbas/BFMLandmarks, there counted from 1.
+# Nose tip, upper lip and the gap of the lips agree with eos' share/ibug_to_bfm.txt to the vertex.
+BFM_2009 = tuple(
+    number - 1 for number in (
+        22143, 22813, 22840, 23250, 44124, 45884, 47085, 47668, 48188, 48708, 49299, 50498, 52457, 32022, 32386, 32359,
+        32979, 38886, 39636, 40030, 40238, 40433, 41172, 41368, 41578, 42011, 42646, 8291, 8305, 8314, 8320, 6783, 7687,
+        8331, 8977, 9879, 1832, 3760, 5050, 6087, 4546, 3516, 10731, 11758, 12919, 14859, 13191, 12157, 5523, 6155, 7442,
+        8345, 9506, 10799, 11199, 10179, 9277, 8374, 7471, 6566, 5909, 7322, 8354, 9386, 10941, 9141, 8367, 7194,
+    )
+)  # fmt: skip
+
+# ICT-FaceKit Light. Source: the table "Multi-PIE 68 point" in the README of github.com/ICT-VGL/ICT-FaceKit.
+ICT = (
+    1225, 1888, 1052, 367, 1719, 1722, 2199, 1447, 966, 3661, 4390, 3927, 3924, 2608, 3272, 4088, 3443, 268, 493,
+    1914, 2044, 1401, 3615, 4240, 4114, 2734, 2509, 978, 4527, 4942, 4857, 1140, 2075, 1147, 4269, 3360, 1507, 1542,
+    1537, 1528, 1518, 1511, 3742, 3751, 3756, 3721, 3725, 3732, 5708, 5695, 2081, 0, 4275, 6200, 6213, 6346, 6461,
+    5518, 5957, 5841, 5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966,
+)  # fmt: skip
+
+# FLAME. Source: data/FLAME_landmarks.txt of github.com/yunik1004/SAiD. A second, independent list of the ridge of
+# the nose has the same vertices 3561, 3501 and 3564 (its tip).
+FLAME = (
+    2210, 1963, 3056, 3424, 3423, 3421, 3419, 3416, 3414, 3635, 3643, 3646, 3650, 3652, 2004, 568, 728, 2567, 337,
+    338, 3154, 3712, 3868, 2135, 27, 18, 1430, 3560, 3561, 3501, 3564, 2751, 2793, 3556, 1676, 1623, 2428, 2453,
+    2494, 3631, 2278, 2359, 3832, 1343, 1218, 1154, 995, 829, 2820, 2864, 2774, 3543, 1657, 1749, 1703, 1774, 1802,
+    3503, 2905, 2881, 2845, 2787, 3531, 1670, 1730, 1804, 3504, 2907,
+)  # fmt: skip
+
+
+def misplaced(points: np.ndarray) -> str | None:
+    """What is wrong with 68 points (68, 3) in model axes, or None. True of every face that looks along z, upright.
+
+    It notices swapped or mirrored axes, and landmarks of another mesh.
+    """
+    x, y, z = points.astype(np.float64).T
+    eyes, tip = [36, 39, 42, 45], 30
+    if not (np.diff(x[eyes]) > 0).all() or not x[0] < x[48] < x[54] < x[16]:
+        return "the points of the right side of the face are not on the left of the picture"
+    if not y[17:27].mean() > y[eyes].mean() > y[tip] > y[48:68].mean() > y[8]:
+        return "brows, eyes, nose, mouth and chin do not follow each other downwards"
+    if not (z[tip] > z[eyes]).all() or not z[tip] > max(z[0], z[16]):
+        return "the tip of the nose is not in front"
+    return None

@@ -1,0 +1,58 @@
+"""Say what a file looks like, by its first bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+MATLAB_5 = b"MATLAB 5.0 MAT-file"
+MATLAB_73 = b"MATLAB 7.3 MAT-file"
+STARTS = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself: fetch that with `git lfs pull`",
+    b"PK": "a zip archive: unpack it and give the file in it",
+    b"\x1f\x8b": "a gzip archive: unpack it first",
+    b"Rar!": "a rar archive: unpack it first",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it first",
+    b"%PDF": "a PDF document",
+    HDF5: "an HDF5 file without a face model that is known here",
+    MATLAB_5: "a MATLAB file without a face model that is known here",
+    MATLAB_73: "a MATLAB 7.3 file without a face model that is known here",
+    b"\x80": "a pickle without a face model that is known here",
+}
+
+
+def start(path: Path, n: int = 512) -> bytes:
+    """The first `n` bytes of a file; nothing for a folder."""
+    if path.is_dir():
+        return b""
+    with open(path, "rb") as file:
+        return file.read(n)
+
+
+def looks_like(path: Path) -> str:
+    """What a file or folder that is no model looks like."""
+    if path.is_dir():
+        return "a folder without a face model that is known here"
+    try:
+        first = start(path)
+    except OSError as error:
+        return f"not readable ({error.strerror})"
+    if not first:
+        return "an empty file"
+    for beginning, meaning in STARTS.items():
+        if first.startswith(beginning):
+            return meaning
+    text = first.lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")) or b"<html" in text:
+        return "a web page, as is saved when a download wants a login first"
+    if all(byte >= 32 or byte in b"\t\r\n\f" for byte in first) and _is_utf8(first):
+        return "a text file"
+    return "no kind of file that is known here, or the end of one"
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content[: len(content) - 3].decode()  # the last character may be cut
+        return True
+    except UnicodeDecodeError:
+        return False

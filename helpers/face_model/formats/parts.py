@@ -1,0 +1,244 @@
+"""From the numbers of a file to a `MorphableModel`: the checks and conversions that all formats share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from helpers.face_model.formats.landmarks import misplaced
+from helpers.face_model.morphable_model import MorphableModel
+
+GREY = 0.7  # the colour of a model that has none, sRGB
+WIDTH_MM = (60.0, 400.0)  # of a face or head, with ears and shoulders or without
+LONGEST_EDGE_MM = 80.0
+UNIT_TOLERANCE = 0.01  # of the length of a column that the format promises to be 1
+
+
+class NotThisModel(Exception):
+    """What is wrong with a file, as half a sentence."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller asks for: leading modes to keep, and the part of a model that has parts."""
+
+    n_shape: int = 99
+    n_texture: int = 99
+    part: str | None = None
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Mean (3·V,), columns (3·V, K) and σ (K,), in the file's units; x, y, z of a vertex follow each other.
+
+    std None: the length of each column is its σ.  exact: the format promises columns of unit length.
+    """
+
+    mean: np.ndarray
+    basis: np.ndarray
+    std: np.ndarray | None = None
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a reader found. `unit` is how many mm one unit of shape and expression is, `white` what 1.0 is in the
+    file's colours. Triangles (F, 3) count from 0, either way round; `triangle_count` is how many the genuine file
+    has, where that is known. Expressions have a mean of zero."""
+
+    name: str
+    licence: str
+    unit: float
+    shape: Modes
+    triangles: np.ndarray
+    texture: Modes | None = None
+    white: float = 1.0
+    expression: Modes | None = None
+    expression_units: np.ndarray | None = None
+    expression_names: tuple[str, ...] = ()
+    landmarks: np.ndarray | None = None
+    masks: dict[str, np.ndarray] | None = None
+    triangle_count: int | None = None
+
+
+def assemble(parts: Parts, wanted: Wanted) -> MorphableModel:
+    """Check everything, convert to mm, unit columns and outward triangles. Raises NotThisModel.
+
+    Columns that the format promises to be of unit length stay as they are; others are scaled to it.
+    """
+    mean, basis, std = _modes(parts.shape, "shape", wanted.n_shape, parts.unit)
+    require(len(std), "it has no shape modes")
+    vertices = mean.reshape(-1, 3)
+    count = len(vertices)
+    triangles = _triangles(parts.triangles, vertices)
+    wrong = parts.triangle_count not in (None, len(triangles))
+    require(not wrong, f"it has {len(triangles)} triangles, expected {parts.triangle_count}")
+    _check_face(vertices, triangles)
+    texture = _grey(count) if parts.texture is None else (
+        _modes(parts.texture, "texture", wanted.n_texture, 1 / parts.white, count)
+    )  # fmt: skip
+    fields = {}
+    if parts.expression is not None:
+        _, modes, sigma = _modes(parts.expression, "expression", None, parts.unit, count)
+        fields |= {"expression_basis": modes.reshape(count, 3, -1), "expression_std": sigma}
+    if parts.expression_units is not None:
+        units = _floats(parts.expression_units, "expressions") * np.float32(parts.unit)
+        require(units.shape[0] == 3 * count, f"the expressions have {units.shape[0]} rows for {count} vertices")
+        require(units.shape[1] == len(parts.expression_names), "the expressions and their names differ in number")
+        fields["expression_units"] = units.reshape(count, 3, -1)
+    if parts.landmarks is not None:
+        fields["landmarks"] = _landmarks(parts.landmarks, vertices)
+    tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in fields.items()}
+    masks = None if parts.masks is None else {
+        key: torch.from_numpy(_mask(values, key, count)) for key, values in parts.masks.items()
+    }  # fmt: skip
+    return MorphableModel(
+        mean_shape=torch.from_numpy(vertices),
+        shape_basis=torch.from_numpy(basis.reshape(count, 3, -1)),
+        shape_std=torch.from_numpy(std),
+        mean_texture=torch.from_numpy(texture[0].reshape(-1, 3)),
+        texture_basis=torch.from_numpy(texture[1].reshape(count, 3, -1)),
+        texture_std=torch.from_numpy(texture[2]),
+        triangles=torch.from_numpy(triangles),
+        name=parts.name,
+        licence=parts.licence,
+        masks=masks,
+        expression_names=parts.expression_names,
+        **tensors,
+    )
+
+
+def require(condition, otherwise: str) -> None:
+    """Raise NotThisModel(otherwise) unless the condition holds."""
+    if not condition:
+        raise NotThisModel(otherwise)
+
+
+def vector(values, what: str) -> np.ndarray:
+    """A column, row or list of numbers as (N,)."""
+    values = np.asarray(values)
+    require(values.dtype.kind in "iuf", f"{what} has no numbers")
+    long = [n for n in values.shape if n != 1]
+    require(values.size and len(long) <= 1, f"{what} is {values.shape}, expected one column")
+    return values.reshape(-1)
+
+
+def columns(values, what: str, rows: int, n: int | None = None) -> np.ndarray:
+    """The first `n` columns of a matrix (rows, K), which may be one that still lies in a file."""
+    require(len(values.shape) == 2, f"{what} has {len(values.shape)} dimensions, expected a matrix")
+    if values.shape[0] != rows:
+        turned = ": it is transposed" if values.shape[1] == rows else ""
+        raise NotThisModel(f"{what} is {tuple(values.shape)}, expected {rows} rows{turned}")
+    return values[:] if n is None else values[:, :n]
+
+
+def indices(values, what: str, start: int) -> np.ndarray:
+    """Whole numbers that count from `start`, as int64 from 0."""
+    values = np.asarray(values)
+    require(values.dtype.kind in "iuf" and values.size, f"{what} are no numbers")
+    whole = (values == np.floor(values)).all() and (np.abs(values) < 2**31).all()  # false for NaN
+    require(whole, f"{what} are not whole numbers")
+    return values.astype(np.int64) - start
+
+
+def triangle_list(values, what: str, start: int) -> np.ndarray:
+    """Triangles (F, 3) or (3, F), counted from `start`, as int64 (F, 3) from 0."""
+    values = indices(values, what, start)
+    require(values.ndim == 2 and 3 in values.shape, f"{what} is {values.shape}, expected rows of three")
+    return values if values.shape[1] == 3 else np.ascontiguousarray(values.T)
+
+
+def fans(polygons: list[np.ndarray]) -> np.ndarray:
+    """Triangles (F, 3) of polygons, given as arrays (N, corners): each is a fan about its first corner."""
+    pieces = []
+    for group in polygons:
+        rest = range(1, group.shape[1] - 1)
+        fan = np.stack([np.stack([group[:, 0], group[:, i], group[:, i + 1]], 1) for i in rest], 1)
+        pieces.append(fan.reshape(-1, 3))
+    return np.concatenate(pieces)
+
+
+def _modes(modes: Modes, what: str, n: int | None, factor: float, count: int | None = None):
+    """Mean, basis and σ as float32, in units of `factor`, cut to `n` columns and checked."""
+    mean = _floats(vector(modes.mean, f"the mean {what}"), f"the mean {what}")
+    require(len(mean) % 3 == 0, f"the mean {what} has {len(mean)} numbers, expected three for each vertex")
+    if count is not None:
+        require(len(mean) == 3 * count, f"the mean {what} has {len(mean) // 3} vertices, the shape has {count}")
+    total = modes.basis.shape[1] if len(modes.basis.shape) == 2 else 0
+    basis = _floats(columns(modes.basis, f"the {what} basis", len(mean), n), f"the {what} basis")
+    length = np.sqrt(np.einsum("vk,vk->k", basis, basis, dtype=np.float64))
+    if modes.std is None:
+        require((length > 0).all(), f"a {what} mode is zero everywhere")
+        return mean * np.float32(factor), _unit(basis, length), (length * factor).astype(np.float32)
+    std = _floats(vector(modes.std, f"the {what} deviations"), f"the {what} deviations")
+    require(len(std) == total, f"there are {total} {what} modes, but {len(std)} deviations")
+    std = std[:n]
+    require((std > 0).all(), f"a {what} deviation is zero or negative")
+    if modes.exact:
+        if (np.abs(length - 1) > UNIT_TOLERANCE).any():
+            raise NotThisModel(f"the {what} columns have lengths {length.min():.3g} to {length.max():.3g}, expected 1")
+        return mean * np.float32(factor), basis, std * np.float32(factor)
+    require((length > 0).all(), f"a {what} mode is zero everywhere")
+    return mean * np.float32(factor), _unit(basis, length), (std * length * factor).astype(np.float32)
+
+
+def _unit(basis: np.ndarray, length: np.ndarray) -> np.ndarray:
+    basis /= length.astype(np.float32)
+    return basis
+
+
+def _floats(values, what: str) -> np.ndarray:
+    """A fresh float32 array, rows first; NaN and infinity are refused."""
+    values = np.asarray(values)
+    require(values.dtype.kind in "iuf" and values.shape[0], f"{what} has no numbers")
+    with np.errstate(over="ignore"):
+        values = np.array(values, np.float32, order="C")
+    require(np.isfinite(values).all(), f"{what} has numbers that are not finite")
+    return values
+
+
+def _grey(count: int):
+    empty = np.zeros((3 * count, 0), np.float32)
+    return np.full(3 * count, GREY, np.float32), empty, np.zeros(0, np.float32)
+
+
+def _triangles(triangles: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """Anticlockwise seen from outside: away from a point behind the face, which also holds for open meshes."""
+    require(triangles.ndim == 2 and triangles.shape[1] == 3 and len(triangles), "there are no triangles")
+    low, high = triangles.min(), triangles.max()
+    require(low >= 0 and high < len(vertices), f"triangles name vertices {low} to {high} of {len(vertices)}")
+    corners = vertices[triangles].astype(np.float64)
+    behind = np.array([*vertices[:, :2].mean(0), vertices[:, 2].min()])
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    outward = np.einsum("fc,fc->", corners.mean(1) - behind, normals)
+    return np.ascontiguousarray(triangles if outward > 0 else triangles[:, [0, 2, 1]]).astype(np.int64)
+
+
+def _check_face(vertices: np.ndarray, triangles: np.ndarray) -> None:
+    """No face is smaller or larger than this, nor has it edges so long."""
+    width = float(np.ptp(vertices[:, 0]))
+    low, high = WIDTH_MM
+    require(low <= width <= high, f"the face is {width:.3g} mm wide, expected {low:.0f} to {high:.0f} mm")
+    others = np.ptp(vertices[:, 1:], axis=0)
+    possible = (others < 2 * high).all() and (others > low / 4).all()
+    require(possible, f"the face is {others[0]:.3g} mm high and {others[1]:.3g} mm deep, which no face is")
+    corners = vertices[triangles]
+    edge = float(np.sqrt(np.square(corners - np.roll(corners, 1, axis=1)).sum(-1).max()))
+    require(edge < LONGEST_EDGE_MM, f"a triangle has an edge of {edge:.3g} mm")
+
+
+def _landmarks(landmarks: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    require(landmarks.shape == (68,), f"there are {landmarks.size} landmarks, expected 68")
+    require(0 <= landmarks.min() and landmarks.max() < len(vertices), "a landmark names a vertex that is not there")
+    wrong = misplaced(vertices[landmarks])
+    require(wrong is None, f"{wrong}: the axes or the order of the vertices are not those of this model")
+    return landmarks.astype(np.int64)
+
+
+def _mask(values, name: str, count: int) -> np.ndarray:
+    values = _floats(vector(values, f"the mask {name}"), f"the mask {name}")
+    require(len(values) == count, f"the mask {name} has {len(values)} weights for {count} vertices")
+    require(values.min() >= 0 and values.max() <= 1, f"the mask {name} has weights outside 0–1")
+    return values

@@ -1,0 +1,151 @@
+"""Scalismo's HDF5 files: the Basel Face Models 2017 and 2019, and any model of that layout.
+
+/shape/model    mean (3·V,) mm, pcaBasis (3·V, K), pcaVariance (K,): variances, not σ
+/shape/representer    points (3, V) and cells (3, F), counted from 0
+/color/model, /expression/model    the same for colours 0–1 and for expressions; either may be absent
+/metadata/landmarks/json    a list of {"id": name, "coordinates": [x, y, z]}
+
+Since version 0.9 of the layout columns are of unit length, before that they were multiplied by σ. A model of Basel's
+has a mean expression that is not zero; it is left out here, so that expression zero is the neutral face.
+Sources: eos' share/scripts/convert-bfm2017-to-eos.py; Basel on units (issue 20 of basel-face-model-viewer).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from helpers.face_model.extras import read_extras
+from helpers.face_model.formats.look import HDF5, start
+from helpers.face_model.formats.parts import Modes, Parts, Wanted, require, triangle_list, vector
+
+TITLE = "a model in scalismo's layout, as the Basel Face Models 2017 and 2019 are"
+LAYOUT = "an HDF5 file with /shape/model/{mean,pcaBasis,pcaVariance} and /shape/representer/{points,cells}"
+ENDINGS = (".h5", ".hdf5")
+SOURCE = "bfm2017"
+# By number of vertices: name, and number of triangles where it is known.
+BASEL = {
+    53149: ("Basel Face Model 2017", 105694),
+    28588: ("Basel Face Model 2017, face only", None),
+    47439: ("Basel Face Model 2019", 94464),
+    27657: ("Basel Face Model 2019, face only", 55040),
+    58203: ("Basel Face Model 2019, full head", 116160),
+}
+UNIT_COLUMNS_SINCE = (0, 9)
+# How Basel names those of its landmarks that are also among the 68.
+NAMED = {
+    "center.chin.tip": 8, "right.eyebrow.inner_lower": 21, "left.eyebrow.inner_lower": 22, "center.nose.tip": 30,
+    "right.nose.wing.tip": 31, "center.nose.attachement_to_philtrum": 33, "left.nose.wing.tip": 35,
+    "right.eye.corner_outer": 36, "right.eye.corner_inner": 39, "left.eye.corner_inner": 42,
+    "left.eye.corner_outer": 45, "right.lips.corner": 48, "center.lips.upper.outer": 51, "left.lips.corner": 54,
+    "center.lips.lower.outer": 57, "center.lips.upper.inner": 62, "center.lips.lower.inner": 66,
+}  # fmt: skip
+
+
+def recognises(path: Path) -> bool:
+    if path.is_dir() or path.suffix.lower() not in ENDINGS or not start(path).startswith(HDF5):
+        return False
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return "shape/model" in file
+
+
+def read(path: Path, wanted: Wanted) -> Parts:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        shape = _modes(file, "shape", wanted.n_shape)
+        require(shape is not None, "it has no /shape/model")
+        mean = vector(shape.mean, "shape/model/mean")
+        count = len(mean) // 3
+        texture = _modes(file, "color", wanted.n_texture)
+        require(texture is None or np.size(texture.mean) == len(mean), "shape and color differ in their vertices")
+        expression = _modes(file, "expression", None)
+        extras = read_extras(file)  # what only files have that `save` has written
+        units, masks = extras.get("expression_units"), extras.get("masks", {})
+        title, triangle_count = BASEL.get(count, (None, None))
+        return Parts(
+            name=extras.get("name") or title or path.stem,
+            licence=extras.get("licence")
+            or ("Basel Face Model licence: non-commercial research" if title else "unknown"),
+            unit=1.0,
+            shape=shape,
+            texture=texture,
+            expression=expression,
+            triangles=_cells(file, count),
+            triangle_count=triangle_count,
+            landmarks=_landmarks(file, extras, mean.reshape(-1, 3)),
+            masks={name: weights.numpy() for name, weights in masks.items()} or None,
+            expression_units=None if units is None else units.flatten(0, 1).numpy(),
+            expression_names=extras.get("expression_names", ()),
+        )
+
+
+def _modes(file, part: str, n: int | None) -> Modes | None:
+    if f"{part}/model" not in file:
+        return None
+    group = file[f"{part}/model"]
+    missing = [name for name in ("mean", "pcaBasis", "pcaVariance") if name not in group]
+    require(not missing, f"/{part}/model/{', '.join(missing)} is missing in it")
+    mean = vector(group["mean"][()], f"{part}/model/mean")
+    basis = group["pcaBasis"]
+    require(len(basis.shape) == 2, f"{part}/model/pcaBasis has {len(basis.shape)} dimensions, expected a matrix")
+    turned = ": it is transposed" if basis.shape[1] == len(mean) else ""
+    require(basis.shape[0] == len(mean), f"{part}/model/pcaBasis is {basis.shape}, expected {len(mean)} rows{turned}")
+    variance = vector(group["pcaVariance"][()], f"{part}/model/pcaVariance").astype(np.float64)
+    require(len(variance) == basis.shape[1], f"{part} has {basis.shape[1]} modes, but {len(variance)} variances")
+    require((variance > 0).all() and np.isfinite(variance).all(), f"a variance of {part} is not a number above zero")
+    columns = basis[:, :n]
+    std = np.sqrt(variance[:n])
+    if part == "expression":
+        mean = np.zeros_like(mean)
+    if _version(file, part) < UNIT_COLUMNS_SINCE:
+        columns = columns / std
+    return Modes(mean, columns, std, exact=True)
+
+
+def _version(file, part: str) -> tuple[int, int]:
+    for place in (f"{part}/version", "version"):
+        if f"{place}/majorVersion" in file and f"{place}/minorVersion" in file:
+            return tuple(int(np.ravel(file[f"{place}/{half}Version"][()])[0]) for half in ("major", "minor"))
+    return UNIT_COLUMNS_SINCE
+
+
+def _cells(file, count: int) -> np.ndarray:
+    require("shape/representer/cells" in file, "/shape/representer/cells is missing in it")
+    cells = file["shape/representer/cells"][()]
+    require(cells.ndim == 2 and cells.shape[0] == 3, f"shape/representer/cells is {cells.shape}, expected (3, F)")
+    if "shape/representer/points" in file:
+        points = file["shape/representer/points"].shape
+        require(points == (3, count), f"shape/representer/points is {points}, expected (3, {count})")
+    return triangle_list(cells, "shape/representer/cells", start=0)
+
+
+def _landmarks(file, extras: dict, vertices: np.ndarray) -> np.ndarray | None:
+    """All 68, or None: as vertex numbers, or as places on the mean face named ibug.1 to ibug.68."""
+    if "landmarks" in extras:
+        return extras["landmarks"].numpy()
+    named = _named(file, vertices)
+    places = [named.get(f"ibug.{i}") for i in range(1, 69)]
+    return None if None in places else np.array(places)
+
+
+def _named(file, vertices: np.ndarray) -> dict[str, int]:
+    """The vertex next to each named landmark of the file."""
+    from scipy.spatial import cKDTree
+
+    if "metadata/landmarks/json" not in file:
+        return {}
+    text = np.ravel(file["metadata/landmarks/json"][()])[0]
+    entries = json.loads(text)
+    if isinstance(entries, dict):  # some programs write {name: [x, y, z]}
+        entries = [{"id": name, "coordinates": place} for name, place in entries.items()]
+    if not entries:
+        return {}
+    places = np.array([entry["coordinates"] for entry in entries], float)
+    require(places.ndim == 2 and places.shape[1] == 3 and np.isfinite(places).all(), "its landmarks are no places")
+    _, nearest = cKDTree(vertices).query(places)
+    return {str(entry["id"]): int(i) for entry, i in zip(entries, nearest, strict=True)}
