@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from helpers import __main__ as command_line
-from helpers import commands, device
+from helpers import commands, device, face_model
 from helpers.commands import doctor
 from helpers.errors import UserError
+from tests.model_files import LFS_POINTER
 
 
 def find(thing, device="auto"):
@@ -91,15 +92,26 @@ def test_missing_face_model(monkeypatch):
 
 def test_face_models_of_the_user(tmp_path, monkeypatch):
     (tmp_path / "bfm").mkdir()
-    for name in ("01_MorphableModel.mat", "bfm/model2019_face12.h5", "notes.txt"):
-        (tmp_path / name).touch()
+    model = face_model.load("open", level=0, n_shape=1, n_texture=1)
+    face_model.save(model, tmp_path / "bfm" / "model2019_face12.h5")
+    face_model.save(model, tmp_path / "mine.h5")
+    (tmp_path / "01_MorphableModel.mat").write_bytes(LFS_POINTER)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "measurements.mat").touch()
     monkeypatch.setenv("FACE_MODELS", str(tmp_path))
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
     finding = find("other face models")
-    assert finding.ok and finding.found == f"{tmp_path}/01_MorphableModel.mat, {tmp_path}/bfm/model2019_face12.h5"
+    pointer, basel, mine = finding.found.split(f", {tmp_path}/mine")[0].split(", bfm2019-face12: ") + [finding.found]
+    assert finding.ok and pointer.startswith(f"bfm2009: {tmp_path}/01_MorphableModel.mat (a Git LFS pointer")
+    assert basel.startswith(f"{tmp_path}/bfm/model2019_face12.h5 (a model in scalismo's layout")
+    assert f"{tmp_path}/mine.h5 (a model in scalismo" in mine and "notes" not in mine and "measurements" not in mine
+    assert "flame2020" in finding.advice and "01_MorphableModel" not in finding.advice
     monkeypatch.delenv("FACE_MODELS")
     finding = find("other face models")
-    assert finding.ok and "none in ~/face_models" in finding.found and not finding.advice
+    assert finding.ok and "none in ~/face_models" in finding.found
+    lines = finding.advice.splitlines()
+    assert "~/face_models" in lines[0] and len(lines) == 1 + len(face_model.how_to_get())
+    assert "01_MorphableModel.mat: ask for it at https://faces.dmi.unibas.ch" in lines[1]
 
 
 def test_full_disk(monkeypatch):

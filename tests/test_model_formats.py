@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 
 import numpy as np
@@ -181,6 +181,17 @@ def test_as_many_modes_as_wanted_if_there_are(name, written):
 def test_wrong_arguments(wrong, written):
     with pytest.raises(UserError, match=next(iter(wrong))):
         face_model.load(written("bfm2009 5"), **wrong)
+
+
+@pytest.mark.parametrize("name", ["open", "bfm2009 5", "face3d 5", "deep3d 5", "scalismo", "ict", "flame plain", "eos 4"])
+def test_saved_and_loaded_again_it_is_the_same_model(name, face, loaded, tmp_path):
+    model = face if name == "open" else loaded(name)
+    face_model.save(model, tmp_path / "saved.h5")
+    again = face_model.load(tmp_path / "saved.h5")
+    for f in fields(model):
+        one, other = getattr(model, f.name), getattr(again, f.name)
+        same = torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+        assert same, f.name
 
 
 def test_found_by_name(numbers, tmp_path, monkeypatch):

@@ -175,24 +175,24 @@ def other_face_models() -> Finding:
     from ..face_model import find, how_to_get, model_folders
 
     named = {source: find(source) for source in how_to_get()}
-    lines = [f"{_shown(path)} ({source.name})" for source, path in named.items() if path is not None]
-    others = {path for folder in model_folders() for path in _models_in(folder)} - set(named.values())
-    lines += [f"{_shown(path)} ({kind})" for path, kind in sorted((p, _recognised(p)) for p in others) if kind]
+    there = {path: f"{source.name}: " for source, path in named.items() if path is not None}
+    others = {path: "" for folder in model_folders() for path in _models_in(folder) if path not in there}
+    lines = [name + _shown(path) + _kind(path) for path, name in (there | others).items() if name or _kind(path)]
     found = ", ".join(lines) or "none in " + ", ".join(map(_shown, model_folders()))
-    absent = [_way(source) for source, path in named.items() if path is None]
+    absent = [f"  {s.name:16}  {s.files[0]}: {s.way}" for s, path in named.items() if path is None]
     advice = "\n".join([f"put what you get into {_shown(Path.home() / 'face_models')}", *absent]) if absent else ""
     return Finding("other face models", True, found, advice, required=False)
 
 
-def _way(source) -> str:
-    """One line on how to get a model."""
-    return f"  {source.name:16}  {source.files[0]}: {source.way}"
-
-
-def _recognised(path: Path) -> str | None:
+def _kind(path: Path) -> str:
+    """In brackets what model a file is, or what it is instead if it has a model's name; its numbers are not read."""
     from ..face_model.formats import recognise
+    from ..face_model.formats.look import looks_like
+    from ..face_model.sources import SOURCES
 
-    return recognise(path)
+    kind = recognise(path)
+    known = any(name.rstrip("/") == path.name for source in SOURCES for name in source.files)
+    return f" ({kind})" if kind else f" ({looks_like(path)})" if known else ""
 
 
 def disk() -> Finding:

@@ -38,7 +38,7 @@ class Source:
         return f"{verb} {self.page} ({self.licence})"
 
 
-_BASEL = "non-commercial research, after signing Basel's licence agreement"
+_BASEL = "non-commercial research, by signed agreement"
 _2017 = "https://faces.dmi.unibas.ch/bfm/bfm2017.html"
 _2019 = "https://faces.dmi.unibas.ch/bfm/bfm2019.html"
 _FLAME = "https://flame.is.tue.mpg.de"
@@ -85,13 +85,13 @@ SOURCES = (
     ),
     Source(
         "face3d", "BFM.mat of face3d and 3DDFA", ("BFM.mat",), "https://github.com/yfeng95/face3d",
-        "made from the Basel Face Model 2009: ask for that one first", True,
+        "made from the Basel Face Model 2009, and under its licence", True,
         f"53,215 vertices, {_SHAPE_COLOUR}, 29 expressions",
     ),
     Source(
         "deep3d", "BFM_model_front.mat of Deep3DFaceRecon", ("BFM_model_front.mat",),
         "https://github.com/sicxu/Deep3DFaceRecon_pytorch",
-        "made from the Basel Face Model 2009: ask for that one first", True,
+        "made from the Basel Face Model 2009, and under its licence", True,
         "35,709 vertices, 80 shapes, 80 colours, 64 expressions",
     ),
     Source(

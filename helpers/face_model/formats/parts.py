@@ -121,7 +121,7 @@ def vector(values, what: str) -> np.ndarray:
     values = np.asarray(values)
     require(values.dtype.kind in "iuf", f"{what} has no numbers")
     long = [n for n in values.shape if n != 1]
-    require(values.size and len(long) <= 1, f"{what} is {values.shape}, expected one column")
+    require(len(long) <= 1, f"{what} is {values.shape}, expected one column")
     return values.reshape(-1)
 
 
@@ -163,7 +163,7 @@ def fans(polygons: list[np.ndarray]) -> np.ndarray:
 def _modes(modes: Modes, what: str, n: int | None, factor: float, count: int | None = None):
     """Mean, basis and σ as float32, in units of `factor`, cut to `n` columns and checked."""
     mean = _floats(vector(modes.mean, f"the mean {what}"), f"the mean {what}")
-    require(len(mean) % 3 == 0, f"the mean {what} has {len(mean)} numbers, expected three for each vertex")
+    require(len(mean) and len(mean) % 3 == 0, f"the mean {what} has {len(mean)} numbers, expected three for each vertex")
     if count is not None:
         require(len(mean) == 3 * count, f"the mean {what} has {len(mean) // 3} vertices, the shape has {count}")
     total = modes.basis.shape[1] if len(modes.basis.shape) == 2 else 0
@@ -192,7 +192,7 @@ def _unit(basis: np.ndarray, length: np.ndarray) -> np.ndarray:
 def _floats(values, what: str) -> np.ndarray:
     """A fresh float32 array, rows first; NaN and infinity are refused."""
     values = np.asarray(values)
-    require(values.dtype.kind in "iuf" and values.shape[0], f"{what} has no numbers")
+    require(values.dtype.kind in "iuf", f"{what} has no numbers")
     with np.errstate(over="ignore"):
         values = np.array(values, np.float32, order="C")
     require(np.isfinite(values).all(), f"{what} has numbers that are not finite")
