@@ -74,7 +74,7 @@ class PoseLight:
     def stills(self, settings) -> np.ndarray:
         """A row of pictures, one for each dict of arguments for `draw`, without sliders: (H, W, 3) uint8."""
         titles = [", ".join(f"{name} {value:g}" for name, value in each.items()) for each in settings]
-        return tile([self.draw(**each) for each in settings], titles)
+        return tile([self.draw(**each) for each in settings], titles, height=196)
 
 
 def pose_light(vertices, triangles, albedo, size: int = 256, *, live: bool | None = None) -> PoseLight:

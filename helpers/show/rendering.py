@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import torch
 
@@ -9,16 +11,16 @@ from ..camera import Camera, Pose
 from ..lighting import STUDIO_LIGHT
 from ..rasterizer.reference import edge_functions
 from ..rendering import render
-from .figures import figure
+from .figures import figure, png_bytes
 from .style import BLUE, GREEN, GREY, INK, ORANGE, PAPER, RED
 from .views import CLAY
 
 CORNER_COLOURS = (RED, GREEN, BLUE)
-SIGNED_MAP, DEPTH_MAP = "RdBu_r", "viridis_r"
+SIGNED_MAP, DEPTH_MAP = "RdBu_r", "viridis"
 FAR = 20_000.0  # mm: from here a picture has no perspective to speak of
 
 
-def camera_figure(vertices, triangles, point, *, distance: float = 1000.0, plane: float = 330.0):
+def camera_picture(vertices, triangles, point, *, distance: float = 1000.0, plane: float = 330.0) -> np.ndarray:
     """The pinhole camera from the side: a face at `distance` mm, its axes, and the way of one point to the image.
 
     vertices: (V, 3) mm, model axes.  triangles: (F, 3).  point: (3,) mm, model axes, the point whose ray is drawn.
@@ -57,7 +59,7 @@ def camera_figure(vertices, triangles, point, *, distance: float = 1000.0, plane
     axes.text(distance / 2, -101, f"$t_z$ = {distance:.0f} mm", ha="center", va="bottom", color=GREY)
     axes.set(xlim=(-40, distance + half + 75), ylim=(-half, half), aspect="equal")
     axes.axis("off")
-    return drawing
+    return pixels(drawing, colours=64)
 
 
 def _profile(vertices, triangles, half: float, size: int = 440) -> np.ndarray:
@@ -84,7 +86,7 @@ def _out_of_page(axes, at, colour, name, text_at) -> None:
     axes.text(*text_at, f"${name}$", color=colour, ha="center", va="center", size=12, zorder=5)
 
 
-def triangle_figure(corners, size: tuple[int, int]):
+def triangle_picture(corners, size: tuple[int, int]) -> np.ndarray:
     """A triangle on an image of (H, W) pixels: what it is, and which pixels it fills.
 
     corners: (3, 2) px. The colour of each place mixes those of the corners by barycentric weights. A pixel is a
@@ -92,8 +94,8 @@ def triangle_figure(corners, size: tuple[int, int]):
     """
     H, W = size
     corners = torch.as_tensor(corners, dtype=torch.float64)
-    drawing, (left, right) = figure(9.6, 9.6 / 2 * (H / W) + 0.55, ncols=2)
-    fine = 24
+    drawing, (left, right) = figure(8.4, 8.4 / 2 * (H / W) + 0.55, ncols=2)
+    fine = 12
     steps = [(torch.arange(n * fine, dtype=torch.float64) + 0.5) / fine - 0.5 for n in (H, W)]
     for axes, (v, u) in ((left, steps), (right, [torch.arange(n, dtype=torch.float64) for n in size])):
         y, x = torch.meshgrid(v, u, indexing="ij")
@@ -116,7 +118,7 @@ def triangle_figure(corners, size: tuple[int, int]):
     left.plot(x[covered], y[covered], "o", color=INK, ms=4)
     left.set_title("the triangle, and the pixel centres in it")
     right.set_title("the pixels that it fills")
-    return drawing
+    return pixels(drawing, colours=96)
 
 
 def _inside(corners, x, y):
@@ -135,7 +137,7 @@ def _mixed(corners, x, y) -> np.ndarray:
 
 
 def depth_colours(depth, near: float, far: float) -> np.ndarray:
-    """Colours (H, W, 3) of depths (H, W) mm on a scale from `near` (dark) to `far`; white where it is infinite."""
+    """Colours (H, W, 3) of depths (H, W) mm from `near` (bright) to `far` (dark); white where it is infinite."""
     import matplotlib
 
     depth = np.asarray(depth, dtype=float)
@@ -160,11 +162,12 @@ def sphere_normals(size: int, dtype=torch.float32) -> torch.Tensor:
     return torch.where(squared[..., None] <= 1, normal, 0)
 
 
-def field_figure(rows, titles, *, limit: float, label: str, row_names=None, cell: float = 1.9):
+def field_picture(rows, titles, *, limit: float, label: str, row_names=None, cell: float = 1.7) -> np.ndarray:
     """Fields on one signed scale: `rows` is a list of rows, each a list of arrays (H, W), under `titles`.
 
     limit: the colours run from −limit (blue) by white to +limit (red).  label: what the scale means, with unit.
-    NaN is left white. One colour bar serves all.
+    NaN is left white. One colour bar serves all. Returns pixels (H, W, 3) uint8, which are stored as a photograph.
+    cell: inches of each field; 1.7 shows a field of 184 pixels pixel by pixel.
     """
     import matplotlib
 
@@ -185,4 +188,14 @@ def field_figure(rows, titles, *, limit: float, label: str, row_names=None, cell
         axes.set_title(title)
     scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(-limit, limit), SIGNED_MAP)
     drawing.colorbar(scale, ax=grid.ravel().tolist(), label=label, fraction=0.04, pad=0.01, aspect=14 * len(rows))
-    return drawing
+    return pixels(drawing)
+
+
+def pixels(drawing, colours: int | None = None) -> np.ndarray:
+    """A matplotlib figure as an array (H, W, 3) uint8; `colours`: with this many colours only, so that a PNG is small."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png_bytes(drawing))).convert("RGB")
+    if colours is not None:
+        image = image.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
+    return np.asarray(image)
