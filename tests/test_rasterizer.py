@@ -138,8 +138,9 @@ def test_culling_keeps_what_faces_the_camera():
 
 
 def test_triangles_without_area_or_behind_the_camera_draw_nothing():
-    points = torch.tensor([[[1.0, 1.0, 50.0], [5.0, 1.0, 50.0], [3.0, 1.0, 50.0], [1.0, 5.0, -50.0]]])
-    triangles = torch.tensor([[0, 1, 2], [0, 0, 1], [0, 1, 3]])
+    points = torch.tensor([[[1.0, 1.0, 50.0], [5.0, 1.0, 50.0], [3.0, 1.0, 50.0], [1.0, 5.0, 50.0]]])
+    points = torch.cat([points, points * torch.tensor([1.0, 1.0, -1.0])], 1)
+    triangles = torch.tensor([[0, 1, 2], [0, 0, 1], [4, 5, 7]])
     for backend in ("warp", "torch"):
         assert not rasterize(points, triangles, (8, 8), backend=backend).mask.any()
         assert not rasterize(points, triangles[:0], (8, 8), backend=backend).mask.any()

@@ -1,12 +1,14 @@
-"""The two kernels of the rasteriser: one source for CPU and CUDA.
+"""The kernels of the rasteriser: one source for CPU and CUDA.
 
-`depth_kernel` runs once for every triangle of every image and leaves, in each pixel, the nearest triangle.
-`resolve_kernel` runs once for every pixel and says where in that triangle it lies. The pure-torch twin is
-`helpers.rasterizer.reference`.
+`code_kernel` notes, for every vertex, between which pixel centres it lies. `depth_kernel` runs once for every
+triangle of every image and leaves, in each pixel, the nearest triangle; those that cover many pixels it only
+lists, and `row_kernel` draws them, one thread a row of the image. `resolve_kernel` runs once for every pixel
+and says where in its triangle it lies. `image_kernel` does all four for one image in one thread, which keeps a
+CPU's caches warm. All are made of the same functions. The pure-torch twin is `helpers.rasterizer.reference`.
 
-Depth and triangle share one 64-bit number, depth in the upper half. Positive floats keep their order when
-their bits are read as an integer, so one `atomic_min` decides both, whatever the order of the threads. At
-equal depth the lower triangle number wins.
+Depth and triangle share one 64-bit number, depth in the upper half. The bits of a float, read as an integer,
+keep its order once the negative ones are turned round, so one `atomic_min` decides both, whatever the order of
+the threads. At equal depth the lower triangle number wins.
 """
 
 from helpers._warp import wp
@@ -16,7 +18,16 @@ from helpers._warp import wp
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
 EMPTY = wp.constant(wp.uint64(0xFFFFFFFFFFFFFFFF))
-NEAR = wp.constant(1.0e-3)  # mm; a triangle with a vertex at or before this depth is left out
+SIGN = wp.constant(wp.uint32(0x80000000))
+NEAR = wp.constant(1.0e-3)  # mm; a perspective camera sees nothing at or before this depth
+# Options, in one integer.
+CULL = wp.constant(1)  # leave out triangles that turn their inside to the camera
+PERSPECTIVE = wp.constant(2)
+# A vertex's code: bits 0–14 say where it lies among the columns, bits 16–30 among the rows (see `place`).
+UNUSABLE = wp.constant(wp.uint32(0x00008000))  # bit 15: no finite place on the screen
+BEHIND = wp.constant(wp.uint32(0x80000000))  # bit 31: at or before the near plane
+COLUMN = wp.constant(wp.uint32(0x00007FFF))
+ROW = wp.constant(wp.uint32(0x7FFF0000))
 
 
 @wp.func
@@ -36,7 +47,11 @@ def edge_functions(p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, x: float, y: float) ->
 
 
 @wp.func
-def inverse_depths(p0: wp.vec3, p1: wp.vec3, p2: wp.vec3) -> wp.vec3:
+def inverse_depths(p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, options: int) -> wp.vec3:
+    """What a corner's edge function is multiplied with to give its weight on the surface, before they are scaled
+    to sum to 1. On the screen of a perspective camera value / depth is linear; of an orthographic one, value."""
+    if (options & PERSPECTIVE) == 0:
+        return wp.vec3(1.0, 1.0, 1.0)
     return wp.vec3(1.0 / p0[2], 1.0 / p1[2], 1.0 / p2[2])
 
 
@@ -45,68 +60,334 @@ def total(w: wp.vec3) -> float:
     return w[0] + w[1] + w[2]
 
 
-@wp.kernel
-def depth_kernel(
-    points: wp.array2d(dtype=wp.vec3),  # (B, V) u px, v px, depth mm
-    triangles: wp.array(dtype=wp.vec3i),  # (F,)
-    first_row: int,  # image row of the buffer's first row
-    cull: int,
-    buffer: wp.array3d(dtype=wp.uint64),  # (B, rows, W)
+@wp.func
+def surface_depth(e: wp.vec3, w: wp.vec3, p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, options: int) -> float:
+    if (options & PERSPECTIVE) == 0:
+        return (e[0] * p0[2] + e[1] * p1[2] + e[2] * p2[2]) / total(e)
+    return total(e) / total(w)
+
+
+@wp.func
+def same_sign(e: wp.vec3) -> bool:
+    """Inside when all three signs agree; on an edge counts. All zero is a triangle without area."""
+    none_negative = wp.min(e[0], wp.min(e[1], e[2])) >= 0.0
+    none_positive = wp.max(e[0], wp.max(e[1], e[2])) <= 0.0
+    return none_negative != none_positive
+
+
+@wp.func
+def depth_key(depth: float, t: int) -> wp.uint64:
+    bits = wp.cast(depth, wp.uint32)
+    if (bits >> wp.uint32(31)) != wp.uint32(0):
+        bits = ~bits
+    else:
+        bits = bits | SIGN
+    return (wp.uint64(bits) << wp.uint64(32)) | wp.uint64(t)
+
+
+@wp.func
+def triangle_of(key: wp.uint64) -> int:
+    return int(wp.uint32(key & wp.uint64(0xFFFFFFFF)))
+
+
+@wp.func
+def place(at: float, length: int) -> int:
+    """Where a coordinate lies among the pixel centres 0 … length − 1: 2 k + 2 on centre k, 2 k + 3 between k and
+    k + 1. All that is before the image shares the place 1, all that is behind it 2 · length + 1.
+
+    A triangle whose corners share an odd place lies between two centres, or outside the image: it covers none.
+    """
+    if at < 0.0:
+        return 1
+    if at > float(length - 1):
+        return 2 * length + 1
+    k = int(at)
+    if float(k) == at:
+        return 2 * k + 2
+    return 2 * k + 3
+
+
+@wp.func
+def vertex_code(p: wp.vec3, height: int, width: int, options: int) -> wp.uint32:
+    size = wp.abs(p[0]) + wp.abs(p[1]) + wp.abs(p[2])
+    if not (size < wp.inf):
+        return UNUSABLE
+    code = wp.uint32(place(p[0], width)) | (wp.uint32(place(p[1], height)) << wp.uint32(16))
+    if (options & PERSPECTIVE) != 0 and p[2] <= NEAR:
+        code = code | BEHIND
+    return code
+
+
+@wp.func
+def covers_nothing(corner: wp.vec3i, codes: wp.array(dtype=wp.uint32)) -> bool:
+    """Most triangles are about a pixel in size, and many lie between two rows or columns: their codes say so,
+    before their corners are read. So they do of triangles beside the image, behind the camera, or nowhere."""
+    c0, c1, c2 = codes[corner[0]], codes[corner[1]], codes[corner[2]]
+    different = (c0 ^ c1) | (c0 ^ c2)
+    between_columns = (different & COLUMN) == wp.uint32(0) and (c0 & wp.uint32(1)) != wp.uint32(0)
+    between_rows = (different & ROW) == wp.uint32(0) and (c0 & wp.uint32(0x10000)) != wp.uint32(0)
+    some, every = c0 | c1 | c2, c0 & c1 & c2
+    return (
+        ((some & BEHIND) == wp.uint32(0) and (between_columns or between_rows))
+        or (some & UNUSABLE) != wp.uint32(0)
+        or (every & BEHIND) != wp.uint32(0)
+    )
+
+
+@wp.func
+def bounds(c0: wp.uint32, c1: wp.uint32, c2: wp.uint32) -> wp.vec2i:
+    """The first and the last pixel centre between three places."""
+    h0, h1, h2 = int(c0 & wp.uint32(0x7FFF)), int(c1 & wp.uint32(0x7FFF)), int(c2 & wp.uint32(0x7FFF))
+    return wp.vec2i((wp.min(h0, wp.min(h1, h2)) - 1) >> 1, (wp.max(h0, wp.max(h1, h2)) >> 1) - 1)
+
+
+@wp.func
+def draw_pixel(
+    p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, t: int, x: int, y: int, crossing: bool, options: int,
+    row: wp.array(dtype=wp.uint64),
+):  # fmt: skip
+    e = edge_functions(p0, p1, p2, float(x), float(y))
+    signs = e
+    if crossing:
+        # A corner behind the camera turns the sign of its weight, and only the weights say what is inside.
+        signs = wp.cw_mul(e, inverse_depths(p0, p1, p2, options))
+    if same_sign(signs):
+        w = wp.cw_mul(e, inverse_depths(p0, p1, p2, options))
+        depth = surface_depth(e, w, p0, p1, p2, options)
+        # Both comparisons are false for a NaN, from corners some 10¹⁹ px away.
+        if depth < wp.inf and (depth > NEAR or (options & PERSPECTIVE) == 0):
+            wp.atomic_min(row, x, depth_key(depth, t))
+
+
+@wp.func
+def draw_row(
+    p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, t: int, left: int, right: int, y: int, crossing: bool, options: int,
+    row: wp.array(dtype=wp.uint64),
+):  # fmt: skip
+    """Enter triangle t in those of the pixels left … right of row y that it covers."""
+    first, last = int(left), int(right)
+    if not crossing:
+        # Cut down a wide box to where the edges cross this row. A margin takes care of rounding.
+        v, low, high = float(y), float(wp.inf), float(-wp.inf)
+        for k in range(3):
+            a, b = p0, p1
+            if k == 1:
+                a, b = p1, p2
+            if k == 2:
+                a, b = p2, p0
+            if wp.min(a[1], b[1]) <= v and v <= wp.max(a[1], b[1]):
+                if a[1] == b[1]:
+                    low, high = wp.min(low, wp.min(a[0], b[0])), wp.max(high, wp.max(a[0], b[0]))
+                else:
+                    u = a[0] + (v - a[1]) / (b[1] - a[1]) * (b[0] - a[0])
+                    low, high = wp.min(low, u), wp.max(high, u)
+        margin = 1.0 + 1.0e-6 * (wp.abs(p0[0]) + wp.abs(p1[0]) + wp.abs(p2[0]))
+        low, high = wp.max(low - margin, float(left)), wp.min(high + margin, float(right))
+        if not (low <= high):
+            return
+        first, last = int(low), int(high)
+    for x in range(first, last + 1):
+        draw_pixel(p0, p1, p2, t, x, y, crossing, options, row)
+
+
+@wp.func
+def draw_triangle(
+    t: int,
+    points: wp.array(dtype=wp.vec3),  # (V,)
+    codes: wp.array(dtype=wp.uint32),  # (V,)
+    triangles: wp.array(dtype=wp.vec3i),
+    options: int,
+    large: int,  # pixels in a bounding box from which a triangle is listed, not drawn
+    image: wp.array2d(dtype=wp.uint64),  # (H, W)
+    listed: wp.array(dtype=wp.int32),
+    count: wp.array(dtype=wp.int32),  # (1,)
 ):
-    b, t = wp.tid()
+    """Enter triangle t in the pixels that it covers; or list it, if they may be many."""
     corner = triangles[t]
-    p0, p1, p2 = points[b, corner[0]], points[b, corner[1]], points[b, corner[2]]
-    # Most triangles are about a pixel in size, and many lie between two rows: leave early. The conditions are
-    # written so that a NaN fails them, and numbers become integers only once they are inside the image.
-    last_row, last_column = float(first_row + buffer.shape[1] - 1), float(buffer.shape[2] - 1)
-    top = wp.ceil(wp.max(wp.min(p0[1], wp.min(p1[1], p2[1])), float(first_row)))
-    bottom = wp.floor(wp.min(wp.max(p0[1], wp.max(p1[1], p2[1])), last_row))
-    if not (top <= bottom):
+    p0, p1, p2 = points[corner[0]], points[corner[1]], points[corner[2]]
+    c0, c1, c2 = codes[corner[0]], codes[corner[1]], codes[corner[2]]
+    crossing = ((c0 | c1 | c2) & BEHIND) != wp.uint32(0)
+    if (options & CULL) != 0:
+        # v points down, so a triangle that is anticlockwise as the camera sees it has a negative area here;
+        # each corner behind the camera turns the sign.
+        area = cross2(p1 - p0, p2 - p0)
+        if crossing:
+            area = area * wp.sign(p0[2]) * wp.sign(p1[2]) * wp.sign(p2[2])
+        if not (area < 0.0):
+            return
+    columns, rows = wp.vec2i(0, image.shape[1] - 1), wp.vec2i(0, image.shape[0] - 1)
+    if not crossing:
+        columns = bounds(c0, c1, c2)
+        rows = bounds(c0 >> wp.uint32(16), c1 >> wp.uint32(16), c2 >> wp.uint32(16))
+    width = columns[1] - columns[0] + 1
+    if width * (rows[1] - rows[0] + 1) >= large:
+        listed[wp.atomic_add(count, 0, 1)] = t
         return
-    left = wp.ceil(wp.max(wp.min(p0[0], wp.min(p1[0], p2[0])), 0.0))
-    right = wp.floor(wp.min(wp.max(p0[0], wp.max(p1[0], p2[0])), last_column))
-    if not (left <= right) or not (wp.min(p0[2], wp.min(p1[2], p2[2])) > NEAR):
-        return
-    # v points down, so a triangle that is anticlockwise as the camera sees it has a negative area here.
-    if cull != 0 and not (cross2(p1 - p0, p2 - p0) < 0.0):
-        return
-    inverse = inverse_depths(p0, p1, p2)
-    for y in range(int(top), int(bottom) + 1):
-        for x in range(int(left), int(right) + 1):
-            e = edge_functions(p0, p1, p2, float(x), float(y))
-            # Inside when all three signs agree; on an edge counts. All zero is a triangle without area.
-            if (wp.min(e) >= 0.0 and wp.max(e) > 0.0) or (wp.max(e) <= 0.0 and wp.min(e) < 0.0):
-                # What is linear on the screen is 1 / depth.
-                depth = total(e) / total(wp.cw_mul(e, inverse))
-                if depth < wp.inf:  # false as well for a NaN, from corners some 10¹⁹ px away
-                    key = (wp.uint64(wp.cast(depth, wp.uint32)) << wp.uint64(32)) | wp.uint64(t)
-                    wp.atomic_min(buffer, b, y - first_row, x, key)
+    if width <= 8:
+        x, y = int(columns[0]), int(rows[0])
+        for _ in range(width * (rows[1] - rows[0] + 1)):
+            draw_pixel(p0, p1, p2, t, x, y, crossing, options, image[y])
+            x += 1
+            if x > columns[1]:
+                x, y = columns[0], y + 1
+    else:
+        for y in range(rows[0], rows[1] + 1):
+            draw_row(p0, p1, p2, t, columns[0], columns[1], y, crossing, options, image[y])
 
 
-@wp.kernel
-def resolve_kernel(
-    points: wp.array2d(dtype=wp.vec3),  # (B, V)
-    triangles: wp.array(dtype=wp.vec3i),  # (F,)
-    first_row: int,
-    buffer: wp.array3d(dtype=wp.uint64),  # (B, rows, W)
-    triangle_id: wp.array3d(dtype=wp.int32),  # (B, rows, W), −1 where nothing is
-    barycentric: wp.array3d(dtype=wp.vec3),  # (B, rows, W)
-    depth: wp.array3d(dtype=wp.float32),  # (B, rows, W) mm, infinite where nothing is
+@wp.func
+def draw_listed(
+    t: int,
+    y: int,
+    points: wp.array(dtype=wp.vec3),
+    codes: wp.array(dtype=wp.uint32),
+    triangles: wp.array(dtype=wp.vec3i),
+    options: int,
+    image: wp.array2d(dtype=wp.uint64),
 ):
-    b, y, x = wp.tid()
-    key = buffer[b, y, x]
+    """One row of a triangle that `draw_triangle` left for later."""
+    corner = triangles[t]
+    c0, c1, c2 = codes[corner[0]], codes[corner[1]], codes[corner[2]]
+    crossing = ((c0 | c1 | c2) & BEHIND) != wp.uint32(0)
+    columns, rows = wp.vec2i(0, image.shape[1] - 1), wp.vec2i(0, image.shape[0] - 1)
+    if not crossing:
+        columns = bounds(c0, c1, c2)
+        rows = bounds(c0 >> wp.uint32(16), c1 >> wp.uint32(16), c2 >> wp.uint32(16))
+    if rows[0] <= y and y <= rows[1]:
+        p0, p1, p2 = points[corner[0]], points[corner[1]], points[corner[2]]
+        draw_row(p0, p1, p2, t, columns[0], columns[1], y, crossing, options, image[y])
+
+
+@wp.func
+def resolve_pixel(
+    key: wp.uint64,
+    b: int,
+    y: int,
+    x: int,
+    points: wp.array(dtype=wp.vec3),
+    triangles: wp.array(dtype=wp.vec3i),
+    options: int,
+    triangle_id: wp.array3d(dtype=wp.int32),
+    barycentric: wp.array3d(dtype=wp.vec3),
+    depth: wp.array3d(dtype=wp.float32),
+):
     if key == EMPTY:
         triangle_id[b, y, x] = -1
         barycentric[b, y, x] = wp.vec3(0.0, 0.0, 0.0)
         depth[b, y, x] = wp.inf
         return
-    t = int(wp.uint32(key & wp.uint64(0xFFFFFFFF)))
+    t = triangle_of(key)
     corner = triangles[t]
-    p0, p1, p2 = points[b, corner[0]], points[b, corner[1]], points[b, corner[2]]
-    e = edge_functions(p0, p1, p2, float(x), float(y + first_row))
-    # On the screen value / depth is linear, so a corner counts on the surface by its edge function / depth.
-    w = wp.cw_mul(e, inverse_depths(p0, p1, p2))
+    p0, p1, p2 = points[corner[0]], points[corner[1]], points[corner[2]]
+    e = edge_functions(p0, p1, p2, float(x), float(y))
+    w = wp.cw_mul(e, inverse_depths(p0, p1, p2, options))
     scale = 1.0 / total(w)
     triangle_id[b, y, x] = t
     barycentric[b, y, x] = wp.vec3(w[0] * scale, w[1] * scale, w[2] * scale)
-    depth[b, y, x] = total(e) / total(w)
+    depth[b, y, x] = surface_depth(e, w, p0, p1, p2, options)
+
+
+@wp.kernel
+def code_kernel(
+    points: wp.array2d(dtype=wp.vec3),  # (B, V) u px, v px, depth mm
+    height: int,
+    width: int,
+    options: int,
+    first: int,  # number of the first vertex of this launch
+    codes: wp.array2d(dtype=wp.uint32),  # (B, V)
+):
+    b, v = wp.tid()
+    codes[b, v + first] = vertex_code(points[b, v + first], height, width, options)
+
+
+@wp.kernel
+def depth_kernel(
+    points: wp.array2d(dtype=wp.vec3),
+    codes: wp.array2d(dtype=wp.uint32),
+    triangles: wp.array(dtype=wp.vec3i),  # (F,)
+    options: int,
+    large: int,
+    stride: int,  # triangles a thread
+    first: int,  # the first thread of this launch
+    buffer: wp.array4d(dtype=wp.uint64),  # (B, layers, H, W): threads that could meet in a pixel have their own
+    listed: wp.array3d(dtype=wp.int32),  # (B, layers, F)
+    count: wp.array3d(dtype=wp.int32),  # (B, layers, 1)
+):
+    b, part = wp.tid()
+    part = part + first
+    on = wp.min(part, buffer.shape[1] - 1)
+    for t in range(part * stride, wp.min((part + 1) * stride, triangles.shape[0])):
+        if not covers_nothing(triangles[t], codes[b]):
+            draw_triangle(
+                t, points[b], codes[b], triangles, options, large, buffer[b, on], listed[b, on], count[b, on]
+            )
+
+
+@wp.kernel
+def row_kernel(
+    points: wp.array2d(dtype=wp.vec3),
+    codes: wp.array2d(dtype=wp.uint32),
+    triangles: wp.array(dtype=wp.vec3i),
+    options: int,
+    listed: wp.array3d(dtype=wp.int32),
+    count: wp.array3d(dtype=wp.int32),
+    first: int,  # the first row of this launch
+    buffer: wp.array4d(dtype=wp.uint64),
+):
+    b, y = wp.tid()
+    for on in range(buffer.shape[1]):
+        for i in range(count[b, on, 0]):
+            draw_listed(listed[b, on, i], y + first, points[b], codes[b], triangles, options, buffer[b, 0])
+
+
+@wp.kernel
+def resolve_kernel(
+    points: wp.array2d(dtype=wp.vec3),
+    triangles: wp.array(dtype=wp.vec3i),
+    options: int,
+    first: int,
+    buffer: wp.array4d(dtype=wp.uint64),
+    triangle_id: wp.array3d(dtype=wp.int32),  # (B, H, W), −1 where nothing is
+    barycentric: wp.array3d(dtype=wp.vec3),  # (B, H, W)
+    depth: wp.array3d(dtype=wp.float32),  # (B, H, W) mm, infinite where nothing is
+):
+    b, row, x = wp.tid()
+    y = row + first
+    key = buffer[b, 0, y, x]
+    for on in range(1, buffer.shape[1]):
+        key = wp.min(key, buffer[b, on, y, x])
+    resolve_pixel(key, b, y, x, points[b], triangles, options, triangle_id, barycentric, depth)
+
+
+@wp.kernel
+def image_kernel(
+    points: wp.array2d(dtype=wp.vec3),
+    triangles: wp.array(dtype=wp.vec3i),
+    options: int,
+    first: int,  # the first image of this launch
+    slot: int,  # which of the buffers below is this thread's own
+    codes: wp.array2d(dtype=wp.uint32),  # (slots, V)
+    candidates: wp.array2d(dtype=wp.int32),  # (slots, F)
+    buffer: wp.array3d(dtype=wp.uint64),  # (slots, H, W)
+    triangle_id: wp.array3d(dtype=wp.int32),
+    barycentric: wp.array3d(dtype=wp.vec3),
+    depth: wp.array3d(dtype=wp.float32),
+):
+    b = wp.tid() + first
+    p, code, image, candidate = points[b], codes[slot], buffer[slot], candidates[slot]
+    height, width = image.shape[0], image.shape[1]
+    for v in range(p.shape[0]):
+        code[v] = vertex_code(p[v], height, width, options)
+    for y in range(height):
+        for x in range(width):
+            image[y, x] = EMPTY
+    # Collecting first what is worth a look keeps the processor from guessing wrong at every other triangle.
+    found = int(0)
+    for t in range(triangles.shape[0]):
+        candidate[found] = t
+        found += 1 - int(covers_nothing(triangles[t], code))
+    for i in range(found):
+        draw_triangle(candidate[i], p, code, triangles, options, 2147483647, image, candidate, candidate)
+    for y in range(height):
+        for x in range(width):
+            resolve_pixel(image[y, x], b, y, x, p, triangles, options, triangle_id, barycentric, depth)
