@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from helpers.camera import Camera, Pose, model_to_camera, project
-from helpers.lighting import DEFAULT_LIGHT, shade
+from helpers.lighting import (
+    DEFAULT_LIGHT,
+    ColourTransform,
+    PhongLight,
+    linear_to_srgb,
+    shade,
+    shade_phong,
+    srgb_to_linear,
+)
 from helpers.rasterizer import Raster, interpolate, rasterize
+from helpers.shading import antialias as smooth_outlines
+from helpers.shading import cast_shadows
 
 
 @dataclass(frozen=True)
@@ -69,46 +79,136 @@ def render(
     albedo: Tensor,
     pose: Pose,
     camera: Camera,
-    light: Tensor | None = None,
+    light: Tensor | PhongLight | None = None,
     background: float | Tensor = 1.0,
     supersample: int = 1,
+    *,
+    colour: ColourTransform | None = None,
+    shadows: bool = False,
+    antialias: bool = False,
+    linear_light: bool = False,
+    cull_backfaces: bool = False,
 ) -> Rendering:
     """Draw B faces.
 
     vertices: (B or 1, V, 3) mm, model axes.  triangles: (F, 3).  albedo: (B or 1, V, 3) sRGB.
-    pose, camera: B or 1.  light: (B or 1, 9, 3) spherical harmonics, or None for an even one.
+    pose, camera: B or 1.  light: spherical harmonics (B or 1, 9, 3), a `PhongLight`, or None for an even light.
     background: a grey value, or an image (B or 1, H, W, 3).
     supersample: draw the image at this many times the size along each side and average, for smooth edges.
+    colour: contrast, gain and offset applied to the face's colours, not to the background; None changes nothing.
+    shadows: parts of the face keep the lamp of a `PhongLight` from others.
+    antialias: smooth the silhouettes by how far they reach into a pixel; cheaper than `supersample`.
+    linear_light: light multiplies amounts of light instead of sRGB values, which is physically right: albedo is
+    converted before shading and the colour after it.
+    cull_backfaces: do not draw the inside of an open mesh; saves time where it does not show.
 
-    Differentiable in vertices, albedo, pose, camera and light wherever a pixel keeps showing the same triangle;
-    the jump at a silhouette is not differentiated. Raises ValueError for shapes that do not fit together.
+    Differentiable in vertices, albedo, pose, camera, light, colour and background wherever a pixel keeps showing
+    the same triangle. The jump at a silhouette is not differentiated, unless with `antialias`: then the colours on
+    both sides of it follow the silhouette's place, and so does `coverage`. Shadows are not differentiated: a
+    shadow's edge stays where it is. Depth and normal are those at the pixel's centre.
+
+    Raises ValueError for shapes and options that do not fit together.
     """
     B = _check(vertices, albedo, pose, camera, background, supersample)
+    phong = isinstance(light, PhongLight)
+    if shadows and not phong:
+        raise ValueError("shadows need a lamp: pass a PhongLight as light; spherical harmonics come from everywhere")
+    light = DEFAULT_LIGHT.to(vertices)[None] if light is None else light
+    count = len(light.ambient) if phong else len(light)
+    if count not in (1, B) or not (phong or light.shape[1:] == (9, 3)):
+        shape = f"a PhongLight of {count}" if phong else str(tuple(light.shape))
+        raise ValueError(f"light must be ({B} or 1, 9, 3) or a PhongLight of {B} or 1, got {shape}")
+    if colour is not None and len(colour.contrast) not in (1, B):
+        raise ValueError(f"colour must be for {B} images or 1, got {len(colour.contrast)}")
     in_camera = model_to_camera(vertices, pose).expand(B, -1, -1)
     normals = vertex_normals(vertices, triangles) @ pose.rotation.transpose(1, 2)
-    attributes = torch.cat([albedo.expand(B, -1, -1), normals.expand(B, -1, -1)], -1)
-    light = DEFAULT_LIGHT.to(vertices)[None] if light is None else light
+    scene = _Scene(
+        in_camera, triangles, albedo.expand(B, -1, -1), normals.expand(B, -1, -1), light, colour, background,
+        shadows, antialias, linear_light, cull_backfaces,
+    )  # fmt: skip
+    if supersample == 1:
+        return _draw(scene, camera)
+    coarse = _draw(replace(scene, shadows=False, antialias=False), camera)
+    fine = _draw(replace(scene, background=_grow(background, supersample)), camera.scaled(supersample))
+    return replace(
+        coarse,
+        image=_shrink(fine.image, supersample),
+        coverage=_shrink(fine.coverage[..., None], supersample)[..., 0],
+    )
 
-    colour, depth, normal, raster = _draw(in_camera, triangles, attributes, camera, light)
-    coverage = raster.mask.to(vertices)
-    if supersample > 1:
-        colour, _, _, fine = _draw(in_camera, triangles, attributes, camera.scaled(supersample), light)
-        colour = _shrink(colour, supersample)
-        coverage = _shrink(fine.mask[..., None].to(vertices), supersample)[..., 0]
-    # The colour is already weighted by coverage: it is 0 where no face is.
-    return Rendering(colour + (1 - coverage[..., None]) * background, depth, normal, coverage, raster)
+
+@dataclass(frozen=True)
+class _Scene:
+    """What is drawn and how, at any size: the arguments of `render`, with the mesh in camera axes."""
+
+    in_camera: Tensor
+    triangles: Tensor
+    albedo: Tensor
+    normals: Tensor
+    light: Tensor | PhongLight
+    colour: ColourTransform | None
+    background: float | Tensor
+    shadows: bool
+    antialias: bool
+    linear_light: bool
+    cull_backfaces: bool
 
 
-def _draw(in_camera: Tensor, triangles: Tensor, attributes: Tensor, camera: Camera, light: Tensor):
-    """Colour (0 where nothing is), depth and normal at the pixels' centres, and the raster they come from."""
-    points = project(in_camera, camera)
-    raster = rasterize(points, triangles, camera.size, backend="warp" if points.dtype == torch.float32 else "torch")
+def _draw(scene: _Scene, camera: Camera) -> Rendering:
+    perspective = getattr(camera, "perspective", True)
+    points = project(scene.in_camera, camera)
+    raster = rasterize(
+        points,
+        scene.triangles,
+        camera.size,
+        cull_backfaces=scene.cull_backfaces,
+        perspective=perspective,
+        backend="warp" if points.dtype == torch.float32 else "torch",
+    )
     moving = points if points.requires_grad else None
-    layers = interpolate(torch.cat([attributes, points[..., 2:]], -1), triangles, raster, points=moving)
-    albedo, normal, depth = layers.split([3, 3, 1], -1)
+    attributes = torch.cat([scene.albedo, scene.normals, scene.in_camera], -1)
+    layers = interpolate(attributes, scene.triangles, raster, points=moving)
+    albedo, normal, position = layers.split([3, 3, 3], -1)
     normal = normalize(normal, dim=-1)
-    depth = torch.where(raster.mask, depth[..., 0], torch.inf)
-    return shade(albedo, normal, light), depth, normal, raster
+    depth = torch.where(raster.mask, position[..., 2], torch.inf)
+    shaded = _shaded(scene, albedo, normal, position, perspective)
+    mask = raster.mask[..., None]
+    image = torch.where(mask, shaded, scene.background)
+    coverage = mask.to(points)
+    if scene.antialias:
+        both = torch.cat([image, coverage], -1)
+        both = smooth_outlines(both, points, scene.triangles, raster, scene.cull_backfaces)
+        image, coverage = both.split([3, 1], -1)
+    return Rendering(image, depth, normal, coverage[..., 0], raster)
+
+
+def _shaded(scene: _Scene, albedo: Tensor, normal: Tensor, position: Tensor, perspective: bool) -> Tensor:
+    """Colours of surface points (B, H, W, 3) at positions in camera axes, of any value where no face is."""
+    if scene.linear_light:
+        albedo = srgb_to_linear(albedo)
+    if isinstance(scene.light, PhongLight):
+        flip = position.new_tensor([1.0, -1.0, -1.0])  # from camera axes to viewer axes
+        if perspective:
+            view = normalize(-position * flip, dim=-1)
+        else:
+            view = position.new_tensor([0.0, 0.0, 1.0]).expand_as(position)
+        shadow = None
+        if scene.shadows:
+            towards = scene.light.towards()
+            shadow = cast_shadows(scene.in_camera * flip, scene.triangles, towards, position * flip, normal)
+        shaded = shade_phong(albedo, normal, view, scene.light, shadow)
+    else:
+        shaded = shade(albedo, normal, scene.light)
+    if scene.linear_light:
+        shaded = linear_to_srgb(shaded)
+    return shaded if scene.colour is None else scene.colour(shaded)
+
+
+def _grow(background: float | Tensor, factor: int) -> float | Tensor:
+    """Every pixel of a background as factor × factor pixels."""
+    if not isinstance(background, Tensor):
+        return background
+    return background.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
 
 
 def _shrink(image: Tensor, factor: int) -> Tensor:

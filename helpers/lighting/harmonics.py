@@ -6,6 +6,7 @@ its normalising constants: they would only rescale the coefficients.
 
 The light multiplies the sRGB albedo directly. Physically it belongs on linear values; in fits to photographs
 the gamma curve was tried and gained nothing, because an unknown camera has bent the values anyway.
+`helpers.rendering.render` takes `linear_light=True` for the physical order.
 """
 
 from __future__ import annotations

@@ -1,0 +1,59 @@
+"""What a camera does to colours: contrast, gain and offset, and the gamma curve of sRGB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# How bright red, green and blue look: the weights of the luminance of television (ITU-R BT.601).
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class ColourTransform:
+    """What makes of the colours of a face those of the photograph (Blanz and Vetter 2003); B or 1 images.
+
+    contrast: (B,) 1 keeps the colours, 0 makes them grey.  gain: (B, 3) and offset: (B, 3) per channel.
+    A colour I with luminance L becomes gain · (contrast · I + (1 − contrast) · L) + offset.
+    """
+
+    contrast: Tensor
+    gain: Tensor
+    offset: Tensor
+
+    def __post_init__(self):
+        B = len(self.contrast)
+        for name, shape in (("contrast", (B,)), ("gain", (B, 3)), ("offset", (B, 3))):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {tuple(getattr(self, name).shape)}")
+
+    @classmethod
+    def identity(cls, batch: int = 1, device="cpu", dtype=torch.float32) -> ColourTransform:
+        """The transform that changes nothing."""
+        one = torch.ones(batch, device=device, dtype=dtype)
+        return cls(one, one[:, None].repeat(1, 3), torch.zeros(batch, 3, device=device, dtype=dtype))
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Colours (B, ..., 3) to colours (B, ..., 3), not clipped."""
+        points = [1] * (image.dim() - 2)
+        contrast = self.contrast.view(-1, *points, 1)
+        luminance = (image * image.new_tensor(LUMINANCE)).sum(-1, keepdim=True)
+        mixed = contrast * image + (1 - contrast) * luminance
+        return self.gain.view(-1, *points, 3) * mixed + self.offset.view(-1, *points, 3)
+
+    def to(self, *args, **kwargs) -> ColourTransform:
+        return ColourTransform(*(part.to(*args, **kwargs) for part in (self.contrast, self.gain, self.offset)))
+
+
+def srgb_to_linear(colour: Tensor) -> Tensor:
+    """From sRGB values, as in image files, to amounts of light (IEC 61966-2-1). 0 stays 0 and 1 stays 1."""
+    curved = ((colour.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(colour <= 0.04045, colour / 12.92, curved)
+
+
+def linear_to_srgb(light: Tensor) -> Tensor:
+    """From amounts of light to sRGB values: the inverse of `srgb_to_linear`. Not clipped above 1."""
+    curved = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(light <= 0.0031308, light * 12.92, curved)

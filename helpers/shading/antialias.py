@@ -1,0 +1,175 @@
+"""Smooth silhouettes, and a gradient where the hard ones have none.
+
+A pixel's centre is covered or not, so an image jumps when an outline moves over it, and its derivative by the
+position of the outline is zero almost everywhere. What a camera sees is the mean over the pixel's area, and
+that changes smoothly. Here the outline is found where it passes between the centres of two neighbouring
+pixels, and the one whose area it enters takes as much of the other's colour as the outline covers of it
+(after the analytic antialiasing of Laine et al. 2020, nvdiffrast; there the edges of the triangle seen are
+looked at, here all edges of the outline, because the triangles of a face are often smaller than a pixel).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from helpers.rasterizer import Raster
+from helpers.rasterizer.reference import NEAR
+
+
+@dataclass(frozen=True)
+class MeshEdges:
+    """ends: (E, 2) vertices.  sides: (E, 2) the triangles left and right of it, −1 for none.
+    opposite: (E, 2) the third vertex of each."""
+
+    ends: Tensor
+    sides: Tensor
+    opposite: Tensor
+
+
+_known_edges = WeakTensorKeyDictionary()
+
+
+def mesh_edges(triangles: Tensor) -> MeshEdges:
+    """The edges of triangles (F, 3), each once; one that three or more triangles share, once for each of them."""
+    version = None if triangles.is_inference() else triangles._version
+    known = _known_edges.get(triangles)
+    if known is not None and version is not None and known[0] == version:
+        return known[1]
+    t = triangles.long()
+    F = len(t)
+    directed = torch.cat([t[:, [0, 1]], t[:, [1, 2]], t[:, [2, 0]]])
+    opposite = torch.cat([t[:, 2], t[:, 0], t[:, 1]])
+    owner = torch.arange(F, device=t.device).repeat(3)
+    ends, edge, count = directed.sort(-1)[0].unique(dim=0, return_inverse=True, return_counts=True)
+    order = edge.argsort(stable=True)
+    first = count.cumsum(0) - count
+    double = count == 2
+    a, b = order[first[double]], order[first[double] + 1]
+    alone = order[~double[edge[order]]]
+    none = torch.full_like(owner[alone], -1)
+    edges = MeshEdges(
+        torch.cat([ends[double], directed[alone]]),
+        torch.cat([torch.stack([owner[a], owner[b]], -1), torch.stack([owner[alone], none], -1)]),
+        torch.cat([torch.stack([opposite[a], opposite[b]], -1), opposite[alone][:, None].expand(-1, 2)]),
+    )
+    _known_edges[triangles] = (version, edges)
+    return edges
+
+
+def antialias(
+    image: Tensor, points: Tensor, triangles: Tensor, raster: Raster, cull_backfaces: bool = False
+) -> Tensor:
+    """The image (B, H, W, C) with smooth silhouettes.
+
+    points: (B, V, 3) u px, v px, depth mm, those that `raster` was made from.  triangles: (F, 3).
+
+    Differentiable in the image, and in u and v of the ends of silhouette edges. Not differentiated: which edges
+    are silhouettes, between which pixels they pass, which one is in front. Where an outline turns within a pixel
+    (a corner, a part thinner than a pixel) the coverage is approximate. Edges that cross the near plane are left
+    hard.
+    """
+    B, H, W, C = image.shape
+    found = [silhouette(points[b], triangles, raster, b, cull_backfaces) for b in range(len(points))]
+    flat = image.reshape(-1, C)
+    inside, outside, beyond = (torch.cat(part) for part in zip(*found, strict=True))
+    # beyond > 0: the surface reaches that far into the area of the pixel outside; < 0: it ends short of the
+    # pixel inside.
+    step = (flat[inside] - flat[outside]) * beyond[:, None]
+    target = torch.where(beyond > 0, outside, inside)
+    return flat.index_add(0, target, step).view(B, H, W, C)
+
+
+def silhouette(points: Tensor, triangles: Tensor, raster: Raster, b: int, cull: bool):
+    """Pairs of neighbouring pixels of image b between whose centres its outline passes.
+
+    Returns the pixel inside and the one outside (N,), counted through the batch, and how far (N,) px, −½ to ½, the
+    surface reaches beyond the border between the two.
+    """
+    H, W = raster.triangle_id.shape[1:]
+    with torch.no_grad():
+        a, c, third = silhouette_edges(points, triangles, raster.perspective, cull)
+    # Steep edges are looked at along rows, flat ones along columns: turn the image for those.
+    steep = ((points[c, 1] - points[a, 1]).abs() >= (points[c, 0] - points[a, 0]).abs()).detach()
+    parts = []
+    for along, keep, lines, length in ((0, steep, H, W), (1, ~steep, W, H)):
+        parts.append(_crossings(points, a[keep], c[keep], third[keep], along, lines, length, raster.perspective))
+    line, before, at, side, depth, along = (torch.cat(part) for part in zip(*parts, strict=True))
+    # The pair's pixels lie at `before` and `before + 1` on the line; `side` says which is inside.
+    one = torch.where(along == 0, line * W + before, before * W + line)
+    two = one + torch.where(along == 0, 1, W)
+    inside, outside = torch.where(side, one, two), torch.where(side, two, one)
+    beyond = torch.where(side, at - before, before + 1 - at) - 0.5
+    depths, seen = raster.depth[b].flatten(), raster.triangle_id[b].flatten() >= 0
+    # Behind the edge must be something else, and not just the surface's own next pixel.
+    shown = seen[inside] & (depths[outside] > depth * (1 + 1e-4 * depth.sign()))
+    # Of several edges between two pixels the nearest is seen.
+    pair = one * 2 + along
+    nearest = depth.new_full((2 * H * W,), torch.inf)
+    nearest = nearest.scatter_reduce(0, pair[shown], depth[shown], "amin")
+    shown &= depth == nearest[pair]
+    number = torch.arange(len(pair), device=pair.device)
+    first = torch.full((2 * H * W,), len(pair), device=pair.device)
+    first = first.scatter_reduce(0, pair[shown], number[shown], "amin")
+    shown &= number == first[pair]
+    start = b * H * W
+    return inside[shown] + start, outside[shown] + start, beyond[shown]
+
+
+def silhouette_edges(points: Tensor, triangles: Tensor, perspective: bool, cull: bool):
+    """Ends a and c (N,) of the edges that may be outlines, and the third vertex of a triangle that is seen there.
+
+    An outline has its surface on one side only: it is the mesh's border, or the two triangles lie on the same
+    side of it on the screen, which is to say that they face different ways.
+    """
+    edges = mesh_edges(triangles)
+    p = points[triangles.long()]
+    u, v = p[..., 0], p[..., 1]
+    area = (u[:, 1] - u[:, 0]) * (v[:, 2] - v[:, 0]) - (v[:, 1] - v[:, 0]) * (u[:, 2] - u[:, 0])
+    sound = torch.isfinite(p).flatten(1).all(-1)
+    if perspective:
+        sound &= (p[..., 2] > NEAR).all(-1)
+    front, sound = area < 0, sound & (area != 0)
+    left, right = edges.sides.unbind(-1)
+    border = right < 0
+    keep = sound[left] & (border | sound[right]) & (border | (front[left] != front[right]))
+    if cull:
+        keep &= front[left] | (~border & front[right])
+    third = torch.where(front[left] | border, edges.opposite[:, 0], edges.opposite[:, 1])
+    return edges.ends[keep, 0], edges.ends[keep, 1], third[keep]
+
+
+def _crossings(points, a, c, third, along: int, lines: int, length: int, perspective: bool):
+    """Where edges cross the lines of pixel centres: along = 0 for rows, 1 for columns.
+
+    Returns for each crossing: the line's number, the pixel before it on the line, where it is (differentiable),
+    whether the surface lies before it, its depth, and `along`.
+    """
+    across = 1 - along
+    with torch.no_grad():
+        start, end = points[a, across], points[c, across]
+        low, high = torch.minimum(start, end), torch.maximum(start, end)
+        first = low.clamp(0, lines).ceil()
+        count = (high.clamp(-1, lines).ceil() - first).clamp(min=0).long()  # half open: no crossing counts twice
+        edge = torch.repeat_interleave(count)
+        line = first.long()[edge] + torch.arange(len(edge), device=a.device) - (count.cumsum(0) - count)[edge]
+    a, c, third = a[edge], c[edge], third[edge]
+    pa, pc = points[a], points[c]
+    share = (line - pa[:, across]) / (pc[:, across] - pa[:, across])
+    at = pa[:, along] + share * (pc[:, along] - pa[:, along])
+    with torch.no_grad():
+        if perspective:
+            depth = 1 / ((1 - share) / pa[:, 2] + share / pc[:, 2])
+        else:
+            depth = (1 - share) * pa[:, 2] + share * pc[:, 2]
+        # The third vertex lies before the edge's line if its place is lower than the line's at its height.
+        pt = points[third]
+        s = (pt[:, across] - pa[:, across]) / (pc[:, across] - pa[:, across])
+        side = pt[:, along] < pa[:, along] + s * (pc[:, along] - pa[:, along])
+        before = at.floor()
+        keep = (before >= 0) & (before < length - 1)
+    line, before, side = line[keep], before[keep].long(), side[keep]
+    return line, before, at[keep], side, depth[keep], torch.full_like(line, along)
