@@ -3,10 +3,15 @@
 Two sets of axes meet here. The face model has x to the viewer's right, y up and z towards the viewer. The
 camera has x right, y down and z forward (OpenCV). `model_to_camera` is the only place that flips one into
 the other, so that no other module has to think of it.
+
+A rotation has three forms, which roma turns into one another: a matrix R, a rotation vector (axis times
+angle), and the three angles of the paper, r_α (pitch, about x), r_β (yaw, about y) and r_γ (roll, about z).
+The order of the angles is stated once, in `rotation_from_euler`.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import roma
@@ -31,20 +36,60 @@ class Pose:
     @property
     def rotation(self) -> Tensor:
         """(B, 3, 3) rotation matrices."""
-        return roma.rotvec_to_rotmat(self.rotation_vector)
+        return rotation_from_vector(self.rotation_vector)
 
     def yaw_pitch_roll(self) -> Tensor:
         """(B, 3) degrees: yaw turns the nose to the viewer's right, pitch lifts it, roll tilts the head
         anticlockwise as the viewer sees it."""
-        R = self.rotation
-        forward = R[:, :, 2]  # where the model's z axis points
-        yaw = torch.atan2(forward[:, 0], forward[:, 2])
-        pitch = torch.asin(forward[:, 1].clamp(-1, 1))
-        roll = torch.atan2(R[:, 1, 0], R[:, 1, 1])
-        return torch.rad2deg(torch.stack([yaw, pitch, roll], -1))
+        r_alpha, r_beta, r_gamma = euler_from_rotation(self.rotation).unbind(-1)
+        # A positive turn about x sends the nose down; people call lifting it positive.
+        return torch.rad2deg(torch.stack([r_beta, -r_alpha, r_gamma], -1))
+
+    @classmethod
+    def from_euler(cls, angles: Tensor, translation: Tensor) -> Pose:
+        """From angles (B, 3) r_α, r_β, r_γ in radians and translation (B, 3) mm."""
+        return cls(vector_from_rotation(rotation_from_euler(angles)), translation)
+
+    def euler(self) -> Tensor:
+        """(B, 3) r_α, r_β, r_γ in radians."""
+        return euler_from_rotation(self.rotation)
 
     def to(self, *args, **kwargs) -> Pose:
         return Pose(self.rotation_vector.to(*args, **kwargs), self.translation.to(*args, **kwargs))
+
+
+# R = R_y(r_β) R_x(r_α) R_z(r_γ): roll first, then pitch, then yaw, each about a fixed axis of the model.
+EULER_ORDER = "YXZ"
+
+
+def rotation_from_vector(vector: Tensor) -> Tensor:
+    """Rotation matrices (…, 3, 3) of rotation vectors (…, 3), radians."""
+    return roma.rotvec_to_rotmat(vector)
+
+
+def vector_from_rotation(rotation: Tensor) -> Tensor:
+    """Rotation vectors (…, 3), of length at most π, of rotation matrices (…, 3, 3)."""
+    return roma.rotmat_to_rotvec(rotation)
+
+
+def rotation_from_euler(angles: Tensor) -> Tensor:
+    """Rotation matrices (…, 3, 3) of angles (…, 3): r_α about x, r_β about y, r_γ about z, radians.
+
+    R = R_y(r_β) R_x(r_α) R_z(r_γ). With yaw outermost the angles are singular only for a face that looks
+    straight up or down. In the order R_z R_y R_x they would be singular for a profile.
+    """
+    r_alpha, r_beta, r_gamma = angles.unbind(-1)
+    return roma.euler_to_rotmat(EULER_ORDER, torch.stack([r_beta, r_alpha, r_gamma], -1))
+
+
+def euler_from_rotation(rotation: Tensor) -> Tensor:
+    """Angles (…, 3) r_α in [−π/2, π/2], r_β and r_γ in [−π, π] of rotation matrices (…, 3, 3).
+
+    At r_α = ±π/2 (gimbal lock) yaw and roll turn about the same axis and only their sum or difference is
+    known: r_γ is then 0 and r_β takes all of it.
+    """
+    r_beta, r_alpha, r_gamma = roma.rotmat_to_euler(EULER_ORDER, rotation).unbind(-1)
+    return torch.stack([r_alpha, r_beta, r_gamma], -1)
 
 
 @dataclass(frozen=True)
@@ -58,24 +103,99 @@ class Camera:
     principal_point: Tensor
     size: tuple[int, int]
 
+    @property
+    def perspective(self) -> bool:
+        """True: what is farther away looks smaller."""
+        return True
+
     @classmethod
     def default(cls, size=224, focal: float = DEFAULT_FOCAL, batch: int = 1, device="cpu", dtype=torch.float32):
         """A camera that looks through the middle of an image of `size` (one side, or (H, W)) pixels."""
-        height, width = (size, size) if isinstance(size, int) else size
+        height, width = _two_sides(size)
         if height < 1 or width < 1 or focal <= 0:
             raise ValueError(f"size and focal must be positive, got size {(height, width)}, focal {focal}")
-        centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=device, dtype=dtype)
-        return cls(torch.full((batch,), float(focal), device=device, dtype=dtype), centre.repeat(batch, 1), (height, width))
+        centre = _middle(height, width, batch, device, dtype)
+        return cls(torch.full((batch,), float(focal), device=device, dtype=dtype), centre, (height, width))
+
+    @classmethod
+    def from_field_of_view(cls, size, degrees: float, batch: int = 1, device="cpu", dtype=torch.float32):
+        """A camera that sees `degrees` from the left edge of the image to the right edge.
+
+        The edges lie half a pixel outside the centres of the outer pixels: f = (W / 2) / tan(degrees / 2).
+        """
+        if not 0 < degrees < 180:
+            raise ValueError(f"a field of view lies between 0 and 180 degrees, got {degrees}")
+        focal = _two_sides(size)[1] / 2 / math.tan(math.radians(degrees) / 2)
+        return cls.default(size, focal, batch, device, dtype)
+
+    def field_of_view(self) -> Tensor:
+        """(B,) degrees from the left edge of the image to the right edge, for a centred principal point."""
+        return torch.rad2deg(2 * torch.atan(self.size[1] / 2 / self.focal))
 
     def scaled(self, factor: int) -> Camera:
         """The same view with `factor` times the pixels along each side (for supersampling)."""
         height, width = self.size
-        # A pixel of width 1 centred at p covers [p − ½, p + ½]; its edges scale, its centre does not.
-        centre = (self.principal_point + 0.5) * factor - 0.5
+        centre = _scaled_centre(self.principal_point, factor)
         return Camera(self.focal * factor, centre, (height * factor, width * factor))
 
     def to(self, *args, **kwargs) -> Camera:
         return Camera(self.focal.to(*args, **kwargs), self.principal_point.to(*args, **kwargs), self.size)
+
+
+@dataclass(frozen=True)
+class OrthographicCamera:
+    """A camera with parallel rays (scaled orthography): size in the image does not depend on depth.
+
+    It stands for a pinhole far away, scale = focal / mean depth. Translation in depth then has no effect.
+
+    scale: (B,) px per mm.  principal_point: (B, 2) px.  size: (H, W) px.
+    """
+
+    scale: Tensor
+    principal_point: Tensor
+    size: tuple[int, int]
+
+    @property
+    def perspective(self) -> bool:
+        """False: depth does not change size."""
+        return False
+
+    @classmethod
+    def default(cls, size=224, scale: float = 1.0, batch: int = 1, device="cpu", dtype=torch.float32):
+        """A camera of `scale` px per mm that looks through the middle of an image of `size` pixels."""
+        height, width = _two_sides(size)
+        if height < 1 or width < 1 or scale <= 0:
+            raise ValueError(f"size and scale must be positive, got size {(height, width)}, scale {scale}")
+        centre = _middle(height, width, batch, device, dtype)
+        return cls(torch.full((batch,), float(scale), device=device, dtype=dtype), centre, (height, width))
+
+    @classmethod
+    def like(cls, camera: Camera, depth: Tensor) -> OrthographicCamera:
+        """The parallel camera that agrees with a pinhole for points at depth (B,) mm."""
+        return cls(camera.focal / depth, camera.principal_point, camera.size)
+
+    def scaled(self, factor: int) -> OrthographicCamera:
+        """The same view with `factor` times the pixels along each side."""
+        height, width = self.size
+        centre = _scaled_centre(self.principal_point, factor)
+        return OrthographicCamera(self.scale * factor, centre, (height * factor, width * factor))
+
+    def to(self, *args, **kwargs) -> OrthographicCamera:
+        scale, centre = self.scale.to(*args, **kwargs), self.principal_point.to(*args, **kwargs)
+        return OrthographicCamera(scale, centre, self.size)
+
+
+def _two_sides(size) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _middle(height: int, width: int, batch: int, device, dtype) -> Tensor:
+    return torch.tensor([(width - 1) / 2, (height - 1) / 2], device=device, dtype=dtype).repeat(batch, 1)
+
+
+def _scaled_centre(principal_point: Tensor, factor: int) -> Tensor:
+    # A pixel of width 1 centred at p covers [p − ½, p + ½]; its edges scale, its centre does not.
+    return (principal_point + 0.5) * factor - 0.5
 
 
 def model_to_camera(points: Tensor, pose: Pose) -> Tensor:
@@ -84,12 +204,15 @@ def model_to_camera(points: Tensor, pose: Pose) -> Tensor:
     return turned * turned.new_tensor([1.0, -1.0, -1.0]) + pose.translation[:, None]
 
 
-def project(points: Tensor, camera: Camera) -> Tensor:
-    """Pinhole projection of points (B, N, 3) mm in camera axes to (B, N, 3): u px, v px, depth mm.
+def project(points: Tensor, camera: Camera | OrthographicCamera) -> Tensor:
+    """Projection of points (B, N, 3) mm in camera axes to (B, N, 3): u px, v px, depth mm.
 
-    Points at or behind the camera have no image; their u and v are not finite or not meaningful, and the
-    rasteriser leaves out every triangle that has one.
+    A pinhole divides by depth. Points at or behind it have no image; their u and v are not finite or not
+    meaningful, and the rasteriser leaves out every triangle that has one.
     """
-    depth = points[..., 2]
-    pixel = camera.focal[:, None, None] * points[..., :2] / depth[..., None] + camera.principal_point[:, None]
-    return torch.cat([pixel, depth[..., None]], -1)
+    depth = points[..., 2:]
+    if camera.perspective:
+        pixel = camera.focal[:, None, None] * points[..., :2] / depth
+    else:
+        pixel = camera.scale[:, None, None] * points[..., :2]
+    return torch.cat([pixel + camera.principal_point[:, None], depth], -1)
