@@ -41,7 +41,8 @@ class Pose:
     def yaw_pitch_roll(self) -> Tensor:
         """(B, 3) degrees: yaw turns the nose to the viewer's right, pitch lifts it, roll tilts the head
         anticlockwise as the viewer sees it."""
-        r_alpha, r_beta, r_gamma = euler_from_rotation(self.rotation).unbind(-1)
+        R = self.rotation
+        r_alpha, r_beta, r_gamma = euler_from_rotation(R).unbind(-1)
         # A positive turn about x sends the nose down; people call lifting it positive.
         return torch.rad2deg(torch.stack([r_beta, -r_alpha, r_gamma], -1))
 

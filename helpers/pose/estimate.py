@@ -1,0 +1,197 @@
+"""Pose from landmarks, from start to finish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from helpers.camera import Camera, Pose
+from helpers.pose.checks import AWAY, BEHIND, GOOD, LARGE_RESIDUAL, MIRRORED, MISFIT, REASONS, checked
+from helpers.pose.closed_form import dlt_pose, epnp_pose
+from helpers.pose.points68 import MIRRORED as MIRRORED_68
+from helpers.pose.points68 import slide_far_jaw, visible_landmarks
+from helpers.pose.ransac import consensus
+from helpers.pose.solution import Solution
+from helpers.pose.solver import solve
+
+FAR_SIDE_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class PoseEstimate:
+    """B poses, how well they fit, how well they are known, and whether to believe them.
+
+    pose: B poses; NaN where none can be found, and kept for inspection where one was found and is not believed.
+    residual: (B, N) px, distance of each projected point from its observation.
+    covariance: (B, 6, 6) of a small rotation ω (radians, applied after the pose, model axes) and of the
+        translation (mm), in this order.
+    used: (B, N) the weights that counted in the end: those given, times 0 for points left out (outliers, far
+        jaw), times the robust factor.
+    code: (B,) int32, 0 where the pose is good; `reason` has its name.
+    iterations: (B,) int32, steps that were tried.
+    points_3d: (B, N, 3) mm, the model points in the end (far jaw points may have slid).
+    """
+
+    pose: Pose
+    residual: Tensor
+    covariance: Tensor
+    used: Tensor
+    code: Tensor
+    iterations: Tensor
+    points_3d: Tensor
+
+    @property
+    def ok(self) -> Tensor:
+        """(B,) true where the pose can be believed."""
+        return self.code == GOOD
+
+    @property
+    def reason(self) -> list[str]:
+        """For each face "" or one word for what is wrong: see `helpers.pose.REASONS`."""
+        return [REASONS[code][0] for code in self.code.tolist()]
+
+    def explain(self, face: int = 0) -> str:
+        """One sentence about one face."""
+        return REASONS[int(self.code[face])][1]
+
+
+def estimate_pose(
+    points_2d: Tensor,
+    points_3d: Tensor,
+    camera: Camera,
+    weights: Tensor | None = None,
+    *,
+    start: str | Pose = "pos",
+    iterations: int = 10,
+    robust_px: float | None = None,
+    far_side: str | None = None,
+    contour: Tensor | None = None,
+    ransac: bool = False,
+    noise_px: float | None = None,
+    seed: int = 0,
+) -> PoseEstimate:
+    """Six degrees of freedom a face: a closed-form start, then Levenberg-Marquardt on the true projection.
+
+    points_2d: (B, N, 2) px.  points_3d: (B or 1, N, 3) mm, model axes, not all in one plane.
+    weights: (B or 1, N), one over the variance of each point up to a common factor (a detector's confidence
+        will do), 0 for points to leave out; at least six must count. None means 1 for all.
+    start: "pos", "epnp", "dlt", or a Pose of B faces.
+    robust_px: residuals beyond this count less and less (Cauchy); None means plain least squares.
+    far_side: for 68 points. "drop" leaves out the far half of the jaw of faces turned by more than 18°, "slide"
+        moves its points to the outline among `contour` (B or 1, 17, C, 3) mm, candidates for each jaw point.
+    ransac: find the outliers first, from poses of many small sets of points drawn with `seed`, and leave them
+        out. For points that are plainly wrong, up to about four in ten.
+    noise_px: standard deviation of a point's u and v where the weight is 1, for the covariance; None estimates
+        it from the residuals.
+
+    float32 without gradients runs in a kernel, everything else in torch (`helpers.pose.reference`).
+
+    A face whose pose cannot be found or believed gets a code and a reason, and does not disturb the others.
+    Raises ValueError for shapes that do not fit, negative weights and options that do not exist.
+    """
+    points_2d, points_3d, weights = checked(points_2d, points_3d, camera, weights)
+    _check_options(start, far_side, contour, points_2d)
+    options = (iterations, robust_px, noise_px)
+    if ransac:
+        weights, start = consensus(points_2d, points_3d, camera, weights, seed)
+    first = _first_pose(start, points_2d, points_3d, camera, weights)
+    solution = solve(points_2d, points_3d, camera, weights, first, *options)
+    if far_side is not None:
+        solution, points_3d = _without_far_jaw(
+            solution, points_2d, points_3d, camera, weights, contour if far_side == "slide" else None, options
+        )
+    code = _believed(solution, points_2d, points_3d, camera, weights, options)
+    return PoseEstimate(
+        solution.pose,
+        solution.residual,
+        solution.covariance,
+        solution.weights,
+        code,
+        solution.iterations,
+        points_3d,
+    )
+
+
+def _check_options(start, far_side, contour, points_2d: Tensor) -> None:
+    B, N, _ = points_2d.shape
+    if not isinstance(start, Pose) and start not in ("pos", "epnp", "dlt"):
+        raise ValueError(f'start must be "pos", "epnp", "dlt" or a Pose, got {start!r}')
+    if isinstance(start, Pose) and start.translation.shape != (B, 3):
+        raise ValueError(f"start must hold {B} poses, got {tuple(start.translation.shape)}")
+    if far_side not in (None, "drop", "slide"):
+        raise ValueError(f'far_side must be "drop", "slide" or None, got {far_side!r}')
+    if far_side is not None and N != 68:
+        raise ValueError(f"far_side knows the jaw of 68 points, got {N}")
+    if far_side == "slide" and contour is None:
+        raise ValueError('far_side="slide" needs contour, the places that each jaw point may slide to')
+    if contour is not None and (contour.dim() != 4 or contour.shape[1::2] != (17, 3) or len(contour) not in (1, B)):
+        raise ValueError(f"contour must have shape ({B} or 1, 17, C, 3), got {tuple(contour.shape)}")
+
+
+def _first_pose(start, points_2d, points_3d, camera, weights) -> Pose | None:
+    """None leaves the start, POS, to the solver."""
+    if isinstance(start, Pose):
+        return start.to(points_2d)
+    if start == "pos":
+        return None
+    # Where the start fails for want of good points, the solver's own check says so.
+    return (epnp_pose if start == "epnp" else dlt_pose)(points_2d, points_3d, camera, weights)
+
+
+def _some(index: Tensor, *tensors: Tensor) -> list[Tensor]:
+    return [t[index] for t in tensors]
+
+
+def _pick(index: Tensor, camera: Camera) -> Camera:
+    return Camera(camera.focal[index], camera.principal_point[index], camera.size)
+
+
+def _without_far_jaw(solution: Solution, points_2d, points_3d, camera, weights, contour, options):
+    """Solve again where the yaw that was found hides a side of the jaw; twice, since that changes the yaw."""
+    for _ in range(FAR_SIDE_ROUNDS):
+        hidden = visible_landmarks(solution.pose) == 0
+        turned = (hidden.any(-1) & (solution.code == GOOD)).nonzero()[:, 0]
+        if len(turned) == 0:
+            break
+        p, x, w = _some(turned, points_2d, points_3d, weights)
+        pose = Pose(solution.pose.rotation_vector[turned], solution.pose.translation[turned])
+        some_camera = _pick(turned, camera)
+        if contour is None:
+            w = w * ~hidden[turned]
+        else:
+            candidates = contour.to(x).expand(len(points_2d), -1, -1, -1)[turned]
+            x = slide_far_jaw(x, candidates, pose, some_camera)
+            points_3d = points_3d.index_copy(0, turned, x)
+        solution = solution.replaced(turned, solve(p, x, some_camera, w, pose, *options))
+    return solution, points_3d
+
+
+def _believed(solution: Solution, points_2d, points_3d, camera, weights, options) -> Tensor:
+    """Codes (B,) of the solution, with poses that were found but cannot be meant."""
+    solved = solution.code == GOOD
+    used = torch.where(solved[:, None], solution.weights, torch.nan_to_num(weights))
+    total = used.sum(-1, keepdim=True).clamp_min(1e-30)
+    share = used / total
+    finite = torch.where(torch.isfinite(points_2d), points_2d, 0.0)
+    middle = (share[..., None] * finite).sum(1, keepdim=True)
+    spread = (share * (finite - middle).square().sum(-1)).sum(-1)
+    missed = (share * torch.nan_to_num(solution.residual).square()).sum(-1)
+    missed = torch.where(solved, missed, torch.inf)
+    # Swapped labels look like a face seen from within its head: parallel rays cannot tell the two apart.
+    forward = solution.pose.rotation[:, :, 2] * points_2d.new_tensor([1.0, -1.0, -1.0])
+    away = solved & ((forward * solution.pose.translation).sum(-1) > 0)
+    code = torch.where(away, AWAY, solution.code)
+    code = torch.where(solved & (missed > LARGE_RESIDUAL**2 * spread), MISFIT, code)
+    doubtful = ((code == AWAY) | (code == MISFIT) | (code == BEHIND)).nonzero()[:, 0]
+    if points_2d.shape[1] != 68 or len(doubtful) == 0:
+        return code
+    p, x, w = _some(doubtful, points_2d, points_3d, weights)
+    order = torch.tensor(MIRRORED_68, device=p.device)
+    swapped = solve(p[:, order], x, _pick(doubtful, camera), w[:, order], None, *options)
+    error = (swapped.weights * torch.nan_to_num(swapped.residual).square()).sum(-1) / swapped.weights.sum(-1).clamp_min(1e-30)
+    forward = swapped.pose.rotation[:, :, 2] * p.new_tensor([1.0, -1.0, -1.0])
+    faces_us = (forward * swapped.pose.translation).sum(-1) < 0
+    better = (swapped.code == GOOD) & faces_us & (error < missed[doubtful]) & (error < LARGE_RESIDUAL**2 * spread[doubtful])
+    return code.index_copy(0, doubtful, torch.where(better, MIRRORED, code[doubtful]))

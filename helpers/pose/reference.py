@@ -1,0 +1,167 @@
+"""The pose solver in plain torch: the same steps as `helpers.pose.kernels`, in float32 or float64, to read and
+to check the kernel against. It also serves where a gradient is wanted."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.pose.checks import BEHIND, GOOD, LOST, usable
+from helpers.pose.closed_form import pos
+from helpers.pose.geometry import pose_jacobian, turn
+from helpers.pose.solution import (
+    DAMPING_DOWN,
+    DAMPING_RANGE,
+    DAMPING_UP,
+    FIRST_DAMPING,
+    SMALLEST_MOVE,
+    TOLERANCE,
+    Solution,
+)
+
+
+def levenberg_marquardt(
+    points_2d: Tensor,
+    points_3d: Tensor,
+    camera: Camera,
+    weights: Tensor,
+    start: Pose | None,
+    iterations: int,
+    robust_px: float | None,
+    noise_px: float | None,
+) -> Solution:
+    """Minimise Σ w ρ(distance²) over six numbers a face; ρ is the square, or Cauchy's function of width robust_px.
+
+    points_2d: (B, N, 2) px.  points_3d: (B, N, 3) mm.  weights: (B, N).  start: B poses; POS for those that are NaN, or for all if None.
+
+    Every face has its own damping. A step that makes its face worse is undone and its damping raised, so the
+    error never grows.
+    """
+    code = usable(points_2d, points_3d, camera, weights)
+    pose = pos(points_2d, points_3d, camera, weights)
+    if start is not None:
+        given = torch.isfinite(start.rotation_vector + start.translation).all(-1, keepdim=True)
+        pose = Pose(
+            torch.where(given, start.rotation_vector, pose.rotation_vector),
+            torch.where(given, start.translation, pose.translation),
+        )
+    pose = pushed_out(pose, points_3d, weights)
+    dtype = points_2d.dtype
+    state = _look(pose, points_2d, points_3d, camera, weights, robust_px)
+    damping = torch.full_like(pose.translation[:, 0], FIRST_DAMPING)
+    running = (code == GOOD) & ~state.behind
+    tried_steps = torch.zeros_like(code)
+    for _ in range(iterations):
+        step, gain = _damped_step(state.H, state.g, damping)
+        enough = TOLERANCE[dtype] * state.cost + SMALLEST_MOVE[dtype] ** 2 * weights.sum(-1)
+        running = running & (gain > enough)
+        if not bool(running.any()):
+            break
+        tried = _look(turn(state.pose, -step), points_2d, points_3d, camera, weights, robust_px)
+        better = running & (tried.cost < state.cost) & ~tried.behind
+        state = state.where(better, tried)
+        damping = torch.where(better, damping * DAMPING_DOWN, damping * DAMPING_UP).clamp(*DAMPING_RANGE)
+        tried_steps = tried_steps + running
+    code = torch.where((code == GOOD) & state.behind, BEHIND, code)
+    code = torch.where((code == GOOD) & ~torch.isfinite(state.cost), LOST, code)
+    known = code == GOOD
+    covariance = _covariance(state, weights, robust_px, noise_px)
+
+    def blank(t: Tensor) -> Tensor:
+        return torch.where(known.view(-1, *[1] * (t.dim() - 1)), t, torch.nan)
+
+    pose = Pose(blank(state.pose.rotation_vector), blank(state.pose.translation))
+    residual = blank(state.residual.square().sum(-1).clamp_min(1e-24).sqrt())
+    used = torch.where(known[:, None], state.weights, 0.0)
+    return Solution(pose, residual, used, blank(covariance), code, tried_steps)
+
+
+def pushed_out(pose: Pose, points_3d: Tensor, weights: Tensor) -> Pose:
+    """The same poses, moved away from the camera where a point that counts would lie behind it.
+
+    POS finds depth from size alone and may put the near points of a very close face behind the camera.
+    """
+    z = model_to_camera(points_3d, pose)[..., 2]
+    z = torch.where(weights > 0, z, z.mean(-1, keepdim=True))
+    nearest, farthest = z.amin(-1), z.amax(-1)
+    # Only a face that reaches in front of the camera can be moved; one wholly behind it stays there.
+    missing = 0.1 * (farthest - nearest) - nearest
+    shift = torch.where((missing > 0) & (farthest > 0), missing, 0.0)
+    return Pose(pose.rotation_vector, pose.translation + shift[:, None] * pose.translation.new_tensor([0.0, 0.0, 1.0]))
+
+
+class _look:
+    """One pass over the points at a pose: residuals, cost, normal equations H δ = g."""
+
+    def __init__(self, pose, points_2d, points_3d, camera, weights, robust_px):
+        points = model_to_camera(points_3d, pose)
+        self.pose = pose
+        # A point without weight may lie anywhere, also behind the camera.
+        points = torch.where((weights > 0)[..., None], points, points.new_tensor([0.0, 0.0, 1.0]))
+        self.behind = (points[..., 2] <= 0).any(-1)
+        residual = project(points, camera)[..., :2] - points_2d
+        self.residual = project(model_to_camera(points_3d, pose), camera)[..., :2] - points_2d
+        residual = torch.where((weights > 0)[..., None], residual, 0.0)
+        squared = residual.square().sum(-1)
+        if robust_px is None:
+            self.weights, self.cost = weights, (weights * squared).sum(-1)
+        else:
+            ratio = squared / robust_px**2
+            self.weights = weights / (1 + ratio)
+            self.cost = (weights * robust_px**2 * torch.log1p(ratio)).sum(-1)
+        J = pose_jacobian(points, pose.translation, camera)
+        weighted = J * self.weights[..., None, None]
+        self.H = torch.einsum("bnri,bnrj->bij", weighted, J)
+        self.g = torch.einsum("bnri,bnr->bi", weighted, residual)
+        self.J = J
+
+    def where(self, better: Tensor, other: _look) -> _look:
+        """The other where `better` (B,), else this one."""
+        mixed = object.__new__(_look)
+
+        def choose(new, old):
+            return torch.where(better.view(-1, *[1] * (new.dim() - 1)), new, old)
+
+        for name in ("residual", "behind", "weights", "cost", "H", "g", "J"):
+            setattr(mixed, name, choose(getattr(other, name), getattr(self, name)))
+        mixed.pose = Pose(
+            choose(other.pose.rotation_vector, self.pose.rotation_vector),
+            choose(other.pose.translation, self.pose.translation),
+        )
+        return mixed
+
+
+def _damped_step(H: Tensor, g: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
+    """The step (B, 6) to subtract, and by how much it promises to lower the cost."""
+    diagonal = H.diagonal(dim1=1, dim2=2)
+    # Damping in proportion to the diagonal, since radians and millimetres have no common scale.
+    damped = H + torch.diag_embed(diagonal * damping[:, None])
+    step = torch.linalg.solve_ex(damped, g)[0]
+    return step, (g * step).sum(-1)
+
+
+def _covariance(state: _look, weights: Tensor, robust_px: float | None, noise_px: float | None) -> Tensor:
+    """(B, 6, 6) of rotation ω, radians, then translation, mm: σ² (Σ w JᵀJ)⁻¹.
+
+    σ² is noise_px², or estimated from the residuals: Σ w r² over the 2n measured numbers less the six fitted
+    ones. With robust weights it is that of an M-estimator, ψ² over (mean ψ')².
+    """
+    count = (weights > 0).sum(-1)
+    squared = torch.where(weights > 0, state.residual.square().sum(-1), 0.0)
+    if robust_px is None:
+        slope = torch.ones_like(squared[:, 0])
+        pull = squared
+    else:
+        ratio = squared / robust_px**2
+        slope = (torch.where(weights > 0, 1 / (1 + ratio).square(), 0.0)).sum(-1) / count
+        pull = squared / (1 + ratio).square()
+    if noise_px is None:
+        variance = (weights * pull).sum(-1) / (2 * count - 6).clamp_min(1) / slope.square()
+    else:
+        variance = noise_px**2 / slope
+    A = torch.einsum("bn,bnri,bnrj->bij", weights, state.J, state.J)
+    # Scaled to a unit diagonal first, for radians and millimetres.
+    size = A.diagonal(dim1=1, dim2=2).clamp_min(1e-30).sqrt()
+    inverse = torch.linalg.inv_ex(A / size[:, :, None] / size[:, None, :])[0]
+    return variance[:, None, None] * inverse / size[:, :, None] / size[:, None, :]
