@@ -48,13 +48,13 @@ def test_energy_falls_within_each_level_of_blur(result):
     pixels = result.energy[:, result.iterations_landmarks :]
     assert torch.isfinite(result.energy).all()
     assert (result.energy[:, result.iterations_landmarks - 1] < result.energy[:, 0]).all()
-    # Points are drawn anew at each iteration, so single steps may rise a little; a level as a whole does not.
+    # Within a level the points stay, and a step that does not help is taken back.
     start = 0
-    for _, iterations in FitSettings().schedule:
+    for _, iterations, _ in FitSettings().schedule:
         level = pixels[:, start : start + iterations]
-        assert (level[:, -1] < 1.05 * level[:, 0]).all()
+        assert (level[:, 1:] <= level[:, :-1] * (1 + 1e-6)).all()
         start += iterations
-    assert (pixels[:, 7] < 0.2 * pixels[:, 0]).all()
+    assert (pixels[:, 7] < 0.3 * pixels[:, 0]).all()
 
 
 def test_truth_is_told_from_failure_by_the_confidence(fit_model, faces, result):
@@ -69,10 +69,11 @@ def test_a_second_run_gives_the_same_numbers_and_a_batch_what_single_fits_give(f
     alone = fit(faces.image[1:2], faces.landmarks[1:2], fit_model)
     again = fit(faces.image[1:2], faces.landmarks[1:2], fit_model)
     assert torch.equal(alone.alpha, again.alpha) and torch.equal(alone.beta, again.beta)
-    # Matrix products of other sizes round differently, and twenty iterations carry that along.
-    assert (alone.alpha[0] - result.alpha[1]).abs().max() < 0.02
+    # Matrix products of other sizes round differently. A pixel at the rim may then fall on the other side, one of
+    # the drawn points is another, and twenty iterations carry that along.
     two = fit(faces.image[5:7], faces.landmarks[5:7], fit_model)
-    assert (two.alpha - result.alpha[5:7]).abs().max() < 0.02
+    shape, batch_shape = (fit_model.model.shape(a) for a in (torch.cat([alone.alpha, two.alpha]), result.alpha[[1, 5, 6]]))
+    assert shape_rmse(shape, batch_shape, faces.visible[[1, 5, 6]]).max() < 0.3  # mm
 
 
 def test_a_black_image_does_not_break_the_batch(fit_model, faces):
@@ -90,8 +91,8 @@ def test_a_finer_crop_of_the_same_face_gives_the_same_face(fit_model, faces, res
     landmarks = (faces.landmarks[:2] + 0.5) * 2 - 0.5
     fine = fit(finer, landmarks, fit_model)
     shape, fine_shape = fit_model.model.shape(result.alpha[:2]), fit_model.model.shape(fine.alpha)
-    assert shape_rmse(fine_shape, shape, faces.visible[:2]).max() < 0.5
-    assert (fine.pose.translation - result.pose.translation[:2]).abs().max() < 15
+    assert shape_rmse(fine_shape, shape, faces.visible[:2]).max() < 0.8
+    assert (fine.pose.translation - result.pose.translation[:2]).abs().max() < 30  # of 1350 mm
     assert (fine.confidence > 0.5).all()
 
 

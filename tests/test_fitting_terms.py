@@ -1,19 +1,23 @@
 """The terms of the energy against their readable twins: residuals, Jacobians, priors, on a small made-up model."""
 
+from dataclasses import replace
+
 import pytest
 import roma
 import torch
 
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.face_model import MorphableModel
+from helpers.fitting.energy import Energy, free_parameters
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
-from helpers.fitting.landmark_term import landmark_rows
+from helpers.fitting.landmark_term import landmark_noise, landmark_rows, landmark_sigma
+from helpers.fitting.noise import LEAST_AREA, residual_noise
 from helpers.fitting.parameters import FaceState, FitModel
-from helpers.fitting.pixel_term import SurfacePoints, pixel_rows, sample_points, see
+from helpers.fitting.pixel_term import pixel_rows, sample_points, see
 from helpers.fitting.prior_term import make_prior
 from helpers.fitting.reference import pixel_jacobian
-from helpers.fitting.settings import FitSettings
-from helpers.fitting.solver import gauss_newton_step, parameter_indices
+from helpers.fitting.settings import FitSettings, Level
+from helpers.fitting.solver import gauss_newton
 
 N = 24  # vertices along each side of the patch
 
@@ -81,18 +85,19 @@ def test_pixel_rows_agree_with_the_differentiated_twin(fit_model, scene):
     points = sample_points(
         fit_model, raster, torch.ones(2, 160, 160), 300, torch.Generator().manual_seed(2)
     )
-    points = SurfacePoints(points.corners, points.barycentric, torch.ones_like(points.weight))
+    points = replace(points, weight=torch.ones_like(points.weight))
     # No robust weight and no grazing weight: then every row has the same, known weight.
     settings = FitSettings(pixel_robust=1e6, grazing_start=-2.0, grazing_full=-1.5)
     slopes = with_slopes(image)
     rows = pixel_rows(fit_model, state, camera, slopes, points, settings)
+    basis = torch.cat([fit_model.geometry_basis, fit_model.texture_basis], -1)
     weight = (settings.n_effective / 300 / 3) ** 0.5 / settings.pixel_sigma
     vertices, albedo = fit_model.geometry(state.coefficients), fit_model.albedo(state.coefficients)
     for b in range(2):
         pinhole = torch.cat([camera.focal[b : b + 1], camera.principal_point[b]])
         corners = points.corners[b].long()
         arguments = [
-            fit_model.basis[corners], vertices[b][corners], albedo[b][corners], state.pose.rotation[b],
+            basis[corners], vertices[b][corners], albedo[b][corners], state.pose.rotation[b],
             state.pose.translation[b], state.light[b], pinhole, slopes[b], points.barycentric[b],
         ]  # fmt: skip
         residual, jacobian = pixel_jacobian(layout, *[t.double() for t in arguments])
@@ -157,12 +162,13 @@ def test_without_data_a_step_goes_back_to_the_prior(fit_model, scene):
     state, _, _ = scene
     layout, settings = fit_model.layout, FitSettings()
     prior = make_prior(layout, settings, torch.tensor([False, False]))
-    free = parameter_indices(layout, "cpu", slice(0, layout.n_coefficients), layout.light)
-    after = gauss_newton_step(state, [], prior, layout, free, 0.0, 100.0)
+    free = free_parameters(layout, "cpu", slice(0, layout.n_coefficients), layout.light)
+    energy = Energy(layout, prior, {})
+    after = gauss_newton(energy, state, free, 1, damping=0.0, step_limit=100.0).state
     assert after.coefficients.abs().max() < 1e-4
     assert torch.allclose(after.light, prior.light_mean.expand(2, -1, -1), atol=1e-3)
     assert roma.rotmat_geodesic_distance(after.pose.rotation, state.pose.rotation).max() < 1e-3
-    short = gauss_newton_step(state, [], prior, layout, free, 0.0, 0.1)
+    short = gauss_newton(energy, state, free, 1, damping=0.0, step_limit=0.1).state
     moved = (short.coefficients - state.coefficients).norm(dim=-1)
     assert torch.allclose(moved, torch.full((2,), 0.1), rtol=1e-3)
 
@@ -199,15 +205,51 @@ def test_blur_keeps_the_mean_and_slopes_are_derivatives():
 
 
 def test_settings_refuse_nonsense():
-    with pytest.raises(ValueError, match="n_points"):
-        FitSettings(n_points=3)
+    with pytest.raises(ValueError, match="n_effective"):
+        FitSettings(n_effective=0)
     with pytest.raises(ValueError, match="schedule"):
-        FitSettings(schedule=((1.0, 0),))
+        FitSettings(schedule=(Level(1.0, 0, 500),))
+    with pytest.raises(ValueError, match="light_first"):
+        FitSettings(light_first_iterations=5)
 
 
 def test_settings_grow_with_the_crop():
     base, large = FitSettings(), FitSettings().for_size(448)
     assert FitSettings().for_size(224) == base
     assert large.landmark_sigma == 2 * base.landmark_sigma and large.jaw_sigma == 2 * base.jaw_sigma
-    assert [blur for blur, _ in large.schedule] == [2 * blur for blur, _ in base.schedule]
+    assert [level.blur for level in large.schedule] == [2 * level.blur for level in base.schedule]
     assert large.n_effective == base.n_effective
+
+
+def _residual(correlation: float, sigma: float = 0.03):
+    """A residual image whose neighbours hang together over Gaussian blur of `correlation` px, at random pixels."""
+    generator = torch.Generator().manual_seed(8)
+    noise = gaussian_blur(torch.randn(1, 160, 160, 3, generator=generator), correlation)
+    noise = noise / noise.std() * sigma
+    pixel = torch.randint(20, 140, (1, 1500, 2), generator=generator)
+    return noise[0, pixel[..., 1], pixel[..., 0]], pixel.float()
+
+
+def test_the_area_of_correlated_noise_is_found():
+    # White noise blurred by s has the autocorrelation exp(−d²/4s²), whose integral over the plane is 4πs².
+    for s in (1.0, 2.0):
+        residual, pixel = _residual(s)
+        noise = residual_noise(residual, pixel, torch.ones(1, 1500))
+        assert abs(float(noise.sigma) - 0.03) < 0.002
+        assert 0.75 < float(noise.area) / (4 * torch.pi * s**2) < 1.25
+        # Twice the pixels along each side: the same profile, four times the area in px².
+        fine = residual_noise(residual, 2 * pixel, torch.ones(1, 1500), unit=2.0)
+        assert torch.allclose(fine.area, 4 * noise.area, rtol=1e-4)
+    white = residual_noise(_residual(0.0)[0], pixel, torch.ones(1, 1500))
+    assert float(white.area) == LEAST_AREA
+
+
+def test_the_landmark_noise_is_found_in_spite_of_outliers(scene):
+    state, _, _ = scene
+    settings = FitSettings(landmark_absorbed=1.0, landmark_scale_limits=(0.0, 10.0))
+    generator = torch.Generator().manual_seed(9)
+    sigma = landmark_sigma(settings, torch.zeros(1))
+    offset = 0.5 * sigma[:, None] * torch.randn(200, 68, 2, generator=generator)
+    offset[:, 20:26] = 40.0
+    found = landmark_noise(offset, settings)
+    assert abs(float(found.mean()) - 0.5) < 0.08

@@ -254,7 +254,7 @@ def test_pictures_of_a_fit_at_work():
     assert faces[0][0, 0].min() == 1 and faces[0][48, 48].max() < 0.95  # white around a face
     known = known_faces(model, 1, max_yaw=5.0)
     states = []
-    settings = FitSettings(schedule=((2.0, 3),))
+    settings = FitSettings(schedule=((2.0, 3, 500),))
     result = fit(
         known.image, known.landmarks, fit_model, settings=settings,
         on_iteration=lambda progress: states.append(progress.state),

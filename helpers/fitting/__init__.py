@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from helpers.camera import DEFAULT_FOCAL, Camera
 from helpers.face_model import MorphableModel
+from helpers.fitting.energy import Energy, free_parameters
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
-from helpers.fitting.landmark_term import landmark_offsets, landmark_rows
+from helpers.fitting.landmark_term import landmark_noise, landmark_offsets, landmark_rows
 from helpers.fitting.parameters import FaceState, FitModel
-from helpers.fitting.pixel_term import pixel_rows, sample_points, see
+from helpers.fitting.pixel_term import look_at_points, pixel_precision, pixel_rows, sample_points, see
 from helpers.fitting.prior_term import make_prior
 from helpers.fitting.result import (
     GOOD_CONFIDENCE,
@@ -27,7 +29,7 @@ from helpers.fitting.result import (
 )
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings
 from helpers.fitting.skin import forehead_gate
-from helpers.fitting.solver import gauss_newton_step, parameter_indices
+from helpers.fitting.solver import gauss_newton
 from helpers.pose import estimate_pose
 
 __all__ = [
@@ -41,6 +43,9 @@ __all__ = [
     "render_state",
     "state_of",
 ]
+
+
+TERMS = ("landmarks", "pixels", "coefficients", "light")
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def fit(
         alpha=state.coefficients[:, layout.alpha],
         beta=state.coefficients[:, layout.beta],
         expression=state.coefficients[:, layout.expression],
-        pose=state.pose,
+        pose=state.pose.plain(),
         camera=camera,
         light=state.light,
         energy=history.total(),
@@ -129,44 +134,56 @@ def _fit_landmarks(fit_model, state, camera, landmarks, prior, settings, history
     """Stage one: pose, then pose with the leading shape modes and the expression, from 68 points alone."""
     layout = fit_model.layout
     leading = slice(0, min(settings.landmark_shape_modes, layout.n_shape))
-    pose_only = parameter_indices(layout, landmarks.device, layout.pose)
-    with_shape = parameter_indices(layout, landmarks.device, leading, layout.expression, layout.pose)
-    for iteration in range(settings.pose_iterations + settings.landmark_iterations):
-        rows = landmark_rows(fit_model, state, camera, landmarks, settings)
-        history.add("landmarks", state, prior, landmarks=rows.energy)
-        free = pose_only if iteration < settings.pose_iterations else with_shape
-        state = gauss_newton_step(
-            state, [rows], prior, layout, free, settings.landmark_damping, settings.step_limit
-        )
+    energy = Energy(layout, prior, {"landmarks": partial(landmark_rows, fit_model, camera=camera, points=landmarks, settings=settings)})
+    stages = (
+        (free_parameters(layout, landmarks.device, layout.pose), settings.pose_iterations),
+        (free_parameters(layout, landmarks.device, leading, layout.expression, layout.pose), settings.landmark_iterations),
+    )
+    for free, iterations in stages:
+        state = gauss_newton(
+            energy, state, free, iterations, damping=settings.landmark_damping, step_limit=settings.step_limit,
+            check_last=False, watch=history.add,
+        ).state  # fmt: skip
     return state
 
 
 def _fit_pixels(fit_model, state, camera, image, landmarks, valid, prior, settings, history) -> FaceState:
-    """Stage two: everything, on landmarks and pixels, while the blur shrinks."""
+    """Stage two: everything, on landmarks and pixels, while the blur shrinks and the points grow in number."""
     layout = fit_model.layout
     generator = torch.Generator().manual_seed(settings.seed)
     first_texture = min(settings.light_first_texture_modes, layout.n_texture)
-    light_first = parameter_indices(
+    light_first = free_parameters(
         layout, image.device, slice(layout.beta.start, layout.beta.start + first_texture), layout.light
     )
-    everything = parameter_indices(layout, image.device, slice(0, layout.size))
-    trust, iteration = valid, 0
-    if settings.gate_forehead:
-        trust = valid * forehead_gate(fit_model, see(fit_model, state, camera), image)
-    for blur, iterations in settings.schedule:
-        blurred = with_slopes(gaussian_blur(image, blur))
-        for _ in range(iterations):
-            if iteration % settings.visibility_every == 0:
-                raster = see(fit_model, state, camera)
-            points = sample_points(fit_model, raster, trust, settings.n_points, generator)
-            pixels = pixel_rows(fit_model, state, camera, blurred, points, settings)
-            marks = landmark_rows(fit_model, state, camera, landmarks, settings)
-            history.add("pixels", state, prior, landmarks=marks.energy, pixels=pixels.energy)
-            free = light_first if iteration < settings.light_first_iterations else everything
-            state = gauss_newton_step(
-                state, [pixels, marks], prior, layout, free, settings.damping, settings.step_limit
-            )
-            iteration += 1
+    everything = free_parameters(layout, image.device, slice(0, layout.size))
+    marks = partial(landmark_rows, fit_model, camera=camera, points=landmarks, settings=settings)
+    trust, blurred, last_blur, precision = valid, None, None, None
+    sharp, unit = with_slopes(image), max(camera.size) / REFERENCE_SIZE
+    for number, (blur, iterations, n_points) in enumerate(settings.schedule):
+        raster = see(fit_model, state, camera)
+        if number == 0 and settings.gate_forehead:
+            trust = valid * forehead_gate(fit_model, raster, image)
+        if blur != last_blur:
+            blurred, last_blur = with_slopes(gaussian_blur(image, blur)), blur
+        points = sample_points(fit_model, raster, trust, n_points, generator)
+        if settings.measure_noise and number >= settings.noise_from_level:
+            look = look_at_points(fit_model, state, camera, sharp, points, settings)
+            precision = pixel_precision(look, points, settings, unit)
+            scale = landmark_noise(landmark_offsets(fit_model, state, camera, landmarks), settings)
+            marks = partial(landmark_rows, fit_model, camera=camera, points=landmarks, settings=settings, scale=scale)
+        pixels = partial(
+            pixel_rows, fit_model, camera=camera, image=blurred, points=points, settings=settings, precision=precision
+        )
+        energy = Energy(layout, prior, {"landmarks": marks, "pixels": pixels})
+        steps = [(everything, iterations)]
+        if number == 0 and settings.light_first_iterations:
+            steps = [(light_first, settings.light_first_iterations), (everything, iterations - settings.light_first_iterations)]
+        for free, n in steps:
+            solution = gauss_newton(
+                energy, state, free, n, damping=settings.damping, step_limit=settings.step_limit,
+                check_last=number == len(settings.schedule) - 1, watch=history.add,
+            )  # fmt: skip
+            state = solution.state
     return state
 
 
@@ -178,12 +195,12 @@ class _History:
         self.rows: list[dict[str, Tensor]] = []
         self.length = settings.pose_iterations + settings.landmark_iterations
         if settings.dense:
-            self.length += sum(n for _, n in settings.schedule)
+            self.length += sum(iterations for _, iterations, _ in settings.schedule)
 
-    def add(self, stage: str, state: FaceState, prior, *, landmarks: Tensor, pixels: Tensor | None = None):
-        coefficients, light = prior.energy(state)
-        pixels = torch.zeros_like(landmarks) if pixels is None else pixels
-        row = {"landmarks": landmarks, "pixels": pixels, "coefficients": coefficients, "light": light}
+    def add(self, state: FaceState, terms: dict[str, Tensor]):
+        stage = "pixels" if "pixels" in terms else "landmarks"
+        nothing = torch.zeros_like(terms["landmarks"])
+        row = {name: terms.get(name, nothing) for name in TERMS}
         self.rows.append(row)
         if self.watcher is not None:
             self.watcher(FitProgress(stage, len(self.rows) - 1, self.length, state, sum(row.values())))

@@ -1,10 +1,9 @@
-"""Warp kernels of the pixel term: one source for CPU and CUDA.
+"""The Warp kernel of the pixel term: one source for CPU and CUDA.
 
-`corner_kernel` finds position and colour of the corners of the sampled triangles, and of no other vertex.
 `point_kernel` looks at one sampled surface point: where it projects, what colour it should have, what colour
-the photograph has there, and how that difference changes when the corners of its triangle move.
-`row_kernel` carries those derivatives over to the modes. `helpers.fitting.reference` says the same in torch.
-Each thread writes its own outputs only, so no order of threads can change the result.
+the photograph has there, and how that difference changes when the corners of its triangle move. Matrix
+products carry those derivatives over to the modes (`pixel_term`). `helpers.fitting.reference` says the same
+in torch. Each thread writes its own outputs only, so no order of threads can change the result.
 """
 
 from helpers._warp import wp
@@ -38,42 +37,10 @@ def bilinear(image: wp.array3d(dtype=wp.float32), x: int, y: int, fx: float, fy:
     return top * (1.0 - fy) + bottom * fy
 
 
-@wp.func
-def mode(basis: wp.array3d(dtype=wp.float32), vertex: int, j: int) -> wp.vec3:
-    return wp.vec3(basis[vertex, 0, j], basis[vertex, 1, j], basis[vertex, 2, j])
-
-
-@wp.kernel
-def corner_kernel(
-    basis: wp.array3d(dtype=wp.float32),  # (V, 3, n_coefficients)
-    mean_shape: wp.array(dtype=wp.vec3),  # (V,) mm
-    mean_texture: wp.array(dtype=wp.vec3),  # (V,)
-    coefficients: wp.array2d(dtype=wp.float32),  # (B, n_coefficients)
-    corners: wp.array3d(dtype=wp.int32),  # (B, P, 3)
-    n_geometry: int,
-    offset: int,  # first point of this launch, counted over the batch
-    position: wp.array3d(dtype=wp.vec3),  # (B, P, 3) mm, model axes
-    albedo: wp.array3d(dtype=wp.vec3),  # (B, P, 3)
-):
-    k, corner = wp.tid()
-    k = k + offset
-    points = corners.shape[1]
-    b, p = k // points, k % points
-    i = corners[b, p, corner]
-    x = mean_shape[i]
-    for j in range(n_geometry):
-        x += coefficients[b, j] * mode(basis, i, j)
-    a = mean_texture[i]
-    for j in range(n_geometry, basis.shape[2]):
-        a += coefficients[b, j] * mode(basis, i, j)
-    position[b, p, corner] = x
-    albedo[b, p, corner] = a
-
-
 @wp.kernel
 def point_kernel(
     position: wp.array3d(dtype=wp.vec3),  # (B, P, 3 corners) mm, model axes
-    albedo: wp.array3d(dtype=wp.vec3),  # (B, P, 3 corners)
+    albedo: wp.array2d(dtype=wp.vec3),  # (B, P)
     rotation: wp.array(dtype=wp.mat33),  # (B,)
     translation: wp.array(dtype=wp.vec3),  # (B,) mm
     light: wp.array3d(dtype=wp.float32),  # (B, 9, 3)
@@ -96,7 +63,7 @@ def point_kernel(
     q0, q1, q2 = R * position[b, p, 0], R * position[b, p, 1], R * position[b, p, 2]
     q = w[0] * q0 + w[1] * q1 + w[2] * q2
     c = wp.vec3(q[0], -q[1], -q[2]) + translation[b]
-    a = w[0] * albedo[b, p, 0] + w[1] * albedo[b, p, 1] + w[2] * albedo[b, p, 2]
+    a = albedo[b, p]
 
     e1, e2 = q1 - q0, q2 - q0
     normal = wp.cross(e1, e2)
@@ -141,43 +108,3 @@ def point_kernel(
             corner_slope[b, p, ch, 6 + i] = m2[i]
             rigid[b, p, ch, i] = turn[i]
             rigid[b, p, ch, 3 + i] = by_camera[i]
-
-
-@wp.func
-def slope_at(corner_slope: wp.array4d(dtype=wp.float32), b: int, p: int, channel: int, corner: int) -> wp.vec3:
-    i = 3 * corner
-    return wp.vec3(
-        corner_slope[b, p, channel, i], corner_slope[b, p, channel, i + 1], corner_slope[b, p, channel, i + 2]
-    )
-
-
-@wp.kernel
-def row_kernel(
-    basis: wp.array3d(dtype=wp.float32),  # (V, 3, n_coefficients)
-    corners: wp.array3d(dtype=wp.int32),
-    barycentric: wp.array2d(dtype=wp.vec3),
-    corner_slope: wp.array4d(dtype=wp.float32),  # already weighted
-    shading: wp.array3d(dtype=wp.float32),  # already weighted
-    n_geometry: int,
-    offset: int,
-    jacobian: wp.array4d(dtype=wp.float32),  # (B, P, 3, n)
-):
-    k, j = wp.tid()
-    k = k + offset
-    points = corners.shape[1]
-    b, p = k // points, k % points
-    red, green, blue = float(0.0), float(0.0), float(0.0)
-    for corner in range(3):
-        m = mode(basis, corners[b, p, corner], j)
-        if j < n_geometry:
-            red += wp.dot(slope_at(corner_slope, b, p, 0, corner), m)
-            green += wp.dot(slope_at(corner_slope, b, p, 1, corner), m)
-            blue += wp.dot(slope_at(corner_slope, b, p, 2, corner), m)
-        else:
-            w = barycentric[b, p][corner]
-            red -= shading[b, p, 0] * w * m[0]
-            green -= shading[b, p, 1] * w * m[1]
-            blue -= shading[b, p, 2] * w * m[2]
-    jacobian[b, p, 0, j] = red
-    jacobian[b, p, 1, j] = green
-    jacobian[b, p, 2, j] = blue

@@ -6,24 +6,16 @@ the Cauchy function. Points that a detector places loosely (jaw, brows) have a l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from math import log
 
 import torch
 from torch import Tensor
 
 from helpers.camera import Camera, model_to_camera, project
 from helpers.fitting.parameters import FaceState, FitModel
+from helpers.fitting.rows import Rows
 from helpers.fitting.settings import FitSettings
 from helpers.pose import FLIP, pose_jacobian, projection_jacobian, visible_landmarks
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A block of weighted least-squares rows: residual (B, M), jacobian (B, M, n), energy (B,)."""
-
-    residual: Tensor
-    jacobian: Tensor
-    energy: Tensor
 
 
 def landmark_sigma(settings: FitSettings, like: Tensor) -> Tensor:
@@ -40,15 +32,38 @@ def landmark_offsets(fit_model: FitModel, state: FaceState, camera: Camera, poin
     return project(in_camera, camera)[..., :2] - points
 
 
+def landmark_noise(offset: Tensor, settings: FitSettings) -> Tensor:
+    """(B,) how far off the points are, in parts of the σ_j of the settings, from offsets (B, 68, 2) px.
+
+    A detector that is better or worse than the settings expect shows it in what is left after the fit. Half the
+    points are nearer than the median offset, so a few wrong ones do not count; for two normal numbers the median
+    of the squared length is 2 ln 2 σ². What the fit has absorbed is put back by `settings.landmark_absorbed`.
+    """
+    squared = (offset / landmark_sigma(settings, offset)[:, None]).square().sum(-1)
+    inner = squared[:, 17:]  # the jaw slides, for reasons of its own
+    scale = settings.landmark_absorbed * (inner.median(-1).values / (2 * log(2))).sqrt()
+    return scale.clamp(*settings.landmark_scale_limits)
+
+
 def landmark_rows(
-    fit_model: FitModel, state: FaceState, camera: Camera, points: Tensor, settings: FitSettings
+    fit_model: FitModel,
+    state: FaceState,
+    camera: Camera,
+    points: Tensor,
+    settings: FitSettings,
+    scale: Tensor | None = None,
 ) -> Rows:
-    """Residuals and analytic Jacobian of the landmark term for detected points (B, 68, 2) px: 136 rows."""
+    """Residuals and analytic Jacobian of the landmark term for detected points (B, 68, 2) px: 136 rows.
+
+    scale: (B,) factor on the σ_j of the settings; None means 1.
+    """
     layout = fit_model.layout
     vertices = model_to_camera(fit_model.landmarks(state.coefficients), state.pose)
     offset = project(vertices, camera)[..., :2] - points
     sigma = landmark_sigma(settings, offset)
-    squared = (offset / sigma[:, None]).square().sum(-1)
+    if scale is not None:
+        sigma = sigma * scale[:, None]
+    squared = (offset / sigma[..., None]).square().sum(-1)
     ratio = squared / settings.landmark_robust**2
     visible = visible_landmarks(state.pose)
     root = (visible / (1 + ratio)).sqrt() / sigma  # square root of the weight of each point
@@ -56,9 +71,7 @@ def landmark_rows(
     J = offset.new_zeros(len(offset), 68, 2, layout.size)
     # A mode moves vertex x by its column b: the image moves by P · flip · R · b.
     P = projection_jacobian(vertices, camera) * offset.new_tensor(FLIP)
-    J[..., : layout.n_geometry] = torch.einsum(
-        "bvrd,bde,vek->bvrk", P, state.pose.rotation, fit_model.landmark_basis
-    )
+    J[..., : layout.n_geometry] = P @ state.pose.rotation[:, None] @ fit_model.landmark_basis
     J[..., layout.pose] = pose_jacobian(vertices, state.pose.translation, camera)
     J *= root[..., None, None]
     energy = 0.5 * (visible * settings.landmark_robust**2 * torch.log1p(ratio)).sum(-1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import roma
 import torch
 from torch import Tensor
 
 from helpers.camera import Pose
 from helpers.face_model import MorphableModel
-from helpers.pose import turn
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,38 @@ class Layout:
         return slice(self.n_coefficients + 6, self.size)
 
 
+class MatrixPose:
+    """A `Pose` that keeps its rotation matrices, because a fit asks for them many times an iteration.
+
+    rotation: (B, 3, 3).  translation: (B, 3) mm, camera axes. Serves wherever a `Pose` is read.
+    """
+
+    def __init__(self, rotation: Tensor, translation: Tensor):
+        self.rotation, self.translation = rotation, translation
+
+    @cached_property
+    def rotation_vector(self) -> Tensor:
+        return roma.rotmat_to_rotvec(self.rotation)
+
+    def yaw_pitch_roll(self) -> Tensor:
+        return Pose.yaw_pitch_roll(self)
+
+    def plain(self) -> Pose:
+        return Pose(self.rotation_vector, self.translation)
+
+    def turned(self, step: Tensor) -> MatrixPose:
+        """After a step (B, 6): a turn by the first three numbers (radians) after the pose, a shift by the others (mm)."""
+        return MatrixPose(rotation_by(step[:, :3]) @ self.rotation, self.translation + step[:, 3:])
+
+
+def rotation_by(w: Tensor) -> Tensor:
+    """Rodrigues' formula: matrices (B, 3, 3) of rotation vectors (B, 3), in few operations."""
+    angle = w.norm(dim=-1).clamp(min=1e-8)[:, None, None]
+    K = torch.linalg.cross(torch.eye(3, dtype=w.dtype, device=w.device).expand(len(w), 3, 3), w[:, None].expand(-1, 3, 3))
+    half = torch.sin(angle / 2) / angle
+    return torch.eye(3, dtype=w.dtype, device=w.device) + torch.sin(angle) / angle * K + 2 * half**2 * (K @ K)
+
+
 @dataclass(frozen=True)
 class FaceState:
     """One point of the search, for B photographs.
@@ -63,23 +95,34 @@ class FaceState:
     """
 
     coefficients: Tensor
-    pose: Pose
+    pose: Pose | MatrixPose
     light: Tensor
 
     def moved(self, step: Tensor, layout: Layout) -> FaceState:
         """The state after a step (B, layout.size). Rotations compose; everything else adds."""
+        pose = self.pose if isinstance(self.pose, MatrixPose) else MatrixPose(self.pose.rotation, self.pose.translation)
         return FaceState(
             self.coefficients + step[:, : layout.n_coefficients],
-            turn(self.pose, step[:, layout.pose]),
+            pose.turned(step[:, layout.pose]),
             self.light + step[:, layout.light].reshape(-1, 9, 3),
         )
 
+    def where(self, chosen: Tensor, other: FaceState) -> FaceState:
+        """This state for the photographs that `chosen` (B,) names, `other` for the rest."""
+        one, all_three = chosen[:, None], chosen[:, None, None]
+        pose = MatrixPose(
+            torch.where(all_three, self.pose.rotation, other.pose.rotation),
+            torch.where(one, self.pose.translation, other.pose.translation),
+        )
+        coefficients = torch.where(one, self.coefficients, other.coefficients)
+        return FaceState(coefficients, pose, torch.where(all_three, self.light, other.light))
+
 
 class FitModel:
-    """A face model laid out for fitting: one contiguous row of all modes for each vertex.
+    """A face model laid out for fitting: all modes of a vertex lie side by side, so that it is read in one piece.
 
-    `basis` (V, 3, n_coefficients) holds shape and expression modes (mm per standard deviation) and texture
-    modes (colour per standard deviation) side by side, so that a sampled vertex is read in one piece.
+    geometry_basis: (V, 3, n_geometry) mm per standard deviation, shape and then expression modes.
+    texture_basis: (V, 3, n_texture) colour per standard deviation.
     """
 
     def __init__(self, model: MorphableModel):
@@ -90,10 +133,10 @@ class FitModel:
         if model.expression_basis is not None:
             n_expression = model.expression_basis.shape[-1]
             parts.append(model.expression_basis * model.expression_std)
-        parts.append(model.texture_basis * model.texture_std)
         self.model = model
         self.layout = Layout(model.shape_basis.shape[-1], n_expression, model.texture_basis.shape[-1])
-        self.basis = torch.cat(parts, -1).contiguous()
+        self.geometry_basis = torch.cat(parts, -1).contiguous()
+        self.texture_basis = (model.texture_basis * model.texture_std).contiguous()
         self.triangles = model.triangles
         self.masks = model.masks or {}
         # Without masks every vertex counts, hair and mouth or not.
@@ -112,21 +155,22 @@ class FitModel:
     @cached_property
     def landmark_basis(self) -> Tensor:
         """(68, 3, n_geometry) mm per standard deviation."""
-        return self.basis[self.model.landmarks][..., : self.layout.n_geometry]
+        return self.geometry_basis[self.model.landmarks]
 
     def geometry(self, coefficients: Tensor) -> Tensor:
         """Vertices (B, V, 3) mm of coefficients (B, n_coefficients)."""
         n = self.layout.n_geometry
-        rows = self.basis.view(-1, self.layout.n_coefficients)[:, :n]
-        return self.model.mean_shape + (coefficients[:, :n] @ rows.T).view(len(coefficients), -1, 3)
+        moved = coefficients[:, :n] @ self.geometry_basis.flatten(0, 1).T
+        return self.model.mean_shape + moved.view(len(coefficients), -1, 3)
 
     def albedo(self, coefficients: Tensor) -> Tensor:
         """Vertex colours (B, V, 3), not clipped: the fit needs a slope outside the gamut too."""
         n = self.layout.n_geometry
-        rows = self.basis.view(-1, self.layout.n_coefficients)[:, n:]
-        return self.model.mean_texture + (coefficients[:, n:] @ rows.T).view(len(coefficients), -1, 3)
+        moved = coefficients[:, n:] @ self.texture_basis.flatten(0, 1).T
+        return self.model.mean_texture + moved.view(len(coefficients), -1, 3)
 
     def landmarks(self, coefficients: Tensor) -> Tensor:
         """The 68 landmark vertices (B, 68, 3) mm, without the rest of the mesh."""
         n = self.layout.n_geometry
-        return self.landmark_mean + torch.einsum("vdk,bk->bvd", self.landmark_basis, coefficients[:, :n])
+        moved = coefficients[:, :n] @ self.landmark_basis.flatten(0, 1).T
+        return self.landmark_mean + moved.view(len(coefficients), 68, 3)

@@ -8,6 +8,7 @@ a grazing angle). N_eff is the number of independent observations that a face fu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,24 +16,38 @@ from torch import Tensor
 from helpers._warp import launch_options, pool, wp
 from helpers.camera import Camera, model_to_camera, project
 from helpers.fitting import kernels
-from helpers.fitting.landmark_term import Rows
+from helpers.fitting.noise import residual_noise
 from helpers.fitting.parameters import FaceState, FitModel
+from helpers.fitting.rows import Rows
 from helpers.fitting.settings import FitSettings
 from helpers.rasterizer import Raster, rasterize
 
 THREADS = 2  # of a launch on the CPU
+OUTLIER = 2.5  # robust scales: a residual beyond is no noise but another thing
+NOISE_POINTS = 800  # whose pairs tell how far the residual hangs together
 
 
 @dataclass(frozen=True)
 class SurfacePoints:
-    """Points that stay where they are on the surface while the face moves.
+    """P points a photograph that stay where they are on the surface while the face moves.
 
-    corners: (B, P, 3) int32 vertex numbers.  barycentric: (B, P, 3).  weight: (B, P), 0 for unused points.
+    corners: (B, P, 3) vertex numbers.  barycentric: (B, P, 3).  weight: (B, P), 0 for unused points.
+    mean_position: (B, P, 9) mm, the three corners on the mean face, and geometry (B, P, 9, n_geometry) how the
+    modes move them.  mean_albedo: (B, P, 3) at the point, and texture (B, P, 3, n_texture) likewise.
+    pixel: (B, P, 2) px, where each point was drawn.  visible: (B,) how many pixels there were to draw from.
+
+    A point's modes are gathered once and read at every iteration, until the points are drawn anew.
     """
 
     corners: Tensor
     barycentric: Tensor
     weight: Tensor
+    mean_position: Tensor
+    geometry: Tensor
+    mean_albedo: Tensor
+    texture: Tensor
+    pixel: Tensor
+    visible: Tensor
 
 
 def see(fit_model: FitModel, state: FaceState, camera: Camera) -> Raster:
@@ -59,7 +74,69 @@ def sample_points(
     corners = fit_model.triangles[triangle.gather(1, pixel).clamp(min=0)]
     barycentric = raster.barycentric.view(B, -1, 3).gather(1, pixel[..., None].expand(-1, -1, 3))
     weight = (fit_model.weight[corners] * barycentric).sum(-1) * trust.view(B, -1).gather(1, pixel)
-    return SurfacePoints(corners.int().contiguous(), barycentric.contiguous(), weight * (drawn < 1))
+    rows, model = corners.flatten(), fit_model.model
+    P, at_point = pixel.shape[1], barycentric.reshape(-1, 1, 3)
+
+    def interpolated(values: Tensor) -> Tensor:
+        return (at_point @ values.flatten(1).index_select(0, rows).view(B * P, 3, -1)).view(B, P, *values.shape[1:])
+
+    return SurfacePoints(
+        corners=corners,
+        barycentric=barycentric.contiguous(),
+        weight=weight * (drawn < 1),
+        mean_position=model.mean_shape.index_select(0, rows).view(B, P, 9),
+        geometry=fit_model.geometry_basis.index_select(0, rows).view(B, P, 9, -1),
+        mean_albedo=interpolated(model.mean_texture),
+        texture=interpolated(fit_model.texture_basis),
+        pixel=torch.stack([pixel % trust.shape[2], pixel // trust.shape[2]], -1).to(trust),
+        visible=usable.sum(-1),
+    )
+
+
+class Look(NamedTuple):
+    """What the kernel says of the points at one state; slopes are the residual's, unweighted.
+
+    residual: (B, P, 3) photograph − model.  by_corners: (B, P, 3, 9) its slope by the corners of the triangle.
+    received: (B, P, 3) light.  cosine: (B, P) between normal and view.  by_pose: (B, P, 3, 6).
+    harmonics: (B, P, 9) at the normal.  albedo: (B, P, 3).  trust: (B, P), 0 at grazing angles.
+    """
+
+    residual: Tensor
+    by_corners: Tensor
+    received: Tensor
+    cosine: Tensor
+    by_pose: Tensor
+    harmonics: Tensor
+    albedo: Tensor
+    trust: Tensor
+
+
+def look_at_points(
+    fit_model: FitModel, state: FaceState, camera: Camera, image: Tensor, points: SurfacePoints, settings: FitSettings
+) -> Look:
+    """Compare model and photograph (with slopes, (B, H, W, 9)) at the points."""
+    layout = fit_model.layout
+    B, P = points.weight.shape
+    new = image.new_empty
+    geometry, albedo_modes = state.coefficients.split([layout.n_geometry, layout.n_texture], -1)
+    position = points.mean_position + (points.geometry.flatten(1, 2) @ geometry[..., None]).view(B, P, 9)
+    albedo = points.mean_albedo + (points.texture.flatten(1, 2) @ albedo_modes[..., None]).view(B, P, 3)
+    found = new(B, P, 3), new(B, P, 3, 9), new(B, P, 3), new(B, P), new(B, P, 3, 6), new(B, P, 9)
+    pinhole = torch.cat([camera.focal[:, None], camera.principal_point], -1).contiguous()
+    inputs = [
+        wp.from_torch(position.view(B, P, 3, 3), dtype=wp.vec3),
+        wp.from_torch(albedo, dtype=wp.vec3),
+        wp.from_torch(state.pose.rotation.contiguous(), dtype=wp.mat33),
+        wp.from_torch(state.pose.translation.contiguous(), dtype=wp.vec3),
+        wp.from_torch(state.light.contiguous()),
+        wp.from_torch(pinhole, dtype=wp.vec3),
+        wp.from_torch(image),
+        wp.from_torch(points.barycentric, dtype=wp.vec3),
+    ]
+    _launch(kernels.point_kernel, B * P, inputs, [wp.from_torch(t) for t in found], image)
+    steep = settings.grazing_full - settings.grazing_start
+    trust = points.weight * ((found[3] - settings.grazing_start) / steep).clamp(0, 1)
+    return Look(*found, albedo, trust)
 
 
 def pixel_rows(
@@ -69,70 +146,56 @@ def pixel_rows(
     image: Tensor,
     points: SurfacePoints,
     settings: FitSettings,
+    precision: Tensor | None = None,
 ) -> Rows:
-    """Residuals and analytic Jacobian of the pixel term on an image with slopes (B, H, W, 9): 3 P rows."""
+    """Residuals and analytic Jacobian of the pixel term on an image with slopes (B, H, W, 9): 3 P rows.
+
+    precision: (B,) N_eff / σ², what a face full of pixels is worth; None takes both from the settings.
+    """
     layout = fit_model.layout
     B, P = points.weight.shape
-    new = image.new_empty
-    position, albedo = new(B, P, 3, 3), new(B, P, 3, 3)
-    residual, slope, shading = new(B, P, 3), new(B, P, 3, 9), new(B, P, 3)
-    cosine, rigid, harmonics = new(B, P), new(B, P, 3, 6), new(B, P, 9)
-    basis, corners = wp.from_torch(fit_model.basis), wp.from_torch(points.corners)
-    barycentric = wp.from_torch(points.barycentric, dtype=wp.vec3)
-    at_corners = [wp.from_torch(t, dtype=wp.vec3) for t in (position, albedo)]
-    model = fit_model.model
-    inputs = [
-        basis,
-        wp.from_torch(model.mean_shape, dtype=wp.vec3),
-        wp.from_torch(model.mean_texture, dtype=wp.vec3),
-        wp.from_torch(state.coefficients.contiguous()),
-        corners,
-        layout.n_geometry,
-    ]
-    _launch(kernels.corner_kernel, B * P, (3,), inputs, at_corners, image)
-    pinhole = torch.cat([camera.focal[:, None], camera.principal_point], -1).contiguous()
-    inputs = [
-        *at_corners,
-        wp.from_torch(state.pose.rotation.contiguous(), dtype=wp.mat33),
-        wp.from_torch(state.pose.translation.contiguous(), dtype=wp.vec3),
-        wp.from_torch(state.light.contiguous()),
-        wp.from_torch(pinhole, dtype=wp.vec3),
-        wp.from_torch(image),
-        barycentric,
-    ]
-    outputs = [wp.from_torch(t) for t in (residual, slope, shading, cosine, rigid, harmonics)]
-    _launch(kernels.point_kernel, B * P, (), inputs, outputs, image)
-
-    squared = residual.square().mean(-1)
-    ratio = squared / settings.pixel_robust**2
-    grazing = ((cosine - settings.grazing_start) / (settings.grazing_full - settings.grazing_start)).clamp(0, 1)
-    trust = points.weight * grazing
-    share = settings.n_effective * trust / trust.sum(-1, keepdim=True).clamp(min=1e-6)
+    look = look_at_points(fit_model, state, camera, image, points, settings)
+    if precision is None:
+        precision = image.new_full((B,), settings.n_effective / settings.pixel_sigma**2)
+    ratio = look.residual.square().mean(-1) / settings.pixel_robust**2
+    share = precision[:, None] * look.trust / look.trust.sum(-1, keepdim=True).clamp(min=1e-6)
     # The mean over three channels gives the factor 1/3. Weights go into the small factors of a row, before
     # they are spread over all modes.
-    root = (share / (1 + ratio) / 3).sqrt() / settings.pixel_sigma
-    slope *= root[..., None, None]
-    shading *= root[..., None]
-    J = new(B, P, 3, layout.size)
-    inputs = [basis, corners, barycentric, outputs[1], outputs[2], layout.n_geometry]
-    _launch(kernels.row_kernel, B * P, (layout.n_coefficients,), inputs, [wp.from_torch(J)], image)
-    J[..., layout.pose] = rigid * root[..., None, None]
+    root = (share / (1 + ratio) / 3).sqrt()[..., None]
+    J = image.new_empty(B, P, 3, layout.size)
+    by_corners = (look.by_corners * root[..., None]).view(B * P, 3, 9)
+    J[..., : layout.n_geometry] = torch.bmm(by_corners, points.geometry.view(B * P, 9, -1)).view(B, P, 3, -1)
+    torch.mul(points.texture, -(look.received * root)[..., None], out=J[..., layout.beta])
+    torch.mul(look.by_pose, root[..., None], out=J[..., layout.pose])
     J[..., layout.light] = 0
-    colour = (albedo * points.barycentric[..., None]).sum(-2)
-    by_light = -(colour * root[..., None])[..., None] * harmonics[..., None, :]  # (B, P, 3 channels, 9)
+    by_light = -(look.albedo * root)[..., None] * look.harmonics[..., None, :]  # (B, P, 3 channels, 9)
     for c in range(3):
         J[..., c, layout.light.start + c :: 3] = by_light[..., c, :]
-    scale = (settings.pixel_robust / settings.pixel_sigma) ** 2
-    energy = 0.5 * (share * scale * torch.log1p(ratio)).sum(-1)
-    return Rows((residual * root[..., None]).flatten(1), J.flatten(1, 2), energy)
+    energy = 0.5 * settings.pixel_robust**2 * (share * torch.log1p(ratio)).sum(-1)
+    return Rows((look.residual * root).flatten(1), J.flatten(1, 2), energy)
 
 
-def _launch(kernel, points: int, more: tuple, inputs: list, outputs: list, like: Tensor) -> None:
-    """Launch over `points` × `more`: at once on a GPU, in equal parts on a few threads on a CPU."""
+def pixel_precision(look: Look, points: SurfacePoints, settings: FitSettings, unit: float = 1.0) -> Tensor:
+    """(B,) N_eff / σ² as the residual itself shows it, within the limits of the settings.
+
+    The residual at this stage still holds what the fit has not explained yet, and takes all of it for noise. So
+    the estimate is raised by `settings.noise_trust`. unit: px of this crop in one of a crop of 224 px.
+    """
+    # Gross outliers are left out; what a robust weight only lowers is noise all the same.
+    kept = look.trust * (look.residual.square().mean(-1).sqrt() < OUTLIER * settings.pixel_robust)
+    some = slice(0, NOISE_POINTS)  # all pairs of them are looked at
+    noise = residual_noise(look.residual[:, some], points.pixel[:, some], kept[:, some], unit)
+    precision = settings.noise_trust * points.visible / (noise.area * noise.sigma.square().clamp(min=1e-8))
+    fixed = settings.n_effective / settings.pixel_sigma**2
+    return precision.clamp(settings.precision_limits[0] * fixed, settings.precision_limits[1] * fixed)
+
+
+def _launch(kernel, points: int, inputs: list, outputs: list, like: Tensor) -> None:
+    """Launch over `points`: at once on a GPU, in equal parts on a few threads on a CPU."""
     options = launch_options(like)
 
     def part(first: int, last: int) -> None:
-        wp.launch(kernel, (last - first, *more), inputs=[*inputs, first], outputs=outputs, **options)
+        wp.launch(kernel, last - first, inputs=[*inputs, first], outputs=outputs, **options)
 
     if like.is_cuda:
         part(0, points)

@@ -8,6 +8,7 @@ strongly coloured, and has the brightness at which people are photographed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -37,16 +38,24 @@ class Prior:
         light = 0.5 * torch.einsum("bkc,bkcd,bkd->b", off, self.light, off)
         return 0.5 * (self.coefficients * state.coefficients.square()).sum(-1), light
 
-    def add_to(self, H: Tensor, g: Tensor, state: FaceState, layout: Layout) -> None:
-        """Add precision and gradient to the normal equations H (B, n, n), g (B, n), in place."""
+    def add_to(self, H: Tensor | None, g: Tensor, state: FaceState, layout: Layout) -> None:
+        """Add precision and gradient to the normal equations H (B, n, n) or None, g (B, n), in place."""
         n = layout.n_coefficients
-        H[:, :n, :n].diagonal(dim1=1, dim2=2).add_(self.coefficients)
         g[:, :n] += self.coefficients * state.coefficients
-        start = layout.light.start
+        off = state.light - self.light_mean
+        g[:, layout.light] += (self.light @ off[..., None]).flatten(1)
+        if H is not None:
+            H[:, :n, :n].diagonal(dim1=1, dim2=2).add_(self.coefficients)
+            H[:, layout.light, layout.light] += self.light_matrix
+
+    @cached_property
+    def light_matrix(self) -> Tensor:
+        """(B, 27, 27): the blocks of `light` along the diagonal."""
+        B = len(self.light)
+        whole = self.light.new_zeros(B, 9, 3, 9, 3)
         for k in range(9):
-            block = slice(start + 3 * k, start + 3 * k + 3)
-            H[:, block, block] += self.light[:, k]
-            g[:, block] += torch.einsum("bcd,bd->bc", self.light[:, k], state.light[:, k] - self.light_mean[k])
+            whole[:, k, :, k] = self.light[:, k]
+        return whole.view(B, 27, 27)
 
 
 def make_prior(layout: Layout, settings: FitSettings, grey: Tensor) -> Prior:

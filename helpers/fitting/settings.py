@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 REFERENCE_SIZE = 224  # px, the side of the crop that all lengths in pixels below refer to
+
+
+class Level(NamedTuple):
+    """One level of the coarse-to-fine search: blur in px, iterations, and surface points drawn at its start."""
+
+    blur: float
+    iterations: int
+    points: int
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,8 @@ class FitSettings:
     brow_sigma: float = 2.4
     jaw_sigma: float = 3.2
     landmark_robust: float = 3.0  # Cauchy scale, in standard deviations
+    landmark_absorbed: float = 1.3  # true error over the error left after the fit
+    landmark_scale_limits: tuple[float, float] = (0.25, 1.0)  # of the measured error, in parts of the above
     landmark_shape_modes: int = 60  # leading α that the landmark stage may move
     pose_iterations: int = 3
     landmark_iterations: int = 9
@@ -30,15 +41,24 @@ class FitSettings:
     # (low) and overfitting (high).
     n_effective: float = 700.0
     pixel_sigma: float = 0.05
+    # Both are measured on the residual of each photograph, from `noise_from_level` of the schedule on; the two
+    # numbers above serve before. The estimate is raised by `noise_trust` and kept within `precision_limits`, in
+    # parts of n_effective / pixel_sigma².
+    measure_noise: bool = True
+    noise_from_level: int = 4
+    noise_trust: float = 3.0
+    precision_limits: tuple[float, float] = (0.3, 15.0)
     pixel_robust: float = 0.10  # Cauchy scale on the root mean square over the three channels
-    n_points: int = 2000  # sampled visible pixels an iteration
     grazing_start: float = 0.35  # weight 0 below this cosine between normal and view …
     grazing_full: float = 0.50  # … rising to 1 at this one
-    # (blur in px, iterations): coarse to fine, so that features find each other before they are sharp.
-    schedule: tuple[tuple[float, int], ...] = ((3.0, 8), (1.5, 6), (0.0, 6))
+    # Coarse to fine, so that features find each other before they are sharp. At the start of each level the face
+    # is drawn to see which points are visible, and points are drawn among them.
+    schedule: tuple[Level, ...] = (
+        Level(3.0, 5, 700), Level(3.0, 3, 700), Level(1.5, 3, 1000), Level(1.5, 3, 1000),
+        Level(0.0, 3, 2000), Level(0.0, 3, 2000),
+    )  # fmt: skip
     light_first_iterations: int = 2  # first dense iterations move light and a few texture modes only
     light_first_texture_modes: int = 30
-    visibility_every: int = 2  # iterations between two runs of the rasteriser
     gate_forehead: bool = True  # leave out forehead pixels that are not skin-coloured (hair, hats)
 
     # Priors: α, expression and β are standard normal by the model's construction; weight 1 means just that.
@@ -51,17 +71,19 @@ class FitSettings:
     grey_colour_sigma: tuple[float, float, float] = (0.25, 0.10, 0.05)  # the same, for a grey photograph
 
     # Solver.
-    damping: float = 1e-2  # of the diagonal of JᵀJ
+    damping: float = 1e-3  # of the diagonal of JᵀJ
     landmark_damping: float = 1e-3
     step_limit: float = 4.0  # norm of one step of the coefficients
     dense: bool = True  # False stops after the landmark stage
     seed: int = 0
 
     def __post_init__(self):
-        if self.n_points < 100 or self.n_effective <= 0 or self.pixel_sigma <= 0:
-            raise ValueError("n_points must be at least 100, n_effective and pixel_sigma above zero")
-        if self.visibility_every < 1 or any(blur < 0 or n < 1 for blur, n in self.schedule):
-            raise ValueError("schedule needs blur ≥ 0 and at least one iteration a level; visibility_every ≥ 1")
+        if self.n_effective <= 0 or self.pixel_sigma <= 0:
+            raise ValueError("n_effective and pixel_sigma must be above zero")
+        if any(blur < 0 or iterations < 1 or points < 100 for blur, iterations, points in self.schedule):
+            raise ValueError("each level of the schedule needs blur ≥ 0, at least one iteration and 100 points")
+        if self.light_first_iterations >= self.schedule[0][1]:
+            raise ValueError("light_first_iterations must leave an iteration of the first level to the rest")
 
     def for_size(self, size: int) -> FitSettings:
         """The same settings for a crop of `size` px: what is measured in pixels grows with the crop."""
@@ -71,5 +93,5 @@ class FitSettings:
             landmark_sigma=self.landmark_sigma * factor,
             brow_sigma=self.brow_sigma * factor,
             jaw_sigma=self.jaw_sigma * factor,
-            schedule=tuple((blur * factor, iterations) for blur, iterations in self.schedule),
+            schedule=tuple(Level(blur * factor, *rest) for blur, *rest in self.schedule),
         )

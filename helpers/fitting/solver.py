@@ -1,50 +1,92 @@
-"""Damped Gauss-Newton: every term is a sum of squares, so each iteration solves one linear system a face."""
+"""Damped Gauss-Newton (Levenberg-Marquardt): every term is a sum of squares, so a step is one linear system."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from helpers.fitting.landmark_term import Rows
+from helpers.fitting.energy import Energy, Equations
 from helpers.fitting.parameters import FaceState, Layout
-from helpers.fitting.prior_term import Prior
 
 
-def gauss_newton_step(
-    state: FaceState,
-    blocks: list[Rows],
-    prior: Prior,
-    layout: Layout,
-    free: Tensor,
-    damping: float,
-    step_limit: float,
-) -> FaceState:
-    """One step of all parameters that `free` (indices) names.
+@dataclass(frozen=True)
+class Solution:
+    """Where a solver ended.
 
-    Solves (JᵀJ + Λ + damping · diag) Δ = −(Jᵀr + Λ x) with Λ the prior, for B faces at once. The step of the
-    coefficients is shortened to `step_limit`, because far from the solution the linear picture is wrong.
+    state: the best state it saw.  equations: the energy there.
+    promised: (B,) by how much the last step should have lowered the energy, as a part of it.
     """
-    B, n = len(state.coefficients), layout.size
-    H = state.coefficients.new_zeros(B, n, n)
-    g = state.coefficients.new_zeros(B, n)
-    for rows in blocks:
-        H += rows.jacobian.transpose(1, 2) @ rows.jacobian
-        g += (rows.jacobian.transpose(1, 2) @ rows.residual[..., None])[..., 0]
-    prior.add_to(H, g, state, layout)
 
-    H, g = H[:, free][:, :, free], g[:, free]
+    state: FaceState
+    equations: Equations
+    promised: Tensor
+
+
+def gauss_newton(
+    energy: Energy,
+    state: FaceState,
+    free: Tensor,
+    iterations: int,
+    *,
+    damping: float = 1e-2,
+    step_limit: float = 4.0,
+    check_last: bool = True,
+    watch: Callable[[FaceState, dict[str, Tensor]], None] = lambda state, terms: None,
+) -> Solution:
+    """Lower `energy` by `iterations` steps of the parameters that `free` (indices) names.
+
+    Solves (H + λ diag H) Δ = −g for B faces at once. A face whose energy rose goes back to where it was, and
+    tries again with ten times its λ; a face that improved lowers its λ, but not below `damping`. `watch` is told
+    each state and its energies before the step from there. Without `check_last` the last step is taken on trust,
+    which saves one evaluation where another level follows; `equations` are then those before it.
+    """
+    B, layout = len(state.coefficients), energy.layout
+    λ = state.coefficients.new_full((B,), damping)
+    best, known, tried = state, None, state
+    for iteration in range(iterations + check_last):
+        at_tried = energy.equations(tried)
+        if known is None:
+            best, known = tried, at_tried
+        else:
+            better = at_tried.energy <= known.energy  # False also where it is not a number
+            λ = torch.where(better, (λ / 3).clamp(min=damping), (10 * λ).clamp(max=1e6))
+            best, known = tried.where(better, best), _where(better, at_tried, known)
+        if iteration < iterations:
+            watch(best, known.terms)
+            step, promised = solve(known, layout, free, λ, step_limit)
+            tried = best.moved(step, layout)
+    return Solution(best if check_last else tried, known, promised / known.energy.clamp(min=1e-12))
+
+
+def solve(
+    equations: Equations, layout: Layout, free: Tensor, damping: Tensor, step_limit: float
+) -> tuple[Tensor, Tensor]:
+    """One damped step (B, n), 0 for parameters that are not free, and the fall in energy (B,) that it promises.
+
+    The step of the coefficients is shortened to `step_limit` standard deviations (its norm), because far from
+    the solution the linear picture is wrong.
+    """
+    B, n = equations.g.shape
+    whole = len(free) == n
+    H = equations.H.clone() if whole else equations.H[:, free[:, None], free]
+    g = equations.g if whole else equations.g[:, free]
     diagonal = H.diagonal(dim1=1, dim2=2)
-    diagonal += damping * diagonal + 1e-6
+    diagonal += damping[:, None] * diagonal + 1e-6
     factor, failed = torch.linalg.cholesky_ex(H)
     solution = -torch.cholesky_solve(g[..., None], factor)[..., 0]
-    solution = torch.where((failed == 0)[:, None], solution, torch.zeros_like(solution))
-    step = torch.zeros(B, n, dtype=g.dtype, device=g.device)
-    step[:, free] = torch.nan_to_num(solution)
+    solution = torch.where((failed == 0)[:, None], torch.nan_to_num(solution), 0.0)
+    step = solution if whole else g.new_zeros(B, n).index_copy(1, free, solution)
     length = step[:, : layout.n_coefficients].norm(dim=-1, keepdim=True)
-    return state.moved(step * (step_limit / length.clamp(min=step_limit)), layout)
+    shortened = step_limit / length.clamp(min=step_limit)
+    return step * shortened, -0.5 * (g * solution).sum(-1) * shortened[:, 0]
 
 
-def parameter_indices(layout: Layout, device, *parts: slice) -> Tensor:
-    """Indices of the parameters in the given slices of the layout, in order."""
-    everything = torch.arange(layout.size, device=device)
-    return torch.cat([everything[part] for part in parts])
+def _where(chosen: Tensor, one: Equations, other: Equations) -> Equations:
+    if bool(chosen.all()):
+        return one
+    H = torch.where(chosen[:, None, None], one.H, other.H)
+    terms = {name: torch.where(chosen, one.terms[name], other.terms[name]) for name in one.terms}
+    return Equations(H, torch.where(chosen[:, None], one.g, other.g), terms)

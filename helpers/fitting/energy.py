@@ -1,0 +1,74 @@
+"""The energy of a fit: a sum of terms, each of which knows its rows at any state of the search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from helpers.fitting.parameters import FaceState, Layout
+from helpers.fitting.prior_term import Prior
+from helpers.fitting.rows import Rows
+
+
+@dataclass(frozen=True)
+class Equations:
+    """The energy about one state, to second order: E + gᵀΔ + ½ ΔᵀHΔ, with Gauss-Newton's H.
+
+    H: (B, n, n).  g: (B, n), the exact gradient.  terms: name to (B,) energy.
+    """
+
+    H: Tensor
+    g: Tensor
+    terms: dict[str, Tensor]
+
+    @property
+    def energy(self) -> Tensor:
+        """(B,) the sum of the terms."""
+        return sum(self.terms.values())
+
+
+class Energy:
+    """E(state) = Σ terms + prior, for B photographs at once.
+
+    terms: name to a function from a state to its `Rows`. Points, blur and weights are inside those functions,
+    so one `Energy` is one fixed function of the state: what a solver may compare at two states.
+    """
+
+    def __init__(self, layout: Layout, prior: Prior, terms: dict[str, Callable[[FaceState], Rows]]):
+        self.layout, self.prior, self.terms = layout, prior, terms
+
+    def equations(self, state: FaceState) -> Equations:
+        B, n = len(state.coefficients), self.layout.size
+        H = state.coefficients.new_zeros(B, n, n)
+        g = state.coefficients.new_zeros(B, n)
+        energies = {}
+        for name, rows_at in self.terms.items():
+            rows = rows_at(state)
+            J = rows.jacobian.transpose(1, 2)
+            H.baddbmm_(J, rows.jacobian)
+            g += (J @ rows.residual[..., None])[..., 0]
+            energies[name] = rows.energy
+        self.prior.add_to(H, g, state, self.layout)
+        energies["coefficients"], energies["light"] = self.prior.energy(state)
+        return Equations(H, g, energies)
+
+    def gradient(self, state: FaceState) -> tuple[Tensor, dict[str, Tensor]]:
+        """(B, n) gradient and the energies, without H: all that a first-order solver asks for."""
+        g = state.coefficients.new_zeros(len(state.coefficients), self.layout.size)
+        energies = {}
+        for name, rows_at in self.terms.items():
+            rows = rows_at(state)
+            g += (rows.residual[:, None] @ rows.jacobian)[:, 0]
+            energies[name] = rows.energy
+        self.prior.add_to(None, g, state, self.layout)
+        energies["coefficients"], energies["light"] = self.prior.energy(state)
+        return g, energies
+
+
+def free_parameters(layout: Layout, device, *parts: slice) -> Tensor:
+    """Indices of the parameters in the given slices of the layout, in order; all others are held."""
+    everything = torch.arange(layout.size, device=device)
+    return torch.cat([everything[part] for part in parts])

@@ -1,0 +1,21 @@
+"""Weighted least-squares rows: what every term of the energy hands to a solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A block of rows at one state: the energy is a sum of squares, or of robust functions of squares.
+
+    residual: (B, M), times the square root of its weight.  jacobian: (B, M, n), its derivative by the
+    parameters, weighted alike.  energy: (B,), robust. Where the energy is robust, the weights are those of
+    iteratively reweighted least squares, so that Jᵀr is the exact gradient of the energy.
+    """
+
+    residual: Tensor
+    jacobian: Tensor
+    energy: Tensor
