@@ -45,7 +45,8 @@ def write(name: str, folder, numbers):
         return files.write_mat(folder / "BFM_model_front.mat", files.deep3d_arrays(numbers), variant or "5")
     if kind == "scalismo":
         version = (0, 8) if variant == "0.8" else (0, 9)
-        names = {f"ibug.{i + 1}": i for i in range(68)} if variant == "68" else None
+        # With one name only, the other points are not estimated, which takes a second.
+        names = {f"ibug.{i + 1}": i for i in range(68)} if variant == "68" else {"center.nose.tip": 30}
         return files.write_scalismo(folder / "model2019_bfm.h5", numbers, version, names)
     if kind == "ict":
         return files.write_ict(folder / "FaceXModel", numbers)

@@ -18,6 +18,7 @@ from helpers.errors import UserError
 from helpers.face_model.formats import look
 from tests import model_files as files
 
+NOSE = {"center.nose.tip": 30}  # too few points of the 68 for an estimate of the others, which takes a second
 ENDINGS = [".mat", ".h5", ".pkl", ".npz", ".bin"]
 ONE_BY_ONE = settings(
     max_examples=60, deadline=None, derandomize=True,
@@ -234,12 +235,12 @@ def check_changed(kind, name, what, path, genuine) -> None:
 
 @pytest.mark.parametrize("name", ARRAYS["scalismo"][1])
 def test_changed_datasets(name, numbers, folder):
-    path = files.write_scalismo(folder / "model.h5", numbers)
+    path = files.write_scalismo(folder / "model.h5", numbers, names=NOSE)
     genuine = face_model.load(path)
     for what, change in CHANGES.items():
         if what == "text":
             continue
-        files.write_scalismo(path, numbers)
+        files.write_scalismo(path, numbers, names=NOSE)
         with h5py.File(path, "r+") as file:
             values = file[name][()]
             del file[name]
@@ -301,7 +302,7 @@ def bytes_of(kind, numbers, folder):
     if kind in ("mat", "mat73"):
         files.write_mat(path, files.bfm2009_arrays(numbers), "5 compressed" if kind == "mat" else "7.3")
     elif kind == "h5":
-        files.write_scalismo(path, numbers)
+        files.write_scalismo(path, numbers, names=NOSE)
     elif kind == "npz":
         files.write_gnm(path, files.gnm_arrays(numbers))
     elif kind == "pkl":

@@ -41,8 +41,10 @@ def load(
     expressions are kept. A model without colours is grey, with no texture modes: `texture(beta)` takes beta (B, 0).
     `part` is the part of ICT-FaceKit: "narrow", "face" (if not given) or "head".
 
-    Lengths are mm and triangles anticlockwise seen from outside, whatever the file has. `landmarks` is None where
-    no full list of 68 is known. Raises UserError for anything that cannot be read.
+    Lengths are mm and triangles anticlockwise seen from outside, whatever the file has. Expression zero is the
+    neutral face. `landmarks` come from the file or from a published list for that mesh; where only some of the 68
+    are known, as for Basel's models of 2017 and 2019, the rest is estimated (`formats.completion`); where none are,
+    it is None. Raises UserError for anything that cannot be read.
     """
     try:
         torch.empty(0, device=device)

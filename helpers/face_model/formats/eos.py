@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.face_model.formats import bfm2009
+from helpers.face_model.formats import bfm2009, landmarks
+from helpers.face_model.formats.completion import complete
 from helpers.face_model.formats.look import start
 from helpers.face_model.formats.parts import Modes, Parts, Wanted, require
 
@@ -26,6 +27,7 @@ LAYOUT = "a .bin file of version 1 to 4, written by eos"
 ENDINGS = (".bin",)
 SOURCE = "surrey"
 VERSIONS = (1, 2, 3, 4)
+SURREY_3448 = 3448
 SURREY_VERTICES = (845, 1724, 3448, 16759, 29587)  # its levels of detail
 
 
@@ -52,6 +54,7 @@ def read(path: Path, wanted: Wanted) -> Parts:
         file.items(12)
     require(file.left == 0, f"{file.left} bytes are left over at its end")
     count = len(mean) // 3
+    known = landmarks.SURREY if count == SURREY_3448 else {}
     return Parts(
         name="Surrey Face Model" if count in SURREY_VERTICES else path.stem,
         licence="free for non-commercial use" if count in SURREY_VERTICES else "unknown",
@@ -62,6 +65,7 @@ def read(path: Path, wanted: Wanted) -> Parts:
         expression_units=units,
         expression_names=names,
         triangles=triangles,
+        landmarks=complete(known, mean.reshape(-1, 3), triangles),
     )
 
 

@@ -36,6 +36,33 @@ FLAME = (
     3503, 2905, 2881, 2845, 2787, 3531, 1670, 1730, 1804, 3504, 2907,
 )  # fmt: skip
 
+# Where only a part is published: point, 0 to 67 → vertex. `completion` estimates the rest.
+
+# Basel Face Model 2017 with 53,149 vertices. Source: share/ibug_to_bfm2017-1_bfm_nomouth.txt of eos.
+BFM_2017 = {
+    8: 47846, 30: 8156, 36: 2602, 39: 5830, 42: 10390, 45: 13481, 48: 5522, 49: 6026, 50: 7355, 51: 8181, 52: 9007,
+    53: 10329, 54: 10857, 55: 9730, 56: 8670, 57: 8199, 58: 7726, 59: 6898, 60: 6291, 61: 7364, 62: 8190, 63: 9016,
+    64: 10088, 65: 8663, 66: 8191, 67: 7719,
+}  # fmt: skip
+
+# Surrey Face Model with 3,448 vertices. Source: share/ibug_to_sfm.txt of eos. Of the jaw it has the chin.
+SURREY = {
+    8: 33, 17: 225, 18: 229, 19: 233, 20: 2086, 21: 157, 22: 590, 23: 2091, 24: 666, 25: 662, 26: 658, 27: 2842,
+    28: 379, 29: 272, 30: 114, 31: 100, 32: 2794, 33: 270, 34: 2797, 35: 537, 36: 177, 37: 172, 38: 191, 39: 181,
+    40: 173, 41: 174, 42: 614, 43: 624, 44: 605, 45: 610, 46: 607, 47: 606, 48: 398, 49: 315, 50: 413, 51: 329,
+    52: 825, 53: 736, 54: 812, 55: 841, 56: 693, 57: 411, 58: 264, 59: 431, 61: 416, 62: 423, 63: 828, 65: 817,
+    66: 442, 67: 404,
+}  # fmt: skip
+
+# What scalismo's programs call those of the 68 that the files of Basel's models name.
+NAMED = {
+    "center.chin.tip": 8, "center.nose.tip": 30, "right.nose.wing.tip": 31,
+    "center.nose.attachement_to_philtrum": 33, "left.nose.wing.tip": 35, "right.eye.corner_outer": 36,
+    "right.eye.corner_inner": 39, "left.eye.corner_inner": 42, "left.eye.corner_outer": 45, "right.lips.corner": 48,
+    "center.lips.upper.outer": 51, "left.lips.corner": 54, "center.lips.lower.outer": 57,
+    "center.lips.upper.inner": 62, "center.lips.lower.inner": 66,
+}  # fmt: skip
+
 
 def misplaced(points: np.ndarray) -> str | None:
     """What is wrong with 68 points (68, 3) in model axes, or None. True of every face that looks along z, upright.

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from helpers.face_model.extras import read_extras
+from helpers.face_model.formats import landmarks
+from helpers.face_model.formats.completion import complete
 from helpers.face_model.formats.look import HDF5, start
 from helpers.face_model.formats.parts import Modes, Parts, Wanted, require, triangle_list, vector
 
@@ -33,15 +35,8 @@ BASEL = {
     27657: ("Basel Face Model 2019, face only", 55040),
     58203: ("Basel Face Model 2019, full head", 116160),
 }
+BFM_2017 = 53149
 UNIT_COLUMNS_SINCE = (0, 9)
-# How Basel names those of its landmarks that are also among the 68.
-NAMED = {
-    "center.chin.tip": 8, "right.eyebrow.inner_lower": 21, "left.eyebrow.inner_lower": 22, "center.nose.tip": 30,
-    "right.nose.wing.tip": 31, "center.nose.attachement_to_philtrum": 33, "left.nose.wing.tip": 35,
-    "right.eye.corner_outer": 36, "right.eye.corner_inner": 39, "left.eye.corner_inner": 42,
-    "left.eye.corner_outer": 45, "right.lips.corner": 48, "center.lips.upper.outer": 51, "left.lips.corner": 54,
-    "center.lips.lower.outer": 57, "center.lips.upper.inner": 62, "center.lips.lower.inner": 66,
-}  # fmt: skip
 
 
 def recognises(path: Path) -> bool:
@@ -64,6 +59,7 @@ def read(path: Path, wanted: Wanted) -> Parts:
         texture = _modes(file, "color", wanted.n_texture)
         require(texture is None or np.size(texture.mean) == len(mean), "shape and color differ in their vertices")
         expression = _modes(file, "expression", None)
+        triangles = _cells(file, count)
         extras = read_extras(file)  # what only files have that `save` has written
         units, masks = extras.get("expression_units"), extras.get("masks", {})
         title, triangle_count = BASEL.get(count, (None, None))
@@ -75,9 +71,9 @@ def read(path: Path, wanted: Wanted) -> Parts:
             shape=shape,
             texture=texture,
             expression=expression,
-            triangles=_cells(file, count),
+            triangles=triangles,
             triangle_count=triangle_count,
-            landmarks=_landmarks(file, extras, mean.reshape(-1, 3)),
+            landmarks=_landmarks(file, extras, mean.reshape(-1, 3), triangles),
             masks={name: weights.numpy() for name, weights in masks.items()} or None,
             expression_units=None if units is None else units.flatten(0, 1).numpy(),
             expression_names=extras.get("expression_names", ()),
@@ -124,13 +120,19 @@ def _cells(file, count: int) -> np.ndarray:
     return triangle_list(cells, "shape/representer/cells", start=0)
 
 
-def _landmarks(file, extras: dict, vertices: np.ndarray) -> np.ndarray | None:
-    """All 68, or None: as vertex numbers, or as places on the mean face named ibug.1 to ibug.68."""
+def _landmarks(file, extras: dict, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray | None:
+    """All 68, as vertex numbers or as places on the mean face named ibug.1 to ibug.68; else those that are known
+    under other names, and the rest by `completion`; None if that is too little."""
     if "landmarks" in extras:
         return extras["landmarks"].numpy()
     named = _named(file, vertices)
     places = [named.get(f"ibug.{i}") for i in range(1, 69)]
-    return None if None in places else np.array(places)
+    if None not in places:
+        return np.array(places)
+    known = {i: named[name] for name, i in landmarks.NAMED.items() if name in named}
+    if len(vertices) == BFM_2017:
+        known = landmarks.BFM_2017 | known
+    return complete(known, vertices, triangles)
 
 
 def _named(file, vertices: np.ndarray) -> dict[str, int]:
