@@ -137,6 +137,11 @@ def test_folders_and_absent_files(tmp_path):
     assert "folder" in refused(tmp_path)
 
 
+def test_other_npz_files(tmp_path):
+    np.savez(tmp_path / "other.npz", numbers=np.arange(5))
+    assert "an .npz file without a face model" in refused(tmp_path / "other.npz")
+
+
 def test_an_unreadable_file(tmp_path, monkeypatch):
     def fail(*_):
         raise PermissionError(13, "Permission denied")

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from helpers.face_model.formats.landmarks import misplaced
+from helpers.face_model.formats.parts import outward
 from helpers.face_model.open_model import load_open_model
 
 MODES = 60
@@ -30,7 +31,8 @@ def complete(known: dict[int, int], vertices: np.ndarray, triangles: np.ndarray)
     """
     if len(known) < FEWEST:
         return None
-    fit = _Fit(known, vertices.astype(np.float64), triangles)
+    vertices = vertices.astype(np.float64)
+    fit = _Fit(known, vertices, outward(triangles, vertices))
     fit.meet_points(5)
     for reach in REACHES_MM:
         fit.meet_surface(reach)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MATLAB_5 = b"MATLAB 5.0 MAT-file"
 MATLAB_73 = b"MATLAB 7.3 MAT-file"
+UNKNOWN = "without a face model that is known here, or a damaged one"
 STARTS = {
     b"version https://git-lfs": "a Git LFS pointer, not the file itself: fetch that with `git lfs pull`",
-    b"PK": "a zip archive: unpack it and give the file in it",
     b"\x1f\x8b": "a gzip archive: unpack it first",
     b"Rar!": "a rar archive: unpack it first",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it first",
     b"%PDF": "a PDF document",
-    HDF5: "an HDF5 file without a face model that is known here",
-    MATLAB_5: "a MATLAB file without a face model that is known here",
-    MATLAB_73: "a MATLAB 7.3 file without a face model that is known here",
-    b"\x80": "a pickle without a face model that is known here",
+    HDF5: f"an HDF5 file {UNKNOWN}",
+    MATLAB_5: f"a MATLAB file {UNKNOWN}",
+    MATLAB_73: f"a MATLAB 7.3 file {UNKNOWN}",
+    b"\x80": f"a pickle {UNKNOWN}",
 }
 
 
@@ -39,6 +40,8 @@ def looks_like(path: Path) -> str:
         return f"not readable ({error.strerror})"
     if not first:
         return "an empty file"
+    if first.startswith(b"PK"):
+        return f"an .npz file {UNKNOWN}" if b".npy" in first else "a zip archive: unpack it and give the file in it"
     for beginning, meaning in STARTS.items():
         if first.startswith(beginning):
             return meaning
@@ -52,7 +55,7 @@ def looks_like(path: Path) -> str:
 
 def _is_utf8(content: bytes) -> bool:
     try:
-        content[: len(content) - 3].decode()  # the last character may be cut
+        codecs.getincrementaldecoder("utf-8")().decode(content)  # the last character may be cut
         return True
     except UnicodeDecodeError:
         return False

@@ -205,15 +205,20 @@ def _grey(count: int):
 
 
 def _triangles(triangles: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """Anticlockwise seen from outside: away from a point behind the face, which also holds for open meshes."""
+    """Those of vertices that are there, anticlockwise seen from outside."""
     require(triangles.ndim == 2 and triangles.shape[1] == 3 and len(triangles), "there are no triangles")
     low, high = triangles.min(), triangles.max()
     require(low >= 0 and high < len(vertices), f"triangles name vertices {low} to {high} of {len(vertices)}")
+    return outward(triangles, vertices)
+
+
+def outward(triangles: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """Triangles (F, 3), all turned round if most of them face a point behind the face. Works for open meshes too."""
     corners = vertices[triangles].astype(np.float64)
     behind = np.array([*vertices[:, :2].mean(0), vertices[:, 2].min()])
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    outward = np.einsum("fc,fc->", corners.mean(1) - behind, normals)
-    return np.ascontiguousarray(triangles if outward > 0 else triangles[:, [0, 2, 1]]).astype(np.int64)
+    volume = np.einsum("fc,fc->", corners.mean(1) - behind, normals)
+    return np.ascontiguousarray(triangles if volume > 0 else triangles[:, [0, 2, 1]]).astype(np.int64)
 
 
 def _check_face(vertices: np.ndarray, triangles: np.ndarray) -> None:
