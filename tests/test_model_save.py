@@ -111,6 +111,13 @@ def test_every_bit_comes_back(model, saved):
     assert_same(model, read_back(saved))
 
 
+def test_load_gives_the_saved_model_back(model, saved, tmp_path):
+    once = load(saved)
+    assert_same(model, once)
+    save(once, tmp_path / "twice.h5")
+    assert_same(once, load(tmp_path / "twice.h5"))
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.floats(2.0**-40, 2.0**40, width=32))
 def test_sigma_survives_being_stored_as_variance(sigma):

@@ -102,3 +102,19 @@ def build_model_2000_peak() -> dict:
     """Memory of the whole process at its highest, beside the heads it was given."""
     used = building()
     return {"value": used["peak"] / 2**30, "unit": "GiB", "peer": used["heads"] / 2**30, "ratio": used["peak"] / used["heads"]}
+
+
+@bench
+def slider_updates_per_second() -> dict:
+    """Pictures a second while the shape sliders of level 1 are dragged, at 256 px."""
+    from helpers.show import FaceSliders
+
+    live = FaceSliders.of(model(1), 10, 256)
+    rows, steps = live.sliders["shape α"], iter(range(10**9))
+
+    def drag():
+        for _ in range(10):
+            step = next(steps)
+            rows[step % 10].value = (step % 61 - 30) / 10 + 0.05
+
+    return faster(10 / best(drag, 4), "updates/s")
