@@ -7,6 +7,7 @@ import zlib
 from dataclasses import fields, replace
 from functools import cache
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -141,6 +142,17 @@ def test_expression_units_with_their_names(name, face, loaded):
     assert torch.allclose(
         scaled(model.expression_basis, model.expression_std), face.expression_units.double().flatten(0, 1), atol=2e-4
     )
+
+
+def test_colours_and_expressions_of_a_cropped_model(face, numbers, tmp_path):
+    """Columns that are a part of longer ones are scaled to unit length, with σ changed to match."""
+    path = files.write_scalismo(tmp_path / "cropped.h5", numbers, names={})
+    share = torch.tensor([0.9, 0.5, 0.99, 0.7])
+    with h5py.File(path, "r+") as file:
+        file["expression/model/pcaBasis"][()] *= share.numpy()
+    model = face_model.load(path)
+    assert torch.allclose(model.expression_basis, face.expression_basis, atol=1e-6)
+    assert torch.allclose(model.expression_std, face.expression_std * share)
 
 
 def test_a_model_of_eos_may_have_no_expressions(face, numbers, tmp_path):

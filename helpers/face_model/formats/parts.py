@@ -14,6 +14,7 @@ GREY = 0.7  # the colour of a model that has none, sRGB
 WIDTH_MM = (60.0, 400.0)  # of a face or head, with ears and shoulders or without
 LONGEST_EDGE_MM = 80.0
 UNIT_TOLERANCE = 0.01  # of the length of a column that the format promises to be 1
+SHORTEST = 0.1  # such a column, if most of it was cut off
 
 
 class NotThisModel(Exception):
@@ -33,13 +34,15 @@ class Wanted:
 class Modes:
     """Mean (3·V,), columns (3·V, K) and σ (K,), in the file's units; x, y, z of a vertex follow each other.
 
-    std None: the length of each column is its σ.  exact: the format promises columns of unit length.
+    std None: the length of each column is its σ.  exact: the format promises columns of unit length.  cropped: or
+    what is left of such columns after a part of the mesh was cut off, which is shorter.
     """
 
     mean: np.ndarray
     basis: np.ndarray
     std: np.ndarray | None = None
     exact: bool = False
+    cropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,9 +180,11 @@ def _modes(modes: Modes, what: str, n: int | None, factor: float, count: int | N
     std = std[:n]
     require((std > 0).all(), f"a {what} deviation is zero or negative")
     if modes.exact:
-        if (np.abs(length - 1) > UNIT_TOLERANCE).any():
+        shortest = SHORTEST if modes.cropped else 1 - UNIT_TOLERANCE
+        if ((length < shortest) | (length > 1 + UNIT_TOLERANCE)).any():
             raise NotThisModel(f"the {what} columns have lengths {length.min():.3g} to {length.max():.3g}, expected 1")
-        return mean * np.float32(factor), basis, std * np.float32(factor)
+        if not modes.cropped or (np.abs(length - 1) < UNIT_TOLERANCE).all():
+            return mean * np.float32(factor), basis, std * np.float32(factor)
     require((length > 0).all(), f"a {what} mode is zero everywhere")
     return mean * np.float32(factor), _unit(basis, length), (std * length * factor).astype(np.float32)
 

@@ -100,7 +100,8 @@ def _modes(file, part: str, n: int | None) -> Modes | None:
         mean = np.zeros_like(mean)
     if _version(file, part) < UNIT_COLUMNS_SINCE:
         columns = columns / std
-    return Modes(mean, columns, std, exact=True)
+    # That the columns of shape are of unit length is what two programs measured; of the others they say nothing.
+    return Modes(mean, columns, std, exact=True, cropped=part != "shape")
 
 
 def _version(file, part: str) -> tuple[int, int]:
