@@ -92,10 +92,9 @@ def pose_light(vertices, triangles, albedo, size: int = 256, *, live: bool | Non
 
 def turned(yaw: float, pitch: float, roll: float) -> torch.Tensor:
     """The rotation vector (3,) whose `Pose.yaw_pitch_roll` are these degrees."""
-    import roma
-
     # Positive pitch lifts the nose, which is a negative rotation about the x axis.
-    return roma.euler_to_rotvec("YXZ", torch.tensor([float(yaw), -float(pitch), float(roll)]), degrees=True)
+    angles = torch.tensor([[radians(-pitch), radians(yaw), radians(roll)]])
+    return Pose.from_euler(angles, torch.zeros(1, 3)).rotation_vector[0]
 
 
 def light_from(azimuth: float, elevation: float, even: float) -> torch.Tensor:
