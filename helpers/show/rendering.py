@@ -162,12 +162,12 @@ def sphere_normals(size: int, dtype=torch.float32) -> torch.Tensor:
     return torch.where(squared[..., None] <= 1, normal, 0)
 
 
-def field_picture(rows, titles, *, limit: float, label: str, row_names=None, cell: float = 1.7, colours=None) -> np.ndarray:
+def field_picture(rows, titles, *, limit: float, label: str, row_names=None, cell: float = 1.7) -> np.ndarray:
     """Fields on one signed scale: `rows` is a list of rows, each a list of arrays (H, W), under `titles`.
 
     limit: the colours run from −limit (blue) by white to +limit (red).  label: what the scale means, with unit.
     NaN is left white. One colour bar serves all. Returns pixels (H, W, 3) uint8, which are stored as a photograph.
-    cell: inches of each field; 1.7 shows a field of 184 pixels pixel by pixel.  colours: see `pixels`.
+    cell: inches of each field; 1.7 shows a field of 184 pixels pixel by pixel.
     """
     import matplotlib
 
@@ -188,7 +188,7 @@ def field_picture(rows, titles, *, limit: float, label: str, row_names=None, cel
         axes.set_title(title)
     scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(-limit, limit), SIGNED_MAP)
     drawing.colorbar(scale, ax=grid.ravel().tolist(), label=label, fraction=0.04, pad=0.01, aspect=14 * len(rows))
-    return pixels(drawing, colours)
+    return pixels(drawing)
 
 
 def pixels(drawing, colours: int | None = None) -> np.ndarray:
