@@ -225,7 +225,7 @@ def test_every_model_has_a_way_to_it():
     assert len({s.name for s in sources}) == len(sources) == 13
     for source in sources:
         assert source.page.startswith("https://") and source.licence and source.files and source.page in source.way
-    assert {reader.SOURCE for reader in formats.FORMATS} <= {s.name for s in sources}
+    assert sorted(name for reader in formats.FORMATS for name in reader.NAMES) == sorted(s.name for s in sources)
 
 
 # The real numbers of vertices: a face, and points that no triangle uses.

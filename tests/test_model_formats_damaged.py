@@ -131,6 +131,13 @@ def test_what_is_no_model_at_all(ending, content, words, tmp_path):
     assert words in message and "expected" in message and "https://" in message
 
 
+def test_a_file_with_the_name_of_a_model_is_compared_with_that_one(tmp_path):
+    for name, page in (("01_MorphableModel.mat", "unibas.ch/bfm/ "), ("model2019_face12.h5", "bfm2019.html"), ("BFM.mat", "face3d")):
+        (tmp_path / name).write_bytes(files.LFS_POINTER)
+        message = refused(tmp_path / name)
+        assert page in message and message.count("MATLAB file with") <= 1 and "Deep3D" not in message
+
+
 def test_folders_and_absent_files(tmp_path):
     assert "folder" in refused(tmp_path) and "no such" in refused(tmp_path / "nothing.mat")
     (tmp_path / "generic_neutral_mesh.obj").write_text("v 0 0 0\n")

@@ -13,7 +13,7 @@ from helpers.face_model.formats import bfm2009, deep3d, eos, face3d, flame, gnm,
 from helpers.face_model.formats.look import looks_like
 from helpers.face_model.formats.parts import NotThisModel, Wanted, assemble
 from helpers.face_model.morphable_model import MorphableModel
-from helpers.face_model.sources import BY_NAME
+from helpers.face_model.sources import BY_NAME, Source
 
 FORMATS = (bfm2009, face3d, deep3d, scalismo, flame, gnm, eos, ict)
 ENDINGS = tuple(sorted({ending for reader in FORMATS for ending in reader.ENDINGS}))
@@ -34,19 +34,19 @@ def read(path: str | Path, wanted: Wanted) -> MorphableModel:
     path = Path(path)
     reader = _reader(path)
     if reader is None:
-        raise UserError(f'{path}: {looks_like(path)}; {_expected(path)}; or give "open"')
+        raise UserError(f'{path}: this is {looks_like(path)}; {_expected(path)}; or give "open"')
     if wanted.part is not None and reader is not ict:
         raise UserError(f"part={wanted.part!r}: only ICT-FaceKit has parts; leave `part` out for {path}")
     try:
         return assemble(reader.read(path, wanted), wanted)
     except NotThisModel as error:
-        raise UserError(f"{path}: it looks like {reader.TITLE}, but {error}; {_genuine(reader)}") from error
+        raise UserError(f"{path}: it looks like {reader.TITLE}, but {error}; {_genuine(reader, path)}") from error
     except UserError:
         raise
     except Exception as error:  # a damaged file makes the libraries below fail in any way
         cause = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{path}: it looks like {reader.TITLE}, but is damaged ({cause[:150]}); {_genuine(reader)}"
+            f"{path}: it looks like {reader.TITLE}, but is damaged ({cause[:150]}); {_genuine(reader, path)}"
         ) from error
 
 
@@ -61,11 +61,26 @@ def _reader(path: Path):
 
 
 def _expected(path: Path) -> str:
-    """What a file of this ending should have been."""
-    readers = [reader for reader in FORMATS if path.suffix.lower() in reader.ENDINGS] or list(FORMATS)
-    listed = ", or ".join(f"{r.TITLE} ({r.LAYOUT})" for r in readers[:3])
-    return f"expected {listed}; {_genuine(readers[0])}"
+    """What a folder, or a file of this name, or else of this ending, should have been."""
+    if path.is_dir():
+        readers = [ict]
+    else:
+        named = [reader for reader in FORMATS if _source(reader, path) is not None]
+        readers = named or [reader for reader in FORMATS if path.suffix.lower() in reader.ENDINGS]
+    if not readers:
+        return f"expected a face model, a folder or a file that ends in {', '.join(ENDINGS)}; see `python -m helpers doctor`"
+    if len(readers) == 1:
+        return f"expected {readers[0].TITLE} ({readers[0].LAYOUT}); {_genuine(readers[0], path)}"
+    listed = " or ".join(reader.TITLE for reader in readers)
+    return f"expected {listed}; {_genuine(readers[0], path)}"
 
 
-def _genuine(reader) -> str:
-    return BY_NAME[reader.SOURCE].way
+def _genuine(reader, path: Path) -> str:
+    """Where the genuine file is to be had."""
+    return (_source(reader, path) or BY_NAME[reader.NAMES[0]]).way
+
+
+def _source(reader, path: Path) -> Source | None:
+    """The model of this format whose file has this name."""
+    named = [BY_NAME[name] for name in reader.NAMES if path.name in [f.rstrip("/") for f in BY_NAME[name].files]]
+    return named[0] if named else None

@@ -17,7 +17,7 @@ from helpers.face_model.formats.parts import Modes, Parts, Wanted, triangle_list
 TITLE = "the Basel Face Model 2009"
 LAYOUT = "a MATLAB file with shapeMU, shapePC, shapeEV, texMU, texPC, texEV and tl"
 ENDINGS = (".mat",)
-SOURCE = "bfm2009"
+NAMES = ("bfm2009",)
 ARRAYS = ("shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV", "tl")
 MICROMETRE = 1e-3
 VERTICES, TRIANGLES = 53490, 106466

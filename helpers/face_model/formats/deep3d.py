@@ -16,7 +16,7 @@ from helpers.face_model.formats.parts import Modes, Parts, Wanted, indices, tria
 TITLE = "BFM_model_front.mat of Deep3DFaceRecon"
 LAYOUT = "a MATLAB file with meanshape, idBase, exBase, meantex, texBase, tri and keypoints"
 ENDINGS = (".mat",)
-SOURCE = "deep3d"
+NAMES = ("deep3d",)
 ARRAYS = ("meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "keypoints")
 DECIMETRE = 100.0
 VERTICES, TRIANGLES = 35709, 70789

@@ -25,7 +25,7 @@ from helpers.face_model.formats.parts import Modes, Parts, Wanted, require
 TITLE = "a model of eos, as the Surrey Face Model is"
 LAYOUT = "a .bin file of version 1 to 4, written by eos"
 ENDINGS = (".bin",)
-SOURCE = "surrey"
+NAMES = ("surrey",)
 VERSIONS = (1, 2, 3, 4)
 SURREY_3448 = 3448
 SURREY_VERTICES = (845, 1724, 3448, 16759, 29587)  # its levels of detail

@@ -17,7 +17,7 @@ from helpers.face_model.formats.parts import Modes, Parts, Wanted, indices, requ
 TITLE = "BFM.mat of face3d and 3DDFA"
 LAYOUT = "a MATLAB file with a struct `model` of shapeMU, shapePC, shapeEV, expMU, expPC, expEV, texMU, texPC, texEV, tri and kpt_ind"
 ENDINGS = (".mat",)
-SOURCE = "face3d"
+NAMES = ("face3d",)
 ARRAYS = (
     "shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV", "expMU", "expPC", "expEV", "tri", "kpt_ind",
 )  # fmt: skip

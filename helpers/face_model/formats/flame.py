@@ -19,7 +19,7 @@ from helpers.face_model.formats.pickles import read_pickle
 TITLE = "FLAME"
 LAYOUT = "a pickle with v_template, shapedirs and f"
 ENDINGS = (".pkl",)
-SOURCE = "flame2023"
+NAMES = ("flame2023", "flame2020")
 METRE = 1000.0
 VERTICES, TRIANGLES, SHAPES = 5023, 9976, 300
 

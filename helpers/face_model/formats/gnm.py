@@ -19,7 +19,7 @@ from helpers.face_model.formats.parts import Modes, Parts, Wanted, require, tria
 TITLE = "GNM Head"
 LAYOUT = "an .npz file with template_vertex_positions, vertex_identity_basis, expression_basis and triangles"
 ENDINGS = (".npz",)
-SOURCE = "gnm"
+NAMES = ("gnm",)
 METRE = 1000.0
 ARRAYS = ("version", "template_vertex_positions", "vertex_identity_basis", "identity_names", "expression_basis",
           "expression_names", "triangles")  # fmt: skip

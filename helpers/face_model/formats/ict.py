@@ -24,7 +24,7 @@ from helpers.face_model.formats.parts import Modes, Parts, Wanted, fans, require
 TITLE = "ICT-FaceKit Light"
 LAYOUT = "a folder with generic_neutral_mesh.obj, identity000.obj and on, and vertex_indices.json"
 ENDINGS = ()
-SOURCE = "ict"
+NAMES = ("ict",)
 NEUTRAL, INDEX = "generic_neutral_mesh.obj", "vertex_indices.json"
 CENTIMETRE = 10.0
 VERTICES = 26719

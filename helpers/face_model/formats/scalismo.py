@@ -26,7 +26,7 @@ from helpers.face_model.formats.parts import Modes, Parts, Wanted, require, tria
 TITLE = "a model in scalismo's layout, as the Basel Face Models 2017 and 2019 are"
 LAYOUT = "an HDF5 file with /shape/model/{mean,pcaBasis,pcaVariance} and /shape/representer/{points,cells}"
 ENDINGS = (".h5", ".hdf5")
-SOURCE = "bfm2017"
+NAMES = ("bfm2017", "bfm2017-face12", "bfm2019", "bfm2019-face12", "bfm2019-fullhead")
 # By number of vertices: name, and number of triangles where it is known.
 BASEL = {
     53149: ("Basel Face Model 2017", 105694),
