@@ -210,7 +210,7 @@ def test_settings_refuse_nonsense():
     with pytest.raises(ValueError, match="schedule"):
         FitSettings(schedule=(Level(1.0, 0, 500),))
     with pytest.raises(ValueError, match="light_first"):
-        FitSettings(light_first_iterations=5)
+        FitSettings(light_first_iterations=7)
 
 
 def test_settings_grow_with_the_crop():

@@ -118,7 +118,7 @@ def _refuse_to_overwrite(args) -> None:
 
 def _fit_one(path: Path, target: Path, fit_model, model, args, note) -> str:
     """Fit one photograph and write its three files; returns the line to be printed."""
-    from ..fitting import GOOD_CONFIDENCE, FitSettings, fit
+    from ..fitting import FitSettings, fit
     from ..landmarks import SPREAD_DOUBTFUL, landmarks_for
     from ..photo import crop_face, read_photo
 
@@ -136,10 +136,8 @@ def _fit_one(path: Path, target: Path, fit_model, model, args, note) -> str:
     result = fit(crop.image, crop.landmarks, fit_model, valid=crop.valid, settings=settings)
     seconds = time.perf_counter() - start
     confidence = float(result.confidence[0])
-    if not confidence >= GOOD_CONFIDENCE:
-        note(
-            f"{path}: the fit is doubtful (confidence {confidence:.2f}, good from {GOOD_CONFIDENCE}): look at it"
-        )
+    if not result.ok[0]:
+        note(f"{path}: the fit is doubtful (confidence {confidence:.2f}, {result.reason[0]}): {result.explain()}; look at it")
     _write(target, crop.to("cpu"), _on_cpu(result), model, face)
     return f"{path}: confidence {confidence:.2f}, {seconds:.1f} s, {target}.png"
 
@@ -164,12 +162,13 @@ def _write(target: Path, crop, result, model, face) -> None:
 def fit_numbers(crop, result, face) -> dict:
     """What STEM.npz holds, by name, as numpy arrays without a batch dimension.
 
-    alpha, beta, expression: coefficients in standard deviations.  rotation_vector, translation: the pose.
+    alpha, beta, expression: coefficients in standard deviations of the model.  standard_deviations: how well alpha,
+    expression and beta, in this order, are known after the fit.  rotation_vector, translation: the pose.
     focal, principal_point, image_size: the camera of the crop.  light (9, 3).  colour (2, 3): gain and offset of
     the colours besides the light; always 1 and 0, as the light carries the photograph's tint.
     energy: by iteration.  landmarks (68, 2) crop px; landmarks_photo (68, 2) photograph px.
     crop_scale, crop_origin: crop = (photograph − origin) · scale.  confidence: the detector's, which pooling
-    weighs by; fit_confidence: the fit's own.  landmark_error (68,) px.
+    weighs by; fit_confidence: the fit's own; fit_reason: one word for what is wrong, or "".  landmark_error (68,) px.
     """
     import numpy as np
 
@@ -177,6 +176,7 @@ def fit_numbers(crop, result, face) -> dict:
         "alpha": result.alpha[0],
         "beta": result.beta[0],
         "expression": result.expression[0],
+        "standard_deviations": result.covariance[0].diagonal().clamp(min=0).sqrt(),
         "rotation_vector": result.pose.rotation_vector[0],
         "translation": result.pose.translation[0],
         "focal": result.camera.focal[0],
@@ -192,6 +192,7 @@ def fit_numbers(crop, result, face) -> dict:
         "crop_origin": crop.origin[0],
         "confidence": np.float32(face.confidence),
         "fit_confidence": result.confidence[0],
+        "fit_reason": result.reason[0],
     }
     return {name: np.asarray(value) for name, value in numbers.items()}
 

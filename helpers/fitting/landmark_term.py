@@ -11,7 +11,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera, model_to_camera, project
+from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.rows import Rows
 from helpers.fitting.settings import FitSettings
@@ -60,11 +60,7 @@ def landmark_rows(
     layout = fit_model.layout
     vertices = model_to_camera(fit_model.landmarks(state.coefficients), state.pose)
     offset = project(vertices, camera)[..., :2] - points
-    sigma = landmark_sigma(settings, offset)
-    if scale is not None:
-        sigma = sigma * scale[:, None]
-    squared = (offset / sigma[..., None]).square().sum(-1)
-    ratio = squared / settings.landmark_robust**2
+    sigma, ratio = _whitened(offset, settings, scale)
     visible = visible_landmarks(state.pose)
     root = (visible / (1 + ratio)).sqrt() / sigma  # square root of the weight of each point
 
@@ -76,3 +72,16 @@ def landmark_rows(
     J *= root[..., None, None]
     energy = 0.5 * (visible * settings.landmark_robust**2 * torch.log1p(ratio)).sum(-1)
     return Rows((offset * root[..., None]).flatten(1), J.flatten(1, 2), energy)
+
+
+def landmark_weights(offset: Tensor, pose: Pose, settings: FitSettings, scale: Tensor | None = None) -> Tensor:
+    """(B, 68) how far each point counts beside its σ_j: 0 for the hidden jaw, towards 0 for outliers, else near 1."""
+    return visible_landmarks(pose) / (1 + _whitened(offset, settings, scale)[1])
+
+
+def _whitened(offset: Tensor, settings: FitSettings, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    """σ_j (68,) or (B, 68) px, and the squared offsets (B, 68) in parts of σ_j² times the robust scale squared."""
+    sigma = landmark_sigma(settings, offset)
+    if scale is not None:
+        sigma = sigma * scale[:, None]
+    return sigma, (offset / sigma[..., None]).square().sum(-1) / settings.landmark_robust**2

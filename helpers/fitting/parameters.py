@@ -68,7 +68,10 @@ class MatrixPose:
         return roma.rotmat_to_rotvec(self.rotation)
 
     def yaw_pitch_roll(self) -> Tensor:
-        return Pose.yaw_pitch_roll(self)
+        """As `Pose.yaw_pitch_roll` says, straight from the matrix R_y R_x R_z, whose last column is where z points."""
+        R = self.rotation
+        yaw, pitch = torch.atan2(R[:, 0, 2], R[:, 2, 2]), torch.asin(R[:, 1, 2].clamp(-1, 1))
+        return torch.rad2deg(torch.stack([yaw, pitch, torch.atan2(R[:, 1, 0], R[:, 1, 1])], -1))
 
     def plain(self) -> Pose:
         return Pose(self.rotation_vector, self.translation)

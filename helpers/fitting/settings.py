@@ -45,7 +45,7 @@ class FitSettings:
     # numbers above serve before. The estimate is raised by `noise_trust` and kept within `precision_limits`, in
     # parts of n_effective / pixel_sigma².
     measure_noise: bool = True
-    noise_from_level: int = 4
+    noise_from_level: int = 2
     noise_trust: float = 3.0
     precision_limits: tuple[float, float] = (0.3, 15.0)
     pixel_robust: float = 0.10  # Cauchy scale on the root mean square over the three channels
@@ -54,8 +54,7 @@ class FitSettings:
     # Coarse to fine, so that features find each other before they are sharp. At the start of each level the face
     # is drawn to see which points are visible, and points are drawn among them.
     schedule: tuple[Level, ...] = (
-        Level(3.0, 5, 700), Level(3.0, 3, 700), Level(1.5, 3, 1000), Level(1.5, 3, 1000),
-        Level(0.0, 3, 2000), Level(0.0, 3, 2000),
+        Level(3.0, 7, 700), Level(1.5, 4, 1000), Level(0.0, 3, 1500), Level(0.0, 3, 2000),
     )  # fmt: skip
     light_first_iterations: int = 2  # first dense iterations move light and a few texture modes only
     light_first_texture_modes: int = 30

@@ -11,6 +11,8 @@ from torch import Tensor
 from helpers.fitting.energy import Energy, Equations
 from helpers.fitting.parameters import FaceState, Layout
 
+TURN_LIMIT, SHIFT_LIMIT = 0.5, 400.0  # radians and mm, of one step of the pose
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -66,8 +68,8 @@ def solve(
 ) -> tuple[Tensor, Tensor]:
     """One damped step (B, n), 0 for parameters that are not free, and the fall in energy (B,) that it promises.
 
-    The step of the coefficients is shortened to `step_limit` standard deviations (its norm), because far from
-    the solution the linear picture is wrong.
+    The step is shortened so that its coefficients have at most the norm `step_limit` standard deviations, and its
+    pose stays within TURN_LIMIT and SHIFT_LIMIT, because far from the solution the linear picture is wrong.
     """
     B, n = equations.g.shape
     whole = len(free) == n
@@ -79,8 +81,10 @@ def solve(
     solution = -torch.cholesky_solve(g[..., None], factor)[..., 0]
     solution = torch.where((failed == 0)[:, None], torch.nan_to_num(solution), 0.0)
     step = solution if whole else g.new_zeros(B, n).index_copy(1, free, solution)
-    length = step[:, : layout.n_coefficients].norm(dim=-1, keepdim=True)
-    shortened = step_limit / length.clamp(min=step_limit)
+    turn, shift = step[:, layout.pose].split(3, -1)
+    parts = (step[:, : layout.n_coefficients], step_limit), (turn, TURN_LIMIT), (shift, SHIFT_LIMIT)
+    excess = torch.stack([part.norm(dim=-1) / limit for part, limit in parts]).amax(0)
+    shortened = 1 / excess.clamp(min=1)[:, None]
     return step * shortened, -0.5 * (g * solution).sum(-1) * shortened[:, 0]
 
 
