@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera
+from helpers.camera import Camera, Pose
+from helpers.pose.geometry import FLIP
 
 MIN_POINTS = 6
 # Thickness of a cloud of points, as a ratio of variances: below this it counts as flat.
@@ -89,3 +90,25 @@ def usable(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor
     ):
         code = torch.where(wrong, why, code)
     return code
+
+
+def believable(pose: Pose, points_2d: Tensor, residual: Tensor, used: Tensor) -> Tensor:
+    """(B,) codes of poses that were found: GOOD, or why they cannot be meant.
+
+    residual: (B, N) px.  used: (B, N) weights in the end.
+    """
+    share = (used / used.sum(-1, keepdim=True))[..., None]
+    middle = (share * points_2d).sum(1, keepdim=True)
+    spread = (share * (points_2d - middle).square()).sum((1, 2))
+    missed = (share[..., 0] * residual.square()).sum(-1)
+    code = torch.zeros(len(used), dtype=torch.int32, device=used.device)
+    return torch.where(missed > LARGE_RESIDUAL**2 * spread, MISFIT, torch.where(faces_us(pose), code, AWAY))
+
+
+def faces_us(pose: Pose) -> Tensor:
+    """(B,) true where the face's z axis points to the camera's side.
+
+    Swapped labels look like a face seen from within its head, for parallel rays cannot tell the two apart.
+    """
+    forward = pose.rotation[:, :, 2] * pose.translation.new_tensor(FLIP)
+    return (forward * pose.translation).sum(-1) <= 0

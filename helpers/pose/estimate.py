@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Camera, Pose
-from helpers.pose.checks import AWAY, BEHIND, GOOD, LARGE_RESIDUAL, MIRRORED, MISFIT, REASONS, checked
+from helpers.pose.checks import AWAY, BEHIND, GOOD, MIRRORED, MISFIT, REASONS, checked
 from helpers.pose.closed_form import dlt_pose, epnp_pose
 from helpers.pose.points68 import MIRRORED as MIRRORED_68
 from helpers.pose.points68 import slide_far_jaw, visible_landmarks
@@ -102,7 +102,7 @@ def estimate_pose(
         solution, points_3d = _without_far_jaw(
             solution, points_2d, points_3d, camera, weights, contour if far_side == "slide" else None, options
         )
-    code = _believed(solution, points_2d, points_3d, camera, weights, options)
+    code = _named(solution, points_2d, points_3d, camera, weights, options)
     return PoseEstimate(
         solution.pose,
         solution.residual,
@@ -152,7 +152,7 @@ def _without_far_jaw(solution: Solution, points_2d, points_3d, camera, weights, 
     """Solve again where the yaw that was found hides a side of the jaw; twice, since that changes the yaw."""
     for _ in range(FAR_SIDE_ROUNDS):
         hidden = visible_landmarks(solution.pose) == 0
-        turned = (hidden.any(-1) & (solution.code == GOOD)).nonzero()[:, 0]
+        turned = hidden.any(-1).nonzero()[:, 0]
         if len(turned) == 0:
             break
         p, x, w = _some(turned, points_2d, points_3d, weights)
@@ -168,30 +168,20 @@ def _without_far_jaw(solution: Solution, points_2d, points_3d, camera, weights, 
     return solution, points_3d
 
 
-def _believed(solution: Solution, points_2d, points_3d, camera, weights, options) -> Tensor:
-    """Codes (B,) of the solution, with poses that were found but cannot be meant."""
-    solved = solution.code == GOOD
-    used = torch.where(solved[:, None], solution.weights, torch.nan_to_num(weights))
-    total = used.sum(-1, keepdim=True).clamp_min(1e-30)
-    share = used / total
-    finite = torch.where(torch.isfinite(points_2d), points_2d, 0.0)
-    middle = (share[..., None] * finite).sum(1, keepdim=True)
-    spread = (share * (finite - middle).square().sum(-1)).sum(-1)
-    missed = (share * torch.nan_to_num(solution.residual).square()).sum(-1)
-    missed = torch.where(solved, missed, torch.inf)
-    # Swapped labels look like a face seen from within its head: parallel rays cannot tell the two apart.
-    forward = solution.pose.rotation[:, :, 2] * points_2d.new_tensor([1.0, -1.0, -1.0])
-    away = solved & ((forward * solution.pose.translation).sum(-1) > 0)
-    code = torch.where(away, AWAY, solution.code)
-    code = torch.where(solved & (missed > LARGE_RESIDUAL**2 * spread), MISFIT, code)
+def _named(solution: Solution, points_2d, points_3d, camera, weights, options) -> Tensor:
+    """Codes (B,) of the solution, where doubtful poses of 68 points are MIRRORED if swapped labels fit better."""
+    code = solution.code
     doubtful = ((code == AWAY) | (code == MISFIT) | (code == BEHIND)).nonzero()[:, 0]
     if points_2d.shape[1] != 68 or len(doubtful) == 0:
         return code
     p, x, w = _some(doubtful, points_2d, points_3d, weights)
     order = torch.tensor(MIRRORED_68, device=p.device)
     swapped = solve(p[:, order], x, _pick(doubtful, camera), w[:, order], None, *options)
-    error = (swapped.weights * torch.nan_to_num(swapped.residual).square()).sum(-1) / swapped.weights.sum(-1).clamp_min(1e-30)
-    forward = swapped.pose.rotation[:, :, 2] * p.new_tensor([1.0, -1.0, -1.0])
-    faces_us = (forward * swapped.pose.translation).sum(-1) < 0
-    better = (swapped.code == GOOD) & faces_us & (error < missed[doubtful]) & (error < LARGE_RESIDUAL**2 * spread[doubtful])
+    before = _mean_square(solution.residual[doubtful], solution.weights[doubtful])
+    after = _mean_square(swapped.residual, swapped.weights)
+    better = (swapped.code == GOOD) & ~(before < after)  # behind the camera there is no `before`
     return code.index_copy(0, doubtful, torch.where(better, MIRRORED, code[doubtful]))
+
+
+def _mean_square(residual: Tensor, used: Tensor) -> Tensor:
+    return (used * residual.square()).sum(-1) / used.sum(-1)

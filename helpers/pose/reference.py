@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Camera, Pose, model_to_camera, project
-from helpers.pose.checks import BEHIND, GOOD, LOST, usable
+from helpers.pose.checks import BEHIND, GOOD, LOST, believable, usable
 from helpers.pose.closed_form import pos
 from helpers.pose.geometry import pose_jacobian, turn
 from helpers.pose.solution import (
@@ -72,7 +72,9 @@ def levenberg_marquardt(
         return torch.where(known.view(-1, *[1] * (t.dim() - 1)), t, torch.nan)
 
     pose = Pose(blank(state.pose.rotation_vector), blank(state.pose.translation))
-    residual = blank(state.residual.square().sum(-1).clamp_min(1e-24).sqrt())
+    # The tiny number keeps the gradient of the root finite at zero.
+    residual = blank((state.residual.square().sum(-1) + 1e-24).sqrt())
+    code = torch.where(known, believable(pose, points_2d, residual, state.weights), code)
     used = torch.where(known[:, None], state.weights, 0.0)
     return Solution(pose, residual, used, blank(covariance), code, tried_steps)
 
@@ -83,8 +85,8 @@ def pushed_out(pose: Pose, points_3d: Tensor, weights: Tensor) -> Pose:
     POS finds depth from size alone and may put the near points of a very close face behind the camera.
     """
     z = model_to_camera(points_3d, pose)[..., 2]
-    z = torch.where(weights > 0, z, z.mean(-1, keepdim=True))
-    nearest, farthest = z.amin(-1), z.amax(-1)
+    nearest = torch.where(weights > 0, z, torch.inf).amin(-1)
+    farthest = torch.where(weights > 0, z, -torch.inf).amax(-1)
     # Only a face that reaches in front of the camera can be moved; one wholly behind it stays there.
     missing = 0.1 * (farthest - nearest) - nearest
     shift = torch.where((missing > 0) & (farthest > 0), missing, 0.0)

@@ -1,12 +1,18 @@
-"""Chooses who solves: the kernel, or its twin in torch."""
+"""Chooses who solves: the kernel, or its twin in torch; and hands the kernel its arrays."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from helpers._warp import launch_options, pool, wp
 from helpers.camera import Camera, Pose
 from helpers.pose import reference
-from helpers.pose.solution import Solution
+from helpers.pose.kernels import pose_kernel
+from helpers.pose.solution import SMALLEST_MOVE, TOLERANCE, Solution
+
+CPU_THREADS = 2
+FACES_FOR_THREADS = 64  # fewer are done before a second thread wakes
 
 
 def solve(
@@ -20,6 +26,63 @@ def solve(
     noise_px: float | None,
 ) -> Solution:
     """Refine B poses, as `helpers.pose.reference.levenberg_marquardt` says."""
-    return reference.levenberg_marquardt(
-        points_2d, points_3d, camera, weights, start, iterations, robust_px, noise_px
-    )
+    values = [points_2d, points_3d, camera.focal, camera.principal_point, weights]
+    if start is not None:
+        values += [start.rotation_vector, start.translation]
+    wants_gradient = torch.is_grad_enabled() and any(value.requires_grad for value in values)
+    chosen = reference.levenberg_marquardt
+    if points_2d.dtype == torch.float32 and not wants_gradient:
+        chosen = levenberg_marquardt
+    return chosen(points_2d, points_3d, camera, weights, start, iterations, robust_px, noise_px)
+
+
+def levenberg_marquardt(
+    points_2d: Tensor,
+    points_3d: Tensor,
+    camera: Camera,
+    weights: Tensor,
+    start: Pose | None,
+    iterations: int,
+    robust_px: float | None,
+    noise_px: float | None,
+) -> Solution:
+    """The same in the kernel, float32 only: one thread a face on a GPU, two threads on a CPU."""
+    B, N, _ = points_2d.shape
+    device = points_2d.device
+
+    def blank(*shape: int) -> Tensor:
+        return torch.full(shape, torch.nan, device=device)
+
+    cameras = torch.cat([camera.focal[:, None], camera.principal_point], -1).float()
+    given = blank(0, 6)
+    if start is not None:
+        given = torch.cat([start.rotation_vector, start.translation], -1).float()
+    pose, residual, covariance = blank(B, 6), blank(B, N), blank(B, 6, 6)
+    used = torch.zeros(B, N, device=device)
+    code, steps = (torch.zeros(B, dtype=torch.int32, device=device) for _ in range(2))
+    inputs = [_rows(points_2d), _rows(points_3d), _rows(weights), cameras, given]
+    numbers = [
+        iterations,
+        0.0 if robust_px is None else robust_px**-2,
+        0.0 if noise_px is None else noise_px,
+        TOLERANCE[torch.float32],
+        SMALLEST_MOVE[torch.float32] ** 2,
+    ]
+    arrays = [wp.from_torch(t.detach().contiguous(), requires_grad=False) for t in inputs]
+    outputs = [wp.from_torch(t) for t in (pose, residual, used, covariance, code, steps)]
+    options = launch_options(points_2d)
+
+    def launch(first: int, last: int) -> None:
+        wp.launch(pose_kernel, last - first, arrays + numbers + [first] + outputs, **options)
+
+    if device.type == "cpu" and B >= FACES_FOR_THREADS:
+        edges = [B * i // CPU_THREADS for i in range(CPU_THREADS + 1)]
+        list(pool(CPU_THREADS).map(launch, edges[:-1], edges[1:]))
+    elif B > 0:
+        launch(0, B)
+    return Solution(Pose(pose[:, :3], pose[:, 3:]), residual, used, covariance, code, steps)
+
+
+def _rows(values: Tensor) -> Tensor:
+    """The first row alone where all faces share it, so that it is not copied for each."""
+    return values[:1] if len(values) > 1 and values.stride(0) == 0 else values
