@@ -1,0 +1,212 @@
+"""Pictures that explain a pose: points and their partners, a head laid over a face, a cloud of heads."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..camera import Camera, Pose, model_to_camera, project
+from ..lighting import STUDIO_LIGHT
+from ..rendering import render
+from .figures import as_bytes, figure
+from .style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED
+from .views import CLAY
+
+# The 68 points as lines: name -> (first, last, closed), and a colour each.
+PARTS = {
+    "jaw": ((0, 16, False),),
+    "brows": ((17, 21, False), (22, 26, False)),
+    "nose": ((27, 30, False), (31, 35, False)),
+    "eyes": ((36, 41, True), (42, 47, True)),
+    "mouth": ((48, 59, True), (60, 67, True)),
+}
+PART_COLOURS = dict(zip(PARTS, (BLUE, ORANGE, RED, GREEN, PINK), strict=True))
+AXIS_COLOURS = {"x": ORANGE, "y": GREEN, "z": BLUE}
+
+
+def _array(values) -> np.ndarray:
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+
+
+def face_lines(axes, points, colours=None, **line) -> None:
+    """Draw 68 points (68, 2) as the lines of a face on matplotlib axes; colours: one, or None for one a part."""
+    points = _array(points)
+    for part, runs in PARTS.items():
+        for first, last, closed in runs:
+            at = points[first : last + 1]
+            at = np.concatenate([at, at[:1]]) if closed else at
+            axes.plot(*at.T, color=colours or PART_COLOURS[part], **line)
+
+
+def correspondence_figure(images, points, titles, numbers=(0, 8, 16, 17, 26, 27, 30, 33, 36, 45, 48, 54)):
+    """The same 68 points on several pictures, side by side, in the colours of their parts.
+
+    images: each (H, W, 3).  points: each (68, 2) px.  numbers: the points whose numbers are written beside them.
+    """
+    drawing, panels = figure(4.3 * len(images), 4.5, ncols=len(images), squeeze=False)
+    for axes, image, at, title in zip(panels[0], images, points, titles, strict=True):
+        image, at = as_bytes(image), _array(at)
+        axes.imshow(image, interpolation="antialiased")
+        face_lines(axes, at, lw=1.2, alpha=0.9)
+        for part, runs in PARTS.items():
+            for first, last, _ in runs:
+                axes.plot(*at[first : last + 1].T, "o", ms=4.5, color=PART_COLOURS[part], mec="white", mew=0.6)
+        middle = at.mean(0)
+        for n in numbers:
+            away = at[n] - middle
+            place = at[n] + 11 * away / max(float(np.linalg.norm(away)), 1e-6)
+            box = {"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.75}
+            axes.text(*place, str(n), size=8, color=INK, ha="center", va="center", bbox=box)
+        axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5), title=title)
+        axes.axis("off")
+    return drawing
+
+
+def head_over(image, vertices, triangles, pose: Pose, camera: Camera, opacity: float = 0.8, axes: bool = True):
+    """A clay head (V, 3) mm in a pose laid over a picture (H, W, 3) as a camera of that size sees it, and from its
+    nose the model's axes: x orange, y green, z blue. Returns (H, W, 3) uint8.
+
+    A head behind the camera leaves the picture as it is.
+    """
+    from PIL import Image, ImageDraw
+
+    image = torch.as_tensor(as_bytes(image) / np.float32(255))
+    vertices = torch.as_tensor(vertices, dtype=torch.float32).detach().reshape(1, -1, 3)
+    pose, camera = pose.to(torch.float32), camera.to(torch.float32)
+    albedo = torch.tensor(CLAY).expand_as(vertices)
+    with torch.no_grad():
+        drawn = render(vertices, triangles, albedo, pose, camera, STUDIO_LIGHT[None], background=0.0, supersample=2)
+    cover = opacity * drawn.coverage[0, ..., None]
+    laid = image * (1 - cover) + opacity * drawn.image[0].clamp(0, 1)
+    page = Image.fromarray(as_bytes(laid))
+    if not axes:
+        return np.asarray(page)
+
+    fine = 3  # drawn larger and shrunk, for smooth lines
+    tip = vertices[0, vertices[0, :, 2].argmax()]
+    ends = torch.cat([tip[None], tip + 60 * torch.eye(3)])[None]
+    placed = model_to_camera(ends, pose)
+    if bool((placed[..., 2] <= 1).any()):
+        return np.asarray(page)
+    at = ((project(placed, camera)[0, :, :2] + 0.5) * fine - 0.5).tolist()
+    page = page.resize((page.width * fine, page.height * fine), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(page)
+    order = sorted(zip("xyz", range(1, 4), strict=True), key=lambda named: -float(placed[0, named[1], 2]))
+    for name, k in order:  # the one that points to the viewer comes last, on top
+        _arrow(pen, at[0], at[k], AXIS_COLOURS[name], max(6, page.width // 90))
+    return np.asarray(page.resize((page.width // fine, page.height // fine), Image.Resampling.LANCZOS))
+
+
+def _arrow(pen, start, end, colour: str, width: int) -> None:
+    start, end = np.array(start), np.array(end)
+    length = float(np.linalg.norm(end - start))
+    if length < width:  # it points at the viewer
+        pen.ellipse([*(end - width), *(end + width)], fill=colour, outline="white", width=2)
+        return
+    along = (end - start) / length
+    aside = np.array([-along[1], along[0]])
+    neck = end - along * min(3 * width, length)
+    for tint, extra in (("white", 4), (colour, 0)):
+        pen.line([*start, *neck], fill=tint, width=width + extra)
+        corners = [end + along * extra, neck + aside * (1.4 * width + extra), neck - aside * (1.4 * width + extra)]
+        pen.polygon([tuple(corner) for corner in corners], fill=tint)
+
+
+def cloud_figure(image, points_3d, vertices, clouds, camera: Camera, truth: Pose | None = None):
+    """Clouds of heads: for each of several estimates, poses drawn from its covariance, as the camera sees them (top)
+    and as seen from above (bottom).
+
+    image: (H, W, 3).  points_3d: (68, 3) mm.  vertices: (V, 3) mm, the whole head, for its outline from above.
+    clouds: title -> Pose of K draws.  camera: the one that sees the image.  truth: drawn in dark, if it is known.
+    """
+    drawing, panels = figure(3.5 * len(clouds), 6.3, nrows=2, ncols=len(clouds), squeeze=False)
+    outline = _corners(_array(vertices))
+    middle = torch.cat([poses.translation for poses in clouds.values()]).mean(0)
+    for column, (title, poses) in enumerate(clouds.items()):
+        seen, above = panels[:, column]
+        seen.imshow(as_bytes(image), alpha=0.45, interpolation="antialiased")
+        K = len(poses.translation)
+        for points in _seen(points_3d, poses, camera):
+            face_lines(seen, points, BLUE, lw=0.8, alpha=min(1.0, 6 / K))
+        for head in _above(outline, poses):
+            above.fill(*head.T, color=BLUE, alpha=min(0.5, 1.6 / K), lw=0)
+        nose = torch.as_tensor(points_3d)[30]
+        tips = _array(model_to_camera(nose.expand(K, 1, 3).to(poses.translation), poses))[:, 0]
+        above.plot(tips[:, 0], tips[:, 2], ".", color=BLUE, ms=4, alpha=0.7)
+        if truth is not None:
+            face_lines(seen, _seen(points_3d, truth, camera)[0], INK, lw=1.1)
+            head = _above(outline, truth)[0]
+            above.plot(*np.concatenate([head, head[:1]]).T, color=INK, lw=1.2)
+        size = image.shape[:2]
+        seen.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5), title=title)
+        seen.axis("off")
+        x, z = float(middle[0]), float(middle[2])
+        # The camera stands below: what is lower on the page is nearer to it.
+        above.set(xlim=(x - 150, x + 150), ylim=(z - 190, z + 190), aspect="equal")
+        above.set(xlabel="x, mm", ylabel="depth z, mm" if column == 0 else "")
+    panels[1, 0].annotate("to the camera", (0.06, 0.04), (0.06, 0.2), xycoords="axes fraction", rotation=90,
+                          ha="center", va="bottom", color=GREY, size=8, arrowprops={"arrowstyle": "->", "color": GREY})  # fmt: skip
+    return drawing
+
+
+def _corners(vertices: np.ndarray) -> torch.Tensor:
+    """The vertices on the convex hull: all that an outline from any side needs."""
+    from scipy.spatial import ConvexHull
+
+    return torch.as_tensor(vertices[ConvexHull(vertices).vertices], dtype=torch.float32)
+
+
+def _seen(points_3d, poses: Pose, camera: Camera) -> np.ndarray:
+    """(K, 68, 2) px of the points (68, 3) in K poses."""
+    K = len(poses.translation)
+    points = torch.as_tensor(points_3d).to(poses.translation).expand(K, -1, -1)
+    one = Camera(camera.focal[:1].expand(K), camera.principal_point[:1].expand(K, -1), camera.size).to(poses.translation)
+    return _array(project(model_to_camera(points, poses), one)[..., :2])
+
+
+def _above(outline: torch.Tensor, poses: Pose) -> list[np.ndarray]:
+    """Each head's outline from above, (n, 2): x and depth, mm."""
+    from scipy.spatial import ConvexHull
+
+    K = len(poses.translation)
+    placed = _array(model_to_camera(outline.to(poses.translation).expand(K, -1, -1), poses))[..., [0, 2]]
+    return [head[ConvexHull(head).vertices] for head in placed]
+
+
+def model_with_points(model, size: int = 320):
+    """The mean face from the front, with its colours (size, size, 3), and where its 68 points fall (68, 2) px."""
+    from .views import studio
+
+    pose, camera, light = studio((0.0,), size)
+    with torch.no_grad():
+        drawn = render(model.mean_shape[None], model.triangles, model.mean_texture[None], pose, camera, light, supersample=2)
+    return drawn.image[0].clamp(0, 1), torch.from_numpy(_seen(model.mean_shape[model.landmarks], pose, camera)[0])
+
+
+def motion_figure(points, jacobian, steps, titles):
+    """How the points (68, 2) px move when one of the six numbers changes: six panels with arrows.
+
+    jacobian: (136, 6), rows u₀, v₀, u₁ …  steps: six numbers, how far each is changed.  titles: six.
+    """
+    points = _array(points)
+    moves = _array(jacobian).reshape(len(points), 2, -1)
+    drawing, panels = figure(9.6, 6.2, nrows=2, ncols=3)
+    low, high = points.min(0), points.max(0)
+    middle, half = (low + high) / 2, 0.62 * (high - low).max()
+    for k, (axes, title) in enumerate(zip(panels.flat, titles, strict=True)):
+        move = moves[..., k] * steps[k]
+        face_lines(axes, points, GREY, lw=0.8, alpha=0.6)
+        axes.quiver(*points.T, *move.T, color=BLUE if k < 3 else RED, angles="xy", scale_units="xy", scale=1, width=0.006)
+        axes.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] + half, middle[1] - half), aspect="equal")
+        axes.set_title(title)
+        axes.set(xticks=[], yticks=[])
+    return drawing
+
+
+def pose_error(estimate: Pose, truth: Pose) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far poses (B) are from the truth (B or 1): the angle between the rotations, degrees (B,), and the distance
+    of the translations, mm (B,)."""
+    import roma
+
+    angle = roma.rotmat_geodesic_distance(estimate.rotation, truth.rotation.expand_as(estimate.rotation))
+    return torch.rad2deg(angle), (estimate.translation - truth.translation).norm(dim=-1)
