@@ -35,7 +35,7 @@ def shown(monkeypatch):
 def decode(data):
     import base64
 
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))))
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB"))
 
 
 def test_pictures_come_with_words(shown):

@@ -8,14 +8,15 @@ from .figures import draw_landmarks, figure, picture, row, tile
 from .fitting import energy_figure, portraits, state_overlay
 from .mesh import mesh
 from .pose import (
-    cloud_figure,
-    correspondence_figure,
+    cloud_picture,
+    correspondence_picture,
     head_over,
     model_with_points,
-    motion_figure,
+    motion_picture,
     pose_error,
 )
 from .pose_game import pose_game
+from .rendering import pixels
 from .road import road
 from .sheet import sheet
 from .sliders import FaceSliders, face_sliders, modes_table
@@ -23,8 +24,8 @@ from .source import source
 from .style import mm_colourbar, mm_colours, style
 
 __all__ = [
-    "FaceSliders", "cloud_figure", "correspondence_figure", "draw_landmarks", "energy_figure", "error_heads",
+    "FaceSliders", "cloud_picture", "correspondence_picture", "draw_landmarks", "energy_figure", "error_heads",
     "face_sliders", "figure", "head_over", "heads", "mesh", "mm_colourbar", "mm_colours", "mm_legend", "model_with_points",
-    "modes_table", "motion_figure", "picture", "portraits", "pose_error", "pose_game", "road", "row", "sheet",
+    "modes_table", "motion_picture", "picture", "pixels", "portraits", "pose_error", "pose_game", "road", "row", "sheet",
     "source", "state_overlay", "style", "table", "tile",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from ..camera import Camera, Pose, model_to_camera, project
 from ..lighting import STUDIO_LIGHT
 from ..rendering import render
 from .figures import as_bytes, figure
+from .rendering import pixels
 from .style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED
 from .views import CLAY
 
@@ -38,12 +39,12 @@ def face_lines(axes, points, colours=None, **line) -> None:
             axes.plot(*at.T, color=colours or PART_COLOURS[part], **line)
 
 
-def correspondence_figure(images, points, titles, numbers=(0, 8, 16, 17, 26, 27, 30, 33, 36, 45, 48, 54)):
-    """The same 68 points on several pictures, side by side, in the colours of their parts.
+def correspondence_picture(images, points, titles, numbers=(0, 8, 16, 17, 26, 27, 30, 33, 36, 45, 48, 54)):
+    """The same 68 points on several pictures, side by side, in the colours of their parts: (H, W, 3) uint8.
 
     images: each (H, W, 3).  points: each (68, 2) px.  numbers: the points whose numbers are written beside them.
     """
-    drawing, panels = figure(4.3 * len(images), 4.5, ncols=len(images), squeeze=False)
+    drawing, panels = figure(3.7 * len(images), 3.9, ncols=len(images), squeeze=False)
     for axes, image, at, title in zip(panels[0], images, points, titles, strict=True):
         image, at = as_bytes(image), _array(at)
         axes.imshow(image, interpolation="antialiased")
@@ -59,7 +60,7 @@ def correspondence_figure(images, points, titles, numbers=(0, 8, 16, 17, 26, 27,
             axes.text(*place, str(n), size=8, color=INK, ha="center", va="center", bbox=box)
         axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5), title=title)
         axes.axis("off")
-    return drawing
+    return pixels(drawing)
 
 
 def head_over(image, vertices, triangles, pose: Pose, camera: Camera, opacity: float = 0.8, axes: bool = True):
@@ -112,23 +113,26 @@ def _arrow(pen, start, end, colour: str, width: int) -> None:
         pen.polygon([tuple(corner) for corner in corners], fill=tint)
 
 
-def cloud_figure(image, points_3d, vertices, clouds, camera: Camera, truth: Pose | None = None):
+def cloud_picture(image, points_3d, vertices, clouds, camera: Camera, truth: Pose | None = None):
     """Clouds of heads: for each of several estimates, poses drawn from its covariance, as the camera sees them (top)
-    and as seen from above (bottom).
+    and as seen from above (bottom). Returns (H, W, 3) uint8.
 
     image: (H, W, 3).  points_3d: (68, 3) mm.  vertices: (V, 3) mm, the whole head, for its outline from above.
     clouds: title -> Pose of K draws.  camera: the one that sees the image.  truth: drawn in dark, if it is known.
     """
-    drawing, panels = figure(3.5 * len(clouds), 6.3, nrows=2, ncols=len(clouds), squeeze=False)
+    drawing, panels = figure(3.1 * len(clouds), 5.6, nrows=2, ncols=len(clouds), squeeze=False)
     outline = _corners(_array(vertices))
     middle = torch.cat([poses.translation for poses in clouds.values()]).mean(0)
+    depths = []
     for column, (title, poses) in enumerate(clouds.items()):
         seen, above = panels[:, column]
         seen.imshow(as_bytes(image), alpha=0.45, interpolation="antialiased")
         K = len(poses.translation)
         for points in _seen(points_3d, poses, camera):
             face_lines(seen, points, BLUE, lw=0.8, alpha=min(1.0, 6 / K))
-        for head in _above(outline, poses):
+        heads = _above(outline, poses)
+        depths += [head[:, 1] for head in heads]
+        for head in heads:
             above.fill(*head.T, color=BLUE, alpha=min(0.5, 1.6 / K), lw=0)
         nose = torch.as_tensor(points_3d)[30]
         tips = _array(model_to_camera(nose.expand(K, 1, 3).to(poses.translation), poses))[:, 0]
@@ -140,13 +144,14 @@ def cloud_figure(image, points_3d, vertices, clouds, camera: Camera, truth: Pose
         size = image.shape[:2]
         seen.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5), title=title)
         seen.axis("off")
-        x, z = float(middle[0]), float(middle[2])
-        # The camera stands below: what is lower on the page is nearer to it.
-        above.set(xlim=(x - 150, x + 150), ylim=(z - 190, z + 190), aspect="equal")
         above.set(xlabel="x, mm", ylabel="depth z, mm" if column == 0 else "")
-    panels[1, 0].annotate("to the camera", (0.06, 0.04), (0.06, 0.2), xycoords="axes fraction", rotation=90,
+    nearest, farthest = np.quantile([d.min() for d in depths], 0.02), np.quantile([d.max() for d in depths], 0.98)
+    for above in panels[1]:  # the camera stands below: what is lower on the page is nearer to it
+        x = float(middle[0])
+        above.set(xlim=(x - 140, x + 140), ylim=(nearest - 25, farthest + 25), aspect="equal")
+    panels[1, 0].annotate("to the camera", (0.94, 0.04), (0.94, 0.2), xycoords="axes fraction", rotation=90,
                           ha="center", va="bottom", color=GREY, size=8, arrowprops={"arrowstyle": "->", "color": GREY})  # fmt: skip
-    return drawing
+    return pixels(drawing)
 
 
 def _corners(vertices: np.ndarray) -> torch.Tensor:
@@ -183,14 +188,14 @@ def model_with_points(model, size: int = 320):
     return drawn.image[0].clamp(0, 1), torch.from_numpy(_seen(model.mean_shape[model.landmarks], pose, camera)[0])
 
 
-def motion_figure(points, jacobian, steps, titles):
+def motion_picture(points, jacobian, steps, titles):
     """How the points (68, 2) px move when one of the six numbers changes: six panels with arrows.
 
-    jacobian: (136, 6), rows u₀, v₀, u₁ …  steps: six numbers, how far each is changed.  titles: six.
+    jacobian: (136, 6), rows u₀, v₀, u₁ …  steps: six numbers, how far each is changed.  titles: six. Returns (H, W, 3) uint8.
     """
     points = _array(points)
     moves = _array(jacobian).reshape(len(points), 2, -1)
-    drawing, panels = figure(9.6, 6.2, nrows=2, ncols=3)
+    drawing, panels = figure(8.4, 5.5, nrows=2, ncols=3)
     low, high = points.min(0), points.max(0)
     middle, half = (low + high) / 2, 0.62 * (high - low).max()
     for k, (axes, title) in enumerate(zip(panels.flat, titles, strict=True)):
@@ -200,7 +205,7 @@ def motion_figure(points, jacobian, steps, titles):
         axes.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] + half, middle[1] - half), aspect="equal")
         axes.set_title(title)
         axes.set(xticks=[], yticks=[])
-    return drawing
+    return pixels(drawing, 48)
 
 
 def pose_error(estimate: Pose, truth: Pose) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 
 import numpy as np
@@ -16,6 +15,7 @@ from ..rendering import render
 from .figures import as_bytes, tile, write
 from .mesh import _in_a_live_kernel
 from .pose import pose_error
+from .pose_light import quick_png
 from .style import DETECTED, MODELLED
 from .views import CLAY, DISTANCE, DROP
 
@@ -90,12 +90,8 @@ class PoseGame:
         return np.asarray(page)
 
     def _update(self, change=None) -> None:
-        from PIL import Image
-
         values = {NAMES[name]: slider.value for name, slider in self.sliders.items()}
-        buffer = io.BytesIO()
-        Image.fromarray(self.draw(**values, robust=self.robust.value)).save(buffer, "PNG", compress_level=1)
-        self.image.value = buffer.getvalue()
+        self.image.value = quick_png(self.draw(**values, robust=self.robust.value))
 
     def updates_per_second(self, updates: int = 30) -> float:
         """How many pictures a second follow a slider, measured by moving one to and fro."""
@@ -108,12 +104,15 @@ class PoseGame:
         slider.value = start
         return updates / seconds
 
-    def stills(self, settings, columns: int = 2) -> np.ndarray:
+    def stills(self, settings, columns: int = 2, height: int = 210) -> np.ndarray:
         """Pictures in rows of `columns`, one for each dict of arguments for `draw`, without sliders: (H, W, 3) uint8."""
-        titles = [", ".join(_said(name, value) for name, value in each.items()) for each in settings]
         panels = [self.draw(**each) for each in settings]
+        titles = [", ".join(_said(name, value) for name, value in each.items()) for each in settings]
         rows = [slice(k, k + columns) for k in range(0, len(panels), columns)]
-        return np.concatenate([tile(panels[at], titles[at], height=self.size) for at in rows])
+        pages = [tile(panels[at], titles[at], height=height) for at in rows]
+        width = max(page.shape[1] for page in pages)  # the last row may hold fewer
+        paper = [((0, 0), (0, width - page.shape[1]), (0, 0)) for page in pages]
+        return np.concatenate([np.pad(page, pad, constant_values=255) for page, pad in zip(pages, paper, strict=True)])
 
 
 def pose_game(model, size: int = 256, *, live: bool | None = None) -> PoseGame:
