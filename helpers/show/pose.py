@@ -31,12 +31,15 @@ def _array(values) -> np.ndarray:
 
 def face_lines(axes, points, colours=None, **line) -> None:
     """Draw 68 points (68, 2) as the lines of a face on matplotlib axes; colours: one, or None for one a part."""
-    points = _array(points)
-    for part, runs in PARTS.items():
-        for first, last, closed in runs:
-            at = points[first : last + 1]
-            at = np.concatenate([at, at[:1]]) if closed else at
-            axes.plot(*at.T, color=colours or PART_COLOURS[part], **line)
+    parts = [part for part, runs in PARTS.items() for _ in runs]
+    for part, at in zip(parts, _lines(_array(points)), strict=True):
+        axes.plot(*at.T, color=colours or PART_COLOURS[part], **line)
+
+
+def _lines(points: np.ndarray) -> list[np.ndarray]:
+    """The points (68, 2) as lines, in the order of PARTS."""
+    runs = [run for runs in PARTS.values() for run in runs]
+    return [points[[*range(first, last + 1), *([first] if closed else [])]] for first, last, closed in runs]
 
 
 def correspondence_picture(images, points, titles, numbers=(0, 8, 16, 17, 26, 27, 30, 33, 36, 45, 48, 54)):
@@ -120,6 +123,8 @@ def cloud_picture(image, points_3d, vertices, clouds, camera: Camera, truth: Pos
     image: (H, W, 3).  points_3d: (68, 3) mm.  vertices: (V, 3) mm, the whole head, for its outline from above.
     clouds: title -> Pose of K draws.  camera: the one that sees the image.  truth: drawn in dark, if it is known.
     """
+    from matplotlib.collections import LineCollection, PolyCollection
+
     drawing, panels = figure(3.1 * len(clouds), 5.6, nrows=2, ncols=len(clouds), squeeze=False)
     outline = _corners(_array(vertices))
     middle = torch.cat([poses.translation for poses in clouds.values()]).mean(0)
@@ -128,12 +133,11 @@ def cloud_picture(image, points_3d, vertices, clouds, camera: Camera, truth: Pos
         seen, above = panels[:, column]
         seen.imshow(as_bytes(image), alpha=0.45, interpolation="antialiased")
         K = len(poses.translation)
-        for points in _seen(points_3d, poses, camera):
-            face_lines(seen, points, BLUE, lw=0.8, alpha=min(1.0, 6 / K))
+        lines = [line for points in _seen(points_3d, poses, camera) for line in _lines(points)]
+        seen.add_collection(LineCollection(lines, colors=BLUE, linewidths=0.8, alpha=min(1.0, 6 / K)))
         heads = _above(outline, poses)
         depths += [head[:, 1] for head in heads]
-        for head in heads:
-            above.fill(*head.T, color=BLUE, alpha=min(0.5, 1.6 / K), lw=0)
+        above.add_collection(PolyCollection(heads, facecolors=BLUE, alpha=min(0.5, 1.6 / K), linewidths=0))
         nose = torch.as_tensor(points_3d)[30]
         tips = _array(model_to_camera(nose.expand(K, 1, 3).to(poses.translation), poses))[:, 0]
         above.plot(tips[:, 0], tips[:, 2], ".", color=BLUE, ms=4, alpha=0.7)
