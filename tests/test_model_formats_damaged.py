@@ -274,6 +274,8 @@ def test_each_kind_of_change_says_what_is_wrong(numbers, folder):
     assert "vertices" in message(texMU=arrays["texMU"][:-3], texPC=arrays["texPC"][:-3])
     assert "triangles name vertices" in message(tl=arrays["tl"] + 1)
     assert "deviations" in message(shapeEV=arrays["shapeEV"][:-1])
+    assert "nobody looks like that" in message(shapeEV=arrays["shapeEV"] * 1e3)
+    assert "mean colours go from 128 to 128, expected 0 to 1" in message(texMU=arrays["texMU"] * 256)
     assert "lengths" in message(shapePC=arrays["shapePC"] * 2)
     assert "faces.dmi.unibas.ch" in message(tl=arrays["tl"][:, :2])
     gnm = {**files.gnm_arrays(numbers), "version": np.array("2.1")}

@@ -15,6 +15,7 @@ WIDTH_MM = (60.0, 400.0)  # of a face or head, with ears and shoulders or withou
 LONGEST_EDGE_MM = 80.0
 UNIT_TOLERANCE = 0.01  # of the length of a column that the format promises to be 1
 SHORTEST = 0.1  # such a column, if most of it was cut off
+LARGEST = {"shape": 150.0, "expression": 150.0, "texture": 2.0}  # what σ of a mode does at a vertex: mm, or sRGB
 
 
 class NotThisModel(Exception):
@@ -82,12 +83,15 @@ def assemble(parts: Parts, wanted: Wanted) -> MorphableModel:
     texture = _grey(count) if parts.texture is None else (
         _modes(parts.texture, "texture", wanted.n_texture, 1 / parts.white, count)
     )  # fmt: skip
+    low, high = texture[0].min(), texture[0].max()
+    require(-0.05 < low and high < 1.05, f"the mean colours go from {low:.3g} to {high:.3g}, expected 0 to 1")
     fields = {}
     if parts.expression is not None:
         _, modes, sigma = _modes(parts.expression, "expression", None, parts.unit, count)
         fields |= {"expression_basis": modes.reshape(count, 3, -1), "expression_std": sigma}
     if parts.expression_units is not None:
         units = _floats(parts.expression_units, "expressions") * np.float32(parts.unit)
+        require(np.abs(units).max(initial=0) < LARGEST["expression"], "an expression moves the face further than a face goes")
         require(units.shape[0] == 3 * count, f"the expressions have {units.shape[0]} rows for {count} vertices")
         require(units.shape[1] == len(parts.expression_names), "the expressions and their names differ in number")
         fields["expression_units"] = units.reshape(count, 3, -1)
@@ -172,26 +176,31 @@ def _modes(modes: Modes, what: str, n: int | None, factor: float, count: int | N
     total = modes.basis.shape[1] if len(modes.basis.shape) == 2 else 0
     basis = _floats(columns(modes.basis, f"the {what} basis", len(mean), n), f"the {what} basis")
     length = np.sqrt(np.einsum("vk,vk->k", basis, basis, dtype=np.float64))
-    if modes.std is None:
-        require((length > 0).all(), f"a {what} mode is zero everywhere")
-        return mean * np.float32(factor), _unit(basis, length), (length * factor).astype(np.float32)
-    std = _floats(vector(modes.std, f"the {what} deviations"), f"the {what} deviations")
-    require(len(std) == total, f"there are {total} {what} modes, but {len(std)} deviations")
-    std = std[:n]
-    require((std > 0).all(), f"a {what} deviation is zero or negative")
+    std = None
+    if modes.std is not None:
+        std = _floats(vector(modes.std, f"the {what} deviations"), f"the {what} deviations")
+        require(len(std) == total, f"there are {total} {what} modes, but {len(std)} deviations")
+        std = std[:n]
+        require((std > 0).all(), f"a {what} deviation is zero or negative")
+    basis, std = _unit(modes, basis, std, length, what)
+    mean, std = mean * np.float32(factor), std * np.float32(factor)
+    largest = np.maximum(basis.max(0), -basis.min(0)).astype(np.float64) * std
+    require((largest < LARGEST[what]).all(), f"a {what} mode is so large that nobody looks like that")
+    require((std > 0).all(), f"a {what} deviation is zero")
+    return mean, basis, std
+
+
+def _unit(modes: Modes, basis: np.ndarray, std: np.ndarray | None, length: np.ndarray, what: str):
+    """Columns of unit length, and σ as float32. Those that the format promises to be so are left as they are."""
     if modes.exact:
         shortest = SHORTEST if modes.cropped else 1 - UNIT_TOLERANCE
         if ((length < shortest) | (length > 1 + UNIT_TOLERANCE)).any():
             raise NotThisModel(f"the {what} columns have lengths {length.min():.3g} to {length.max():.3g}, expected 1")
         if not modes.cropped or (np.abs(length - 1) < UNIT_TOLERANCE).all():
-            return mean * np.float32(factor), basis, std * np.float32(factor)
+            return basis, std
     require((length > 0).all(), f"a {what} mode is zero everywhere")
-    return mean * np.float32(factor), _unit(basis, length), (std * length * factor).astype(np.float32)
-
-
-def _unit(basis: np.ndarray, length: np.ndarray) -> np.ndarray:
     basis /= length.astype(np.float32)
-    return basis
+    return basis, (length if std is None else std * length).astype(np.float32)
 
 
 def _floats(values, what: str) -> np.ndarray:
