@@ -20,7 +20,7 @@ from helpers.lighting import (
 )
 from helpers.rasterizer import Raster, interpolate, rasterize
 from helpers.shading import antialias as smooth_outlines
-from helpers.shading import cast_shadows
+from helpers.shading import cast_shadows, fused
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ def vertex_normals(vertices: Tensor, triangles: Tensor) -> Tensor:
     The cross product of two edges is the normal times twice the area, so a plain sum weights by area. A vertex
     without a triangle has the normal 0.
     """
+    if vertices.dtype == torch.float32:
+        return fused.vertex_normals(vertices, triangles)
+    return vertex_normals_reference(vertices, triangles)
+
+
+def vertex_normals_reference(vertices: Tensor, triangles: Tensor) -> Tensor:
+    """`vertex_normals` in plain torch, in any precision."""
     B, V, _ = vertices.shape
     flat = vertices.reshape(B * V, 3)  # one table for the batch: its rows are gathered and added to much faster
     corners = (triangles + V * torch.arange(B, device=vertices.device).view(B, 1, 1)).view(-1, 3)
@@ -120,11 +127,9 @@ def render(
         raise ValueError(f"light must be ({B} or 1, 9, 3) or a PhongLight of {B} or 1, got {shape}")
     if colour is not None and len(colour.contrast) not in (1, B):
         raise ValueError(f"colour must be for {B} images or 1, got {len(colour.contrast)}")
-    in_camera = model_to_camera(vertices, pose).expand(B, -1, -1)
-    normals = vertex_normals(vertices, triangles) @ pose.rotation.transpose(1, 2)
     scene = _Scene(
-        in_camera, triangles, albedo.expand(B, -1, -1), normals.expand(B, -1, -1), light, colour, background,
-        shadows, antialias, linear_light, cull_backfaces,
+        B, vertices, triangles, albedo, pose, light, colour, background, shadows, antialias, linear_light,
+        cull_backfaces,
     )  # fmt: skip
     if supersample == 1:
         return _draw(scene, camera)
@@ -139,12 +144,13 @@ def render(
 
 @dataclass(frozen=True)
 class _Scene:
-    """What is drawn and how, at any size: the arguments of `render`, with the mesh in camera axes."""
+    """What is drawn and how, at any size: the arguments of `render`, checked."""
 
-    in_camera: Tensor
+    batch: int
+    vertices: Tensor
     triangles: Tensor
     albedo: Tensor
-    normals: Tensor
+    pose: Pose
     light: Tensor | PhongLight
     colour: ColourTransform | None
     background: float | Tensor
@@ -153,10 +159,48 @@ class _Scene:
     linear_light: bool
     cull_backfaces: bool
 
+    @property
+    def simple(self) -> bool:
+        """Whether the fused kernels can draw it."""
+        special = isinstance(self.light, PhongLight) or self.linear_light or self.colour is not None
+        if special or not (self.vertices.shape[1] and len(self.triangles)):
+            return False
+        tensors = [self.vertices, self.albedo, self.light, self.pose.translation, self.pose.rotation_vector]
+        if isinstance(self.background, Tensor):
+            tensors.append(self.background)
+        return all(t.dtype == torch.float32 and t.device == self.vertices.device for t in tensors)
+
 
 def _draw(scene: _Scene, camera: Camera) -> Rendering:
+    """The scene at the size of the camera."""
+    draw = _draw_fused if scene.simple else _draw_in_torch
+    rendering, points = draw(scene, camera)
+    if not scene.antialias:
+        return rendering
+    both = torch.cat([rendering.image, rendering.coverage[..., None]], -1)
+    both = smooth_outlines(both, points, scene.triangles, rendering.raster, scene.cull_backfaces)
+    return replace(rendering, image=both[..., :3], coverage=both[..., 3])
+
+
+def _draw_fused(scene: _Scene, camera: Camera) -> tuple[Rendering, Tensor]:
+    view = fused.View.of(scene.pose, camera, scene.batch)
+    background = scene.background
+    if not isinstance(background, Tensor):
+        background = torch.full((1, 1, 1, 3), float(background), device=scene.vertices.device)
+    image, depth, normal, coverage, raster, points = fused.draw(
+        scene.vertices, scene.triangles, scene.albedo, view, scene.light, background, scene.cull_backfaces
+    )
+    if points is None and scene.antialias:
+        points = fused.screen_points(scene.vertices, view)
+    return Rendering(image, depth, normal, coverage, raster), points
+
+
+def _draw_in_torch(scene: _Scene, camera: Camera) -> tuple[Rendering, Tensor]:
     perspective = getattr(camera, "perspective", True)
-    points = project(scene.in_camera, camera)
+    B = scene.batch
+    in_camera = model_to_camera(scene.vertices, scene.pose).expand(B, -1, -1)
+    normals = vertex_normals(scene.vertices, scene.triangles) @ scene.pose.rotation.transpose(1, 2)
+    points = project(in_camera, camera)
     raster = rasterize(
         points,
         scene.triangles,
@@ -166,23 +210,18 @@ def _draw(scene: _Scene, camera: Camera) -> Rendering:
         backend="warp" if points.dtype == torch.float32 else "torch",
     )
     moving = points if points.requires_grad else None
-    attributes = torch.cat([scene.albedo, scene.normals, scene.in_camera], -1)
+    attributes = torch.cat([scene.albedo.expand(B, -1, -1), normals.expand(B, -1, -1), in_camera], -1)
     layers = interpolate(attributes, scene.triangles, raster, points=moving)
     albedo, normal, position = layers.split([3, 3, 3], -1)
     normal = normalize(normal, dim=-1)
     depth = torch.where(raster.mask, position[..., 2], torch.inf)
-    shaded = _shaded(scene, albedo, normal, position, perspective)
+    shaded = _shaded(scene, in_camera, albedo, normal, position, perspective)
     mask = raster.mask[..., None]
     image = torch.where(mask, shaded, scene.background)
-    coverage = mask.to(points)
-    if scene.antialias:
-        both = torch.cat([image, coverage], -1)
-        both = smooth_outlines(both, points, scene.triangles, raster, scene.cull_backfaces)
-        image, coverage = both.split([3, 1], -1)
-    return Rendering(image, depth, normal, coverage[..., 0], raster)
+    return Rendering(image, depth, normal, mask[..., 0].to(points), raster), points
 
 
-def _shaded(scene: _Scene, albedo: Tensor, normal: Tensor, position: Tensor, perspective: bool) -> Tensor:
+def _shaded(scene: _Scene, in_camera: Tensor, albedo: Tensor, normal: Tensor, position: Tensor, perspective: bool) -> Tensor:
     """Colours of surface points (B, H, W, 3) at positions in camera axes, of any value where no face is."""
     if scene.linear_light:
         albedo = srgb_to_linear(albedo)
@@ -195,7 +234,7 @@ def _shaded(scene: _Scene, albedo: Tensor, normal: Tensor, position: Tensor, per
         shadow = None
         if scene.shadows:
             towards = scene.light.towards()
-            shadow = cast_shadows(scene.in_camera * flip, scene.triangles, towards, position * flip, normal)
+            shadow = cast_shadows(in_camera * flip, scene.triangles, towards, position * flip, normal)
         shaded = shade_phong(albedo, normal, view, scene.light, shadow)
     else:
         shaded = shade(albedo, normal, scene.light)
@@ -224,7 +263,7 @@ def _check(vertices: Tensor, albedo: Tensor, pose: Pose, camera: Camera, backgro
     if albedo.dim() != 3 or albedo.shape[1:] != vertices.shape[1:]:
         raise ValueError(f"albedo must be (B or 1, {vertices.shape[1]}, 3) like vertices, got {tuple(albedo.shape)}")
     lengths = {
-        "vertices": len(vertices), "albedo": len(albedo), "pose": len(pose.rotation_vector), "camera": len(camera.focal)
+        "vertices": len(vertices), "albedo": len(albedo), "pose": len(pose.rotation_vector), "camera": len(camera.principal_point)
     }  # fmt: skip
     B = max(lengths.values())
     if not set(lengths.values()) <= {1, B}:

@@ -69,7 +69,7 @@ def rasterize(
     (threads); on a GPU as many times as there are images.
     """
     H, W = size
-    _check_points(points, triangles, H, W, perspective)
+    check_points(points, triangles, H, W, perspective)
     triangles = checked_triangles(triangles, points.shape[1]).to(points.device)
     if backend == "torch":
         drawn = rasterize_reference(points.detach(), triangles.long(), (H, W), cull_backfaces, perspective)
@@ -235,7 +235,7 @@ def checked_triangles(triangles: Tensor, n_vertices: int) -> Tensor:
     return known[2]
 
 
-def _check_points(points: Tensor, triangles: Tensor, H: int, W: int, perspective: bool) -> None:
+def check_points(points: Tensor, triangles: Tensor, H: int, W: int, perspective: bool) -> None:
     if points.dim() != 3 or points.shape[-1] != 3 or points.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"points must be float32 or float64 of shape (B, V, 3), got {_described(points)}")
     if H < 1 or W < 1:
