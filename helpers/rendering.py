@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.camera import Camera, OrthographicCamera, Pose, model_to_camera, project
 from helpers.lighting import (
     DEFAULT_LIGHT,
     ColourTransform,
@@ -19,6 +19,7 @@ from helpers.lighting import (
     srgb_to_linear,
 )
 from helpers.rasterizer import Raster, interpolate, rasterize
+from helpers.rasterizer.raster import THREADS
 from helpers.shading import antialias as smooth_outlines
 from helpers.shading import cast_shadows, fused
 
@@ -85,7 +86,7 @@ def render(
     triangles: Tensor,
     albedo: Tensor,
     pose: Pose,
-    camera: Camera,
+    camera: Camera | OrthographicCamera,
     light: Tensor | PhongLight | None = None,
     background: float | Tensor = 1.0,
     supersample: int = 1,
@@ -171,7 +172,7 @@ class _Scene:
         return all(t.dtype == torch.float32 and t.device == self.vertices.device for t in tensors)
 
 
-def _draw(scene: _Scene, camera: Camera) -> Rendering:
+def _draw(scene: _Scene, camera: Camera | OrthographicCamera) -> Rendering:
     """The scene at the size of the camera."""
     draw = _draw_fused if scene.simple else _draw_in_torch
     rendering, points = draw(scene, camera)
@@ -182,7 +183,7 @@ def _draw(scene: _Scene, camera: Camera) -> Rendering:
     return replace(rendering, image=both[..., :3], coverage=both[..., 3])
 
 
-def _draw_fused(scene: _Scene, camera: Camera) -> tuple[Rendering, Tensor]:
+def _draw_fused(scene: _Scene, camera: Camera | OrthographicCamera) -> tuple[Rendering, Tensor]:
     view = fused.View.of(scene.pose, camera, scene.batch)
     background = scene.background
     if not isinstance(background, Tensor):
@@ -195,8 +196,8 @@ def _draw_fused(scene: _Scene, camera: Camera) -> tuple[Rendering, Tensor]:
     return Rendering(image, depth, normal, coverage, raster), points
 
 
-def _draw_in_torch(scene: _Scene, camera: Camera) -> tuple[Rendering, Tensor]:
-    perspective = getattr(camera, "perspective", True)
+def _draw_in_torch(scene: _Scene, camera: Camera | OrthographicCamera) -> tuple[Rendering, Tensor]:
+    perspective = camera.perspective
     B = scene.batch
     in_camera = model_to_camera(scene.vertices, scene.pose).expand(B, -1, -1)
     normals = vertex_normals(scene.vertices, scene.triangles) @ scene.pose.rotation.transpose(1, 2)
@@ -250,13 +251,26 @@ def _grow(background: float | Tensor, factor: int) -> float | Tensor:
     return background.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
 
 
+def render_bytes(batch: int, size: tuple[int, int], n_vertices: int, n_triangles: int) -> int:
+    """Memory that one call of `render` takes on a CPU, without derivatives, options and supersampling: bytes.
+
+    48 bytes a pixel are the result: colour, normal, weights (12 each), depth, coverage, triangle (4 each). The
+    rest is what each thread works with, one image at a time, so it does not grow with the batch: 8 bytes a
+    pixel, 32 a vertex, and 4 for every triangle (or vertex, if these are more). With derivatives every image
+    keeps the places of its vertices, their normals, and as much again on the way back.
+    """
+    H, W = size
+    working = 8 * H * W + 32 * n_vertices + 4 * (max(n_vertices, n_triangles) + 1)
+    return 48 * batch * H * W + min(batch, THREADS) * working
+
+
 def _shrink(image: Tensor, factor: int) -> Tensor:
     """Means over blocks of factor × factor pixels: (B, fH, fW, C) to (B, H, W, C)."""
     B, H, W, C = image.shape
     return image.view(B, H // factor, factor, W // factor, factor, C).mean((2, 4))
 
 
-def _check(vertices: Tensor, albedo: Tensor, pose: Pose, camera: Camera, background, supersample: int) -> int:
+def _check(vertices: Tensor, albedo: Tensor, pose: Pose, camera, background, supersample: int) -> int:
     """The batch size B that everything agrees on."""
     if vertices.dim() != 3 or vertices.shape[-1] != 3:
         raise ValueError(f"vertices must be (B, V, 3), got {tuple(vertices.shape)}")

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers._warp import wp
 from helpers.camera import Camera, Pose, model_to_camera, project
-from helpers.rasterizer import barycentric, interpolate, rasterize
+from helpers.rasterizer import barycentric, interpolate, kernels, rasterize
 from helpers.rasterizer import raster as raster_module
 
 
@@ -33,12 +34,13 @@ def bumpy_sphere(n=120, radius=80.0):
     return vertices, triangles
 
 
-@given(seed=st.integers(0, 10_000), cull=st.booleans())
+@given(seed=st.integers(0, 10_000), cull=st.booleans(), perspective=st.booleans(), batch=st.integers(1, 2))
 @settings(max_examples=40, deadline=None)
-def test_agrees_with_the_torch_twin(seed, cull):
-    points, triangles = random_mesh(seed, batch=2)
-    fast = rasterize(points, triangles, (37, 43), cull_backfaces=cull)
-    twin = rasterize(points, triangles, (37, 43), cull_backfaces=cull, backend="torch")
+def test_agrees_with_the_torch_twin(seed, cull, perspective, batch):
+    points, triangles = random_mesh(seed, batch=batch)
+    options = dict(cull_backfaces=cull, perspective=perspective)
+    fast = rasterize(points, triangles, (37, 43), **options)
+    twin = rasterize(points, triangles, (37, 43), **options, backend="torch")
     # Both round every operation alike, so not even a pixel on an edge may differ.
     assert torch.equal(fast.triangle_id, twin.triangle_id)
     assert torch.allclose(fast.barycentric, twin.barycentric, atol=1e-5)
@@ -166,6 +168,109 @@ def test_a_huge_triangle_fills_the_image():
     assert rasterize(points, torch.tensor([[0, 1, 2]]), (20, 30)).mask.all()
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_low_poly_meshes_and_slivers_are_drawn_as_by_the_twin(batch):
+    points, triangles = random_mesh(21, vertices=12, triangles=20, size=150.0, batch=batch)
+    points[..., 2] = points[..., 2].abs() + 100
+    line = torch.linspace(-400, 600, 12)
+    points[:, :, 1] = torch.where(torch.arange(12) % 3 > 0, points[:, :, 0] * 0.9 + line * 0.01, points[:, :, 1])
+    for name, scale in (("wide", 1.0), ("wider", 1e3), ("widest", 1e8)):
+        moved = torch.cat([(points[..., :2] - 75) * scale + 75, points[..., 2:]], -1)
+        fast = rasterize(moved, triangles, (150, 160))
+        twin = rasterize(moved, triangles, (150, 160), backend="torch")
+        assert torch.equal(fast.triangle_id, twin.triangle_id), name
+        assert twin.mask.any()
+
+
+def test_a_floor_that_runs_under_the_camera_is_drawn_up_to_the_near_plane():
+    # A floor 100 mm below a camera that looks straight ahead: two triangles from 3 m behind it to 5 m before it.
+    floor = torch.tensor([[[-905.0, 100, -3000], [905, 100, -3000], [905, 100, 5000], [-905, 100, 5000]]])
+    triangles = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    camera = Camera.default(101, focal=60.0)
+    points = project(floor, camera)
+    x, y = torch.meshgrid(torch.arange(101.0), torch.arange(101.0), indexing="xy")
+    depth = 60 * 100 / (y - 50).clamp(min=1e-9)
+    inside = (depth <= 5000) & (((x - 50) * depth / 60).abs() <= 905)
+    for backend in ("warp", "torch"):
+        drawn = rasterize(points, triangles, (101, 101), backend=backend)
+        assert (drawn.mask[0] != inside).sum() == 0
+        assert torch.allclose(drawn.depth[0][inside], depth[inside], rtol=1e-4)
+        place = interpolate(floor, triangles, drawn)[0][inside]  # the floor's own points, found again
+        assert torch.allclose(place[:, 0], ((x - 50) * depth / 60)[inside], atol=0.5)
+    # Seen from above: with the other winding it would turn its inside to the camera.
+    seen = [rasterize(points, t, (101, 101), cull_backfaces=True).mask.sum() for t in (triangles, triangles.flip(-1))]
+    assert sorted(int(n) for n in seen) == [0, int(inside.sum())]
+
+
+def test_an_orthographic_camera_mixes_linearly_and_takes_any_depth():
+    points = torch.tensor([[[0.0, 0.0, -100.0], [10.0, 0.0, 300.0], [0.0, 10.0, -100.0]]])
+    triangles = torch.tensor([[0, 1, 2]])
+    for backend in ("warp", "torch"):
+        drawn = rasterize(points, triangles, (11, 11), perspective=False, backend=backend)
+        y, x = torch.meshgrid(torch.arange(11), torch.arange(11), indexing="ij")
+        assert torch.equal(drawn.mask[0], x + y <= 10)
+        assert drawn.depth[0, 0, 5] == pytest.approx(100.0)
+        again = barycentric(points, triangles, drawn)
+        assert torch.allclose(again, drawn.barycentric, atol=1e-6)
+    front = torch.cat([points, points - torch.tensor([0.0, 0.0, 500.0])], 1)  # a second one, nearer
+    both = torch.tensor([[0, 1, 2], [3, 4, 5]])
+    assert rasterize(front, both, (11, 11), perspective=False).triangle_id.max() == 1
+
+
+@wp.kernel
+def shuffled_kernel(
+    points: wp.array(dtype=wp.vec3),
+    triangles: wp.array(dtype=wp.vec3i),
+    order: wp.array(dtype=wp.int32),
+    row_order: wp.array(dtype=wp.int32),
+    options: int,
+    large: int,
+    step: int,
+    codes: wp.array(dtype=wp.uint32),
+    image: wp.array2d(dtype=wp.uint64),
+    listed: wp.array(dtype=wp.int32),
+    count: wp.array(dtype=wp.int32),
+):
+    i = wp.tid()
+    if step == 0:
+        codes[i] = kernels.vertex_code(points[i], image.shape[0], image.shape[1], options)
+    if step == 1 and not kernels.covers_nothing(triangles[order[i]], codes):
+        kernels.draw_triangle(order[i], points, codes, triangles, options, large, image, listed, count)
+    if step == 2:
+        for k in range(count[0]):
+            kernels.draw_listed(listed[k], row_order[i], points, codes, triangles, options, image)
+
+
+@pytest.mark.parametrize("large", [1, 60, 2**30])
+def test_no_order_of_the_threads_changes_a_bit(large):
+    H, W = 37, 43
+    points, triangles = random_mesh(5, vertices=200, triangles=400)
+    expected = rasterize(points, triangles, (H, W))
+    for seed in range(4):
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(triangles), generator=generator).int()
+        buffer = torch.full((2, H, W), -1, dtype=torch.int64)
+        codes = torch.zeros(points.shape[1], dtype=torch.int32)
+        # The triangles in two parts, as two threads have them, each with a layer of its own.
+        for layer, part in zip(buffer, (order[: 130 * seed], order[130 * seed :]), strict=True):
+            arguments = [
+                wp.from_torch(points[0], dtype=wp.vec3), wp.from_torch(triangles.int(), dtype=wp.vec3i),
+                wp.from_torch(part), wp.from_torch(torch.randperm(H, generator=generator).int()),
+                kernels.PERSPECTIVE, large,
+            ]  # fmt: skip
+            listed, count = torch.zeros(len(triangles), dtype=torch.int32), torch.zeros(1, dtype=torch.int32)
+            outputs = [
+                wp.from_torch(codes, dtype=wp.uint32), wp.from_torch(layer, dtype=wp.uint64),
+                wp.from_torch(listed), wp.from_torch(count),
+            ]  # fmt: skip
+            for step, n in enumerate((points.shape[1], len(part), H)):
+                wp.launch(shuffled_kernel, n, inputs=[*arguments, step, *outputs], device="cpu")
+            assert large == 2**30 or len(part) == 0 or count > 0
+        found = torch.where(buffer == -1, 2**63 - 1, buffer ^ (-(2**63))).amin(0)  # unsigned minimum of the layers
+        ids = torch.where((buffer == -1).all(0), -1, (found & 0xFFFFFFFF).int())
+        assert torch.equal(ids, expected.triangle_id[0])
+
+
 def test_a_batch_is_its_images_and_rows_do_not_depend_on_the_threads(monkeypatch):
     points, triangles = random_mesh(11, batch=5)
     together = rasterize(points, triangles, (40, 40))
@@ -229,6 +334,8 @@ def test_gradients_of_interpolation_in_float64():
         (dict(triangles=torch.tensor([[0, 1, -1]])), "vertex -1; vertices are numbered"),
         (dict(size=(0, 5)), "at least one pixel"),
         (dict(points=torch.zeros(1, 4, 3).expand(600, 4, 3), size=(2000, 2000)), "split the batch"),
+        (dict(points=torch.zeros(1, 4, 3).expand(600, 4, 3), size=(2000, 2000)), "2,400,000,000 pixels"),
+        (dict(size=(20_000, 3)), "up to 16000 px a side"),
         (dict(backend="opengl"), "backend must be"),
     ],
 )

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from helpers._warp import wp
-from helpers.camera import Camera, Pose, model_to_camera
+from helpers.camera import Camera, OrthographicCamera, Pose, model_to_camera
 from helpers.lighting import sh_basis
 from helpers.rasterizer import Raster, raster, rasterize
 from helpers.rasterizer import kernels as raster_kernels
@@ -38,8 +38,8 @@ class View:
     size: tuple[int, int]
 
     @classmethod
-    def of(cls, pose: Pose, camera: Camera, batch: int) -> View:
-        perspective = getattr(camera, "perspective", True)
+    def of(cls, pose: Pose, camera: Camera | OrthographicCamera, batch: int) -> View:
+        perspective = camera.perspective
         # What the pose does to the origin and to the three axes says all of it.
         axes = torch.eye(3, device=pose.translation.device, dtype=pose.translation.dtype)[None]
         turned = model_to_camera(axes, Pose(pose.rotation_vector, torch.zeros_like(pose.translation)))
@@ -129,7 +129,7 @@ class _Shade(torch.autograd.Function):
         normal, image = points.new_empty(B, H, W, 3), points.new_empty(B, H, W, 3)
         arguments = [
             wp.from_torch(triangles, dtype=wp.vec3i), wp.from_torch(ids), vectors(weights), vectors(normals),
-            vectors(albedo), wp.from_torch(light.detach().contiguous()), vectors(background), vectors(normal), vectors(image),
+            vectors(albedo), vectors(light), vectors(background), vectors(normal), vectors(image),
         ]  # fmt: skip
         launch(kernels, kernels.shade_kernel, (B, H, W), arguments, points)
         ctx.save_for_backward(points, normals, albedo, light, background, triangles, ids, normal)
@@ -145,7 +145,7 @@ class _Shade(torch.autograd.Function):
         by_received = torch.empty_like(g_image, memory_format=torch.contiguous_format)
         arguments = [
             vectors(points), wp.from_torch(triangles, dtype=wp.vec3i), wp.from_torch(ids), vectors(normals),
-            vectors(albedo), wp.from_torch(light.detach().contiguous()), ctx.options, vectors(g_image), vectors(g_normal),
+            vectors(albedo), vectors(light), ctx.options, vectors(g_image), vectors(g_normal),
             wp.from_torch(g_depth.detach().contiguous()), vectors(by_points), vectors(by_normals), vectors(by_albedo),
             vectors(by_received),
         ]  # fmt: skip
@@ -216,7 +216,7 @@ def draw_by_image(
     own = [
         vectors(new(threads, V, 3)),
         wp.from_torch(new((threads, V), dtype=torch.int32), dtype=wp.uint32),
-        wp.from_torch(new((threads, len(faces) + 1), dtype=torch.int32)),
+        wp.from_torch(new((threads, max(len(faces), V) + 1), dtype=torch.int32)),
         wp.from_torch(new((threads, H, W), dtype=torch.int64), dtype=wp.uint64),
         vectors(new(threads, V, 3)),
         wp.from_torch(torch.full((threads, V), -1, dtype=torch.int32)),
@@ -227,7 +227,7 @@ def draw_by_image(
     inputs = [
         vectors(vertices), wp.from_torch(faces, dtype=wp.vec3i), wp.from_torch(start),
         wp.from_torch(ring, dtype=wp.vec2i), vectors(albedo), matrices(view.turn), vectors(view.shift),
-        matrices(view.rotation), vectors(view.lens), wp.from_torch(light.detach().contiguous()), vectors(background),
+        matrices(view.rotation), vectors(view.lens), vectors(light), vectors(background),
         view.options + raster_kernels.CULL * cull,
     ]  # fmt: skip
     outputs = [

@@ -25,7 +25,6 @@ wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
 PERSPECTIVE = wp.constant(2)  # as in the rasteriser
 TINY = wp.constant(1.0e-12)
-vec9 = wp.types.vector(length=9, dtype=wp.float32)
 
 
 @wp.func
@@ -60,31 +59,24 @@ def unit(v: wp.vec3) -> wp.vec3:
 
 
 @wp.func
-def harmonics(n: wp.vec3) -> vec9:
+def received_light(light: wp.array(dtype=wp.vec3), n: wp.vec3) -> wp.vec3:
+    """light: (9,) coefficients of the harmonics, each for three channels."""
     x, y, z = n[0], n[1], n[2]
-    return vec9(1.0, x, y, z, x * y, x * z, y * z, x * x - y * y, 3.0 * z * z - 1.0)
+    even = light[0] + x * light[1] + y * light[2] + z * light[3]
+    mixed = (x * y) * light[4] + (x * z) * light[5] + (y * z) * light[6]
+    return even + mixed + (x * x - y * y) * light[7] + (3.0 * z * z - 1.0) * light[8]
 
 
 @wp.func
-def received_light(light: wp.array2d(dtype=wp.float32), n: wp.vec3) -> wp.vec3:
-    Y = harmonics(n)
-    received = wp.vec3(0.0, 0.0, 0.0)
-    for h in range(9):
-        received += Y[h] * wp.vec3(light[h, 0], light[h, 1], light[h, 2])
-    return received
-
-
-@wp.func
-def light_slope(light: wp.array2d(dtype=wp.float32), n: wp.vec3, g: wp.vec3) -> wp.vec3:
+def light_slope(light: wp.array(dtype=wp.vec3), n: wp.vec3, g: wp.vec3) -> wp.vec3:
     """Derivative of g · (received light) by the normal."""
     x, y, z = n[0], n[1], n[2]
-    s = vec9()
-    for h in range(1, 9):
-        s[h] = light[h, 0] * g[0] + light[h, 1] * g[1] + light[h, 2] * g[2]
+    xy, xz, yz = wp.dot(light[4], g), wp.dot(light[5], g), wp.dot(light[6], g)
+    squares, axis = 2.0 * wp.dot(light[7], g), 6.0 * wp.dot(light[8], g)
     return wp.vec3(
-        s[1] + s[4] * y + s[5] * z + 2.0 * s[7] * x,
-        s[2] + s[4] * x + s[6] * z - 2.0 * s[7] * y,
-        s[3] + s[5] * x + s[6] * y + 6.0 * s[8] * z,
+        wp.dot(light[1], g) + xy * y + xz * z + squares * x,
+        wp.dot(light[2], g) + xy * x + yz * z - squares * y,
+        wp.dot(light[3], g) + xz * x + yz * y + axis * z,
     )
 
 
@@ -94,7 +86,7 @@ def shade_point(
     corner: wp.vec3i,
     normals: wp.array(dtype=wp.vec3),
     albedo: wp.array(dtype=wp.vec3),
-    light: wp.array2d(dtype=wp.float32),
+    light: wp.array(dtype=wp.vec3),
     normal_row: wp.array(dtype=wp.vec3),
     image_row: wp.array(dtype=wp.vec3),
     x: int,
@@ -172,7 +164,7 @@ def shade_kernel(
     barycentric: wp.array3d(dtype=wp.vec3),  # (B, H, W)
     normals: wp.array2d(dtype=wp.vec3),  # (B or 1, V) viewer axes
     albedo: wp.array2d(dtype=wp.vec3),  # (B or 1, V)
-    light: wp.array3d(dtype=wp.float32),  # (B or 1, 9, 3)
+    light: wp.array2d(dtype=wp.vec3),  # (B or 1, 9)
     background: wp.array3d(dtype=wp.vec3),  # (B or 1, H or 1, W or 1)
     normal: wp.array3d(dtype=wp.vec3),  # (B, H, W)
     image: wp.array3d(dtype=wp.vec3),  # (B, H, W)
@@ -207,7 +199,7 @@ def shade_adjoint(
     t: int,
     normals: wp.array(dtype=wp.vec3),
     albedo: wp.array(dtype=wp.vec3),
-    light: wp.array2d(dtype=wp.float32),
+    light: wp.array(dtype=wp.vec3),
     options: int,
     g_image: wp.vec3,
     g_normal: wp.vec3,
@@ -267,7 +259,7 @@ def shade_adjoint_kernel(
     triangle_id: wp.array3d(dtype=wp.int32),
     normals: wp.array2d(dtype=wp.vec3),  # (B or 1, V)
     albedo: wp.array2d(dtype=wp.vec3),
-    light: wp.array3d(dtype=wp.float32),
+    light: wp.array2d(dtype=wp.vec3),
     options: int,
     g_image: wp.array3d(dtype=wp.vec3),  # (B, H, W)
     g_normal: wp.array3d(dtype=wp.vec3),
@@ -303,14 +295,14 @@ def face_kernel(
     shift: wp.array(dtype=wp.vec3),  # (B,)
     rotation: wp.array(dtype=wp.mat33),  # (B,) from model to viewer axes
     lens: wp.array(dtype=wp.vec3),  # (B,)
-    light: wp.array3d(dtype=wp.float32),  # (B or 1, 9, 3)
+    light: wp.array2d(dtype=wp.vec3),  # (B or 1, 9)
     background: wp.array3d(dtype=wp.vec3),  # (B or 1, H or 1, W or 1)
     options: int,
     first: int,  # the first image of this launch
     slot: int,  # which of the next six this thread owns
     points: wp.array2d(dtype=wp.vec3),  # (slots, V)
     codes: wp.array2d(dtype=wp.uint32),  # (slots, V)
-    candidates: wp.array2d(dtype=wp.int32),  # (slots, F + 1)
+    found: wp.array2d(dtype=wp.int32),  # (slots, max(F, V) + 1)
     buffer: wp.array3d(dtype=wp.uint64),  # (slots, H, W)
     normals: wp.array2d(dtype=wp.vec3),  # (slots, V)
     known: wp.array2d(dtype=wp.int32),  # (slots, V) for which image the normal is; no image yet
@@ -325,7 +317,7 @@ def face_kernel(
     b = wp.tid() + first
     mesh, colours = vertices[wp.min(b, vertices.shape[0] - 1)], albedo[wp.min(b, albedo.shape[0] - 1)]
     lamp, behind = light[wp.min(b, light.shape[0] - 1)], background[wp.min(b, background.shape[0] - 1)]
-    p, code, found, z, n, seen = points[slot], codes[slot], candidates[slot], buffer[slot], normals[slot], known[slot]
+    p, code, entry, z, n, seen = points[slot], codes[slot], found[slot], buffer[slot], normals[slot], known[slot]
     height, width = z.shape[0], z.shape[1]
     A, s, R, L = turn[b], shift[b], rotation[b], lens[b]
     bad = int(0)
@@ -343,22 +335,20 @@ def face_kernel(
             row[x] = EMPTY
     count = int(0)
     for t in range(triangles.shape[0]):
-        found[count] = t
+        entry[count] = t
         count += 1 - int(covers_nothing(triangles[t], code))
     for i in range(count):
-        draw_triangle(found[i], p, code, triangles, options, 2147483647, z, found, found)
+        draw_triangle(entry[i], p, code, triangles, options, 2147483647, z, entry, entry)
+    # Which vertices are seen? Each goes on the list once, and its normal is found once.
+    listed = int(0)
     for y in range(height):
-        row, ids, weights, depths = z[y], triangle_id[b, y], barycentric[b, y], depth[b, y]
-        normal_row, image_row, cover = normal[b, y], image[b, y], coverage[b, y]
-        back = behind[wp.min(y, behind.shape[0] - 1)]
+        row, ids, weights, depths, cover = z[y], triangle_id[b, y], barycentric[b, y], depth[b, y], coverage[b, y]
         for x in range(width):
             key = row[x]
             if key == EMPTY:
                 ids[x] = -1
                 weights[x] = wp.vec3(0.0, 0.0, 0.0)
                 depths[x] = wp.inf
-                normal_row[x] = wp.vec3(0.0, 0.0, 0.0)
-                image_row[x] = back[wp.min(x, back.shape[0] - 1)]
                 cover[x] = 0.0
             else:
                 t = triangle_of(key)
@@ -367,14 +357,25 @@ def face_kernel(
                 e = edge_functions(p0, p1, p2, float(x), float(y))
                 w = wp.cw_mul(e, inverse_depths(p0, p1, p2, options))
                 scale = 1.0 / total(w)
-                weight = wp.vec3(w[0] * scale, w[1] * scale, w[2] * scale)
                 ids[x] = t
-                weights[x] = weight
+                weights[x] = wp.vec3(w[0] * scale, w[1] * scale, w[2] * scale)
                 depths[x] = surface_depth(e, w, p0, p1, p2, options)
                 cover[x] = 1.0
                 for k in range(3):
                     v = corner[k]
-                    if seen[v] != b:
-                        seen[v] = b
-                        n[v] = R * unit(ring_area(v, mesh, start, ring))
-                shade_point(weight, corner, n, colours, lamp, normal_row, image_row, x)
+                    entry[listed] = v
+                    listed += int(seen[v] != b)
+                    seen[v] = b
+    for i in range(listed):
+        v = entry[i]
+        n[v] = R * unit(ring_area(v, mesh, start, ring))
+    for y in range(height):
+        ids, weights, normal_row, image_row = triangle_id[b, y], barycentric[b, y], normal[b, y], image[b, y]
+        back = behind[wp.min(y, behind.shape[0] - 1)]
+        for x in range(width):
+            t = ids[x]
+            if t < 0:
+                normal_row[x] = wp.vec3(0.0, 0.0, 0.0)
+                image_row[x] = back[wp.min(x, back.shape[0] - 1)]
+            else:
+                shade_point(weights[x], triangles[t], n, colours, lamp, normal_row, image_row, x)
