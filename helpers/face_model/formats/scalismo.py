@@ -7,7 +7,7 @@
 
 Since version 0.9 of the layout columns are of unit length, before that they were multiplied by σ. A model of Basel's
 has a mean expression that is not zero; it is left out here, so that expression zero is the neutral face.
-Sources: eos' share/scripts/convert-bfm2017-to-eos.py; Basel on units (issue 20 of basel-face-model-viewer).
+Sources: eos' share/scripts/convert-bfm2017-to-eos.py; units as its makers say in github.com/unibas-gravis/basel-face-model-viewer.
 """
 
 from __future__ import annotations
