@@ -10,6 +10,9 @@ points of log Σ response · e^(−d²/2σ²), with d the distance from the poin
 alone: it never keeps the responses of the fit. So they are taken here from one more fit that starts at the result.
 The constants 1.5 and 0.5 were set for the paper's networks; with others the same number need not mean the same.
 
+pyclnf needs opencv-python below 5, which lies in the same folder as opencv-python-headless and overwrites it: where
+the latter is installed for comparisons (extra `dev`), give pyclnf an environment of its own.
+
 Licences: pyclnf is CC BY-NC 4.0. It comes without model files: they are OpenFace's, for research and not for
 commercial use, and every user fetches them after reading that licence. Nothing is downloaded from here.
 """
