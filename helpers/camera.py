@@ -110,7 +110,9 @@ class Camera:
         return True
 
     @classmethod
-    def default(cls, size=224, focal: float = DEFAULT_FOCAL, batch: int = 1, device="cpu", dtype=torch.float32):
+    def default(
+        cls, size=224, focal: float = DEFAULT_FOCAL, batch: int = 1, device="cpu", dtype=torch.float32
+    ):
         """A camera that looks through the middle of an image of `size` (one side, or (H, W)) pixels."""
         height, width = _two_sides(size)
         if height < 1 or width < 1 or focal <= 0:

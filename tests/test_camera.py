@@ -45,7 +45,9 @@ def test_signs_of_yaw_pitch_and_roll():
     assert model_to_camera(nose, pitch)[0, 0, 1] < -30  # up: y of the camera points down
     assert torch.allclose(yaw.yaw_pitch_roll(), torch.tensor([[20.0, 0.0, 0.0]]), atol=1e-3)
     assert torch.allclose(pitch.yaw_pitch_roll(), torch.tensor([[0.0, 20.0, 0.0]]), atol=1e-3)
-    assert torch.allclose(turned(0.0, 0.0, 15.0).yaw_pitch_roll(), torch.tensor([[0.0, 0.0, 15.0]]), atol=1e-3)
+    assert torch.allclose(
+        turned(0.0, 0.0, 15.0).yaw_pitch_roll(), torch.tensor([[0.0, 0.0, 15.0]]), atol=1e-3
+    )
 
 
 def test_a_scaled_camera_sees_the_same():
@@ -62,7 +64,9 @@ def test_projection_can_be_undone():
     points = torch.randn(1, 30, 3, generator=torch.Generator().manual_seed(2)).double() * 60
     pixel = project(model_to_camera(points, pose), camera)
     depth = pixel[..., 2:]
-    ray = torch.cat([(pixel[..., :2] - camera.principal_point[:, None]) / camera.focal, torch.ones_like(depth)], -1)
+    ray = torch.cat(
+        [(pixel[..., :2] - camera.principal_point[:, None]) / camera.focal, torch.ones_like(depth)], -1
+    )
     flip = torch.tensor([1.0, -1.0, -1.0]).double()
     back = ((ray * depth - pose.translation[:, None]) * flip) @ pose.rotation
     assert torch.allclose(back, points, atol=1e-9)
@@ -111,7 +115,9 @@ def test_at_gimbal_lock_yaw_takes_the_roll(sign):
     angles = torch.tensor([[sign * math.pi / 2, 0.3, 0.2]], dtype=torch.float64)
     R = rotation_from_euler(angles)
     found = euler_from_rotation(R)
-    assert torch.allclose(found, torch.tensor([[sign * math.pi / 2, 0.3 - sign * 0.2, 0.0]]).double(), atol=1e-7)
+    assert torch.allclose(
+        found, torch.tensor([[sign * math.pi / 2, 0.3 - sign * 0.2, 0.0]]).double(), atol=1e-7
+    )
     assert torch.allclose(rotation_from_euler(found), R, atol=1e-6)
 
 
@@ -156,7 +162,9 @@ def test_parallel_rays_do_not_see_depth_and_a_far_pinhole_hardly_does():
     generator = torch.Generator().manual_seed(4)
     points = torch.randn(1, 30, 3, generator=generator, dtype=torch.float64) * 50
     parallel = OrthographicCamera.default((80, 120), 0.9, dtype=torch.float64)
-    near, far = (Pose(torch.zeros(1, 3).double(), torch.tensor([[5.0, 6.0, z]]).double()) for z in (300.0, 1e6))
+    near, far = (
+        Pose(torch.zeros(1, 3).double(), torch.tensor([[5.0, 6.0, z]]).double()) for z in (300.0, 1e6)
+    )
     a, b = (project(model_to_camera(points, pose), parallel) for pose in (near, far))
     assert torch.equal(a[..., :2], b[..., :2]) and not torch.equal(a[..., 2], b[..., 2])
     assert a[0, 0, 0] == pytest.approx(59.5 + 0.9 * float(points[0, 0, 0] + 5))

@@ -51,8 +51,12 @@ def test_exact_points_give_the_exact_pose(seed):
 
 def test_closed_form_is_a_start_and_refinement_betters_it():
     points, truth, camera, pixels = make_scene(200, 1)
-    pixels = pixels + torch.randn(pixels.shape, generator=torch.Generator().manual_seed(2), dtype=pixels.dtype)
-    start = scaled_orthographic_pose(pixels, points.expand(200, -1, -1), camera, torch.ones_like(pixels[..., 0]))
+    pixels = pixels + torch.randn(
+        pixels.shape, generator=torch.Generator().manual_seed(2), dtype=pixels.dtype
+    )
+    start = scaled_orthographic_pose(
+        pixels, points.expand(200, -1, -1), camera, torch.ones_like(pixels[..., 0])
+    )
     estimate = estimate_pose(pixels, points, camera)
     assert 0.5 < angle_degrees(start, truth).mean() < 6.0
     assert angle_degrees(estimate.pose, truth).mean() < 0.5
@@ -84,7 +88,9 @@ def test_robust_weights_survive_wrong_points():
     spoiled = pixels.clone()
     spoiled[:, ::12] += 15
     plain = angle_degrees(estimate_pose(spoiled, points, camera).pose, truth).mean()
-    robust = angle_degrees(estimate_pose(spoiled, points, camera, robust_px=1.0, iterations=30).pose, truth).mean()
+    robust = angle_degrees(
+        estimate_pose(spoiled, points, camera, robust_px=1.0, iterations=30).pose, truth
+    ).mean()
     assert robust < 0.2 * plain
 
 
@@ -168,10 +174,17 @@ def test_a_detector_that_follows_the_outline_is_met_by_dropping_or_sliding_the_f
 
     around = torch.linspace(-math.pi / 2, math.pi / 2, 91).double()
     contour = on_surface(around.expand(17, 91))[None]
-    inner = torch.randn(51, 3, generator=torch.Generator().manual_seed(9), dtype=torch.float64) * FACE.double() * 0.6
+    inner = (
+        torch.randn(51, 3, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+        * FACE.double()
+        * 0.6
+    )
     points = torch.cat([on_surface(azimuth[:, None])[:, 0], inner])[None]
     yaw = torch.tensor([-35.0, 35.0, 10.0]).double().deg2rad()
-    truth = Pose.from_euler(torch.stack([yaw * 0 + 0.1, yaw, yaw * 0 + 0.2], -1), FACE.double().new_tensor([[3.0, 4.0, 900.0]]).repeat(3, 1))
+    truth = Pose.from_euler(
+        torch.stack([yaw * 0 + 0.1, yaw, yaw * 0 + 0.2], -1),
+        FACE.double().new_tensor([[3.0, 4.0, 900.0]]).repeat(3, 1),
+    )
     camera = Camera.default(224, batch=3, dtype=torch.float64)
     outline = slide_far_jaw(points.expand(3, -1, -1), contour, truth, camera)
     # On the outline the ray touches the surface: the normal is square to it.
@@ -202,7 +215,9 @@ def test_the_covariance_is_the_scatter_of_repeated_measurements(robust):
     points, truth, camera, pixels = make_scene(1, 10)
     n, noise = 3000, 0.8
     camera = Camera.default(224, batch=n, dtype=torch.float64)
-    seen = pixels + noise * torch.randn(n, 68, 2, generator=torch.Generator().manual_seed(11), dtype=torch.float64)
+    seen = pixels + noise * torch.randn(
+        n, 68, 2, generator=torch.Generator().manual_seed(11), dtype=torch.float64
+    )
     estimate = estimate_pose(seen, points, camera, robust_px=robust)
     turned = estimate.pose.rotation @ truth.rotation.transpose(1, 2)
     off = torch.cat([roma.rotmat_to_rotvec(turned), estimate.pose.translation - truth.translation], -1)
@@ -224,7 +239,9 @@ def test_weights_are_inverse_variances():
     n = 1000
     camera = Camera.default(224, batch=n, dtype=torch.float64)
     noise = torch.where(torch.arange(68) % 2 == 0, 0.3, 3.0).double()
-    seen = pixels + noise[:, None] * torch.randn(n, 68, 2, generator=torch.Generator().manual_seed(13), dtype=torch.float64)
+    seen = pixels + noise[:, None] * torch.randn(
+        n, 68, 2, generator=torch.Generator().manual_seed(13), dtype=torch.float64
+    )
     plain, weighted = (estimate_pose(seen, points, camera, w) for w in (None, 1 / noise[None] ** 2))
     off = angle_degrees(weighted.pose, truth)
     assert off.mean() < 0.3 * angle_degrees(plain.pose, truth).mean()

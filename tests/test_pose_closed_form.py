@@ -20,8 +20,12 @@ def scene(batch: int, noise: float, seed: int = 0, n: int = 68, dtype=torch.floa
     model = load("open", level=0)
     points = model.mean_shape[model.landmarks][None, -n:].to(dtype)
     generator = torch.Generator().manual_seed(seed)
-    angles = (torch.rand(batch, 3, generator=generator, dtype=dtype) * 2 - 1) * torch.tensor([0.4, 0.9, 0.4], dtype=dtype)
-    shift = torch.randn(batch, 3, generator=generator, dtype=dtype) * torch.tensor([15.0, 15.0, 60.0], dtype=dtype)
+    angles = (torch.rand(batch, 3, generator=generator, dtype=dtype) * 2 - 1) * torch.tensor(
+        [0.4, 0.9, 0.4], dtype=dtype
+    )
+    shift = torch.randn(batch, 3, generator=generator, dtype=dtype) * torch.tensor(
+        [15.0, 15.0, 60.0], dtype=dtype
+    )
     pose = Pose.from_euler(angles, shift + torch.tensor([0.0, 0.0, 900.0], dtype=dtype))
     camera = Camera.default(224, batch=batch, dtype=dtype)
     pixels = project(model_to_camera(points, pose), camera)[..., :2]
@@ -39,7 +43,13 @@ def opencv(points, pixels, camera, flag: str, ransac: bool = False) -> Pose:
     for seen in pixels.double().numpy():
         if ransac:
             _, vector, t, _ = cv2.solvePnPRansac(
-                corners, seen, matrix, None, flags=getattr(cv2, flag), reprojectionError=4.0, iterationsCount=200
+                corners,
+                seen,
+                matrix,
+                None,
+                flags=getattr(cv2, flag),
+                reprojectionError=4.0,
+                iterationsCount=200,
             )
         else:
             _, vector, t = cv2.solvePnP(corners, seen, matrix, None, flags=getattr(cv2, flag))
@@ -76,9 +86,14 @@ def test_pos_is_exact_for_parallel_rays():
 
 def test_epnp_and_the_whole_estimate_are_as_good_as_opencv():
     points, truth, camera, pixels = scene(300, 1.0)
-    error = {name: degrees_off(opencv(points, pixels, camera, f"SOLVEPNP_{name}"), truth).mean() for name in ("EPNP", "ITERATIVE", "SQPNP")}
+    error = {
+        name: degrees_off(opencv(points, pixels, camera, f"SOLVEPNP_{name}"), truth).mean()
+        for name in ("EPNP", "ITERATIVE", "SQPNP")
+    }
     assert degrees_off(epnp_pose(pixels, points, camera), truth).mean() < 1.03 * error["EPNP"]
-    ours = degrees_off(estimate_pose(pixels.float(), points.float(), camera.to(torch.float32)).pose, truth).mean()
+    ours = degrees_off(
+        estimate_pose(pixels.float(), points.float(), camera.to(torch.float32)).pose, truth
+    ).mean()
     assert ours < 1.005 * error["ITERATIVE"] and ours < error["SQPNP"]
     # Worst to best, as the course says of them.
     assert error["EPNP"] < degrees_off(scaled_orthographic_pose(pixels, points, camera), truth).mean() < 5

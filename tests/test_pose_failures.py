@@ -24,7 +24,9 @@ def face_points(dtype) -> torch.Tensor:
 def scene(dtype, noise: float = 0.5):
     generator = torch.Generator().manual_seed(1)
     points = face_points(dtype)
-    angles = torch.randn(BATCH, 3, generator=generator, dtype=dtype) * torch.tensor([0.2, 0.4, 0.2], dtype=dtype)
+    angles = torch.randn(BATCH, 3, generator=generator, dtype=dtype) * torch.tensor(
+        [0.2, 0.4, 0.2], dtype=dtype
+    )
     pose = Pose.from_euler(angles, torch.tensor([[5.0, -5.0, 1000.0]], dtype=dtype).repeat(BATCH, 1))
     camera = Camera.default(224, batch=BATCH, dtype=dtype)
     pixels = project(model_to_camera(points, pose), camera)[..., :2]
@@ -97,14 +99,20 @@ def test_a_bad_face_is_named_and_the_others_do_not_notice(name, dtype):
     assert torch.equal(estimate.pose.translation[others], good.pose.translation[others])
     # Where there is no pose at all, no number can be mistaken for one.
     if why in ("not_finite", "too_few", "one_place", "line", "plane"):
-        assert estimate.pose.rotation_vector[SPOILED].isnan().all() and estimate.residual[SPOILED].isnan().all()
+        assert (
+            estimate.pose.rotation_vector[SPOILED].isnan().all() and estimate.residual[SPOILED].isnan().all()
+        )
         for closed_form in (scaled_orthographic_pose, dlt_pose, epnp_pose):
             start = closed_form(pixels, points, camera, weights)
             assert start.translation.isnan().all(-1).tolist() == [b == SPOILED for b in range(BATCH)]
 
 
-@pytest.mark.parametrize("options", [dict(ransac=True), dict(start="epnp"), dict(start="dlt"), dict(far_side="drop")])
-@pytest.mark.parametrize("name", ["nan point", "five points", "model points in a plane", "left and right swapped"])
+@pytest.mark.parametrize(
+    "options", [dict(ransac=True), dict(start="epnp"), dict(start="dlt"), dict(far_side="drop")]
+)
+@pytest.mark.parametrize(
+    "name", ["nan point", "five points", "model points in a plane", "left and right swapped"]
+)
 def test_every_way_to_start_names_the_bad_face(name, options):
     why, what, spoil = FAILURES[name]
     pixels, points, weights, camera = scene(torch.float32)

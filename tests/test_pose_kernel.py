@@ -72,7 +72,9 @@ def test_without_iterations_both_give_pos():
 def test_kernel_reaches_what_double_precision_reaches():
     pixels, points, camera, weights, _ = scene(200)
     found = estimate_pose(pixels, points, camera, weights, iterations=20)
-    exact = estimate_pose(pixels.double(), points.double(), camera.to(torch.float64), weights.double(), iterations=40)
+    exact = estimate_pose(
+        pixels.double(), points.double(), camera.to(torch.float64), weights.double(), iterations=40
+    )
     assert torch.equal(found.code, exact.code) and found.ok.all()
     sigma = degrees_of(exact.covariance)
     # Rounding and the early stop cost far less than the noise of the points.
@@ -112,7 +114,9 @@ def test_a_very_close_face_is_pushed_out_before_it_is_fitted():
 def test_kernel_and_twin_draw_the_line_at_flatness_alike(thickness, expected):
     pixels, points, camera, weights, _ = scene(4, noise=0.0)
     flat = points.clone()
-    flat[..., 2] = thickness * flat[..., 1].std() * torch.nn.functional.normalize(flat[..., 2], dim=1) * 68**0.5
+    flat[..., 2] = (
+        thickness * flat[..., 1].std() * torch.nn.functional.normalize(flat[..., 2], dim=1) * 68**0.5
+    )
     for dtype in (torch.float32, torch.float64):
         reason = estimate_pose(pixels.to(dtype), flat.to(dtype), camera.to(dtype), iterations=0).reason
         assert all((r == "plane") == (expected == "plane") for r in reason)

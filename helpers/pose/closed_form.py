@@ -65,7 +65,7 @@ def dlt_pose(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tens
     """
     points_2d, points_3d, weights = checked(points_2d, points_3d, camera, weights)
     code = usable(points_2d, points_3d, camera, weights)
-    rays, x, w, _ = _in_double(points_2d, points_3d, camera, weights, code)
+    rays, x, w = _in_double(points_2d, points_3d, camera, weights, code)
     share = (w / w.sum(-1, keepdim=True))[..., None]
 
     def normalised(p: Tensor):
@@ -101,7 +101,7 @@ def epnp_pose(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Ten
     """
     points_2d, points_3d, weights = checked(points_2d, points_3d, camera, weights)
     code = usable(points_2d, points_3d, camera, weights)
-    rays, x, w, _ = _in_double(points_2d, points_3d, camera, weights, code)
+    rays, x, w = _in_double(points_2d, points_3d, camera, weights, code)
     share = (w / w.sum(-1, keepdim=True))[..., None]
     middle = (share * x).sum(1, keepdim=True)
     variance, axes = torch.linalg.eigh((share * (x - middle)).transpose(1, 2) @ (x - middle))
@@ -149,8 +149,8 @@ def _first_betas(products: Tensor, distance: Tensor):
         double = torch.where(i == j, 1.0, 2.0).to(products)
         equations = products[:, :, i, j] * double  # (B, 6, number of products)
         normal = equations.transpose(1, 2) @ equations
-        normal = normal + 1e-12 * normal.diagonal(dim1=1, dim2=2).mean(-1)[:, None, None] * torch.eye(len(i)).to(normal)
-        solved = torch.linalg.solve_ex(normal, (equations.transpose(1, 2) @ distance[..., None]))[0][..., 0]
+        normal = normal + 1e-12 * _mean_diagonal(normal) * torch.eye(len(i)).to(normal)
+        solved = torch.linalg.solve_ex(normal, equations.transpose(1, 2) @ distance[..., None])[0][..., 0]
         solved = torch.nan_to_num(solved)
         # The row of β_0 β_j gives all of them but for their common sign, which does not matter.
         first = solved[:, 0].abs().clamp_min(1e-12).sqrt()
@@ -168,11 +168,14 @@ def _refine_betas(beta: Tensor, products: Tensor, distance: Tensor) -> Tensor:
         slope = 2 * torch.einsum("bpij,bj->bpi", products, beta)
         error = distance - 0.5 * torch.einsum("bpi,bi->bp", slope, beta)
         normal = slope.transpose(1, 2) @ slope
-        size = normal.diagonal(dim1=1, dim2=2).mean(-1)[:, None, None]
-        normal = normal + (1e-9 * size + 1e-300) * torch.eye(4).to(normal)
+        normal = normal + (1e-9 * _mean_diagonal(normal) + 1e-300) * torch.eye(4).to(normal)
         step = torch.linalg.solve_ex(normal, slope.transpose(1, 2) @ error[..., None])[0][..., 0]
         beta = beta + torch.nan_to_num(step)
     return beta
+
+
+def _mean_diagonal(matrix: Tensor) -> Tensor:
+    return matrix.diagonal(dim1=1, dim2=2).mean(-1)[:, None, None]
 
 
 def _in_double(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor, code: Tensor):
@@ -188,7 +191,7 @@ def _in_double(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Te
     stand_in = torch.rand(1, x.shape[1], 3, generator=generator, dtype=torch.float64).to(x.device) - 0.5
     rays = torch.where(good, rays, stand_in[..., :2] / (stand_in[..., 2:] + 10))
     x = torch.where(good, x, stand_in)
-    return rays, x, torch.where(good[..., 0], weights.double(), 1.0), good
+    return rays, x, torch.where(good[..., 0], weights.double(), 1.0)
 
 
 def _model_pose(R: Tensor, t: Tensor, dtype) -> Pose:

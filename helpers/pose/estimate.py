@@ -126,7 +126,9 @@ def _check_options(start, far_side, contour, points_2d: Tensor) -> None:
         raise ValueError(f"far_side knows the jaw of 68 points, got {N}")
     if far_side == "slide" and contour is None:
         raise ValueError('far_side="slide" needs contour, the places that each jaw point may slide to')
-    if contour is not None and (contour.dim() != 4 or contour.shape[1::2] != (17, 3) or len(contour) not in (1, B)):
+    if contour is None:
+        return
+    if contour.dim() != 4 or contour.shape[1::2] != (17, 3) or len(contour) not in (1, B):
         raise ValueError(f"contour must have shape ({B} or 1, 17, C, 3), got {tuple(contour.shape)}")
 
 

@@ -53,9 +53,7 @@ def _consensus(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Te
     repeated = Camera(
         camera.focal.repeat_interleave(S), camera.principal_point.repeat_interleave(S, 0), camera.size
     )
-    sets = solve(
-        pick(points_2d), pick(points_3d), repeated, pick(weights), None, SET_ITERATIONS, None, None
-    )
+    sets = solve(pick(points_2d), pick(points_3d), repeated, pick(weights), None, SET_ITERATIONS, None, None)
     squared = _squared_errors(points_2d, points_3d, camera, sets.pose, S)
     squared = torch.where(torch.isfinite(squared), squared, torch.inf)
     count = (weights > 0).sum(-1)  # (B,)

@@ -3,6 +3,8 @@ to check the kernel against. It also serves where a gradient is wanted."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
 import torch
 from torch import Tensor
 
@@ -48,7 +50,7 @@ def levenberg_marquardt(
         )
     pose = pushed_out(pose, points_3d, weights)
     dtype = points_2d.dtype
-    state = _look(pose, points_2d, points_3d, camera, weights, robust_px)
+    state = look(pose, points_2d, points_3d, camera, weights, robust_px)
     damping = torch.full_like(pose.translation[:, 0], FIRST_DAMPING)
     running = (code == GOOD) & ~state.behind
     tried_steps = torch.zeros_like(code)
@@ -58,9 +60,9 @@ def levenberg_marquardt(
         running = running & (gain > enough)
         if not bool(running.any()):
             break
-        tried = _look(turn(state.pose, -step), points_2d, points_3d, camera, weights, robust_px)
+        tried = look(turn(state.pose, -step), points_2d, points_3d, camera, weights, robust_px)
         better = running & (tried.cost < state.cost) & ~tried.behind
-        state = state.where(better, tried)
+        state = either(better, tried, state)
         damping = torch.where(better, damping * DAMPING_DOWN, damping * DAMPING_UP).clamp(*DAMPING_RANGE)
         tried_steps = tried_steps + running
     code = torch.where((code == GOOD) & state.behind, BEHIND, code)
@@ -90,48 +92,63 @@ def pushed_out(pose: Pose, points_3d: Tensor, weights: Tensor) -> Pose:
     # Only a face that reaches in front of the camera can be moved; one wholly behind it stays there.
     missing = 0.1 * (farthest - nearest) - nearest
     shift = torch.where((missing > 0) & (farthest > 0), missing, 0.0)
-    return Pose(pose.rotation_vector, pose.translation + shift[:, None] * pose.translation.new_tensor([0.0, 0.0, 1.0]))
+    away = pose.translation.new_tensor([0.0, 0.0, 1.0])
+    return Pose(pose.rotation_vector, pose.translation + shift[:, None] * away)
 
 
-class _look:
-    """One pass over the points at a pose: residuals, cost, normal equations H δ = g."""
+@dataclass(frozen=True)
+class View:
+    """One pass over the points at a pose.
 
-    def __init__(self, pose, points_2d, points_3d, camera, weights, robust_px):
-        points = model_to_camera(points_3d, pose)
-        self.pose = pose
-        # A point without weight may lie anywhere, also behind the camera.
-        points = torch.where((weights > 0)[..., None], points, points.new_tensor([0.0, 0.0, 1.0]))
-        self.behind = (points[..., 2] <= 0).any(-1)
-        residual = project(points, camera)[..., :2] - points_2d
-        self.residual = project(model_to_camera(points_3d, pose), camera)[..., :2] - points_2d
-        residual = torch.where((weights > 0)[..., None], residual, 0.0)
-        squared = residual.square().sum(-1)
-        if robust_px is None:
-            self.weights, self.cost = weights, (weights * squared).sum(-1)
-        else:
-            ratio = squared / robust_px**2
-            self.weights = weights / (1 + ratio)
-            self.cost = (weights * robust_px**2 * torch.log1p(ratio)).sum(-1)
-        J = pose_jacobian(points, pose.translation, camera)
-        weighted = J * self.weights[..., None, None]
-        self.H = torch.einsum("bnri,bnrj->bij", weighted, J)
-        self.g = torch.einsum("bnri,bnr->bi", weighted, residual)
-        self.J = J
+    residual: (B, N, 2) px.  weights: (B, N), robust factor included.  cost: (B,).  J: (B, N, 2, 6).
+    H (B, 6, 6) and g (B, 6): the normal equations H δ = g.  behind: (B,) true if a point that counts has no image.
+    """
 
-    def where(self, better: Tensor, other: _look) -> _look:
-        """The other where `better` (B,), else this one."""
-        mixed = object.__new__(_look)
+    pose: Pose
+    residual: Tensor
+    weights: Tensor
+    cost: Tensor
+    J: Tensor
+    H: Tensor
+    g: Tensor
+    behind: Tensor
 
-        def choose(new, old):
-            return torch.where(better.view(-1, *[1] * (new.dim() - 1)), new, old)
 
-        for name in ("residual", "behind", "weights", "cost", "H", "g", "J"):
-            setattr(mixed, name, choose(getattr(other, name), getattr(self, name)))
-        mixed.pose = Pose(
-            choose(other.pose.rotation_vector, self.pose.rotation_vector),
-            choose(other.pose.translation, self.pose.translation),
-        )
-        return mixed
+def look(
+    pose: Pose, points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor, robust_px: float | None
+) -> View:
+    """Residuals, cost and normal equations at B poses."""
+    points = model_to_camera(points_3d, pose)
+    residual = project(points, camera)[..., :2] - points_2d
+    # A point without weight may lie anywhere, also in the plane of the camera: keep its infinities out of the sums.
+    counts = (weights > 0)[..., None]
+    points = torch.where(counts, points, points.new_tensor([0.0, 0.0, 1.0]))
+    counted = torch.where(counts, residual, 0.0)
+    squared = counted.square().sum(-1)
+    if robust_px is None:
+        used, cost = weights, (weights * squared).sum(-1)
+    else:
+        ratio = squared / robust_px**2
+        used, cost = weights / (1 + ratio), (weights * robust_px**2 * torch.log1p(ratio)).sum(-1)
+    J = pose_jacobian(points, pose.translation, camera)
+    weighted = J * used[..., None, None]
+    H = torch.einsum("bnri,bnrj->bij", weighted, J)
+    g = torch.einsum("bnri,bnr->bi", weighted, counted)
+    return View(pose, residual, used, cost, J, H, g, (points[..., 2] <= 0).any(-1))
+
+
+def either(better: Tensor, new: View, old: View) -> View:
+    """For each face the new view where `better` (B,), else the old one."""
+
+    def choose(a: Tensor, b: Tensor) -> Tensor:
+        return torch.where(better.view(-1, *[1] * (a.dim() - 1)), a, b)
+
+    pose = Pose(
+        choose(new.pose.rotation_vector, old.pose.rotation_vector),
+        choose(new.pose.translation, old.pose.translation),
+    )
+    names = [field.name for field in fields(View) if field.name != "pose"]
+    return View(pose, *(choose(getattr(new, name), getattr(old, name)) for name in names))
 
 
 def _damped_step(H: Tensor, g: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,7 +160,7 @@ def _damped_step(H: Tensor, g: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]
     return step, (g * step).sum(-1)
 
 
-def _covariance(state: _look, weights: Tensor, robust_px: float | None, noise_px: float | None) -> Tensor:
+def _covariance(state: View, weights: Tensor, robust_px: float | None, noise_px: float | None) -> Tensor:
     """(B, 6, 6) of rotation ω, radians, then translation, mm: σ² (Σ w JᵀJ)⁻¹.
 
     σ² is noise_px², or estimated from the residuals: Σ w r² over the 2n measured numbers less the six fitted
