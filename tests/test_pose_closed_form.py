@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.face_model import load
 from helpers.pose import dlt_pose, epnp_pose, estimate_pose, scaled_orthographic_pose
+from helpers.pose.ransac import _median
 
 cv2 = pytest.importorskip("cv2")
 FLIP = np.array([1.0, -1.0, -1.0])
@@ -59,7 +60,7 @@ def opencv(points, pixels, camera, flag: str, ransac: bool = False) -> Pose:
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(6, 68))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_epnp_and_dlt_are_exact_without_noise(seed, n):
     generator = torch.Generator().manual_seed(seed)
     _, truth, camera, _ = scene(3, 0.0, seed)
@@ -141,3 +142,16 @@ def test_ransac_keeps_exact_points():
     points, truth, camera, pixels = scene(3, 0.0, seed=4)
     estimate = estimate_pose(pixels, points, camera, ransac=True, iterations=20)
     assert degrees_off(estimate.pose, truth).max() < 1e-4 and (estimate.used > 0).all()
+
+
+@given(st.integers(1, 40), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_the_median_is_of_the_values_that_count(n, seed):
+    rng = np.random.default_rng(seed)
+    values, counts = rng.random((5, n)), rng.random((5, n)) < 0.6
+    counts[:, 0] = True
+    found = _median(torch.tensor(values), torch.tensor(counts))
+    for row, keep, median in zip(values, counts, found, strict=True):
+        inside = np.sort(row[keep])
+        # Of an even number either of the middle two will do.
+        assert float(median) in inside[[(len(inside) - 1) // 2, len(inside) // 2]]

@@ -190,6 +190,21 @@ def test_faces_over_two_threads_are_what_each_is_alone():
         assert torch.equal(alone.covariance[0], together.covariance[b])
 
 
+def test_errors_at_many_poses_agree_with_the_twin():
+    pixels, points, camera, _, truth = scene(20, 30)
+    poses = Pose(truth.rotation_vector.repeat_interleave(4, 0), truth.translation.repeat_interleave(4, 0))
+    poses.rotation_vector[1::4] += 0.5
+    poses.translation[2::4, 2] = torch.linspace(-60, 60, 20)  # some points behind the camera
+    poses.translation[3::4] = torch.nan
+    found = solver.squared_errors(pixels, points, camera, poses, 4)
+    twin = reference.squared_errors(pixels, points, camera, poses, 4)
+    assert torch.equal(found.isinf(), twin.isinf()) and found[:, 3].isinf().all()
+    assert 0.2 < found[:, 2].isinf().float().mean() < 0.8
+    near = twin < 1e6  # beyond, a point all but touches the plane of the camera
+    assert torch.allclose(found[near], twin[near], rtol=1e-2, atol=1e-2)
+    assert torch.allclose(found[:, :2], twin[:, :2], rtol=1e-3, atol=1e-3)
+
+
 def test_a_gradient_goes_through_the_twin():
     pixels, points, camera, weights, _ = scene(2, 12, noise=0.3)
     inputs = [t.double().requires_grad_() for t in (pixels, points)]

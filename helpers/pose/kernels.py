@@ -532,3 +532,43 @@ def pose_kernel(
         code,
         steps,
     )
+
+
+@wp.func
+def squared_error(
+    points_2d: wp.array3d(dtype=wp.float32),
+    points_3d: wp.array3d(dtype=wp.float32),
+    cameras: wp.array2d(dtype=wp.float32),
+    pose: wp.array2d(dtype=wp.float32),
+    i: int,
+    sets: int,
+    error: wp.array2d(dtype=wp.float32),
+):
+    """All points of face i // sets at pose i; the arguments are those of `error_kernel`."""
+    b = i // sets
+    R = wp.quat_to_matrix(quaternion(wp.vec3(pose[i, 0], pose[i, 1], pose[i, 2])))
+    for n in range(points_2d.shape[1]):
+        q = R * model_point(points_3d, b, n)
+        z = pose[i, 5] - q[2]
+        s = cameras[b, 0] / z
+        p = image_point(points_2d, b, n)
+        ru = s * (q[0] + pose[i, 3]) + cameras[b, 1] - p[0]
+        rv = s * (pose[i, 4] - q[1]) + cameras[b, 2] - p[1]
+        squared = ru * ru + rv * rv
+        # Not for NaN either: a set without a pose has no errors that could win.
+        if not (z > 0.0 and squared < 1.0e30):
+            squared = float(wp.inf)
+        error[i, n] = squared
+
+
+@wp.kernel
+def error_kernel(
+    points_2d: wp.array3d(dtype=wp.float32),  # (B, N, 2) px
+    points_3d: wp.array3d(dtype=wp.float32),  # (B or 1, N, 3) mm
+    cameras: wp.array2d(dtype=wp.float32),  # (B, 3) focal, cx, cy px
+    pose: wp.array2d(dtype=wp.float32),  # (B · sets, 6)
+    sets: int,
+    offset: int,
+    error: wp.array2d(dtype=wp.float32),  # (B · sets, N) px², infinite behind the camera
+):
+    squared_error(points_2d, points_3d, cameras, pose, wp.tid() + offset, sets, error)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.camera import Camera, Pose
 from helpers.pose.checks import GOOD, MIN_POINTS, usable
-from helpers.pose.solver import solve
+from helpers.pose.solver import solve, squared_errors
 
 SETS = 200  # with four wrong points in ten, one set of six in twenty is clean: some ten are drawn
 SET_ITERATIONS = 3
@@ -20,7 +20,7 @@ SET_ITERATIONS = 3
 MEDIAN_TO_SIGMA = 1 / 1.1774
 INLIER_SIGMAS = 3.0
 SMALLEST_SIGMA = 0.1  # px; exact points would otherwise leave no inliers but the six
-FACES_AT_ONCE = 256
+FACES_AT_ONCE = 64  # few enough for a processor's cache
 
 
 def consensus(
@@ -54,13 +54,9 @@ def _consensus(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Te
         camera.focal.repeat_interleave(S), camera.principal_point.repeat_interleave(S, 0), camera.size
     )
     sets = solve(pick(points_2d), pick(points_3d), repeated, pick(weights), None, SET_ITERATIONS, None, None)
-    squared = _squared_errors(points_2d, points_3d, camera, sets.pose, S)
-    squared = torch.where(torch.isfinite(squared), squared, torch.inf)
+    squared = squared_errors(points_2d, points_3d, camera, sets.pose, S)
     count = (weights > 0).sum(-1)  # (B,)
-    # The median among the points that have a weight; the others are sorted to the end.
-    ordered = torch.where((weights > 0)[:, None], squared, torch.inf).sort(-1).values
-    at = (count // 2).clamp_max(N - 1)[:, None, None].expand(B, S, 1)
-    best = ordered.gather(-1, at)[..., 0].min(-1)
+    best = _median(squared, weights[:, None] > 0).min(-1)
     index = torch.arange(B, device=points_2d.device) * S + best.indices
     # The small-sample factor of Rousseeuw and Leroy: six points fit themselves.
     sigma = best.values.sqrt() * MEDIAN_TO_SIGMA * (1 + 5 / (count - MIN_POINTS).clamp_min(1))
@@ -69,9 +65,8 @@ def _consensus(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Te
     # Six points make a rough pose, its inliers a good one, which knows better who belongs to it.
     rough = Pose(sets.pose.rotation_vector[index], sets.pose.translation[index])
     start = solve(points_2d, points_3d, camera, weights * inlier, rough, SET_ITERATIONS, None, None).pose
-    squared = _squared_errors(points_2d, points_3d, camera, start, 1)[:, 0]
-    middle = torch.where((weights > 0) & torch.isfinite(squared), squared, torch.inf).sort(-1).values
-    sigma = middle.gather(-1, at[:, 0])[:, 0].sqrt() * MEDIAN_TO_SIGMA
+    squared = squared_errors(points_2d, points_3d, camera, start, 1)[:, 0]
+    sigma = _median(squared, weights > 0).sqrt() * MEDIAN_TO_SIGMA
     inlier = squared <= (INLIER_SIGMAS * sigma.clamp_min(SMALLEST_SIGMA))[:, None] ** 2
     # A face without a single good set keeps its weights and starts from POS.
     found = torch.isfinite(best.values) & (usable(points_2d, points_3d, camera, weights * inlier) == GOOD)
@@ -93,13 +88,10 @@ def _draw(weights: Tensor, seed: int) -> Tensor:
     return order.topk(MIN_POINTS, dim=-1, largest=False).indices
 
 
-def _squared_errors(points_2d: Tensor, points_3d: Tensor, camera: Camera, pose: Pose, sets: int) -> Tensor:
-    """(B, S, N) px² of all points at the pose of each set; infinite behind the camera."""
-    B, N, _ = points_2d.shape
-    moved = points_3d.repeat_interleave(sets, 0)
-    repeated = Camera(
-        camera.focal.repeat_interleave(sets), camera.principal_point.repeat_interleave(sets, 0), camera.size
-    )
-    seen = project(model_to_camera(moved, pose), repeated).view(B, sets, N, 3)
-    squared = (seen[..., :2] - points_2d[:, None]).square().sum(-1)
-    return torch.where(seen[..., 2] > 0, squared, torch.inf)
+def _median(values: Tensor, counts: Tensor) -> Tensor:
+    """Median along the last dimension of the values that count, infinity among them."""
+    # Half of the others go below all and half above, which leaves the median at the middle place.
+    others = (~counts).long()
+    below = others.cumsum(-1) <= (others.sum(-1, keepdim=True) + 1) // 2
+    padded = torch.where(counts, values, torch.where(below, -1.0, torch.inf).to(values))
+    return padded.kthvalue(values.shape[-1] // 2 + 1, dim=-1).values

@@ -184,3 +184,13 @@ def _covariance(state: View, weights: Tensor, robust_px: float | None, noise_px:
     size = A.diagonal(dim1=1, dim2=2).clamp_min(1e-30).sqrt()
     inverse = torch.linalg.inv_ex(A / size[:, :, None] / size[:, None, :])[0]
     return variance[:, None, None] * inverse / size[:, :, None] / size[:, None, :]
+
+
+def squared_errors(points_2d: Tensor, points_3d: Tensor, camera: Camera, pose: Pose, sets: int = 1) -> Tensor:
+    """(B, sets, N) px² of each face's points at its `sets` poses (B · sets of them); infinite behind the camera."""
+    B, N, _ = points_2d.shape
+    focal, centre = (t.repeat_interleave(sets, 0) for t in (camera.focal, camera.principal_point))
+    in_camera = model_to_camera(points_3d.repeat_interleave(sets, 0), pose)
+    seen = project(in_camera, Camera(focal, centre, camera.size)).view(B, sets, N, 3)
+    squared = (seen[..., :2] - points_2d[:, None]).square().sum(-1)
+    return torch.where((seen[..., 2] > 0) & (squared < 1e30), squared, torch.inf)

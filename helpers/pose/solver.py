@@ -8,7 +8,7 @@ from torch import Tensor
 from helpers._warp import launch_options, pool, wp
 from helpers.camera import Camera, Pose
 from helpers.pose import reference
-from helpers.pose.kernels import pose_kernel
+from helpers.pose.kernels import error_kernel, pose_kernel
 from helpers.pose.solution import SMALLEST_MOVE, TOLERANCE, Solution
 
 CPU_THREADS = 2
@@ -60,7 +60,7 @@ def levenberg_marquardt(
     pose, residual, covariance = blank(B, 6), blank(B, N), blank(B, 6, 6)
     used = torch.zeros(B, N, device=device)
     code, steps = (torch.zeros(B, dtype=torch.int32, device=device) for _ in range(2))
-    inputs = [_rows(points_2d), _rows(points_3d), _rows(weights), cameras, given]
+    inputs = [points_2d, _rows(points_3d), _rows(weights), cameras, given]
     numbers = [
         iterations,
         0.0 if robust_px is None else robust_px**-2,
@@ -70,17 +70,36 @@ def levenberg_marquardt(
     ]
     arrays = [wp.from_torch(t.detach().contiguous(), requires_grad=False) for t in inputs]
     outputs = [wp.from_torch(t) for t in (pose, residual, used, covariance, code, steps)]
-    options = launch_options(points_2d)
+    _launch(pose_kernel, B, arrays + numbers, outputs, points_2d)
+    return Solution(Pose(pose[:, :3], pose[:, 3:]), residual, used, covariance, code, steps)
+
+
+def squared_errors(points_2d: Tensor, points_3d: Tensor, camera: Camera, pose: Pose, sets: int = 1) -> Tensor:
+    """(B, sets, N) px² of each face's points at its `sets` poses (B · sets of them); infinite behind the camera."""
+    if points_2d.dtype != torch.float32:
+        return reference.squared_errors(points_2d, points_3d, camera, pose, sets)
+    B, N, _ = points_2d.shape
+    cameras = torch.cat([camera.focal[:, None], camera.principal_point], -1).float()
+    poses = torch.cat([pose.rotation_vector, pose.translation], -1).float()
+    error = points_2d.new_empty(B * sets, N)
+    inputs = [points_2d, _rows(points_3d), cameras, poses]
+    arrays = [wp.from_torch(t.detach().contiguous(), requires_grad=False) for t in inputs]
+    _launch(error_kernel, B * sets, [*arrays, sets], [wp.from_torch(error)], points_2d)
+    return error.view(B, sets, N)
+
+
+def _launch(kernel, count: int, inputs: list, outputs: list, like: Tensor) -> None:
+    """Run `count` threads of a kernel whose last input is the number of its first thread."""
+    options = launch_options(like)
 
     def launch(first: int, last: int) -> None:
-        wp.launch(pose_kernel, last - first, arrays + numbers + [first] + outputs, **options)
+        wp.launch(kernel, last - first, [*inputs, first], outputs, **options)
 
-    if device.type == "cpu" and B >= FACES_FOR_THREADS:
-        edges = [B * i // CPU_THREADS for i in range(CPU_THREADS + 1)]
+    if like.device.type == "cpu" and count >= FACES_FOR_THREADS:
+        edges = [count * i // CPU_THREADS for i in range(CPU_THREADS + 1)]
         list(pool(CPU_THREADS).map(launch, edges[:-1], edges[1:]))
-    elif B > 0:
-        launch(0, B)
-    return Solution(Pose(pose[:, :3], pose[:, 3:]), residual, used, covariance, code, steps)
+    elif count > 0:
+        launch(0, count)
 
 
 def _rows(values: Tensor) -> Tensor:
