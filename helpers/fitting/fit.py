@@ -11,6 +11,7 @@ from torch import Tensor
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose
 from helpers.face_model import MorphableModel
+from helpers.fitting.edge_term import edge_map, edge_points, edge_rows
 from helpers.fitting.energy import Energy, free_parameters
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
 from helpers.fitting.judgement import fit_confidence, judge
@@ -21,13 +22,13 @@ from helpers.fitting.prior_term import make_prior
 from helpers.fitting.result import FitResult, render_state
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings
 from helpers.fitting.skin import forehead_gate
-from helpers.fitting.solver import Solution, gauss_newton
+from helpers.fitting.solvers import SOLVERS, Solution
 from helpers.fitting.uncertainty import posterior_covariance
 from helpers.pose import estimate_pose
 from helpers.rasterizer import interpolate
 
 ORDINARY_DISTANCE = 1500.0  # mm, at which a face fills half of the crop
-TERMS = ("landmarks", "pixels", "coefficients", "light")
+TERMS = ("landmarks", "pixels", "edges", "coefficients", "light")
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class _Task:
         return landmark_rows(self.fit_model, state, self.camera, self.landmarks, self.settings, self.landmark_scale)
 
     def minimise(self, energy: Energy, state: FaceState, free: Tensor, iterations: int, last: bool, damping: float):
-        return gauss_newton(
+        return SOLVERS[self.settings.solver](
             energy, state, free, iterations, damping=damping, step_limit=self.settings.step_limit,
             check_last=last, watch=self.history.add,
         )  # fmt: skip
@@ -154,6 +155,7 @@ def _fit_pixels(task: _Task, state: FaceState) -> Solution:
     some_texture = slice(layout.beta.start, layout.beta.start + min(settings.light_first_texture_modes, layout.n_texture))
     light_first, everything = task.free(some_texture, layout.light), task.free(slice(0, layout.size))
     sharp, blurred, last_blur = with_slopes(image), None, None
+    edges = edge_map(image, task.trust) if settings.edge_weight else None
     for number, (blur, iterations, n_points) in enumerate(settings.schedule):
         raster = see(fit_model, state, camera)
         if number == 0 and settings.gate_forehead:
@@ -169,7 +171,13 @@ def _fit_pixels(task: _Task, state: FaceState) -> Solution:
             pixel_rows, fit_model, camera=camera, image=blurred, points=points, settings=settings,
             precision=task.precision,
         )  # fmt: skip
-        energy = Energy(layout, task.prior, {"landmarks": task.landmark_term, "pixels": pixels})
+        terms = {"landmarks": task.landmark_term, "pixels": pixels}
+        if settings.edge_weight:
+            outline = edge_points(fit_model, raster, settings.edge_points, generator)
+            terms["edges"] = partial(
+                edge_rows, fit_model, camera=camera, edges=edges, points=outline, settings=settings
+            )
+        energy = Energy(layout, task.prior, terms)
         first = settings.light_first_iterations if number == 0 else 0
         if first:
             state = task.minimise(energy, state, light_first, first, False, settings.damping).state

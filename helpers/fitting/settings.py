@@ -60,6 +60,12 @@ class FitSettings:
     light_first_texture_modes: int = 30
     gate_forehead: bool = True  # leave out forehead pixels that are not skin-coloured (hair, hats)
 
+    # Edges: ½ · edge_weight · mean(D² / edge_sigma²), D px to the nearest edge. 0 leaves the term out.
+    edge_weight: float = 0.0
+    edge_sigma: float = 2.0
+    edge_form: str = "distance"  # or "nearest"
+    edge_points: int = 400
+
     # Priors: α, expression and β are standard normal by the model's construction; weight 1 means just that.
     shape_weight: float = 1.0
     expression_weight: float = 1.0
@@ -69,7 +75,8 @@ class FitSettings:
     light_colour_sigma: tuple[float, float, float] = (0.03, 0.03, 0.02)  # channels against each other
     grey_colour_sigma: tuple[float, float, float] = (0.25, 0.10, 0.05)  # the same, for a grey photograph
 
-    # Solver.
+    # Solver: "gauss-newton", "adam" or "lbfgs", one iteration of which is one gradient.
+    solver: str = "gauss-newton"
     damping: float = 1e-3  # of the diagonal of JᵀJ
     landmark_damping: float = 1e-3
     step_limit: float = 4.0  # norm of one step of the coefficients
@@ -81,6 +88,10 @@ class FitSettings:
             raise ValueError("n_effective and pixel_sigma must be above zero")
         if any(blur < 0 or iterations < 1 or points < 100 for blur, iterations, points in self.schedule):
             raise ValueError("each level of the schedule needs blur ≥ 0, at least one iteration and 100 points")
+        if self.edge_form not in ("distance", "nearest") or self.edge_weight < 0 or self.edge_sigma <= 0:
+            raise ValueError('edge_form must be "distance" or "nearest", edge_weight ≥ 0 and edge_sigma > 0')
+        if self.solver not in ("gauss-newton", "adam", "lbfgs"):
+            raise ValueError(f'solver must be "gauss-newton", "adam" or "lbfgs", got {self.solver!r}')
         if self.light_first_iterations >= self.schedule[0][1]:
             raise ValueError("light_first_iterations must leave an iteration of the first level to the rest")
 
@@ -92,5 +103,6 @@ class FitSettings:
             landmark_sigma=self.landmark_sigma * factor,
             brow_sigma=self.brow_sigma * factor,
             jaw_sigma=self.jaw_sigma * factor,
+            edge_sigma=self.edge_sigma * factor,
             schedule=tuple(Level(blur * factor, *rest) for blur, *rest in self.schedule),
         )
