@@ -141,7 +141,7 @@ def edge_rows(
     in_camera = model_to_camera(position, state.pose)
     pixel = project(in_camera, camera)[..., :2]
     distance, slope = _look_up(edges, pixel, settings.edge_form)
-    near = (distance < edges.reach) & (points.weight > 0)
+    near = (distance < 0.999 * edges.reach) & (points.weight > 0)  # on the plateau rounding must not decide
     count = points.weight.sum(-1, keepdim=True).clamp(min=1)
     # σ_e is in px of this crop; N_e observations are shared by the points.
     root = (settings.edge_weight * near / count).sqrt() / settings.edge_sigma
