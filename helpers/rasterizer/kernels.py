@@ -261,20 +261,19 @@ def draw_listed(
 @wp.func
 def resolve_pixel(
     key: wp.uint64,
-    b: int,
     y: int,
     x: int,
     points: wp.array(dtype=wp.vec3),
     triangles: wp.array(dtype=wp.vec3i),
     options: int,
-    triangle_id: wp.array3d(dtype=wp.int32),
-    barycentric: wp.array3d(dtype=wp.vec3),
-    depth: wp.array3d(dtype=wp.float32),
+    triangle_id: wp.array(dtype=wp.int32),  # (W,) the row, as the next two
+    barycentric: wp.array(dtype=wp.vec3),
+    depth: wp.array(dtype=wp.float32),
 ):
     if key == EMPTY:
-        triangle_id[b, y, x] = -1
-        barycentric[b, y, x] = wp.vec3(0.0, 0.0, 0.0)
-        depth[b, y, x] = wp.inf
+        triangle_id[x] = -1
+        barycentric[x] = wp.vec3(0.0, 0.0, 0.0)
+        depth[x] = wp.inf
         return
     t = triangle_of(key)
     corner = triangles[t]
@@ -282,9 +281,9 @@ def resolve_pixel(
     e = edge_functions(p0, p1, p2, float(x), float(y))
     w = wp.cw_mul(e, inverse_depths(p0, p1, p2, options))
     scale = 1.0 / total(w)
-    triangle_id[b, y, x] = t
-    barycentric[b, y, x] = wp.vec3(w[0] * scale, w[1] * scale, w[2] * scale)
-    depth[b, y, x] = surface_depth(e, w, p0, p1, p2, options)
+    triangle_id[x] = t
+    barycentric[x] = wp.vec3(w[0] * scale, w[1] * scale, w[2] * scale)
+    depth[x] = surface_depth(e, w, p0, p1, p2, options)
 
 
 @wp.kernel
@@ -345,18 +344,21 @@ def resolve_kernel(
     points: wp.array2d(dtype=wp.vec3),
     triangles: wp.array(dtype=wp.vec3i),
     options: int,
-    first: int,
+    stride: int,  # pixels a thread: on a CPU a whole row, so that it counts only once
+    first: int,  # the first row of this launch
     buffer: wp.array4d(dtype=wp.uint64),
     triangle_id: wp.array3d(dtype=wp.int32),  # (B, H, W), −1 where nothing is
     barycentric: wp.array3d(dtype=wp.vec3),  # (B, H, W)
     depth: wp.array3d(dtype=wp.float32),  # (B, H, W) mm, infinite where nothing is
 ):
-    b, row, x = wp.tid()
+    b, row, part = wp.tid()
     y = row + first
-    key = buffer[b, 0, y, x]
-    for on in range(1, buffer.shape[1]):
-        key = wp.min(key, buffer[b, on, y, x])
-    resolve_pixel(key, b, y, x, points[b], triangles, options, triangle_id, barycentric, depth)
+    keys, ids, weights, depths = buffer[b, 0, y], triangle_id[b, y], barycentric[b, y], depth[b, y]
+    for x in range(part * stride, wp.min((part + 1) * stride, keys.shape[0])):
+        key = keys[x]
+        for on in range(1, buffer.shape[1]):
+            key = wp.min(key, buffer[b, on, y, x])
+        resolve_pixel(key, y, x, points[b], triangles, options, ids, weights, depths)
 
 
 @wp.kernel
@@ -390,4 +392,6 @@ def image_kernel(
         draw_triangle(candidate[i], p, code, triangles, options, 2147483647, image, candidate, candidate)
     for y in range(height):
         for x in range(width):
-            resolve_pixel(image[y, x], b, y, x, p, triangles, options, triangle_id, barycentric, depth)
+            resolve_pixel(
+                image[y, x], y, x, p, triangles, options, triangle_id[b, y], barycentric[b, y], depth[b, y]
+            )

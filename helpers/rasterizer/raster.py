@@ -148,6 +148,7 @@ def _draw_in_steps(points: Tensor, mesh, options: int, results, threads: int) ->
     z = wp.from_torch(buffer, dtype=wp.uint64)
     # A thread of a CPU takes a large triangle's many pixels as they come; only the largest are shared.
     large, stride = (LARGE, 1) if points.is_cuda else (max(LARGE, H * W // 8), max(1, -(-F // threads)))
+    pixels = 1 if points.is_cuda else W
     launch = launch_options(points)
 
     def vertices(first: int, last: int) -> None:
@@ -161,8 +162,8 @@ def _draw_in_steps(points: Tensor, mesh, options: int, results, threads: int) ->
     def rows(first: int, last: int) -> None:
         inputs = [mesh[0], codes, mesh[1], options, listed, count, first]
         wp.launch(kernels.row_kernel, (B, last - first), inputs=inputs, outputs=[z], **launch)
-        inputs = [mesh[0], mesh[1], options, first, z]
-        wp.launch(kernels.resolve_kernel, (B, last - first, W), inputs=inputs, outputs=results, **launch)
+        inputs = [mesh[0], mesh[1], options, pixels, first, z]
+        wp.launch(kernels.resolve_kernel, (B, last - first, -(-W // pixels)), inputs=inputs, outputs=results, **launch)
 
     wp.load_module(kernels, device=points.device.type)
     for step, length in ((vertices, V), (faces, F if points.is_cuda else threads), (rows, H)):
