@@ -143,26 +143,26 @@ def bounds(c0: wp.uint32, c1: wp.uint32, c2: wp.uint32) -> wp.vec2i:
 
 @wp.func
 def draw_pixel(
-    p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, t: int, x: int, y: int, crossing: bool, options: int,
-    row: wp.array(dtype=wp.uint64),
+    p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, inverse: wp.vec3, t: int, x: int, y: int, crossing: bool, options: int,
+    image: wp.array2d(dtype=wp.uint64),
 ):  # fmt: skip
     e = edge_functions(p0, p1, p2, float(x), float(y))
     signs = e
     if crossing:
         # A corner behind the camera turns the sign of its weight, and only the weights say what is inside.
-        signs = wp.cw_mul(e, inverse_depths(p0, p1, p2, options))
+        signs = wp.cw_mul(e, inverse)
     if same_sign(signs):
-        w = wp.cw_mul(e, inverse_depths(p0, p1, p2, options))
+        w = wp.cw_mul(e, inverse)
         depth = surface_depth(e, w, p0, p1, p2, options)
         # Both comparisons are false for a NaN, from corners some 10¹⁹ px away.
         if depth < wp.inf and (depth > NEAR or (options & PERSPECTIVE) == 0):
-            wp.atomic_min(row, x, depth_key(depth, t))
+            wp.atomic_min(image, y, x, depth_key(depth, t))
 
 
 @wp.func
 def draw_row(
-    p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, t: int, left: int, right: int, y: int, crossing: bool, options: int,
-    row: wp.array(dtype=wp.uint64),
+    p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, inverse: wp.vec3, t: int, left: int, right: int, y: int,
+    crossing: bool, options: int, image: wp.array2d(dtype=wp.uint64),
 ):  # fmt: skip
     """Enter triangle t in those of the pixels left … right of row y that it covers."""
     first, last = int(left), int(right)
@@ -187,7 +187,7 @@ def draw_row(
             return
         first, last = int(low), int(high)
     for x in range(first, last + 1):
-        draw_pixel(p0, p1, p2, t, x, y, crossing, options, row)
+        draw_pixel(p0, p1, p2, inverse, t, x, y, crossing, options, image)
 
 
 @wp.func
@@ -223,16 +223,17 @@ def draw_triangle(
     if width * (rows[1] - rows[0] + 1) >= large:
         listed[wp.atomic_add(count, 0, 1)] = t
         return
+    inverse = inverse_depths(p0, p1, p2, options)
     if width <= 8:
         x, y = int(columns[0]), int(rows[0])
         for _ in range(width * (rows[1] - rows[0] + 1)):
-            draw_pixel(p0, p1, p2, t, x, y, crossing, options, image[y])
+            draw_pixel(p0, p1, p2, inverse, t, x, y, crossing, options, image)
             x += 1
             if x > columns[1]:
                 x, y = columns[0], y + 1
     else:
         for y in range(rows[0], rows[1] + 1):
-            draw_row(p0, p1, p2, t, columns[0], columns[1], y, crossing, options, image[y])
+            draw_row(p0, p1, p2, inverse, t, columns[0], columns[1], y, crossing, options, image)
 
 
 @wp.func
@@ -255,7 +256,8 @@ def draw_listed(
         rows = bounds(c0 >> wp.uint32(16), c1 >> wp.uint32(16), c2 >> wp.uint32(16))
     if rows[0] <= y and y <= rows[1]:
         p0, p1, p2 = points[corner[0]], points[corner[1]], points[corner[2]]
-        draw_row(p0, p1, p2, t, columns[0], columns[1], y, crossing, options, image[y])
+        inverse = inverse_depths(p0, p1, p2, options)
+        draw_row(p0, p1, p2, inverse, t, columns[0], columns[1], y, crossing, options, image)
 
 
 @wp.func
@@ -381,8 +383,9 @@ def image_kernel(
     for v in range(p.shape[0]):
         code[v] = vertex_code(p[v], height, width, options)
     for y in range(height):
+        row = image[y]
         for x in range(width):
-            image[y, x] = EMPTY
+            row[x] = EMPTY
     # Collecting first what is worth a look keeps the processor from guessing wrong at every other triangle.
     found = int(0)
     for t in range(triangles.shape[0]):
@@ -391,7 +394,6 @@ def image_kernel(
     for i in range(found):
         draw_triangle(candidate[i], p, code, triangles, options, 2147483647, image, candidate, candidate)
     for y in range(height):
+        keys, ids, weights, depths = image[y], triangle_id[b, y], barycentric[b, y], depth[b, y]
         for x in range(width):
-            resolve_pixel(
-                image[y, x], y, x, p, triangles, options, triangle_id[b, y], barycentric[b, y], depth[b, y]
-            )
+            resolve_pixel(keys[x], y, x, p, triangles, options, ids, weights, depths)
