@@ -144,3 +144,32 @@ def test_an_empty_batch_gives_an_empty_answer():
     for options in ({}, dict(ransac=True), dict(start="epnp"), dict(far_side="drop")):
         estimate = estimate_pose(pixels[:0], points[:1], Camera.default(224, batch=0), weights[:0], **options)
         assert estimate.ok.shape == (0,) and estimate.pose.translation.shape == (0, 3)
+
+
+def garbage(kind: str, pixels: torch.Tensor) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(6)
+    anywhere = torch.rand(pixels.shape, generator=generator) * 224
+    order = torch.rand(pixels.shape[:2], generator=generator).argsort(-1)
+    if kind == "shuffled":
+        return pixels.gather(1, order[..., None].expand(-1, -1, 2))
+    if kind == "seven wrong in ten":
+        return torch.where((order < 48)[..., None], anywhere, pixels)
+    return anywhere
+
+
+@pytest.mark.parametrize("kind", ["anywhere", "shuffled", "seven wrong in ten"])
+@pytest.mark.parametrize(
+    "options", [{}, dict(ransac=True), dict(robust_px=3.0), dict(ransac=True, robust_px=3.0)]
+)
+def test_leaving_points_out_does_not_make_garbage_a_face(kind, options):
+    """With enough points left out some pose fits anything: such a pose must not be called good."""
+    pixels, points, _, _ = scene(torch.float32)
+    pixels = garbage(kind, pixels.repeat(20, 1, 1))
+    estimate = estimate_pose(pixels, points[:1], Camera.default(224, batch=100), iterations=30, **options)
+    assert not estimate.ok.any()
+
+
+def test_robust_weights_far_below_the_noise_do_not_condemn_a_good_face():
+    pixels, points, _, camera = scene(torch.float32, noise=2.0)
+    estimate = estimate_pose(pixels, points, camera, robust_px=0.8, iterations=30)
+    assert estimate.ok.all() and (estimate.used.mean(-1) < 0.3).any()

@@ -18,7 +18,10 @@ FLAT = 1e-4
 FLAT_IMAGE = 1e-3
 ONE_PLACE = 1e-4  # variance in px² or mm² below which all points count as one
 # A face whose points miss by more than this share of their own spread is not the face of the model.
-LARGE_RESIDUAL = 0.25
+LARGE_RESIDUAL = 0.2
+# Nor is one that fits only when more than this share of its weight is taken for wrong: with enough points to
+# leave out, some pose fits anything.
+LEFT_OUT = 0.7
 
 GOOD, NOT_FINITE, TOO_FEW, ONE_POINT, LINE, PLANE, BEHIND, MIRRORED, AWAY, MISFIT, LOST = range(11)
 # The numbers of `PoseEstimate.code`, in words. Short names first, sentences second.
@@ -97,12 +100,23 @@ def believable(pose: Pose, points_2d: Tensor, residual: Tensor, used: Tensor) ->
 
     residual: (B, N) px.  used: (B, N) weights in the end.
     """
-    share = (used / used.sum(-1, keepdim=True))[..., None]
+    code = torch.where(faces_us(pose), GOOD, AWAY)
+    return torch.where(misfit(points_2d, residual, used), MISFIT, code).int()
+
+
+def misfit(points_2d: Tensor, residual: Tensor, weights: Tensor) -> Tensor:
+    """(B,) true where the residuals are a large share of the spread of the points."""
+    share = (weights / weights.sum(-1, keepdim=True))[..., None]
     middle = (share * points_2d).sum(1, keepdim=True)
     spread = (share * (points_2d - middle).square()).sum((1, 2))
-    missed = (share[..., 0] * residual.square()).sum(-1)
-    code = torch.zeros(len(used), dtype=torch.int32, device=used.device)
-    return torch.where(missed > LARGE_RESIDUAL**2 * spread, MISFIT, torch.where(faces_us(pose), code, AWAY))
+    return (share[..., 0] * residual.square()).sum(-1) > LARGE_RESIDUAL**2 * spread
+
+
+def mostly_left_out(points_2d: Tensor, residual: Tensor, weights: Tensor, used: Tensor) -> Tensor:
+    """(B,) true where outliers and robust weights left too little of the given weights (B, N), and all points
+    together do not fit either."""
+    few = used.sum(-1) < (1 - LEFT_OUT) * weights.sum(-1)
+    return few & misfit(points_2d, residual, weights)
 
 
 def faces_us(pose: Pose) -> Tensor:

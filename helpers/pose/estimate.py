@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from helpers.camera import Camera, Pose
-from helpers.pose.checks import AWAY, BEHIND, GOOD, MIRRORED, MISFIT, REASONS, checked
+from helpers.pose.checks import AWAY, BEHIND, GOOD, MIRRORED, MISFIT, REASONS, checked, mostly_left_out
 from helpers.pose.closed_form import dlt_pose, epnp_pose
 from helpers.pose.points68 import MIRRORED as MIRRORED_68
 from helpers.pose.points68 import slide_far_jaw, visible_landmarks
@@ -82,7 +82,7 @@ def estimate_pose(
     far_side: for 68 points. "drop" leaves out the far half of the jaw of faces turned by more than 18°, "slide"
         moves its points to the outline among `contour` (B or 1, 17, C, 3) mm, candidates for each jaw point.
     ransac: find the outliers first, from poses of many small sets of points drawn with `seed`, and leave them
-        out. For points that are plainly wrong, up to about four in ten.
+        out. For points that are plainly wrong, up to about four in ten. It takes the place of `start`.
     noise_px: standard deviation of a point's u and v where the weight is 1, for the covariance; None estimates
         it from the residuals.
 
@@ -94,6 +94,7 @@ def estimate_pose(
     points_2d, points_3d, weights = checked(points_2d, points_3d, camera, weights)
     _check_options(start, far_side, contour, points_2d)
     options = (iterations, robust_px, noise_px)
+    given = weights
     if ransac:
         weights, start = consensus(points_2d, points_3d, camera, weights, seed)
     first = _first_pose(start, points_2d, points_3d, camera, weights)
@@ -102,6 +103,10 @@ def estimate_pose(
         solution, points_3d = _without_far_jaw(
             solution, points_2d, points_3d, camera, weights, contour if far_side == "slide" else None, options
         )
+    if ransac or robust_px is not None:
+        left_out = mostly_left_out(points_2d, solution.residual, given, solution.weights)
+        code = torch.where(left_out & (solution.code == GOOD), MISFIT, solution.code)
+        solution = replace(solution, code=code)
     code = _named(solution, points_2d, points_3d, camera, weights, options)
     return PoseEstimate(
         solution.pose,
