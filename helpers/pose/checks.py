@@ -109,7 +109,9 @@ def misfit(points_2d: Tensor, residual: Tensor, weights: Tensor) -> Tensor:
     share = (weights / weights.sum(-1, keepdim=True))[..., None]
     middle = (share * points_2d).sum(1, keepdim=True)
     spread = (share * (points_2d - middle).square()).sum((1, 2))
-    return (share[..., 0] * residual.square()).sum(-1) > LARGE_RESIDUAL**2 * spread
+    # A point without weight may have no image at all, and 0 times infinity is not 0.
+    squared = torch.where(weights > 0, residual.square(), 0.0)
+    return (share[..., 0] * squared).sum(-1) > LARGE_RESIDUAL**2 * spread
 
 
 def mostly_left_out(points_2d: Tensor, residual: Tensor, weights: Tensor, used: Tensor) -> Tensor:
