@@ -7,7 +7,7 @@ import torch
 
 from helpers.camera import model_to_camera, project
 from helpers.fitting import FitSettings
-from helpers.fitting.energy import Energy, free_parameters
+from helpers.fitting.energy import Energy, add_gram, free_parameters, mirrored
 from helpers.fitting.landmark_term import landmark_rows
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.prior_term import make_prior
@@ -94,3 +94,11 @@ def test_the_sampler_visits_the_posterior(problem):
     assert visits.mean(0).abs().max() < 0.25
     assert (visits.std(0) - 1).abs().max() < 0.15
     assert (chain.samples[:, :, 6:] == 0).all()
+
+
+def test_the_product_in_strips_is_the_product():
+    J = torch.randn(2, 40, 17, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    H = torch.zeros(2, 17, 17, dtype=torch.float64)
+    add_gram(H, J)
+    add_gram(H, 2 * J)
+    assert torch.allclose(mirrored(H), 5 * J.transpose(1, 2) @ J)

@@ -32,7 +32,8 @@ def test_pixel_rows_agree_with_the_differentiated_twin(fit_model, scene):
     settings = FitSettings(pixel_robust=1e6, grazing_start=-2.0, grazing_full=-1.5)
     slopes = with_slopes(image)
     rows = pixel_rows(fit_model, state, camera, slopes, points, settings)
-    basis = torch.cat([fit_model.geometry_basis, fit_model.texture_basis], -1)
+    every = torch.arange(len(fit_model.weight))
+    basis = torch.cat([fit_model.geometry_at(every), fit_model.texture_at(every)], -1)
     weight = (settings.n_effective / 300 / 3) ** 0.5 / settings.pixel_sigma
     vertices, albedo = fit_model.geometry(state.coefficients), fit_model.albedo(state.coefficients)
     for b in range(2):

@@ -119,12 +119,12 @@ def edge_points(fit_model: FitModel, raster: Raster, n_points: int, generator: t
     rows = fit_model.triangles[triangle].flatten()
     at = raster.barycentric.view(B, -1, 3).gather(1, pixel[..., None].expand(-1, -1, 3)).reshape(-1, 1, 3)
 
-    def interpolated(values: Tensor) -> Tensor:
-        return (at @ values.flatten(1).index_select(0, rows).view(B * P, 3, -1)).view(B, P, *values.shape[1:])
+    def interpolated(at_corners: Tensor) -> Tensor:
+        return (at @ at_corners.view(B * P, 3, -1)).view(B, P, *at_corners.shape[1:])
 
     return EdgePoints(
-        interpolated(fit_model.model.mean_shape),
-        interpolated(fit_model.geometry_basis),
+        interpolated(fit_model.model.mean_shape.index_select(0, rows)),
+        interpolated(fit_model.geometry_at(rows)),
         torch.cat(weights, 1),
         torch.cat(kinds, 1),
     )

@@ -47,10 +47,10 @@ class Energy:
         energies = {}
         for name, rows_at in self.terms.items():
             rows = rows_at(state)
-            J = rows.jacobian.transpose(1, 2)
-            H.baddbmm_(J, rows.jacobian)
-            g += (J @ rows.residual[..., None])[..., 0]
+            add_gram(H, rows.jacobian)
+            g += (rows.residual[:, None] @ rows.jacobian)[:, 0]
             energies[name] = rows.energy
+        H = mirrored(H)
         self.prior.add_to(H, g, state, self.layout)
         energies["coefficients"], energies["light"] = self.prior.energy(state)
         return Equations(H, g, energies)
@@ -66,6 +66,26 @@ class Energy:
         self.prior.add_to(None, g, state, self.layout)
         energies["coefficients"], energies["light"] = self.prior.energy(state)
         return g, energies
+
+
+STRIPS = 3  # of the columns of JᵀJ
+
+
+def add_gram(H: Tensor, J: Tensor) -> None:
+    """Add the upper triangle of JᵀJ to H (B, n, n), in place; J: (B, M, n).
+
+    The product is symmetric, and the largest piece of work of a fit. In three strips of columns, each from
+    its diagonal block on, a third of it is left out.
+    """
+    n = J.shape[-1]
+    cuts = [n * i // STRIPS for i in range(STRIPS + 1)]
+    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+        H[:, first:last, first:] += J[..., first:last].transpose(1, 2) @ J[..., first:]
+
+
+def mirrored(H: Tensor) -> Tensor:
+    """The symmetric matrices whose upper triangles H (B, n, n) has."""
+    return H.triu() + H.triu(1).transpose(1, 2)
 
 
 def free_parameters(layout: Layout, device, *parts: slice) -> Tensor:

@@ -122,28 +122,42 @@ class FaceState:
 
 
 class FitModel:
-    """A face model laid out for fitting: all modes of a vertex lie side by side, so that it is read in one piece.
+    """A face model laid out for fitting, twice: by mode for whole faces, by vertex for single points.
 
-    geometry_basis: (V, 3, n_geometry) mm per standard deviation, shape and then expression modes.
-    texture_basis: (V, 3, n_texture) colour per standard deviation.
+    geometry_modes: (n_geometry, 3 V) mm per standard deviation, shape and then expression modes, one a row. A
+    product with one vector of coefficients reads the rows one after the other, three times as fast as by vertex.
+    texture_modes: (n_texture, 3 V) colour per standard deviation.
+    By vertex the face model's own arrays are read: `geometry_at`, `texture_at`.
     """
 
     def __init__(self, model: MorphableModel):
         if model.landmarks is None:
             raise ValueError(f"the face model {model.name!r} has no 68 landmarks; a fit needs them")
-        parts = [model.shape_basis * model.shape_std]
-        n_expression = 0
-        if model.expression_basis is not None:
-            n_expression = model.expression_basis.shape[-1]
-            parts.append(model.expression_basis * model.expression_std)
+        has_expression = model.expression_basis is not None
+        n_expression = model.expression_basis.shape[-1] if has_expression else 0
         self.model = model
         self.layout = Layout(model.shape_basis.shape[-1], n_expression, model.texture_basis.shape[-1])
-        self.geometry_basis = torch.cat(parts, -1).contiguous()
-        self.texture_basis = (model.texture_basis * model.texture_std).contiguous()
+        parts = [_by_mode(model.shape_basis, model.shape_std)]
+        if has_expression:
+            parts.append(_by_mode(model.expression_basis, model.expression_std))
+        self.geometry_modes = torch.cat(parts)
+        self.texture_modes = _by_mode(model.texture_basis, model.texture_std)
         self.triangles = model.triangles
         self.masks = model.masks or {}
         # Without masks every vertex counts, hair and mouth or not.
         self.weight = self.masks.get("skin", torch.ones_like(model.mean_shape[:, 0]))
+
+    def geometry_at(self, vertices: Tensor) -> Tensor:
+        """How modes move the named vertices (M,): (M, 3, n_geometry) mm per standard deviation."""
+        model = self.model
+        shape = model.shape_basis.index_select(0, vertices) * model.shape_std
+        if model.expression_basis is None:
+            return shape
+        return torch.cat([shape, model.expression_basis.index_select(0, vertices) * model.expression_std], -1)
+
+    def texture_at(self, vertices: Tensor) -> Tensor:
+        """How modes colour the named vertices (M,): (M, 3, n_texture) per standard deviation."""
+        return self.model.texture_basis.index_select(0, vertices) * self.model.texture_std
 
     @cached_property
     def triangle_weight(self) -> Tensor:
@@ -158,18 +172,16 @@ class FitModel:
     @cached_property
     def landmark_basis(self) -> Tensor:
         """(68, 3, n_geometry) mm per standard deviation."""
-        return self.geometry_basis[self.model.landmarks]
+        return self.geometry_at(self.model.landmarks)
 
     def geometry(self, coefficients: Tensor) -> Tensor:
         """Vertices (B, V, 3) mm of coefficients (B, n_coefficients)."""
-        n = self.layout.n_geometry
-        moved = coefficients[:, :n] @ self.geometry_basis.flatten(0, 1).T
+        moved = coefficients[:, : self.layout.n_geometry] @ self.geometry_modes
         return self.model.mean_shape + moved.view(len(coefficients), -1, 3)
 
     def albedo(self, coefficients: Tensor) -> Tensor:
         """Vertex colours (B, V, 3), not clipped: the fit needs a slope outside the gamut too."""
-        n = self.layout.n_geometry
-        moved = coefficients[:, n:] @ self.texture_basis.flatten(0, 1).T
+        moved = coefficients[:, self.layout.n_geometry :] @ self.texture_modes
         return self.model.mean_texture + moved.view(len(coefficients), -1, 3)
 
     def landmarks(self, coefficients: Tensor) -> Tensor:
@@ -177,3 +189,8 @@ class FitModel:
         n = self.layout.n_geometry
         moved = coefficients[:, :n] @ self.landmark_basis.flatten(0, 1).T
         return self.landmark_mean + moved.view(len(coefficients), 68, 3)
+
+
+def _by_mode(basis: Tensor, deviation: Tensor) -> Tensor:
+    """(V, 3, K) columns and their standard deviations (K,) to rows (K, 3 V)."""
+    return (basis * deviation).flatten(0, 1).T.contiguous()

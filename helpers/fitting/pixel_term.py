@@ -77,17 +77,17 @@ def sample_points(
     rows, model = corners.flatten(), fit_model.model
     P, at_point = pixel.shape[1], barycentric.reshape(-1, 1, 3)
 
-    def interpolated(values: Tensor) -> Tensor:
-        return (at_point @ values.flatten(1).index_select(0, rows).view(B * P, 3, -1)).view(B, P, *values.shape[1:])
+    def interpolated(at_corners: Tensor) -> Tensor:
+        return (at_point @ at_corners.view(B * P, 3, -1)).view(B, P, *at_corners.shape[1:])
 
     return SurfacePoints(
         corners=corners,
         barycentric=barycentric.contiguous(),
         weight=weight * (drawn < 1),
         mean_position=model.mean_shape.index_select(0, rows).view(B, P, 9),
-        geometry=fit_model.geometry_basis.index_select(0, rows).view(B, P, 9, -1),
-        mean_albedo=interpolated(model.mean_texture),
-        texture=interpolated(fit_model.texture_basis),
+        geometry=fit_model.geometry_at(rows).view(B, P, 9, -1),
+        mean_albedo=interpolated(model.mean_texture.index_select(0, rows)),
+        texture=interpolated(fit_model.texture_at(rows)),
         pixel=torch.stack([pixel % trust.shape[2], pixel // trust.shape[2]], -1).to(trust),
         visible=usable.sum(-1),
     )

@@ -44,7 +44,6 @@ def vertex_sigma(fit_model: FitModel, covariance: Tensor, expression: bool = Fal
     """
     k = fit_model.layout.n_geometry if expression else fit_model.layout.n_shape
     root = torch.linalg.cholesky(covariance[:, :k, :k] + 1e-6 * torch.eye(k).to(covariance))
-    modes = fit_model.geometry_basis[..., :k].flatten(0, 1)
-    # trace(B Σ Bᵀ) is the squared length of B · root.
-    variance = torch.stack([(modes @ r).square().sum(-1) for r in root])
+    # trace(B Σ Bᵀ) is the squared length of the rows of B · root.
+    variance = torch.stack([(r.T @ fit_model.geometry_modes[:k]).square().sum(0) for r in root])
     return (variance.view(len(root), -1, 3).sum(-1) / 3).sqrt()

@@ -49,6 +49,18 @@ def fit_error_mean_mm() -> dict:
 
 
 @bench
+def fit_error_known_focal_mm() -> dict:
+    """The same with the true focal length and landmarks with 0.3 px of noise."""
+    fit_model, _ = fitting_scene()
+    faces = known_faces(fit_model.model, 16, seed=21, focal_spread=0.0, landmark_noise=0.3)
+    alpha = fit(faces.image, faces.landmarks, fit_model).alpha
+    fitted, mean = (
+        float(shape_rmse(fit_model.model.shape(a), faces.neutral, faces.visible).mean()) for a in (alpha, torch.zeros_like(alpha))
+    )
+    return {"value": fitted, "unit": "mm", "peer": mean, "ratio": fitted / mean}
+
+
+@bench
 def fit_error_worst_fraction() -> dict:
     fitted, mean = fit_errors()
     return {"value": float((fitted / mean).max()), "unit": "of the mean face's", "peer": None, "ratio": None}
