@@ -1,7 +1,7 @@
 """Drawing a face under spherical harmonics in a few kernels, with hand-written derivatives.
 
 `draw_in_steps` goes through autograd: vertices to pixels, normals, raster, shading. Where no derivative is asked
-for, `draw_by_image` does all of it in one kernel on a CPU. Both find the same triangles and weights, bit for
+for, `draw_by_image` does all of it image by image on a CPU. Both find the same triangles and weights, bit for
 bit. float32 only; the torch code in `helpers.rendering` says the same for float64 and for all other light.
 """
 
@@ -213,36 +213,33 @@ def draw_by_image(
     start, ring = rings(triangles, V)
     threads = min(raster.THREADS, B)
     new = vertices.new_empty
-    own = [
-        vectors(new(threads, V, 3)),
-        wp.from_torch(new((threads, V), dtype=torch.int32), dtype=wp.uint32),
-        wp.from_torch(new((threads, max(len(faces), V) + 1), dtype=torch.int32)),
-        wp.from_torch(new((threads, H, W), dtype=torch.int64), dtype=wp.uint64),
-        vectors(new(threads, V, 3)),
-        wp.from_torch(torch.full((threads, V), -1, dtype=torch.int32)),
-    ]
+    points, own_normals = vectors(new(threads, V, 3)), vectors(new(threads, V, 3))
+    codes = wp.from_torch(new((threads, V), dtype=torch.int32), dtype=wp.uint32)
+    found = wp.from_torch(new((threads, max(len(faces), V) + 1), dtype=torch.int32))
+    buffer = wp.from_torch(new((threads, H, W), dtype=torch.int64), dtype=wp.uint64)
+    known = wp.from_torch(torch.full((threads, V), -1, dtype=torch.int32))
     ids, weights, depth = new((B, H, W), dtype=torch.int32), new(B, H, W, 3), new(B, H, W)
     normal, image, coverage = new(B, H, W, 3), new(B, H, W, 3), new(B, H, W)
     unsound = torch.zeros(threads, dtype=torch.int32)
-    inputs = [
-        vectors(vertices), wp.from_torch(faces, dtype=wp.vec3i), wp.from_torch(start),
-        wp.from_torch(ring, dtype=wp.vec2i), vectors(albedo), matrices(view.turn), vectors(view.shift),
-        matrices(view.rotation), vectors(view.lens), vectors(light), vectors(background),
-        view.options + raster_kernels.CULL * cull,
+    mesh = [vectors(vertices), wp.from_torch(faces, dtype=wp.vec3i)]
+    place = [*mesh, matrices(view.turn), vectors(view.shift), vectors(view.lens)]
+    place.append(view.options + raster_kernels.CULL * cull)
+    depth_buffers = [points, codes, found, buffer, wp.from_torch(unsound)]
+    paint = [
+        *mesh, wp.from_torch(start), wp.from_torch(ring, dtype=wp.vec2i), vectors(albedo), matrices(view.rotation),
+        vectors(light), vectors(background), view.options,
     ]  # fmt: skip
-    outputs = [
-        wp.from_torch(ids), vectors(weights), wp.from_torch(depth), vectors(normal), vectors(image),
-        wp.from_torch(coverage), wp.from_torch(unsound),
+    results = [
+        points, found, buffer, own_normals, known, wp.from_torch(ids), vectors(weights), wp.from_torch(depth),
+        vectors(normal), vectors(image), wp.from_torch(coverage),
     ]  # fmt: skip
     wp.load_module(kernels, device="cpu")
-    # Few images at a time, so that no thread waits for the last; enough that a launch is worth its start.
-    at_once = max(1, min(B // (4 * threads), 2**16 // (V + 1)))
-    starts = iter(range(0, B, at_once))
+    images = iter(range(B))
 
     def work(thread: int) -> None:
-        for first in starts:  # whoever is done takes the next
-            arguments = [*inputs, first, thread, *own, *outputs]
-            wp.launch(kernels.face_kernel, min(at_once, B - first), inputs=arguments, device="cpu")
+        for b in images:  # whoever is done takes the next
+            wp.launch(kernels.face_depth_kernel, 1, inputs=[*place, b, thread, *depth_buffers], device="cpu")
+            wp.launch(kernels.face_shade_kernel, 1, inputs=[*paint, b, thread, *results], device="cpu")
 
     each(work, [(thread,) for thread in range(threads)])
     if bool(unsound.any()):

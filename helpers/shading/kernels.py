@@ -2,9 +2,9 @@
 
 `screen_kernel` takes each vertex to its pixel, `normal_kernel` finds the normal at each vertex from the ring of
 triangles round it, `shade_kernel` looks up, for each pixel, what its triangle's corners are like, mixes them and
-lights the result; `normal_adjoint_kernel` and `shade_adjoint_kernel` carry derivatives back. `face_kernel` does
-the whole forward way for one image in one thread, which keeps a CPU's caches warm, and finds normals only where
-they are seen. All are made of the same functions. `helpers.rendering` holds the same in torch.
+lights the result; `normal_adjoint_kernel` and `shade_adjoint_kernel` carry derivatives back. `face_depth_kernel`
+and `face_shade_kernel` do the whole forward way for one image in one thread, which keeps a CPU's caches warm,
+and find normals only where they are seen. All are made of the same functions. `helpers.rendering` holds the same in torch.
 """
 
 from helpers._warp import wp
@@ -285,41 +285,26 @@ def shade_adjoint_kernel(
 
 
 @wp.kernel
-def face_kernel(
+def face_depth_kernel(
     vertices: wp.array2d(dtype=wp.vec3),  # (B or 1, V) mm, model axes
     triangles: wp.array(dtype=wp.vec3i),
-    start: wp.array(dtype=wp.int32),
-    ring: wp.array(dtype=wp.vec2i),
-    albedo: wp.array2d(dtype=wp.vec3),  # (B or 1, V)
     turn: wp.array(dtype=wp.mat33),  # (B,) from model to camera axes
     shift: wp.array(dtype=wp.vec3),  # (B,)
-    rotation: wp.array(dtype=wp.mat33),  # (B,) from model to viewer axes
     lens: wp.array(dtype=wp.vec3),  # (B,)
-    light: wp.array2d(dtype=wp.vec3),  # (B or 1, 9)
-    background: wp.array3d(dtype=wp.vec3),  # (B or 1, H or 1, W or 1)
     options: int,
-    first: int,  # the first image of this launch
-    slot: int,  # which of the next six this thread owns
+    b: int,  # the image
+    slot: int,  # which of the next four this thread owns
     points: wp.array2d(dtype=wp.vec3),  # (slots, V)
     codes: wp.array2d(dtype=wp.uint32),  # (slots, V)
     found: wp.array2d(dtype=wp.int32),  # (slots, max(F, V) + 1)
     buffer: wp.array3d(dtype=wp.uint64),  # (slots, H, W)
-    normals: wp.array2d(dtype=wp.vec3),  # (slots, V)
-    known: wp.array2d(dtype=wp.int32),  # (slots, V) for which image the normal is; no image yet
-    triangle_id: wp.array3d(dtype=wp.int32),  # (B, H, W)
-    barycentric: wp.array3d(dtype=wp.vec3),
-    depth: wp.array3d(dtype=wp.float32),
-    normal: wp.array3d(dtype=wp.vec3),
-    image: wp.array3d(dtype=wp.vec3),
-    coverage: wp.array3d(dtype=wp.float32),
     unsound: wp.array(dtype=wp.int32),  # (slots,) set if a vertex in front of the camera has no finite place
 ):
-    b = wp.tid() + first
-    mesh, colours = vertices[wp.min(b, vertices.shape[0] - 1)], albedo[wp.min(b, albedo.shape[0] - 1)]
-    lamp, behind = light[wp.min(b, light.shape[0] - 1)], background[wp.min(b, background.shape[0] - 1)]
-    p, code, entry, z, n, seen = points[slot], codes[slot], found[slot], buffer[slot], normals[slot], known[slot]
+    """Launched with one thread: from vertices to the nearest triangle of each pixel."""
+    mesh = vertices[wp.min(b, vertices.shape[0] - 1)]
+    p, code, entry, z = points[slot], codes[slot], found[slot], buffer[slot]
+    A, s, L = turn[b], shift[b], lens[b]
     height, width = z.shape[0], z.shape[1]
-    A, s, R, L = turn[b], shift[b], rotation[b], lens[b]
     bad = int(0)
     for v in range(p.shape[0]):
         at = to_screen(mesh[v], A, s, L, options)
@@ -339,6 +324,39 @@ def face_kernel(
         count += 1 - int(covers_nothing(triangles[t], code))
     for i in range(count):
         draw_triangle(entry[i], p, code, triangles, options, 2147483647, z, entry, entry)
+
+
+@wp.kernel
+def face_shade_kernel(
+    vertices: wp.array2d(dtype=wp.vec3),  # (B or 1, V)
+    triangles: wp.array(dtype=wp.vec3i),
+    start: wp.array(dtype=wp.int32),
+    ring: wp.array(dtype=wp.vec2i),
+    albedo: wp.array2d(dtype=wp.vec3),  # (B or 1, V)
+    rotation: wp.array(dtype=wp.mat33),  # (B,) from model to viewer axes
+    light: wp.array2d(dtype=wp.vec3),  # (B or 1, 9)
+    background: wp.array3d(dtype=wp.vec3),  # (B or 1, H or 1, W or 1)
+    options: int,
+    b: int,
+    slot: int,
+    points: wp.array2d(dtype=wp.vec3),
+    found: wp.array2d(dtype=wp.int32),
+    buffer: wp.array3d(dtype=wp.uint64),
+    normals: wp.array2d(dtype=wp.vec3),  # (slots, V)
+    known: wp.array2d(dtype=wp.int32),  # (slots, V) the image that the normal is of, −1 at first
+    triangle_id: wp.array3d(dtype=wp.int32),  # (B, H, W)
+    barycentric: wp.array3d(dtype=wp.vec3),
+    depth: wp.array3d(dtype=wp.float32),
+    normal: wp.array3d(dtype=wp.vec3),
+    image: wp.array3d(dtype=wp.vec3),
+    coverage: wp.array3d(dtype=wp.float32),
+):
+    """Launched with one thread after `face_depth_kernel`: from triangles to colours."""
+    mesh, colours = vertices[wp.min(b, vertices.shape[0] - 1)], albedo[wp.min(b, albedo.shape[0] - 1)]
+    lamp, behind = light[wp.min(b, light.shape[0] - 1)], background[wp.min(b, background.shape[0] - 1)]
+    p, entry, z, n, seen = points[slot], found[slot], buffer[slot], normals[slot], known[slot]
+    height, width = z.shape[0], z.shape[1]
+    R = rotation[b]
     # Which vertices are seen? Each goes on the list once, and its normal is found once.
     listed = int(0)
     for y in range(height):
