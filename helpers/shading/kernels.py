@@ -343,7 +343,7 @@ def face_shade_kernel(
     found: wp.array2d(dtype=wp.int32),
     buffer: wp.array3d(dtype=wp.uint64),
     normals: wp.array2d(dtype=wp.vec3),  # (slots, V)
-    known: wp.array2d(dtype=wp.int32),  # (slots, V) the image that the normal is of, −1 at first
+    known: wp.array2d(dtype=wp.int32),  # (slots, V) the last image that showed the vertex, −1 at first
     triangle_id: wp.array3d(dtype=wp.int32),  # (B, H, W)
     barycentric: wp.array3d(dtype=wp.vec3),
     depth: wp.array3d(dtype=wp.float32),
@@ -357,8 +357,7 @@ def face_shade_kernel(
     p, entry, z, n, seen = points[slot], found[slot], buffer[slot], normals[slot], known[slot]
     height, width = z.shape[0], z.shape[1]
     R = rotation[b]
-    # Which vertices are seen? Each goes on the list once, and its normal is found once.
-    listed = int(0)
+    # Which vertices are seen? Only their normals are needed, each once.
     for y in range(height):
         row, ids, weights, depths, cover = z[y], triangle_id[b, y], barycentric[b, y], depth[b, y], coverage[b, y]
         for x in range(width):
@@ -380,10 +379,12 @@ def face_shade_kernel(
                 depths[x] = surface_depth(e, w, p0, p1, p2, options)
                 cover[x] = 1.0
                 for k in range(3):
-                    v = corner[k]
-                    entry[listed] = v
-                    listed += int(seen[v] != b)
-                    seen[v] = b
+                    seen[corner[k]] = b
+    # In the order of their numbers, which is that of the memory.
+    listed = int(0)
+    for v in range(seen.shape[0]):
+        entry[listed] = v
+        listed += int(seen[v] == b)
     for i in range(listed):
         v = entry[i]
         n[v] = R * unit(ring_area(v, mesh, start, ring))
