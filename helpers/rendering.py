@@ -31,7 +31,7 @@ class Rendering:
     image: (B, H, W, 3) sRGB, not clipped above 1, with the background where no face is.
     depth: (B, H, W) mm along the camera's axis, infinite where no face is.
     normal: (B, H, W, 3) unit normals in viewer axes (x right, y up, z to the viewer), 0 where no face is.
-    coverage: (B, H, W) how much of the pixel the face covers, 0 to 1; the mask, if not supersampled.
+    coverage: (B, H, W) how much of the pixel the face covers, 0 to 1; the mask, if neither supersampled nor antialiased.
     raster: which triangle each pixel shows at its centre, and where in it.
     """
 

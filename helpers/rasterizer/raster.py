@@ -59,10 +59,10 @@ def rasterize(
     off.
     backend: "warp" (float32), or "torch" for the readable twin (float32 or float64).
 
-    A triangle that crosses the near plane (depth 0.001 mm) is drawn as far as it lies behind that plane, seen from
-    the camera: nothing is dropped, and no corner is added. A vertex exactly in the plane of the camera projects to no finite
-    point; its triangles are left out, and so are those without area. Triangles may reach beyond the image, and
-    may be of any size. At equal depth the lower triangle number is shown.
+    A triangle that crosses the near plane (depth 0.001 mm) is drawn as far as it lies beyond that plane, and no
+    corner is added to it. A vertex exactly in the plane of the camera projects to no finite point; its triangles
+    are left out, and so are those without area. Triangles may reach beyond the image and be of any size. At
+    equal depth the lower triangle number is shown.
     Nothing here is differentiable: see `interpolate`. Raises ValueError for shapes or numbers that do not fit.
 
     Memory of a call on the CPU, beside the result: 8 bytes a pixel and 4 a vertex and a triangle, times two
