@@ -13,6 +13,7 @@ from .views import studio
 TERM_COLOURS = {
     "landmarks": STEP_COLOURS["landmarks"],
     "pixels": STEP_COLOURS["fit"],
+    "edges": STEP_COLOURS["evaluation"],
     "coefficients": STEP_COLOURS["pooled label"],
     "light": STEP_COLOURS["network"],
 }
@@ -44,7 +45,9 @@ def energy_figure(result, index: int = 0):
     drawing, axes = figure(7.0, 3.2)
     for name, values in result.energy_terms.items():
         values = values[index].cpu()
-        shown = values > 0  # the pixel term begins later than the others
+        shown = values > 0  # the pixel term begins later than the others, and edges are left out by default
+        if not shown.any():
+            continue
         iterations = torch.arange(len(values))[shown]
         axes.plot(iterations, values[shown], marker=".", color=TERM_COLOURS[name], label=name)
     axes.axvline(result.iterations_landmarks - 0.5, color="grey", linewidth=1, linestyle=":")
