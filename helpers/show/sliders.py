@@ -31,7 +31,7 @@ def face_sliders(model, n: int = 10, size: int = 256, *, alt: str, live: bool | 
         display(FaceSliders.of(model, n, size).widget)
 
 
-def modes_table(model, modes=(1, 2, 3, 4, 5), amount: float = 2.5, height: int = 120) -> np.ndarray:
+def modes_table(model, modes=(1, 2, 3, 4), amount: float = 2.5, height: int = 110) -> np.ndarray:
     """A row for plus and one for minus `amount` σ of each kind of mode the model has, a column for each mode."""
     rows, titles = [], []
     counts = _counts(model)
