@@ -1,0 +1,69 @@
+"""The asymmetric Euclidean loss: a guess that stays too near the mean face costs more than one that goes too far.
+
+Faces lie about the mean face in all directions. A network that is unsure does well in the squared error by guessing
+near 0, the mean face, which looks like everybody. Tran et al. (2017) split the error of each coefficient in two:
+
+    γ⁺ = |γ|,   γ_p⁺ = sign(γ) · γ_p,   γ_max = max(γ⁺, γ_p⁺),
+    L = λ_1 ‖γ⁺ − γ_max‖² + λ_2 ‖γ_p⁺ − γ_max‖²,
+
+with γ the target and γ_p the prediction. Where the prediction goes too far, γ_max is γ_p⁺ and only the first term is
+left; where it does not go far enough, or to the other side of 0, γ_max is γ⁺ and only the second. As reported,
+λ_1 = 1 and λ_2 = 3. With λ_1 = λ_2 the loss is λ_1 ‖γ − γ_p‖².
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def asymmetric_euclidean_loss(
+    prediction: Tensor, target: Tensor, over: float = 1.0, under: float = 3.0, reduction: str = "mean"
+) -> Tensor:
+    """The loss of predictions (B, K) for targets (B, K), in squared standard deviations.
+
+    over: λ_1, for predictions beyond the target.  under: λ_2, for those short of it.
+    reduction: over the batch; "mean" or "sum" give one number, "none" (B,). Coefficients are always summed.
+
+    sign(0) is taken as +1, so a coefficient whose target is 0 costs `over` above it and `under` below it: without a sign
+    the definition would leave a prediction free. In half precision the sum is done in float32. The gradient by the
+    prediction is 2 λ (γ_p − γ), with λ the one of the side it is on; at equality it is 0. Raises ValueError for
+    shapes that differ.
+    """
+    if prediction.shape != target.shape or prediction.dim() != 2:
+        raise ValueError(
+            f"prediction and target must be of one shape (B, K), got {tuple(prediction.shape)} and {tuple(target.shape)}"
+        )
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+    if prediction.dtype in (torch.float16, torch.bfloat16):
+        prediction, target = prediction.float(), target.float()
+    sign = torch.where(target < 0, -1.0, 1.0).to(prediction)
+    magnitude, signed = sign * target, sign * prediction
+    largest = torch.maximum(magnitude, signed)
+    each = over * (magnitude - largest).square() + under * (signed - largest).square()
+    per_face = each.sum(-1)
+    return per_face if reduction == "none" else per_face.mean() if reduction == "mean" else per_face.sum()
+
+
+class AsymmetricEuclideanLoss(nn.Module):
+    """`asymmetric_euclidean_loss` as a module: AsymmetricEuclideanLoss(over=1.0, under=3.0)(prediction, target).
+
+    Raises ValueError for weights that are not above 0.
+    """
+
+    def __init__(self, over: float = 1.0, under: float = 3.0, reduction: str = "mean"):
+        super().__init__()
+        if not (over > 0 and under > 0):
+            raise ValueError(f"over and under must be above 0, got {over} and {under}")
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        self.over, self.under, self.reduction = over, under, reduction
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return asymmetric_euclidean_loss(prediction, target, self.over, self.under, self.reduction)
+
+    def extra_repr(self) -> str:
+        return f"over={self.over}, under={self.under}, reduction={self.reduction!r}"
