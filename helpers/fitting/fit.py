@@ -166,6 +166,7 @@ def _fit_pixels(task: _Task, state: FaceState) -> Solution:
         if settings.measure_noise and number >= settings.noise_from_level:
             look = look_at_points(fit_model, state, camera, sharp, points, settings)
             task.precision = pixel_precision(look, points, settings, task.unit)
+        if settings.measure_noise and number >= settings.landmark_noise_from_level:
             task.landmark_scale = landmark_noise(_offsets(task, state), settings)
         pixels = partial(
             pixel_rows, fit_model, camera=camera, image=blurred, points=points, settings=settings,

@@ -31,7 +31,7 @@ class FitSettings:
     jaw_sigma: float = 3.2
     landmark_robust: float = 3.0  # Cauchy scale, in standard deviations
     landmark_absorbed: float = 1.3  # true error over the error left after the fit
-    landmark_scale_limits: tuple[float, float] = (0.25, 1.0)  # of the measured error, in parts of the above
+    landmark_scale_limits: tuple[float, float] = (0.25, 3.0)  # of the measured error, in parts of the above
     landmark_shape_modes: int = 60  # leading α that the landmark stage may move
     pose_iterations: int = 3
     landmark_iterations: int = 9
@@ -46,6 +46,7 @@ class FitSettings:
     # parts of n_effective / pixel_sigma².
     measure_noise: bool = True
     noise_from_level: int = 2
+    landmark_noise_from_level: int = 1
     noise_trust: float = 3.0
     precision_limits: tuple[float, float] = (0.3, 15.0)
     pixel_robust: float = 0.10  # Cauchy scale on the root mean square over the three channels
