@@ -210,8 +210,9 @@ def model_to_camera(points: Tensor, pose: Pose) -> Tensor:
 def project(points: Tensor, camera: Camera | OrthographicCamera) -> Tensor:
     """Projection of points (B, N, 3) mm in camera axes to (B, N, 3): u px, v px, depth mm.
 
-    A pinhole divides by depth. Points at or behind it have no image; their u and v are not finite or not
-    meaningful, and the rasteriser leaves out every triangle that has one.
+    A pinhole divides by depth. Points at or behind it have no image: their u and v are not finite, or not where
+    anything is seen. The rasteriser leaves out a triangle with a corner exactly in the plane of the pinhole, and draws
+    one that crosses the near plane as far as it lies beyond it.
     """
     depth = points[..., 2:]
     if camera.perspective:
