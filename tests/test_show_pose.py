@@ -65,6 +65,14 @@ def test_a_head_is_laid_where_it_stands(model):
     with_axes = show.head_over(white, model.mean_shape, model.triangles, FRONT, CAMERA)
     colours = {tuple(c) for c in with_axes[100:130, 60:200].reshape(-1, 3)}
     assert any(r > 200 and 120 < g < 190 and b < 60 for r, g, b in colours)  # the orange x axis points to the right
+    # Beyond the head of z's arrow, on white paper, stands its letter: nobody needs the colours.
+    turned = Pose(torch.tensor([[0.0, -0.9, 0.0]]), FRONT.translation)  # z to the left of the picture
+    bare, named = (show.head_over(white, model.mean_shape, model.triangles, turned, CAMERA, axes=a) for a in (False, True))
+    tip = model.mean_shape[model.mean_shape[:, 2].argmax()]
+    end = project(model_to_camera((tip + torch.tensor([0.0, 0.0, 60.0]))[None, None], turned), CAMERA)[0, 0, :2]
+    column, row = (int(v) for v in end)
+    beyond = (slice(row - 8, row + 9), slice(column - 14, column - 2))
+    assert (bare[beyond] == 255).all() and (named[beyond] < 160).any()
     behind = Pose(FRONT.rotation_vector, -FRONT.translation)
     assert (show.head_over(white, model.mean_shape, model.triangles, behind, CAMERA) == 255).all()
 

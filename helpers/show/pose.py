@@ -8,7 +8,7 @@ import torch
 from ..camera import Camera, Pose, model_to_camera, project
 from ..lighting import STUDIO_LIGHT
 from ..rendering import render
-from .figures import as_bytes, figure
+from .figures import as_bytes, figure, write
 from .rendering import pixels
 from .style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED
 from .views import CLAY
@@ -68,7 +68,7 @@ def correspondence_picture(images, points, titles, numbers=(0, 8, 16, 17, 26, 27
 
 def head_over(image, vertices, triangles, pose: Pose, camera: Camera, opacity: float = 0.8, axes: bool = True):
     """A clay head (V, 3) mm in a pose laid over a picture (H, W, 3) as a camera of that size sees it, and from its
-    nose the model's axes: x orange, y green, z blue. Returns (H, W, 3) uint8.
+    nose the model's axes: x orange, y green, z blue, each with its letter. Returns (H, W, 3) uint8.
 
     A head behind the camera leaves the picture as it is.
     """
@@ -97,8 +97,19 @@ def head_over(image, vertices, triangles, pose: Pose, camera: Camera, opacity: f
     pen = ImageDraw.Draw(page)
     order = sorted(zip("xyz", range(1, 4), strict=True), key=lambda named: -float(placed[0, named[1], 2]))
     for name, k in order:  # the one that points to the viewer comes last, on top
-        _arrow(pen, at[0], at[k], AXIS_COLOURS[name], max(6, page.width // 90))
+        width = max(6, page.width // 90)
+        _arrow(pen, at[0], at[k], AXIS_COLOURS[name], width)
+        _name_of_axis(page, at[0], at[k], name, width)
     return np.asarray(page.resize((page.width // fine, page.height // fine), Image.Resampling.LANCZOS))
+
+
+def _name_of_axis(page, start, end, name: str, width: int) -> None:
+    """The letter beyond the arrow's head, so that nobody needs the colour; beside it where the arrow is short."""
+    along = np.array(end) - np.array(start)
+    length = float(np.linalg.norm(along))
+    along = along / length if length > 4 * width else np.array([-0.7, 0.7])
+    at = tuple(np.array(end) + 3.4 * width * along)
+    write(page, at, name, 5 * width, AXIS_COLOURS[name], edge=3)
 
 
 def _arrow(pen, start, end, colour: str, width: int) -> None:
