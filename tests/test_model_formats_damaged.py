@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from helpers import face_model
 from helpers.errors import UserError
-from helpers.face_model.formats import look
+from helpers.face_model.formats import look, pickles
 from tests import model_files as files
 
 NOSE = {"center.nose.tip": 30}  # too few points of the 68 for an estimate of the others, which takes a second
@@ -394,6 +394,15 @@ def test_a_pickle_with_code_in_it_runs_nothing(protocol, numbers, tmp_path):
             message = refused(path)
             assert "nothing was run" in message and "flame.is.tue.mpg.de" in message
             assert not trace.exists()
+
+
+def test_a_pickle_changes_nothing_in_the_reader(tmp_path):
+    before = pickles._encode.__defaults__
+    path = tmp_path / "generic_model.pkl"
+    # BUILD on the function that stands for _codecs.encode: set its __defaults__ to ("utf8",).
+    path.write_bytes(b"\x80\x02c_codecs\nencode\n(N}U\x0c__defaults__(U\x04utf8tstb}.")
+    assert "nothing was run" in refused(path)
+    assert pickles._encode.__defaults__ == before
 
 
 def test_a_pickle_that_wants_much_memory_is_refused(tmp_path):

@@ -93,6 +93,13 @@ class _Reader(pickle._Unpickler):
             return type("Sparse", (SparseShell,), {})
         raise NotThisModel(f"it wants to run {module}.{name}, which no face model needs; nothing was run")
 
+    def load_build(self):
+        if not isinstance(self.stack[-2], Shell):  # else it could change the defaults of the functions above
+            raise NotThisModel("it gives a state to something that has none; nothing was run")
+        super().load_build()
+
+    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+
     def persistent_load(self, pid):
         raise NotThisModel("it refers to something outside the file")
 
