@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import UserError
-from helpers.face_model import MorphableModel, load, save
+from helpers.face_model import MorphableModel, crop, load, save
 from helpers.face_model.extras import read_extras
 from helpers.mesh_exchange import write_glb
 
@@ -224,3 +224,14 @@ def test_wrong_places_are_refused_in_one_line(model, tmp_path):
             save(model, path)
         assert "\n" not in str(error.value) and all(word in str(error.value) for word in words)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_crop_that_lost_modes_is_not_saved_as_a_file_that_nobody_can_read(model, tmp_path):
+    behind = int(model.mean_shape[:, 2].argmin())
+    scrap = crop(model, radius_mm=12, centre=behind)  # the ear: most expressions do not reach it
+    lost = int((scrap.expression_std == 0).sum())
+    assert lost > 0
+    with pytest.raises(UserError, match=f"{lost} of the model's .* expression modes move nothing"):
+        save(scrap, tmp_path / "scrap.h5")
+    assert not list(tmp_path.iterdir())
+    save(scrap, tmp_path / "scrap.ply")  # the mean face needs no modes

@@ -39,7 +39,8 @@ def save(
     .ply, .obj, .glb: the mean face with its colours, for a viewer.
     shape_noise (mm²), texture_noise: noise variances to note in the .h5, as `build_model` finds them.
 
-    The file appears in one step, complete or not at all. Raises UserError for another suffix or a missing folder.
+    The file appears in one step, complete or not at all. Raises UserError for another suffix, a missing folder, or, in an
+    .h5 file, modes that move nothing.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -51,10 +52,22 @@ def save(
     if not path.parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}; make it first")
     if suffix == ".h5":
+        _refuse_lost_modes(model, path)
         content = _hdf5(model, {"shape": shape_noise, "color": texture_noise, "expression": 0.0})
         write_in_one_step(path, lambda file: file.write(content))
     else:
         MESH_WRITERS[suffix](path, model.mean_shape, model.triangles, model.mean_texture.clamp(0, 1))
+
+
+def _refuse_lost_modes(model: MorphableModel, path: Path) -> None:
+    """A crop may leave nothing of a mode, so that its σ is 0. No reader, ours included, believes such a file."""
+    for name, std in (("shape", model.shape_std), ("texture", model.texture_std), ("expression", model.expression_std)):
+        lost = 0 if std is None else int((std <= 0).sum())
+        if lost:
+            raise UserError(
+                f"{path}: {lost} of the model's {len(std)} {name} modes move nothing (σ = 0), as after a close crop, and a "
+                ".h5 file cannot hold them; crop less closely, or load the model with fewer modes"
+            )
 
 
 def _hdf5(model: MorphableModel, noise: dict[str, float]) -> memoryview:
