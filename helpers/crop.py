@@ -55,7 +55,6 @@ class FaceCrop:
         """Pixels of the photograph (B, N, 2) to crop pixels."""
         return (points - self.origin[:, None]) * self.scale[:, None, None]
 
-    from_photo = to_crop  # its older name
 
     def camera_of_crop(self, photo: Camera) -> Camera:
         """The camera that makes the crop, given the one (B or 1) that made the photograph."""

@@ -164,7 +164,7 @@ def test_crop_to_photo_and_back(x, y, half, size):
     points = some_points((x, y), (half * 0.8, half))
     crop = crop_face(np.ones((90, 70, 3), np.float32), points, size)
     photo = torch.as_tensor(points, dtype=torch.float32)[None]
-    assert torch.allclose(crop.from_photo(photo), crop.landmarks, atol=2e-2)
+    assert torch.allclose(crop.to_crop(photo), crop.landmarks, atol=2e-2)
     assert torch.allclose(crop.to_photo(crop.landmarks), photo, atol=2e-2)
     assert crop.image.isfinite().all() and 0 <= crop.valid.min() and crop.valid.max() <= 1
     assert torch.allclose(crop.image[crop.valid > 0], torch.tensor(1.0), atol=1e-4)
@@ -204,7 +204,7 @@ def test_beyond_the_edge_is_marked(picture):
     outside = crop.to_photo(torch.tensor([[[20.0, 40.0]]]))[0, 0, 0]
     assert outside < -10 and crop.valid[0, 40, 20] == 0 and crop.valid[0, 40, 60] == 1
     share = crop.valid[0, 40].sum()
-    edge = crop.from_photo(torch.tensor([[[-0.5, 0.0]]]))[0, 0, 0]
+    edge = crop.to_crop(torch.tensor([[[-0.5, 0.0]]]))[0, 0, 0]
     assert torch.allclose(share, 80 - 0.5 - edge, atol=1e-3)
 
 

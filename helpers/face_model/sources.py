@@ -85,13 +85,13 @@ SOURCES = (
     ),
     Source(
         "face3d", "BFM.mat of face3d and 3DDFA", ("BFM.mat",), "https://github.com/yfeng95/face3d",
-        "made from the Basel Face Model 2009, and under its licence", True,
+        "its scripts make the file from the Basel Face Model 2009, which must be asked for first", False,
         f"53,215 vertices, {_SHAPE_COLOUR}, 29 expressions",
     ),
     Source(
         "deep3d", "BFM_model_front.mat of Deep3DFaceRecon", ("BFM_model_front.mat",),
         "https://github.com/sicxu/Deep3DFaceRecon_pytorch",
-        "made from the Basel Face Model 2009, and under its licence", True,
+        "its scripts make the file from the Basel Face Model 2009, which must be asked for first", False,
         "35,709 vertices, 80 shapes, 80 colours, 64 expressions",
     ),
     Source(

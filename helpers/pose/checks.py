@@ -41,7 +41,7 @@ REASONS = {
 
 
 def checked(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor | None):
-    """The three as (B, N, 2), (B, N, 3), (B, N) of one dtype. Raises ValueError for shapes that do not fit."""
+    """Points, camera and weights for B faces, of one dtype. Raises ValueError for shapes that do not fit."""
     if points_2d.dim() != 3 or points_2d.shape[-1] != 2:
         raise ValueError(f"points_2d must have shape (B, N, 2), got {tuple(points_2d.shape)}")
     B, N, _ = points_2d.shape
@@ -55,9 +55,10 @@ def checked(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tenso
         raise ValueError(f"weights must have shape ({B} or 1, {N}) and not be negative")
     if not camera.perspective:
         raise ValueError("a pose in six numbers needs a perspective camera; parallel rays do not show depth")
-    if len(camera.focal) != B:
+    if len(camera.focal) not in (1, B):
         raise ValueError(f"camera describes {len(camera.focal)} images, points_2d has {B}")
-    return points_2d, points_3d.to(points_2d).expand(B, N, 3), weights.to(points_2d).expand(B, N)
+    camera = Camera(camera.focal.expand(B), camera.principal_point.expand(B, 2), camera.size)
+    return points_2d, points_3d.to(points_2d).expand(B, N, 3), camera, weights.to(points_2d).expand(B, N)
 
 
 def usable(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor) -> Tensor:

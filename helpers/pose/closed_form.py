@@ -26,7 +26,7 @@ def scaled_orthographic_pose(
     rows of M (2 × 3) are two rows of the rotation times the scale f / t_z; the nearest pair of orthonormal
     vectors is the rotation.
     """
-    points_2d, points_3d, weights = checked(points_2d, points_3d, camera, weights)
+    points_2d, points_3d, camera, weights = checked(points_2d, points_3d, camera, weights)
     return _known(pos(points_2d, points_3d, camera, weights), usable(points_2d, points_3d, camera, weights))
 
 
@@ -63,7 +63,7 @@ def dlt_pose(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tens
     The solution is the direction in which they change least. Only afterwards is P made a rotation, so all
     twelve numbers follow the noise; this is the simplest start and the worst.
     """
-    points_2d, points_3d, weights = checked(points_2d, points_3d, camera, weights)
+    points_2d, points_3d, camera, weights = checked(points_2d, points_3d, camera, weights)
     code = usable(points_2d, points_3d, camera, weights)
     rays, x, w = _in_double(points_2d, points_3d, camera, weights, code)
     share = (w / w.sum(-1, keepdim=True))[..., None]
@@ -99,7 +99,7 @@ def epnp_pose(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Ten
     settle β: first from linear equations, with one, two or three of the vectors, then by Gauss-Newton. The
     mixture that projects best wins.
     """
-    points_2d, points_3d, weights = checked(points_2d, points_3d, camera, weights)
+    points_2d, points_3d, camera, weights = checked(points_2d, points_3d, camera, weights)
     code = usable(points_2d, points_3d, camera, weights)
     rays, x, w = _in_double(points_2d, points_3d, camera, weights, code)
     share = (w / w.sum(-1, keepdim=True))[..., None]

@@ -74,7 +74,7 @@ def estimate_pose(
 ) -> PoseEstimate:
     """Six degrees of freedom a face: a closed-form start, then Levenberg-Marquardt on the true projection.
 
-    points_2d: (B, N, 2) px.  points_3d: (B or 1, N, 3) mm, model axes, not all in one plane.
+    points_2d: (B, N, 2) px.  points_3d: (B or 1, N, 3) mm, model axes, not all in one plane.  camera: B or 1.
     weights: (B or 1, N), one over the variance of each point up to a common factor (a detector's confidence
         will do), 0 for points to leave out; at least six must count. None means 1 for all.
     start: "pos", "epnp", "dlt", or a Pose of B faces.
@@ -91,7 +91,7 @@ def estimate_pose(
     A face whose pose cannot be found or believed gets a code and a reason, and does not disturb the others.
     Raises ValueError for shapes that do not fit, negative weights and options that do not exist.
     """
-    points_2d, points_3d, weights = checked(points_2d, points_3d, camera, weights)
+    points_2d, points_3d, camera, weights = checked(points_2d, points_3d, camera, weights)
     _check_options(start, far_side, contour, points_2d)
     options = (iterations, robust_px, noise_px)
     given = weights
@@ -107,7 +107,7 @@ def estimate_pose(
         left_out = mostly_left_out(points_2d, solution.residual, given, solution.weights)
         code = torch.where(left_out & (solution.code == GOOD), MISFIT, solution.code)
         solution = replace(solution, code=code)
-    code = _named(solution, points_2d, points_3d, camera, weights, options)
+    code = _named(solution, points_2d, points_3d, camera, given, options)
     return PoseEstimate(
         solution.pose,
         solution.residual,

@@ -27,7 +27,8 @@ LAYOUT = "a .bin file of version 1 to 4, written by eos"
 ENDINGS = (".bin",)
 NAMES = ("surrey",)
 VERSIONS = (1, 2, 3, 4)
-SURREY_3448 = 3448
+# Number of vertices: the landmarks that are known of that mesh.
+KNOWN_POINTS = {3448: landmarks.SURREY, 53149: landmarks.BFM_2017}
 SURREY_VERTICES = (845, 1724, 3448, 16759, 29587)  # its levels of detail
 
 
@@ -54,7 +55,13 @@ def read(path: Path, wanted: Wanted) -> Parts:
         file.items(12)
     require(file.left == 0, f"{file.left} bytes are left over at its end")
     count = len(mean) // 3
-    known = landmarks.SURREY if count == SURREY_3448 else {}
+    positions = mean.reshape(-1, 3)
+    if count == bfm2009.VERTICES:
+        points = np.array(landmarks.BFM_2009)
+    elif count in KNOWN_POINTS:
+        points = complete(KNOWN_POINTS[count], positions, triangles)
+    else:
+        points = None
     return Parts(
         name="Surrey Face Model" if count in SURREY_VERTICES else path.stem,
         licence="free for non-commercial use" if count in SURREY_VERTICES else "unknown",
@@ -65,7 +72,7 @@ def read(path: Path, wanted: Wanted) -> Parts:
         expression_units=units,
         expression_names=names,
         triangles=triangles,
-        landmarks=complete(known, mean.reshape(-1, 3), triangles),
+        landmarks=points,
     )
 
 

@@ -11,7 +11,7 @@ from helpers.face_model.formats.landmarks import misplaced
 from helpers.face_model.morphable_model import MorphableModel
 
 GREY = 0.7  # the colour of a model that has none, sRGB
-WIDTH_MM = (60.0, 400.0)  # of a face or head, with ears and shoulders or without
+WIDTH_MM = (40.0, 400.0)  # from the middle of a face to a head with shoulders; centimetres and metres lie below
 LONGEST_EDGE_MM = 80.0
 UNIT_TOLERANCE = 0.01  # of the length of a column that the format promises to be 1
 SHORTEST = 0.1  # such a column, if most of it was cut off
