@@ -175,7 +175,7 @@ def field_picture(rows, titles, *, limit: float, label: str, row_names=None, cel
     if any(len(row) != columns for row in rows):
         raise ValueError(f"each row needs {columns} fields, as many as there are titles")
     height = sum(cell * np.asarray(row[0]).shape[0] / np.asarray(row[0]).shape[1] for row in rows)
-    drawing, grid = figure(cell * columns + 0.9, height + 0.35, nrows=len(rows), ncols=columns, squeeze=False)
+    drawing, grid = figure(cell * columns + 0.9, height + 0.45, nrows=len(rows), ncols=columns, squeeze=False)
     for number, row in enumerate(rows):
         for axes, values in zip(grid[number], row, strict=True):
             axes.imshow(np.asarray(values, dtype=float), cmap=SIGNED_MAP, vmin=-limit, vmax=limit)
@@ -185,7 +185,7 @@ def field_picture(rows, titles, *, limit: float, label: str, row_names=None, cel
         if row_names is not None:
             grid[number][0].set_ylabel(row_names[number])
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title)
+        axes.set_title(title, fontsize=9)  # so that neighbours do not touch
     scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(-limit, limit), SIGNED_MAP)
     drawing.colorbar(scale, ax=grid.ravel().tolist(), label=label, fraction=0.04, pad=0.01, aspect=14 * len(rows))
     return pixels(drawing)
