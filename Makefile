@@ -5,7 +5,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 NOTEBOOKS ?= notebooks/*.ipynb
-# More for JupyterLab, such as ARGS="--no-browser --port=8890".
+# More for JupyterLab, such as ARGS="--no-browser --port=8890", or for the study.
 ARGS ?=
 # Some of the benches, all when empty.
 NAMES ?=
@@ -18,7 +18,7 @@ export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CO
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test notebooks bench model setup
+.PHONY: help lab test notebooks bench study model setup
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -37,6 +37,9 @@ notebooks: setup  ## execute the notebooks again and store what they show
 
 bench: setup  ## measure speed and error; NAMES="a b" for some, --help in NAMES lists them
 	$(RUN) -m tests.bench $(NAMES)
+
+study: setup  ## measure what each term of the fit buys, on rendered faces; ARGS="--faces 50" for fewer
+	$(RUN) -m tests.bench.study $(ARGS)
 
 model: setup  ## build the open face model again
 	$(RUN) -m helpers.face_model.build
