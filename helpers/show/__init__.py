@@ -16,6 +16,7 @@ from .pose import (
     pose_error,
 )
 from .pose_game import pose_game
+from .prior_slider import prior_slider
 from .rendering import pixels
 from .road import road
 from .sheet import sheet
@@ -26,6 +27,6 @@ from .style import mm_colourbar, mm_colours, style
 __all__ = [
     "FaceSliders", "cloud_picture", "correspondence_picture", "draw_landmarks", "energy_figure", "error_heads",
     "face_sliders", "figure", "head_over", "heads", "mesh", "mm_colourbar", "mm_colours", "mm_legend", "model_with_points",
-    "modes_table", "motion_picture", "picture", "pixels", "portraits", "pose_error", "pose_game", "road", "row", "sheet",
+    "modes_table", "motion_picture", "picture", "pixels", "portraits", "pose_error", "pose_game", "prior_slider", "road", "row", "sheet",
     "source", "state_overlay", "style", "table", "tile",
 ]  # fmt: skip
