@@ -11,6 +11,7 @@ from torch import Tensor
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
 from helpers.crop import FACE_SHARE, RAISED
 from helpers.face_model import FaceCoefficients, MorphableModel
+from helpers.lighting.packed import unpack_lamp
 from helpers.rendering import render
 
 
@@ -21,6 +22,7 @@ class KnownFaces:
     image: (N, S, S, 3).  landmarks: (N, 68, 2) px, simulated.  coefficients, pose, camera, light: the truth.
     vertices: (N, V, 3) mm with expression.  neutral: (N, V, 3) mm without.
     visible: (N, V), 1 for vertices of the face that the image shows.
+    light is (N, 9, 3) harmonics, or (N, 15) a lamp and colours as in `helpers.lighting.packed`.
     """
 
     image: Tensor
@@ -45,12 +47,14 @@ def known_faces(
     landmark_noise: float = 1.2,
     focal_spread: float = 0.5,
     pixel_noise: float = 0.01,
+    lamp: bool = False,
 ) -> KnownFaces:
     """Draw n people from the model and photograph each once, in random pose, light and distance.
 
     max_yaw: degrees; pitch and roll go to a third of it.  expression: standard deviation of its coefficients.
     landmark_noise: px, of the simulated detector.  focal_spread: the true focal length is 1000 px (at 224)
     times e to the power of a uniform number within ± this; whoever fits does not know it.
+    lamp: light the faces as the paper does, by a lamp with a highlight and cast shadows, and transform their colours.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -66,19 +70,15 @@ def known_faces(
     coefficients = model.sample(n, generator=generator, expression_strength=expression)
     turn = math.radians(max_yaw)
     rotation = torch.stack([uniform(n, limit=turn / 3), uniform(n, limit=turn), uniform(n, limit=turn / 3)], -1)
-    light = torch.zeros(n, 9, 3, device=device)
-    light[:, 0] = 0.70 + normal(n, 1, sigma=0.08)
-    light[:, 1:4] = normal(n, 3, 1, sigma=0.2)
-    light[:, 4:] = normal(n, 5, 1, sigma=0.06)
-    light = light + normal(n, 9, 3, sigma=0.015)
-
+    light = _lamps(n, uniform) if lamp else _harmonics(n, normal)
     camera = Camera.default(size, batch=n, device=device)
     camera = Camera(
         DEFAULT_FOCAL * size / 224 * torch.exp(uniform(n, limit=focal_spread)), camera.principal_point, camera.size
     )
     vertices = model.shape(coefficients.alpha, coefficients.expression)
     pose = _framed(vertices[:, model.landmarks], rotation, camera, size)
-    rendering = render(vertices, model.triangles, model.texture(coefficients.beta), pose, camera, light=light)
+    look = dict(zip(("light", "colour"), unpack_lamp(light), strict=True), shadows=True) if lamp else {"light": light}
+    rendering = render(vertices, model.triangles, model.texture(coefficients.beta), pose, camera, **look)
     backdrop = torch.rand(n, 1, 1, 3, generator=generator).to(device)
     image = torch.where(rendering.mask[..., None], rendering.image.clamp(0, 1), backdrop)
     image = (image + normal(*image.shape, sigma=pixel_noise)).clamp(0, 1)
@@ -94,6 +94,21 @@ def known_faces(
         neutral=model.shape(coefficients.alpha),
         visible=_visible(model, rendering.triangle_id),
     )
+
+
+def _harmonics(n: int, normal) -> Tensor:
+    """(n, 9, 3) light from everywhere, more from one side, hardly coloured."""
+    constant, linear, square = 0.70 + normal(n, 1, 1, sigma=0.08), normal(n, 3, 1, sigma=0.2), normal(n, 5, 1, sigma=0.06)
+    return torch.cat([constant, linear, square], 1) + normal(n, 9, 3, sigma=0.015)
+
+
+def _lamps(n: int, uniform) -> Tensor:
+    """(n, 15) lamps in front of the face, mostly above it, and colours that a camera might give."""
+    ambient = 0.40 + uniform(n, 1, limit=0.1) + uniform(n, 3, limit=0.02)
+    diffuse = 0.45 + uniform(n, 1, limit=0.15) + uniform(n, 3, limit=0.02)
+    azimuth, elevation = uniform(n, 1, limit=1.0), 0.35 + uniform(n, 1, limit=0.5)
+    contrast, gain, offset = 0.9 + uniform(n, 1, limit=0.15), 1 + uniform(n, 3, limit=0.1), uniform(n, 3, limit=0.03)
+    return torch.cat([ambient, diffuse, azimuth, elevation, contrast, gain, offset], -1)
 
 
 def _framed(landmarks: Tensor, rotation: Tensor, camera: Camera, size: int) -> Pose:

@@ -134,7 +134,7 @@ def edge_rows(
     fit_model: FitModel, state: FaceState, camera: Camera, edges: EdgeMap, points: EdgePoints, settings: FitSettings
 ) -> Rows:
     """Residuals and Jacobian of the edge term: one row a point. Points beyond the reach of any edge have no row."""
-    layout = fit_model.layout
+    layout, camera = fit_model.layout, state.zoomed(camera)
     B, P = points.weight.shape
     geometry = state.coefficients[:, : layout.n_geometry, None]
     position = points.mean + (points.geometry.flatten(1, 2) @ geometry).view(B, P, 3)
@@ -150,6 +150,8 @@ def edge_rows(
     by_modes = torch.bmm((by_point @ state.pose.rotation[:, None]).view(B * P, 1, 3), points.geometry.view(B * P, 3, -1))
     J[..., : layout.n_geometry] = by_modes.view(B, P, -1) * root[..., None]
     J[..., layout.pose] = (slope[..., None, :] @ pose_jacobian(in_camera, state.pose.translation, camera))[..., 0, :] * root[..., None]
+    if layout.n_zoom:
+        J[..., layout.zoom] = (slope * (pixel - camera.principal_point[:, None])).sum(-1, keepdim=True) * root[..., None]
     # A point out of reach costs what it costs at the reach: the energy has no step there.
     cost = torch.where(points.weight > 0, distance.clamp(max=edges.reach).square(), 0.0) / count / settings.edge_sigma**2
     return Rows(distance * root, J, 0.5 * settings.edge_weight * cost.sum(-1))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.fitting.parameters import FaceState, Layout
+from helpers.fitting.parameters import FaceState, Layout, Limits
 from helpers.fitting.prior_term import Prior
 from helpers.fitting.rows import Rows
 
@@ -35,10 +35,22 @@ class Energy:
 
     terms: name to a function from a state to its `Rows`. Points, blur and weights are inside those functions,
     so one `Energy` is one fixed function of the state: what a solver may compare at two states.
+    limits: a box that the coefficients must stay in, or None.
     """
 
-    def __init__(self, layout: Layout, prior: Prior, terms: dict[str, Callable[[FaceState], Rows]]):
-        self.layout, self.prior, self.terms = layout, prior, terms
+    def __init__(
+        self,
+        layout: Layout,
+        prior: Prior,
+        terms: dict[str, Callable[[FaceState], Rows]],
+        limits: Limits | None = None,
+    ):
+        self.layout, self.prior, self.terms, self.limits = layout, prior, terms, limits
+
+    def moved(self, state: FaceState, step: Tensor) -> FaceState:
+        """The state after a step (B, n), within the limits."""
+        after = state.moved(step, self.layout)
+        return after if self.limits is None else after.within(self.limits, self.layout)
 
     def equations(self, state: FaceState) -> Equations:
         B, n = len(state.coefficients), self.layout.size

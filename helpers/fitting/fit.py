@@ -16,14 +16,23 @@ from helpers.fitting.energy import Energy, free_parameters
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
 from helpers.fitting.judgement import fit_confidence, judge
 from helpers.fitting.landmark_term import landmark_noise, landmark_offsets, landmark_rows, landmark_weights
-from helpers.fitting.parameters import FaceState, FitModel
-from helpers.fitting.pixel_term import look_at_points, pixel_precision, pixel_rows, sample_points, see
+from helpers.fitting.parameters import FaceState, FitModel, Layout
+from helpers.fitting.pixel_term import (
+    look_at_points,
+    pixel_precision,
+    pixel_rows,
+    sample_points,
+    see,
+    shadowed,
+)
 from helpers.fitting.prior_term import make_prior
 from helpers.fitting.result import FitResult, render_state
-from helpers.fitting.settings import REFERENCE_SIZE, FitSettings
+from helpers.fitting.rows import Rows, weighted
+from helpers.fitting.settings import REFERENCE_SIZE, FitSettings, Stage
 from helpers.fitting.skin import forehead_gate
 from helpers.fitting.solvers import SOLVERS, Solution
 from helpers.fitting.uncertainty import posterior_covariance
+from helpers.lighting.packed import N_LAMP
 from helpers.pose import estimate_pose
 from helpers.rasterizer import interpolate
 
@@ -33,7 +42,7 @@ TERMS = ("landmarks", "pixels", "edges", "coefficients", "light")
 
 @dataclass(frozen=True)
 class FitProgress:
-    """Told to `on_iteration` before each iteration: stage is "landmarks" or "pixels"."""
+    """Told to `on_iteration` before each iteration: stage is "landmarks", "edges" or "pixels"."""
 
     stage: str
     iteration: int
@@ -63,11 +72,13 @@ def fit(
     gets a `code`, and the others of the batch go on. Raises ValueError for shapes, sizes or devices that do not fit
     each other and for colours far outside 0–1.
     """
-    fit_model = model if isinstance(model, FitModel) else FitModel(model)
     image, landmarks, valid, finite = _checked(image, landmarks, valid)
-    fit_model = model if isinstance(model, FitModel) else FitModel(model)
     B, H, W, _ = image.shape
     settings = (settings or FitSettings()).for_size(max(H, W))
+    fit_model = model if isinstance(model, FitModel) else FitModel(model)
+    fit_model = fit_model.with_layout(
+        n_light=N_LAMP if settings.light_model == "lamp" else 27, n_zoom=int(settings.fit_focal)
+    )
     if camera is None:
         focal = DEFAULT_FOCAL * max(H, W) / REFERENCE_SIZE
         camera = Camera.default((H, W), focal=focal, batch=B, device=image.device)
@@ -75,11 +86,9 @@ def fit(
         raise ValueError(f"camera is for {len(camera.focal)} images of {camera.size}, image has {B} of {(H, W)}")
     task = _Task(fit_model, camera, image, landmarks, valid, settings, _History(on_iteration, settings))
     with torch.no_grad():
-        state, pose_ok = _start(task)
         task.prior = make_prior(fit_model.layout, settings, is_grey(image))
-        solution = _fit_landmarks(task, state)
-        if settings.dense:
-            solution = _fit_pixels(task, solution.state)
+        state, pose_ok = _start(task)
+        solution = _fit_stages(task, state)
         return _result(task, solution, finite, pose_ok)
 
 
@@ -99,18 +108,57 @@ class _Task:
         self.trust = valid  # (B, H, W), and less where a gate finds hair
         self.precision = None  # of the pixels; None means that of the settings
         self.landmark_scale = None
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.views = 0  # how often points were drawn
+        self.points = self.outline = None
+        self.blurred, self.blur = None, None
+        self.sharp = with_slopes(image)
+        # The map of edges is for those who use it.
+        self.edges = edge_map(image, valid) if any(stage.edges for stage in settings.plan()) else None
 
-    def free(self, *parts: slice) -> Tensor:
-        return free_parameters(self.layout, self.image.device, *parts)
+    def look_again(self, state: FaceState, stage: Stage) -> None:
+        """Draw the face as it is now, and points from what can be seen of it; measure the noise from the second view on."""
+        fit_model, settings = self.fit_model, self.settings
+        raster = see(fit_model, state, self.camera)
+        if self.views == 0 and settings.gate_forehead:
+            self.trust = self.trust * forehead_gate(fit_model, raster, self.image)
+        if stage.blur != self.blur:
+            self.blurred = with_slopes(gaussian_blur(self.image, stage.blur)) if stage.blur else self.sharp
+            self.blur = stage.blur
+        if stage.pixels:
+            self.points = sample_points(fit_model, raster, self.trust, stage.points, self.generator)
+            if settings.light_model == "lamp":
+                self.points = shadowed(fit_model, state, self.camera, raster, self.points)
+            if settings.measure_noise and self.views >= settings.noise_from_level:
+                look = look_at_points(fit_model, state, self.camera, self.sharp, self.points, settings)
+                self.precision = pixel_precision(look, self.points, settings, self.unit)
+            if settings.measure_noise and self.views >= settings.landmark_noise_from_level:
+                self.landmark_scale = landmark_noise(_offsets(self, state), settings)
+            self.views += 1
+        if stage.edges:
+            self.outline = edge_points(fit_model, raster, settings.edge_points, self.generator)
 
-    def landmark_term(self, state: FaceState):
-        return landmark_rows(self.fit_model, state, self.camera, self.landmarks, self.settings, self.landmark_scale)
-
-    def minimise(self, energy: Energy, state: FaceState, free: Tensor, iterations: int, last: bool, damping: float):
-        return SOLVERS[self.settings.solver](
-            energy, state, free, iterations, damping=damping, step_limit=self.settings.step_limit,
-            check_last=last, watch=self.history.add,
-        )  # fmt: skip
+    def terms(self, stage: Stage) -> dict[str, Callable[[FaceState], Rows]]:
+        """The terms of a stage as functions of the state."""
+        fit_model, camera, settings = self.fit_model, self.camera, self.settings
+        terms = {}
+        if stage.landmarks:
+            rows = partial(
+                landmark_rows, fit_model, camera=camera, points=self.landmarks, settings=settings, scale=self.landmark_scale
+            )
+            terms["landmarks"] = weighted(rows, stage.landmarks)
+        if stage.pixels:
+            rows = partial(
+                pixel_rows, fit_model, camera=camera, image=self.blurred, points=self.points, settings=settings,
+                precision=self.precision,
+            )  # fmt: skip
+            terms["pixels"] = weighted(rows, stage.pixels)
+        if stage.edges:
+            rows = partial(
+                edge_rows, fit_model, camera=camera, edges=self.edges, points=self.outline, settings=settings
+            )
+            terms["edges"] = weighted(rows, stage.edges)
+        return terms
 
 
 def _start(task: _Task) -> tuple[FaceState, Tensor]:
@@ -119,8 +167,6 @@ def _start(task: _Task) -> tuple[FaceState, Tensor]:
     weights = torch.ones(1, 68, device=landmarks.device)
     weights[:, :17] = 0.3  # the jaw is where the mean face is least like this one
     found = estimate_pose(landmarks, task.fit_model.landmark_mean[None], task.camera, weights, iterations=6)
-    light = torch.zeros(len(landmarks), 9, 3, device=landmarks.device)
-    light[:, 0] = task.settings.light_mean
     # A face whose pose cannot be found is flagged in the end; until then it looks ahead, and disturbs no other.
     sound = torch.isfinite(found.pose.rotation_vector).all(-1) & torch.isfinite(found.pose.translation).all(-1)
     ahead = Pose(torch.zeros_like(found.pose.rotation_vector), torch.zeros_like(found.pose.translation))
@@ -130,62 +176,36 @@ def _start(task: _Task) -> tuple[FaceState, Tensor]:
         for name in ("rotation_vector", "translation")
     )
     zero = torch.zeros(len(landmarks), n, device=landmarks.device)
-    return FaceState(zero, Pose(rotation, translation), light), found.ok
+    light = task.prior.light_mean.expand(len(landmarks), *task.prior.light_mean.shape)
+    zoom = zero.new_zeros(len(landmarks)) if task.layout.n_zoom else None
+    return FaceState(zero, Pose(rotation, translation), light, zoom), found.ok
 
 
-def _fit_landmarks(task: _Task, state: FaceState) -> Solution:
-    """Stage one: pose, then pose with the leading shape modes and the expression, from 68 points alone."""
-    layout, settings = task.layout, task.settings
-    leading = slice(0, min(settings.landmark_shape_modes, layout.n_shape))
-    energy = Energy(layout, task.prior, {"landmarks": task.landmark_term})
-    stages = (
-        (task.free(layout.pose), settings.pose_iterations, False),
-        (task.free(leading, layout.expression, layout.pose), settings.landmark_iterations, not settings.dense),
-    )
-    for free, iterations, last in stages:
-        solution = task.minimise(energy, state, free, iterations, last, settings.landmark_damping)
-        state = solution.state
-    return solution
-
-
-def _fit_pixels(task: _Task, state: FaceState) -> Solution:
-    """Stage two: everything, on landmarks and pixels, while the blur shrinks and the points grow in number."""
-    fit_model, camera, image, settings, layout = task.fit_model, task.camera, task.image, task.settings, task.layout
-    generator = torch.Generator().manual_seed(settings.seed)
-    some_texture = slice(layout.beta.start, layout.beta.start + min(settings.light_first_texture_modes, layout.n_texture))
-    light_first, everything = task.free(some_texture, layout.light), task.free(slice(0, layout.size))
-    sharp, blurred, last_blur = with_slopes(image), None, None
-    edges = edge_map(image, task.trust) if settings.edge_weight else None
-    for number, (blur, iterations, n_points) in enumerate(settings.schedule):
-        raster = see(fit_model, state, camera)
-        if number == 0 and settings.gate_forehead:
-            task.trust = task.trust * forehead_gate(fit_model, raster, image)
-        if blur != last_blur:
-            blurred, last_blur = with_slopes(gaussian_blur(image, blur)) if blur else sharp, blur
-        points = sample_points(fit_model, raster, task.trust, n_points, generator)
-        if settings.measure_noise and number >= settings.noise_from_level:
-            look = look_at_points(fit_model, state, camera, sharp, points, settings)
-            task.precision = pixel_precision(look, points, settings, task.unit)
-        if settings.measure_noise and number >= settings.landmark_noise_from_level:
-            task.landmark_scale = landmark_noise(_offsets(task, state), settings)
-        pixels = partial(
-            pixel_rows, fit_model, camera=camera, image=blurred, points=points, settings=settings,
-            precision=task.precision,
+def _fit_stages(task: _Task, state: FaceState) -> Solution:
+    """Stage after stage of `settings.plan()`; the last step of the last one is checked."""
+    plan = task.settings.plan()
+    for number, stage in enumerate(plan):
+        if stage.redraw and (stage.pixels or stage.edges):
+            task.look_again(state, stage)
+        energy = Energy(task.layout, task.prior, task.terms(stage), task.settings.limits)
+        damping = task.settings.damping if stage.pixels else task.settings.landmark_damping
+        solution = SOLVERS[task.settings.solver](
+            energy, state, free_parameters(task.layout, task.image.device, *_slices(task.layout, stage.free)),
+            stage.iterations, damping=damping, step_limit=task.settings.step_limit,
+            check_last=number == len(plan) - 1, watch=partial(task.history.add, stage.name),
         )  # fmt: skip
-        terms = {"landmarks": task.landmark_term, "pixels": pixels}
-        if settings.edge_weight:
-            outline = edge_points(fit_model, raster, settings.edge_points, generator)
-            terms["edges"] = partial(
-                edge_rows, fit_model, camera=camera, edges=edges, points=outline, settings=settings
-            )
-        energy = Energy(layout, task.prior, terms)
-        first = settings.light_first_iterations if number == 0 else 0
-        if first:
-            state = task.minimise(energy, state, light_first, first, False, settings.damping).state
-        last = number == len(settings.schedule) - 1
-        solution = task.minimise(energy, state, everything, iterations - first, last, settings.damping)
         state = solution.state
     return solution
+
+
+def _slices(layout: Layout, parts: tuple[str, ...]) -> list[slice]:
+    """Names of parts of the layout, "alpha:20" for the first 20 of alpha, as slices."""
+    found = []
+    for part in parts:
+        name, _, first = part.partition(":")
+        whole = getattr(layout, name)
+        found.append(slice(whole.start, min(whole.start + int(first), whole.stop)) if first else whole)
+    return found
 
 
 def _offsets(task: _Task, state: FaceState) -> Tensor:
@@ -215,7 +235,7 @@ def _result(task: _Task, solution: Solution, finite: Tensor, pose_ok: Tensor) ->
         expression=state.coefficients[:, layout.expression],
         covariance=posterior_covariance(solution.equations, layout),
         pose=state.pose.plain(),
-        camera=task.camera,
+        camera=state.zoomed(task.camera),
         light=state.light,
         energy=task.history.total(),
         energy_terms=task.history.terms(),
@@ -228,7 +248,7 @@ def _result(task: _Task, solution: Solution, finite: Tensor, pose_ok: Tensor) ->
         code=code,
         promised=promised,
         precision=precision,
-        iterations_landmarks=task.settings.pose_iterations + task.settings.landmark_iterations,
+        iterations_landmarks=sum(stage.iterations for stage in task.settings.plan() if not stage.pixels),
     )
 
 
@@ -238,13 +258,10 @@ class _History:
     def __init__(self, watcher, settings: FitSettings):
         self.watcher = watcher
         self.rows: list[dict[str, Tensor]] = []
-        self.length = settings.pose_iterations + settings.landmark_iterations
-        if settings.dense:
-            self.length += sum(iterations for _, iterations, _ in settings.schedule)
+        self.length = sum(stage.iterations for stage in settings.plan())
 
-    def add(self, state: FaceState, terms: dict[str, Tensor]):
-        stage = "pixels" if "pixels" in terms else "landmarks"
-        nothing = torch.zeros_like(terms["landmarks"])
+    def add(self, stage: str, state: FaceState, terms: dict[str, Tensor]):
+        nothing = torch.zeros_like(terms["coefficients"])
         row = {name: terms.get(name, nothing) for name in TERMS}
         self.rows.append(row)
         if self.watcher is not None:

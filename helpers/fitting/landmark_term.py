@@ -29,7 +29,7 @@ def landmark_sigma(settings: FitSettings, like: Tensor) -> Tensor:
 def landmark_offsets(fit_model: FitModel, state: FaceState, camera: Camera, points: Tensor) -> Tensor:
     """(B, 68, 2) px from the detected points (B, 68, 2) to the projected vertices."""
     in_camera = model_to_camera(fit_model.landmarks(state.coefficients), state.pose)
-    return project(in_camera, camera)[..., :2] - points
+    return project(in_camera, state.zoomed(camera))[..., :2] - points
 
 
 def landmark_noise(offset: Tensor, settings: FitSettings) -> Tensor:
@@ -57,11 +57,12 @@ def landmark_rows(
 
     scale: (B,) factor on the σ_j of the settings; None means 1.
     """
-    layout = fit_model.layout
+    layout, camera = fit_model.layout, state.zoomed(camera)
     vertices = model_to_camera(fit_model.landmarks(state.coefficients), state.pose)
-    offset = project(vertices, camera)[..., :2] - points
+    pixel = project(vertices, camera)[..., :2]
+    offset = pixel - points
     sigma, ratio = _whitened(offset, settings, scale)
-    visible = visible_landmarks(state.pose)
+    visible = visible_landmarks(state.pose) * used_landmarks(settings, offset)
     root = (visible / (1 + ratio)).sqrt() / sigma  # square root of the weight of each point
 
     J = offset.new_zeros(len(offset), 68, 2, layout.size)
@@ -69,14 +70,21 @@ def landmark_rows(
     P = projection_jacobian(vertices, camera) * offset.new_tensor(FLIP)
     J[..., : layout.n_geometry] = P @ state.pose.rotation[:, None] @ fit_model.landmark_basis
     J[..., layout.pose] = pose_jacobian(vertices, state.pose.translation, camera)
+    if layout.n_zoom:
+        J[..., layout.zoom] = (pixel - camera.principal_point[:, None])[..., None]
     J *= root[..., None, None]
     energy = 0.5 * (visible * settings.landmark_robust**2 * torch.log1p(ratio)).sum(-1)
     return Rows((offset * root[..., None]).flatten(1), J.flatten(1, 2), energy)
 
 
+def used_landmarks(settings: FitSettings, like: Tensor) -> Tensor:
+    """(68,) 1 for the first `landmarks_used` points, else 0."""
+    return (torch.arange(68, device=like.device) < settings.landmarks_used).to(like)
+
+
 def landmark_weights(offset: Tensor, pose: Pose, settings: FitSettings, scale: Tensor | None = None) -> Tensor:
     """(B, 68) how far each point counts beside its σ_j: 0 for the hidden jaw, towards 0 for outliers, else near 1."""
-    return visible_landmarks(pose) / (1 + _whitened(offset, settings, scale)[1])
+    return visible_landmarks(pose) * used_landmarks(settings, offset) / (1 + _whitened(offset, settings, scale)[1])
 
 
 def _whitened(offset: Tensor, settings: FitSettings, scale: Tensor | None) -> tuple[Tensor, Tensor]:

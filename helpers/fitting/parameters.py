@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import roma
 import torch
 from torch import Tensor
 
-from helpers.camera import Pose
+from helpers.camera import Camera, Pose
 from helpers.face_model import MorphableModel
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each kind of parameter sits in a vector of `size` numbers: α, expression, β, pose (6), light (27)."""
+    """Where each kind of parameter sits in a vector of `size` numbers: α, expression, β, pose (6), light, zoom.
+
+    n_light: 27 for spherical harmonics, 15 for a lamp and the colours of the camera (`helpers.fitting.lamp`).
+    n_zoom: 1 where the focal length is unknown too, else 0.
+    """
 
     n_shape: int
     n_expression: int
     n_texture: int
+    n_light: int = 27
+    n_zoom: int = 0
 
     @property
     def n_geometry(self) -> int:
@@ -31,7 +39,7 @@ class Layout:
 
     @property
     def size(self) -> int:
-        return self.n_coefficients + 6 + 27
+        return self.n_coefficients + 6 + self.n_light + self.n_zoom
 
     @property
     def alpha(self) -> slice:
@@ -51,7 +59,11 @@ class Layout:
 
     @property
     def light(self) -> slice:
-        return slice(self.n_coefficients + 6, self.size)
+        return slice(self.n_coefficients + 6, self.n_coefficients + 6 + self.n_light)
+
+    @property
+    def zoom(self) -> slice:
+        return slice(self.size - self.n_zoom, self.size)
 
 
 class MatrixPose:
@@ -94,12 +106,18 @@ class FaceState:
     """One point of the search, for B photographs.
 
     coefficients: (B, n_shape + n_expression + n_texture), in standard deviations.
-    pose: B poses.  light: (B, 9, 3).
+    pose: B poses.  light: (B, 9, 3) harmonics, or (B, 15) a lamp and colours.
+    zoom: (B,) logarithm of the focal length over the one that the camera was given; None where it is known.
     """
 
     coefficients: Tensor
     pose: Pose | MatrixPose
     light: Tensor
+    zoom: Tensor | None = None
+
+    def zoomed(self, camera: Camera) -> Camera:
+        """The camera with the focal length of this state."""
+        return camera if self.zoom is None else replace(camera, focal=camera.focal * self.zoom.exp())
 
     def moved(self, step: Tensor, layout: Layout) -> FaceState:
         """The state after a step (B, layout.size). Rotations compose; everything else adds."""
@@ -107,7 +125,8 @@ class FaceState:
         return FaceState(
             self.coefficients + step[:, : layout.n_coefficients],
             pose.turned(step[:, layout.pose]),
-            self.light + step[:, layout.light].reshape(-1, 9, 3),
+            self.light + step[:, layout.light].reshape(self.light.shape),
+            None if self.zoom is None else self.zoom + step[:, layout.zoom].sum(-1),
         )
 
     def where(self, chosen: Tensor, other: FaceState) -> FaceState:
@@ -118,7 +137,33 @@ class FaceState:
             torch.where(one, self.pose.translation, other.pose.translation),
         )
         coefficients = torch.where(one, self.coefficients, other.coefficients)
-        return FaceState(coefficients, pose, torch.where(all_three, self.light, other.light))
+        light = torch.where(all_three if self.light.dim() == 3 else one, self.light, other.light)
+        zoom = None if self.zoom is None else torch.where(chosen, self.zoom, other.zoom)
+        return FaceState(coefficients, pose, light, zoom)
+
+    def within(self, limits: Limits, layout: Layout) -> FaceState:
+        """The nearest state whose coefficients keep to the limits, and a lamp to what a lamp can be."""
+        coefficients = self.coefficients.clamp(-limits.identity, limits.identity)
+        expression = coefficients[:, layout.expression].clamp(-limits.expression, limits.expression)
+        coefficients[:, layout.expression] = expression
+        light = self.light
+        if light.dim() == 2:
+            low, high = LAMP_LIMITS.to(light)
+            light = light.clamp(low, high)
+        return replace(self, coefficients=coefficients, light=light)
+
+
+# Lowest and highest of ambient (3), diffuse (3), direction (2, radians), contrast, gain (3) and offset (3).
+LAMP_LIMITS = torch.tensor(
+    [[0.0] * 6 + [-3.2, -1.6] + [0.0] + [0.3] * 3 + [-0.5] * 3, [3.0] * 6 + [3.2, 1.6] + [1.5] + [3.0] * 3 + [0.5] * 3]
+)
+
+
+class Limits(NamedTuple):
+    """How far coefficients may go, in standard deviations: α and β, and expression."""
+
+    identity: float
+    expression: float
 
 
 class FitModel:
@@ -146,6 +191,12 @@ class FitModel:
         self.masks = model.masks or {}
         # Without masks every vertex counts, hair and mouth or not.
         self.weight = self.masks.get("skin", torch.ones_like(model.mean_shape[:, 0]))
+
+    def with_layout(self, **numbers: int) -> FitModel:
+        """The same model, the same memory, and a layout with other numbers of parameters beside the coefficients."""
+        other = copy(self)
+        other.layout = replace(self.layout, **numbers)
+        return other
 
     def geometry_at(self, vertices: Tensor) -> Tensor:
         """How modes move the named vertices (M,): (M, 3, n_geometry) mm per standard deviation."""

@@ -1,26 +1,32 @@
 """Pixel term: the rendered face should have the photograph's colours.
 
 E_pixels = ½ · N_eff · Σ_p w_p ρ(r_p) / Σ_p w_p, with r_p the difference of the two colours at surface point p
-over σ, ρ the Cauchy function, and w_p how far the point is to be trusted (skin, inside the photograph, not at
+over σ, ρ a robust function, and w_p how far the point is to be trusted (skin, inside the photograph, not at
 a grazing angle). N_eff is the number of independent observations that a face full of pixels is worth.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from helpers._warp import launch_options, pool, wp
 from helpers.camera import Camera, model_to_camera, project
 from helpers.fitting import kernels
+from helpers.fitting.lamp import look_in_lamplight
 from helpers.fitting.noise import residual_noise
-from helpers.fitting.parameters import FaceState, FitModel
+from helpers.fitting.parameters import FaceState, FitModel, Layout
 from helpers.fitting.rows import Rows
 from helpers.fitting.settings import FitSettings
-from helpers.rasterizer import Raster, rasterize
+from helpers.lighting.packed import unpack_lamp
+from helpers.pose import FLIP
+from helpers.rasterizer import Raster, interpolate, rasterize
+from helpers.rendering import vertex_normals
+from helpers.shading import cast_shadows
 
 THREADS = 2  # of a launch on the CPU
 OUTLIER = 2.5  # robust scales: a residual beyond is no noise but another thing
@@ -35,6 +41,7 @@ class SurfacePoints:
     mean_position: (B, P, 9) mm, the three corners on the mean face, and geometry (B, P, 9, n_geometry) how the
     modes move them.  mean_albedo: (B, P, 3) at the point, and texture (B, P, 3, n_texture) likewise.
     pixel: (B, P, 2) px, where each point was drawn.  visible: (B,) how many pixels there were to draw from.
+    shadow: (B, P) share of the lamp's light that arrives, or None where the light is no lamp.
 
     A point's modes are gathered once and read at every iteration, until the points are drawn anew.
     """
@@ -48,12 +55,13 @@ class SurfacePoints:
     texture: Tensor
     pixel: Tensor
     visible: Tensor
+    shadow: Tensor | None = None
 
 
 def see(fit_model: FitModel, state: FaceState, camera: Camera) -> Raster:
     """Which triangle each pixel shows at the present state."""
     vertices = model_to_camera(fit_model.geometry(state.coefficients), state.pose)
-    return rasterize(project(vertices, camera), fit_model.triangles, camera.size)
+    return rasterize(project(vertices, state.zoomed(camera)), fit_model.triangles, camera.size)
 
 
 def sample_points(
@@ -93,12 +101,29 @@ def sample_points(
     )
 
 
+def shadowed(
+    fit_model: FitModel, state: FaceState, camera: Camera, raster: Raster, points: SurfacePoints
+) -> SurfacePoints:
+    """The points, with what of the paper's lamp reaches each of them at the present state."""
+    flip = state.light.new_tensor(FLIP)
+    vertices = model_to_camera(fit_model.geometry(state.coefficients), state.pose) * flip
+    normals = vertex_normals(vertices, fit_model.triangles)
+    at_pixels = interpolate(torch.cat([vertices, normals], -1), fit_model.triangles, raster)
+    lamp, _ = unpack_lamp(state.light)
+    shadow = cast_shadows(
+        vertices, fit_model.triangles, lamp.towards(), at_pixels[..., :3], normalize(at_pixels[..., 3:], dim=-1)
+    )
+    x, y = points.pixel.long().unbind(-1)
+    return replace(points, shadow=shadow[torch.arange(len(x), device=x.device)[:, None], y, x])
+
+
 class Look(NamedTuple):
     """What the kernel says of the points at one state; slopes are the residual's, unweighted.
 
     residual: (B, P, 3) photograph − model.  by_corners: (B, P, 3, 9) its slope by the corners of the triangle.
     received: (B, P, 3) light.  cosine: (B, P) between normal and view.  by_pose: (B, P, 3, 6).
     harmonics: (B, P, 9) at the normal.  albedo: (B, P, 3).  trust: (B, P), 0 at grazing angles.
+    depth: (B, P) mm along the camera's axis, or None where the focal length is known.
     """
 
     residual: Tensor
@@ -109,18 +134,61 @@ class Look(NamedTuple):
     harmonics: Tensor
     albedo: Tensor
     trust: Tensor
+    depth: Tensor | None
+
+    @property
+    def by_zoom(self) -> Tensor:
+        """(B, P, 3): with the focal length a point moves as it would by coming nearer by its depth."""
+        return -self.by_pose[..., 5] * self.depth[..., None]
+
+    def write_albedo_and_light(self, J: Tensor, root: Tensor, points: SurfacePoints, layout: Layout) -> None:
+        """Fill the columns of β and of the light in J (B, P, 3, n); root: (B, P, 1) weight of each row."""
+        torch.mul(points.texture, -(self.received * root)[..., None], out=J[..., layout.beta])
+        J[..., layout.light] = 0
+        by_light = -(self.albedo * root)[..., None] * self.harmonics[..., None, :]  # (B, P, 3 channels, 9)
+        for c in range(3):
+            J[..., c, layout.light.start + c : layout.light.stop : 3] = by_light[..., c, :]
+
+
+class LampLook(NamedTuple):
+    """The same in the paper's light: see `helpers.fitting.lamp`.
+
+    by_albedo: (B, P, 3, 3).  by_light: (B, P, 3, 15).  by_zoom: (B, P, 3).
+    """
+
+    residual: Tensor
+    by_corners: Tensor
+    cosine: Tensor
+    by_pose: Tensor
+    by_albedo: Tensor
+    by_light: Tensor
+    by_zoom: Tensor
+    trust: Tensor
+
+    def write_albedo_and_light(self, J: Tensor, root: Tensor, points: SurfacePoints, layout: Layout) -> None:
+        """As `Look` does it."""
+        torch.matmul(self.by_albedo * root[..., None], points.texture, out=J[..., layout.beta])
+        torch.mul(self.by_light, root[..., None], out=J[..., layout.light])
 
 
 def look_at_points(
     fit_model: FitModel, state: FaceState, camera: Camera, image: Tensor, points: SurfacePoints, settings: FitSettings
-) -> Look:
+) -> Look | LampLook:
     """Compare model and photograph (with slopes, (B, H, W, 9)) at the points."""
-    layout = fit_model.layout
+    layout, camera = fit_model.layout, state.zoomed(camera)
     B, P = points.weight.shape
     new = image.new_empty
     geometry, albedo_modes = state.coefficients.split([layout.n_geometry, layout.n_texture], -1)
     position = points.mean_position + (points.geometry.flatten(1, 2) @ geometry[..., None]).view(B, P, 9)
     albedo = points.mean_albedo + (points.texture.flatten(1, 2) @ albedo_modes[..., None]).view(B, P, 3)
+    steep = settings.grazing_full - settings.grazing_start
+    if state.light.dim() == 2:
+        seen = look_in_lamplight(
+            position.view(B, P, 3, 3), albedo, state.pose.rotation, state.pose.translation, state.light, camera, image,
+            points.barycentric, points.shadow,
+        )  # fmt: skip
+        trust = points.weight * ((seen.cosine - settings.grazing_start) / steep).clamp(0, 1)
+        return LampLook(*seen, trust)
     found = new(B, P, 3), new(B, P, 3, 9), new(B, P, 3), new(B, P), new(B, P, 3, 6), new(B, P, 9)
     pinhole = torch.cat([camera.focal[:, None], camera.principal_point], -1).contiguous()
     inputs = [
@@ -134,9 +202,8 @@ def look_at_points(
         wp.from_torch(points.barycentric, dtype=wp.vec3),
     ]
     _launch(kernels.point_kernel, B * P, inputs, [wp.from_torch(t) for t in found], image)
-    steep = settings.grazing_full - settings.grazing_start
     trust = points.weight * ((found[3] - settings.grazing_start) / steep).clamp(0, 1)
-    return Look(*found, albedo, trust)
+    return Look(*found, albedo, trust, _depth(state, position.view(B, P, 3, 3), points))
 
 
 def pixel_rows(
@@ -161,18 +228,29 @@ def pixel_rows(
     share = precision[:, None] * look.trust / look.trust.sum(-1, keepdim=True).clamp(min=1e-6)
     # The mean over three channels gives the factor 1/3. Weights go into the small factors of a row, before
     # they are spread over all modes.
-    root = (share / (1 + ratio) / 3).sqrt()[..., None]
+    weight, rho = robust(ratio, settings.pixel_form)
+    root = (share * weight / 3).sqrt()[..., None]
     J = image.new_empty(B, P, 3, layout.size)
     by_corners = (look.by_corners * root[..., None]).view(B * P, 3, 9)
     J[..., : layout.n_geometry] = torch.bmm(by_corners, points.geometry.view(B * P, 9, -1)).view(B, P, 3, -1)
-    torch.mul(points.texture, -(look.received * root)[..., None], out=J[..., layout.beta])
     torch.mul(look.by_pose, root[..., None], out=J[..., layout.pose])
-    J[..., layout.light] = 0
-    by_light = -(look.albedo * root)[..., None] * look.harmonics[..., None, :]  # (B, P, 3 channels, 9)
-    for c in range(3):
-        J[..., c, layout.light.start + c :: 3] = by_light[..., c, :]
-    energy = 0.5 * settings.pixel_robust**2 * (share * torch.log1p(ratio)).sum(-1)
+    look.write_albedo_and_light(J, root, points, layout)
+    if layout.n_zoom:
+        torch.mul(look.by_zoom[..., None], root[..., None], out=J[..., layout.zoom])
+    energy = 0.5 * settings.pixel_robust**2 * (share * rho).sum(-1)
     return Rows((look.residual * root).flatten(1), J.flatten(1, 2), energy)
+
+
+def robust(ratio: Tensor, form: str) -> tuple[Tensor, Tensor]:
+    """Weight of each row and ρ, from squared residuals in parts of the squared robust scale.
+
+    "cauchy": ρ = log(1 + x²), which grows ever more slowly: an outlier loses its pull. "huber": ρ = x² up to 1 and
+    2 x − 1 beyond, quadratic and then linear, as in the authors' code: an outlier keeps a constant pull.
+    """
+    if form == "cauchy":
+        return 1 / (1 + ratio), torch.log1p(ratio)
+    size = ratio.clamp(min=1).sqrt()
+    return 1 / size, torch.where(ratio <= 1, ratio, 2 * size - 1)
 
 
 def pixel_precision(look: Look, points: SurfacePoints, settings: FitSettings, unit: float = 1.0) -> Tensor:
@@ -188,6 +266,14 @@ def pixel_precision(look: Look, points: SurfacePoints, settings: FitSettings, un
     precision = settings.noise_trust * points.visible / (noise.area * noise.sigma.square().clamp(min=1e-8))
     fixed = settings.n_effective / settings.pixel_sigma**2
     return precision.clamp(settings.precision_limits[0] * fixed, settings.precision_limits[1] * fixed)
+
+
+def _depth(state: FaceState, position: Tensor, points: SurfacePoints) -> Tensor | None:
+    """(B, P) mm along the camera's axis; only who asks for the focal length needs it."""
+    if state.zoom is None:
+        return None
+    middle = (points.barycentric[..., None] * position).sum(2)
+    return state.pose.translation[:, 2:] - (middle @ state.pose.rotation[:, 2, :, None])[..., 0]
 
 
 def _launch(kernel, points: int, inputs: list, outputs: list, like: Tensor) -> None:

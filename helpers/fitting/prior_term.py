@@ -8,11 +8,11 @@ strongly coloured, and has the brightness at which people are photographed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from helpers.fitting.lamp import lamp_prior
 from helpers.fitting.parameters import FaceState, Layout
 from helpers.fitting.settings import FitSettings
 
@@ -25,45 +25,62 @@ class Prior:
     """A quadratic ½ (x − mean)ᵀ Λ (x − mean), in blocks.
 
     coefficients: (n_coefficients,) diagonal precision, mean 0.
-    light: (B, 9, 3, 3) precision over the three channels of each harmonic.  light_mean: (9, 3).
+    light: (B, n_light, n_light) precision.  light_mean: (9, 3) harmonics, or (15,) of a lamp.
+    zoom: precision of the logarithm of the focal length, mean 0.
     """
 
     coefficients: Tensor
     light: Tensor
     light_mean: Tensor
+    zoom: float = 0.0
 
     def energy(self, state: FaceState) -> tuple[Tensor, Tensor]:
         """(B,) energy of the coefficients and (B,) of the light."""
-        off = state.light - self.light_mean
-        light = 0.5 * torch.einsum("bkc,bkcd,bkd->b", off, self.light, off)
+        off = self._light_off(state)
+        light = 0.5 * (off * (self.light @ off)).sum((1, 2))
+        if state.zoom is not None:
+            light = light + 0.5 * self.zoom * state.zoom.square()
         return 0.5 * (self.coefficients * state.coefficients.square()).sum(-1), light
 
     def add_to(self, H: Tensor | None, g: Tensor, state: FaceState, layout: Layout) -> None:
         """Add precision and gradient to the normal equations H (B, n, n) or None, g (B, n), in place."""
         n = layout.n_coefficients
         g[:, :n] += self.coefficients * state.coefficients
-        off = state.light - self.light_mean
-        g[:, layout.light] += (self.light @ off[..., None]).flatten(1)
+        g[:, layout.light] += (self.light @ self._light_off(state))[..., 0]
         if H is not None:
             H[:, :n, :n].diagonal(dim1=1, dim2=2).add_(self.coefficients)
-            H[:, layout.light, layout.light] += self.light_matrix
+            H[:, layout.light, layout.light] += self.light
+        if state.zoom is not None:
+            g[:, layout.zoom] += self.zoom * state.zoom[:, None]
+            if H is not None:
+                H[:, layout.zoom, layout.zoom] += self.zoom
 
-    @cached_property
-    def light_matrix(self) -> Tensor:
-        """(B, 27, 27): the blocks of `light` along the diagonal."""
-        B = len(self.light)
-        whole = self.light.new_zeros(B, 9, 3, 9, 3)
-        for k in range(9):
-            whole[:, k, :, k] = self.light[:, k]
-        return whole.view(B, 27, 27)
+    def _light_off(self, state: FaceState) -> Tensor:
+        """(B, n_light, 1) how far the light is from its mean."""
+        return (state.light - self.light_mean).flatten(1)[..., None]
 
 
 def make_prior(layout: Layout, settings: FitSettings, grey: Tensor) -> Prior:
     """The prior for a batch; grey: (B,) bool, photographs without colour, whose light must explain the tint."""
+    zoom = settings.focal_sigma**-2
+    if settings.light_model == "lamp":
+        light, mean = lamp_prior(settings, grey)
+    else:
+        light, mean = _harmonics_prior(settings, grey)
+    return Prior(_coefficient_prior(layout, settings, grey), light, mean, zoom)
+
+
+def _coefficient_prior(layout: Layout, settings: FitSettings, grey: Tensor) -> Tensor:
+    """(n_coefficients,) precision of α, expression and β."""
     coefficients = torch.empty(layout.n_coefficients, device=grey.device)
     coefficients[layout.alpha] = settings.shape_weight
     coefficients[layout.expression] = settings.expression_weight
     coefficients[layout.beta] = settings.texture_weight
+    return coefficients
+
+
+def _harmonics_prior(settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 27, 27) precision and (9, 3) mean of the harmonics."""
     order = torch.tensor(SH_ORDER, device=grey.device)
     common = torch.tensor(settings.light_sigma, device=grey.device)[order]
     colour = torch.where(
@@ -77,4 +94,8 @@ def make_prior(layout: Layout, settings: FitSettings, grey: Tensor) -> Prior:
     light = share / common[:, None, None] ** 2 + differ / colour[..., None, None] ** 2
     mean = torch.zeros(9, 3, device=grey.device)
     mean[0] = settings.light_mean
-    return Prior(coefficients, light, mean)
+    # The three channels of a harmonic belong together: blocks along the diagonal.
+    whole = light.new_zeros(len(grey), 9, 3, 9, 3)
+    for k in range(9):
+        whole[:, k, :, k] = light[:, k]
+    return whole.view(-1, 27, 27), mean

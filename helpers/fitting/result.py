@@ -10,6 +10,7 @@ from torch import Tensor
 from helpers.camera import Camera, Pose
 from helpers.fitting.judgement import GOOD, REASONS, UNFINISHED
 from helpers.fitting.parameters import FaceState, FitModel
+from helpers.lighting.packed import unpack_lamp
 from helpers.rendering import Rendering, render
 
 
@@ -19,7 +20,8 @@ class FitResult:
 
     alpha (B, 99), beta (B, 99), expression (B, 30): coefficients in standard deviations.
     covariance: (B, 228, 228) of α, expression and β, in this order: see `helpers.fitting.uncertainty`.
-    pose: B poses.  camera: the camera of the crop.  light: (B, 9, 3) spherical harmonics.
+    pose: B poses.  camera: the camera of the crop, with the focal length that was found if it was sought.
+    light: (B, 9, 3) spherical harmonics, or (B, 15) in the paper's light: see `helpers.fitting.lamp`.
     energy: (B, T) total energy before each iteration, by the level of blur in force.
     energy_terms: name to (B, T): "landmarks", "pixels", "coefficients", "light".
     residual: (B, H, W, 3) photograph − model, and pixel_weight (B, H, W) how far each pixel was to be trusted in the
@@ -75,13 +77,18 @@ class FitResult:
 
 def render_state(fit_model: FitModel, state: FaceState, camera: Camera, supersample: int = 1) -> Rendering:
     """The face of `state` as an image, with the light of the state."""
+    light, colour = state.light, None
+    if light.dim() == 2:
+        light, colour = unpack_lamp(light)
     with torch.no_grad():
         return render(
             fit_model.geometry(state.coefficients),
             fit_model.triangles,
             fit_model.albedo(state.coefficients).clamp(0, 1),
             state.pose if isinstance(state.pose, Pose) else state.pose.plain(),
-            camera,
-            light=state.light,
+            state.zoomed(camera),
+            light=light,
             supersample=supersample,
+            colour=colour,
+            shadows=colour is not None,
         )

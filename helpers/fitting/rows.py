@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -19,3 +20,15 @@ class Rows:
     residual: Tensor
     jacobian: Tensor
     energy: Tensor
+
+
+def weighted(rows_at: Callable[..., Rows], factor: float) -> Callable[..., Rows]:
+    """A term whose energy is `factor` times that of the given one."""
+    if factor == 1:
+        return rows_at
+
+    def scaled(state) -> Rows:
+        rows = rows_at(state)
+        return Rows(factor**0.5 * rows.residual, factor**0.5 * rows.jacobian, factor * rows.energy)
+
+    return scaled

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from helpers.fitting.parameters import Limits
+
 REFERENCE_SIZE = 224  # px, the side of the crop that all lengths in pixels below refer to
 
 
@@ -14,6 +16,28 @@ class Level(NamedTuple):
     blur: float
     iterations: int
     points: int
+
+
+class Stage(NamedTuple):
+    """One stage of a fit: some parameters move, on some terms.
+
+    name: of what leads it.  free: parts of the layout, "alpha:20" for the first 20 of them.  landmarks, pixels,
+    edges: factors on the terms, 0 for a term that is left out.  blur: px.  points: on the surface, drawn at the
+    start of the stage; without `redraw` those of the stage before are kept.
+    """
+
+    name: str
+    free: tuple[str, ...]
+    iterations: int
+    landmarks: float = 1.0
+    pixels: float = 0.0
+    edges: float = 0.0
+    blur: float = 0.0
+    points: int = 0
+    redraw: bool = True
+
+
+EVERYTHING = ("alpha", "expression", "beta", "pose", "light", "zoom")
 
 
 @dataclass(frozen=True)
@@ -32,6 +56,7 @@ class FitSettings:
     landmark_robust: float = 3.0  # Cauchy scale, in standard deviations
     landmark_absorbed: float = 1.3  # true error over the error left after the fit
     landmark_scale_limits: tuple[float, float] = (0.25, 3.0)  # of the measured error, in parts of the above
+    landmarks_used: int = 68  # the first ones in iBUG order; 60 leaves out the inner lips
     landmark_shape_modes: int = 60  # leading α that the landmark stage may move
     pose_iterations: int = 3
     landmark_iterations: int = 9
@@ -49,7 +74,8 @@ class FitSettings:
     landmark_noise_from_level: int = 1
     noise_trust: float = 3.0
     precision_limits: tuple[float, float] = (0.3, 15.0)
-    pixel_robust: float = 0.10  # Cauchy scale on the root mean square over the three channels
+    pixel_form: str = "cauchy"  # or "huber", quadratic and then linear
+    pixel_robust: float = 0.10  # robust scale on the root mean square over the three channels
     grazing_start: float = 0.35  # weight 0 below this cosine between normal and view …
     grazing_full: float = 0.50  # … rising to 1 at this one
     # Coarse to fine, so that features find each other before they are sharp. At the start of each level the face
@@ -76,6 +102,19 @@ class FitSettings:
     light_colour_sigma: tuple[float, float, float] = (0.03, 0.03, 0.02)  # channels against each other
     grey_colour_sigma: tuple[float, float, float] = (0.25, 0.10, 0.05)  # the same, for a grey photograph
 
+    # "harmonics": 27 numbers, light from everywhere. "lamp": 15, the paper's lamp with a highlight and cast shadows,
+    # and what the camera does to colours.
+    light_model: str = "harmonics"
+    lamp_weight: float = 1.0  # of the prior on the lamp and the colours
+    # The focal length may be a parameter too: the logarithm of it over the given one has mean 0 and this deviation.
+    fit_focal: bool = False
+    focal_sigma: float = 0.5
+
+    # The paper keeps coefficients within limits, in standard deviations; None leaves that to the prior.
+    limits: Limits | None = None
+    # What is minimised when; empty means pose, landmarks and then the `schedule` above.
+    stages: tuple[Stage, ...] = ()
+
     # Solver: "gauss-newton", "adam" or "lbfgs", one iteration of which is one gradient.
     solver: str = "gauss-newton"
     damping: float = 1e-3  # of the diagonal of JᵀJ
@@ -91,6 +130,8 @@ class FitSettings:
             raise ValueError("each level of the schedule needs blur ≥ 0, at least one iteration and 100 points")
         if self.edge_form not in ("distance", "nearest") or self.edge_weight < 0 or self.edge_sigma <= 0:
             raise ValueError('edge_form must be "distance" or "nearest", edge_weight ≥ 0 and edge_sigma > 0')
+        if self.pixel_form not in ("cauchy", "huber") or self.light_model not in ("harmonics", "lamp"):
+            raise ValueError('pixel_form must be "cauchy" or "huber", light_model "harmonics" or "lamp"')
         if self.solver not in ("gauss-newton", "adam", "lbfgs"):
             raise ValueError(f'solver must be "gauss-newton", "adam" or "lbfgs", got {self.solver!r}')
         if self.light_first_iterations >= self.schedule[0][1]:
@@ -106,4 +147,70 @@ class FitSettings:
             jaw_sigma=self.jaw_sigma * factor,
             edge_sigma=self.edge_sigma * factor,
             schedule=tuple(Level(blur * factor, *rest) for blur, *rest in self.schedule),
+            stages=tuple(stage._replace(blur=stage.blur * factor) for stage in self.stages),
         )
+
+    def plan(self) -> tuple[Stage, ...]:
+        """The stages of a fit, in order: those given, or those that the schedule spells out."""
+        if self.stages:
+            return self.stages
+        shape = f"alpha:{self.landmark_shape_modes}"
+        stages = [
+            Stage("landmarks", ("pose",), self.pose_iterations),
+            Stage("landmarks", (shape, "expression", "pose", "zoom"), self.landmark_iterations),
+        ]
+        for number, (blur, iterations, points) in enumerate(self.schedule if self.dense else ()):
+            first = self.light_first_iterations if number == 0 else 0
+            view = {"pixels": 1.0, "edges": float(self.edge_weight > 0), "blur": blur, "points": points}
+            if first:
+                some = f"beta:{self.light_first_texture_modes}"
+                stages.append(Stage("pixels", (some, "light"), first, **view))
+            stages.append(Stage("pixels", EVERYTHING, iterations - first, **view, redraw=not first))
+        return tuple(stages)
+
+    @classmethod
+    def paper(cls, **changes) -> FitSettings:
+        """The energy and the four stages of the authors' released fitter, as far as they could be read from it.
+
+        Their weights, robust form, priors, limits, light, colours and landmarks; our solver, which needs tens of
+        steps where theirs takes thousands, our point samples and our crop of 224 px. What each weight multiplies is a
+        mean there: of squared pixels, of squared distances to an edge over 10 px, of robust squares of colours over 5
+        grey levels, of squared coefficients over 0.25 (shape) and 0.5 (texture). Such an energy is no logarithm of a
+        probability, so the covariance of the result is not calibrated.
+        """
+        modes = 99
+        everything = Stage("pixels", EVERYTHING, 5, landmarks=0.0, pixels=15.0, edges=5.0, points=2000)
+        leading = ("alpha:20", "expression", "pose")
+        authors = {
+            # ½ Σ_j d_j² / σ² over 60 points is their mean square.
+            **dict.fromkeys(("landmark_sigma", "brow_sigma", "jaw_sigma"), 30.0**0.5),
+            "landmark_robust": 1e6,
+            "landmarks_used": 60,
+            "n_effective": 2.0,
+            "pixel_sigma": 5 / 255,
+            "pixel_form": "huber",
+            "pixel_robust": 4 * 5 / 255,
+            "measure_noise": False,
+            "gate_forehead": False,
+            "edge_weight": 2.0,
+            # In parts of its reach: in pixels the weight of 15 pulls faces onto edges that are not theirs.
+            "edge_sigma": 10.0,
+            "shape_weight": 2 / 0.25 / modes,
+            "expression_weight": 2 / 0.25 / modes,
+            "texture_weight": 2 / 0.5 / modes,
+            "light_model": "lamp",
+            "lamp_weight": 2 / 0.25 / modes,
+            "limits": Limits(4.0, 3.0),
+            "stages": (
+                Stage("landmarks", ("pose",), 3, landmarks=8.0),
+                Stage("landmarks", leading, 8, landmarks=8.0),
+                Stage("edges", leading, 4, landmarks=2.0, edges=15.0),
+                Stage("edges", leading, 4, landmarks=2.0, edges=15.0),
+                Stage("pixels", ("light",), 8, landmarks=0.0, pixels=15.0, points=1000),
+                everything,
+                everything,
+                everything,
+                everything,
+            ),
+        }
+        return cls(**{**authors, **changes})

@@ -43,5 +43,5 @@ def adam(
         square = decay[1] * square + (1 - decay[1]) * g.square()
         direction = mean / (1 - decay[0] ** (t + 1)) / ((square / (1 - decay[1] ** (t + 1))).sqrt() + 1e-8)
         fall = 0.55 + 0.45 * torch.cos(torch.tensor(torch.pi * t / max(iterations, 1))).item()
-        state = state.moved(-rate * fall * units * direction, energy.layout)
+        state = energy.moved(state, -rate * fall * units * direction)
     return finish(energy, best)

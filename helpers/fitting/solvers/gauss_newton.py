@@ -59,7 +59,7 @@ def gauss_newton(
         if iteration < iterations:
             watch(best, known.terms)
             step, promised = solve(known, layout, free, λ, step_limit)
-            tried = best.moved(step, layout)
+            tried = energy.moved(best, step)
     return Solution(best if check_last else tried, known, promised / known.energy.clamp(min=1e-12))
 
 

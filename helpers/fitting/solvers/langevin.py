@@ -68,7 +68,7 @@ def langevin(
 
 
 def _at(energy: Energy, state: FaceState, x: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    g, terms = energy.gradient(state.moved(x, energy.layout))
+    g, terms = energy.gradient(energy.moved(state, x))
     return sum(terms.values()), g[:, free]
 
 

@@ -37,7 +37,7 @@ def lbfgs(
         # The first direction has no curvature behind it: a step of length one at most.
         limit = (1.0 if not pairs else 6.0) / direction.norm(dim=-1, keepdim=True).clamp(min=1e-12)
         step = -direction * limit.clamp(max=1.0) * reach[:, None]
-        tried = best.state.moved(step * units, energy.layout)
+        tried = energy.moved(best.state, step * units)
         at_tried, terms_tried = energy.gradient(tried)
         at_tried = torch.nan_to_num(at_tried) * units
         better = best.see(tried, sum(terms_tried.values()))

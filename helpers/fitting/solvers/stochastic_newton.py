@@ -43,5 +43,5 @@ def stochastic_newton(
         if t < iterations:
             g, _ = draw().gradient(state)
             step = -rate * (1 - t / iterations) * torch.nan_to_num(g) * units.square()
-            state = state.moved(step.clamp(-0.5, 0.5), energy.layout)
+            state = energy.moved(state, step.clamp(-0.5, 0.5))
     return finish(energy, best)

@@ -1,0 +1,27 @@
+"""A lamp and what the camera does to colours, as the row of 15 numbers that the paper's fitter solves for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .colour import ColourTransform
+from .phong import SHININESS, SPECULAR, PhongLight
+
+N_LAMP = 15
+AMBIENT, DIFFUSE, DIRECTION = slice(0, 3), slice(3, 6), slice(6, 8)
+CONTRAST, GAIN, OFFSET = slice(8, 9), slice(9, 12), slice(12, 15)
+
+
+def unpack_lamp(numbers: Tensor) -> tuple[PhongLight, ColourTransform]:
+    """What `render` takes, from ambient (3), diffuse (3), direction (2, radians), contrast, gain (3), offset (3): (B, 15).
+
+    Strength and exponent of the highlight are those fixed in the authors' fitter.
+    """
+    if numbers.dim() != 2 or numbers.shape[1] != N_LAMP:
+        raise ValueError(f"a lamp with colours is (B, {N_LAMP}) numbers, got {tuple(numbers.shape)}")
+    fixed = torch.ones_like(numbers[:, 0])
+    lamp = PhongLight(
+        numbers[:, AMBIENT], numbers[:, DIFFUSE], numbers[:, DIRECTION], SPECULAR * fixed, SHININESS * fixed
+    )
+    return lamp, ColourTransform(numbers[:, CONTRAST][:, 0], numbers[:, GAIN], numbers[:, OFFSET])
