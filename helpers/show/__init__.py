@@ -3,6 +3,7 @@
 Only notebooks and the command line import this package; nothing that computes does.
 """
 
+from .answers import check, expect, expect_below
 from .faces import error_heads, heads, mm_legend, table
 from .figures import draw_landmarks, figure, picture, row, tile
 from .fitting import energy_figure, portraits, state_overlay
@@ -25,7 +26,7 @@ from .source import source
 from .style import mm_colourbar, mm_colours, style
 
 __all__ = [
-    "FaceSliders", "cloud_picture", "correspondence_picture", "draw_landmarks", "energy_figure", "error_heads",
+    "FaceSliders", "check", "cloud_picture", "correspondence_picture", "draw_landmarks", "energy_figure", "error_heads", "expect", "expect_below",
     "face_sliders", "figure", "head_over", "heads", "mesh", "mm_colourbar", "mm_colours", "mm_legend", "model_with_points",
     "modes_table", "motion_picture", "picture", "pixels", "portraits", "pose_error", "pose_game", "prior_slider", "road", "row", "sheet",
     "source", "state_overlay", "style", "table", "tile",
