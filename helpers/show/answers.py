@@ -70,7 +70,7 @@ def _difference(got, expected, within: float) -> str:
         parts = [_difference(g, e, within) for g, e in zip(got, expected, strict=True)]
         return next((f" (part {n}{text})" for n, text in enumerate(parts) if text), "")
     if isinstance(expected, (str, bool, type(None))):
-        return "" if got == expected else " "
+        return "" if got == expected else "."
     try:
         have, want = _array(got), _array(expected)
     except (TypeError, ValueError, RuntimeError):
@@ -79,14 +79,15 @@ def _difference(got, expected, within: float) -> str:
         return f" (shapes {want.shape} and {have.shape})"
     if want.dtype == bool:
         return "" if have.dtype == bool and (have == want).all() else f" ({_count(have, want)})"
-    far = ~(np.abs(have.astype(float) - want.astype(float)) <= within) & ~((have == want) | (np.isnan(have) & np.isnan(want)))
+    same = (have == want) | (np.isnan(have) & np.isnan(want))
+    with np.errstate(invalid="ignore"):  # infinite minus infinite
+        apart = np.where(same, 0.0, np.abs(have.astype(float) - want.astype(float)))
+    far = ~(apart <= within)
     if not far.any():
         return ""
     if have.ndim == 0:
-        return " "
-    apart = np.where(far, np.abs(have.astype(float) - want.astype(float)), -1.0)
-    apart = np.where(np.isnan(apart), np.inf, apart)
-    place = np.unravel_index(int(apart.argmax()), apart.shape)
+        return "."
+    place = np.unravel_index(int(np.where(np.isnan(apart), np.inf, apart).argmax()), apart.shape)
     where = ", ".join(str(int(i)) for i in place)
     return f" (farthest apart at [{where}]: {want[place]:.4g} and {have[place]:.4g})"
 

@@ -6,16 +6,7 @@ import json
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
 START, END = "<!-- notebooks: written by `make notebooks` -->", "<!-- end of notebooks -->"
-
-
-def renew(readme: Path = ROOT / "README.md", folder: Path = ROOT / "notebooks") -> None:
-    """Write the table into the README, between its two marks."""
-    from ..files import write_in_one_step
-
-    text = with_table(readme.read_text("utf-8"), table(folder))
-    write_in_one_step(readme, lambda file: file.write(text.encode()))
 
 
 def with_table(text: str, rows: str) -> str:

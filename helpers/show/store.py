@@ -1,5 +1,8 @@
 """Execute notebooks from top to bottom and store what they show: `make notebooks`.
 
+Before a notebook is executed its exercises are written into it, and at the end everything else that is generated: the links
+between notebooks, the pages, and the README's table and picture.
+
 What differs between two runs or two machines is left out, so that a stored notebook changes only when its
 content does: times, versions, widget state, which opens blank anyway, and progress bars.
 """
@@ -22,10 +25,10 @@ WIDGETS = "application/vnd.jupyter.widget"
 
 
 def main(paths: list[str]) -> int:
-    """Execute and store each notebook, then renew the README's table and picture; the first failure ends it."""
+    """Execute and store each notebook, then renew what is made from them; the first failure ends it."""
     from nbclient.exceptions import CellExecutionError
 
-    from .contents import renew
+    from .course import renew
     from .cover import main as draw_cover
 
     # No live views while executing, and no progress bars.
@@ -47,8 +50,10 @@ def store(path: Path) -> float:
     from nbclient import NotebookClient
 
     from ..files import write_in_one_step
+    from .exercises import renew as renew_exercises
 
     notebook = nbformat.read(path, as_version=4)
+    renew_exercises(notebook, path)
     start = time.perf_counter()
     NotebookClient(
         notebook, timeout=CELL_SECONDS, kernel_name=KERNEL["name"], record_timing=False, store_widget_state=False,

@@ -1,0 +1,98 @@
+"""From the paper to the notebook, the function and the test: one row for each thing that the paper does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REPORTED, CODE = "reported", "authors' code"
+
+
+@dataclass(frozen=True)
+class Step:
+    """what: in the paper. source: REPORTED, or CODE where it was read in the authors' released code.
+
+    notebook and heading: where the course teaches it; a heading is named by its beginning. functions: dotted names below
+    `helpers`. tests: "file::test", files without "tests/" and ".py".
+    """
+
+    what: str
+    source: str
+    notebook: str
+    heading: str
+    functions: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+STEPS = (
+    Step(
+        "a face is a mean plus 99 shape and 99 texture modes, with a normal prior", REPORTED, "01", "Theory",
+        ("face_model.load", "face_model.MorphableModel"), ("test_face_model::test_shape_is_affine_in_its_coefficients",),
+    ),
+    Step(
+        "the Basel Face Model's file", REPORTED, "01", "Explore it",
+        ("face_model.load", "face_model.how_to_get"), ("test_model_formats::test_shape_in_millimetres",),
+    ),
+    Step(
+        "expression is estimated with the pose and kept out of the 198 numbers", CODE, "01", "Build it",
+        ("face_model.MorphableModel.shape",), ("test_face_model::test_expression_modes_span_what_units_do",),
+    ),
+    Step(
+        "pinhole camera, focal length 1000 px, principal point in the middle", CODE, "02", "Build it",
+        ("camera.Camera.default", "camera.project"), ("test_camera::*",),
+    ),
+    Step(
+        "a renderer with ambient light, one lamp, a fixed highlight and a shadow test", CODE, "02", "Build it",
+        ("lighting.PhongLight", "lighting.shade_phong", "shading.cast_shadows"),
+        ("test_lighting::test_phong_by_hand", "test_rendering::test_a_small_square_throws_its_shadow_on_a_large_one"),
+    ),
+    Step(
+        "contrast, gain and offset of the colours", CODE, "02", "The colour transform",
+        ("lighting.ColourTransform",), ("test_lighting::test_the_colour_transform_by_hand",),
+    ),
+    Step(
+        "68 landmarks and one confidence from the CLNF detector", REPORTED, "03", "Correspondence",
+        ("landmarks.detect", "landmarks.landmarks_for"), ("test_landmarks_backends::*",),
+    ),
+    Step(
+        "the pose: three angles and a translation from the landmarks", REPORTED, "03", "Perspective by Gauss–Newton",
+        ("pose.estimate_pose",), ("test_pose::test_exact_points_give_the_exact_pose", "test_pose::test_robust_weights_survive_wrong_points"),
+    ),
+    Step(
+        "EPnP with RANSAC as the start", CODE, "03", "Build it",
+        ("pose.epnp_pose", "pose.estimate_pose(ransac)"),
+        ("test_pose_closed_form::test_epnp_and_dlt_are_exact_without_noise", "test_pose_closed_form::test_ransac_finds_the_pose_among_gross_outliers"),
+    ),
+    Step(
+        "the far side of the jaw is dropped beyond 18° of yaw", CODE, "03", "Explore it",
+        ("pose.far_jaw", "pose.estimate_pose(far_side)"), ("test_pose::test_far_jaw_is_dropped_beyond_18_degrees",),
+    ),
+    Step(
+        "the crop of the network: a square of fixed reach around the landmarks", CODE, "03", "On a photograph",
+        ("crop.authors_crop",), ("test_crop_authors::test_the_square_reaches_as_far_as_the_authors_factors_say",),
+    ),
+    Step(
+        "a fit to each photograph: landmarks, edges, pixels and the prior", REPORTED, "04", "Theory",
+        ("fitting.fit", "fitting.FitSettings"), ("test_fit::test_error_is_under_half_the_mean_faces", "test_fit::test_pixels_improve_on_landmarks"),
+    ),
+    Step(
+        "edge term on the distance to Canny edges", CODE, "04", "Edges",
+        ("fitting.edge_term.edge_map",), ("test_edge_term::test_the_distance_to_a_circle_is_known",),
+    ),
+    Step(
+        "stochastic Newton on random triangles", CODE, "04", "A race",
+        ("fitting.solvers.stochastic_newton", "fitting.solvers.gauss_newton"),
+        ("test_fitting_solvers::test_stochastic_newton_comes_down_on_random_points",),
+    ),
+    Step(
+        "pooling the photographs of a person, weighted by the detector's confidence", REPORTED, "05", "Theory",
+        ("pooling.pool",), ("test_pooling::test_rules_agree_with_a_loop_over_people",),
+    ),
+    Step(
+        "the asymmetric Euclidean loss, 1 beyond the target and 3 short of it", REPORTED, "06", "Theory",
+        ("regression.AsymmetricEuclideanLoss",), ("test_loss::test_cases_by_hand", "test_loss::test_the_gradient"),
+    ),
+    Step(
+        "the error of a shape in millimetres after alignment", REPORTED, "07", "Theory",
+        ("evaluation.shape_rmse", "evaluation.align_similarity"), ("test_evaluation::test_agrees_with_roma",),
+    ),
+)  # fmt: skip
