@@ -1,5 +1,45 @@
-"""How good a face is, in millimetres."""
+"""How good a face is: in millimetres against a scan, and in telling people apart.
 
+`shape_rmse` compares meshes whose vertices correspond; `scan_error` and `compare_protocols` those whose vertices do not;
+`recognition` scores pairs of coefficient vectors. numpy works on scans, torch on batches.
+"""
+
+from helpers.evaluation.depth import DepthErrors, depth_errors, depth_map
+from helpers.evaluation.icp import IcpResult, Motion, best_motion, icp
+from helpers.evaluation.labelled import Labelled, read_labelled, read_pairs
+from helpers.evaluation.points import NORMALISERS, landmark_nme
+from helpers.evaluation.protocol import (
+    MICC,
+    PROTOCOLS,
+    Protocol,
+    ScanError,
+    compare_protocols,
+    error_map,
+    micc_rmse,
+    scan_error,
+)
+from helpers.evaluation.recognition import (
+    REPRESENTATIONS,
+    Pairs,
+    Roc,
+    Verification,
+    Whitening,
+    make_pairs,
+    rank_one,
+    represent,
+    roc,
+    tar_at_far,
+    verify,
+)
+from helpers.evaluation.regions import face_regions, normal_error, per_region
+from helpers.evaluation.scans import find_scans, read_landmarks, read_surface
 from helpers.evaluation.shape import align_similarity, shape_rmse
+from helpers.evaluation.surface import Nearest, Surface
 
-__all__ = ["align_similarity", "shape_rmse"]
+__all__ = [
+    "MICC", "NORMALISERS", "PROTOCOLS", "REPRESENTATIONS", "DepthErrors", "IcpResult", "Labelled", "Motion", "Nearest",
+    "Pairs", "Protocol", "Roc", "ScanError", "Surface", "Verification", "Whitening", "align_similarity", "best_motion",
+    "compare_protocols", "depth_errors", "depth_map", "error_map", "face_regions", "find_scans", "icp", "landmark_nme",
+    "make_pairs", "micc_rmse", "normal_error", "per_region", "rank_one", "read_labelled", "read_landmarks", "read_pairs",
+    "read_surface", "represent", "roc", "scan_error", "shape_rmse", "tar_at_far", "verify",
+]  # fmt: skip

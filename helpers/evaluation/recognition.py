@@ -1,0 +1,227 @@
+"""Do the coefficients tell people apart? Verification by pairs, and identification among many.
+
+A comparison gives a score, here the cosine of two vectors. Verification asks whether two photographs show the same person,
+by a threshold on the score; identification asks which of the people enrolled is the nearest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+REPRESENTATIONS = ("plain", "signed root", "whitened")
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """x → (x − mean) @ matrix: mean (K,), matrix (K, k)."""
+
+    mean: Tensor
+    matrix: Tensor
+
+    @classmethod
+    def of(cls, vectors: Tensor, person: Tensor | None = None, shrink: float = 0.1) -> Whitening:
+        """From vectors (N, K) of other people than those that are to be told apart.
+
+        person: (N,) whole numbers: directions are scaled by how much one person's photographs differ along them, so that
+        what varies with the photograph counts little. None: by how much all vectors differ.
+        shrink: this share of the covariance is replaced by its mean variance in every direction, since few vectors do not
+        tell 198 variances.
+        """
+        mean = vectors.mean(0)
+        centred = vectors - mean
+        if person is not None:
+            people, index = person.unique(return_inverse=True)
+            sums = vectors.new_zeros(len(people), vectors.shape[1]).index_add_(0, index, vectors)
+            centred = vectors - (sums / torch.bincount(index)[:, None])[index]
+        covariance = centred.T.double() @ centred.double() / len(vectors)
+        level = covariance.diagonal().mean()
+        covariance = (1 - shrink) * covariance + shrink * level * torch.eye(len(covariance)).to(covariance)
+        values, axes = torch.linalg.eigh(covariance)
+        matrix = axes / values.clamp(min=1e-12 * float(level) + 1e-300).sqrt()
+        return cls(mean, matrix.to(vectors))
+
+    def __call__(self, vectors: Tensor) -> Tensor:
+        return (vectors - self.mean) @ self.matrix
+
+
+def represent(vectors: Tensor, kind: str = "plain", whitening: Whitening | None = None) -> Tensor:
+    """(N, K) unit vectors whose products are scores.
+
+    "plain": as they are.  "signed root": sign(x) √|x| of each number, which tames single large ones.  "whitened": after
+    `whitening`. A vector of zeros, the mean face, stays zero, and is equally unlike everybody.
+    """
+    if kind not in REPRESENTATIONS:
+        raise ValueError(f"kind must be one of {', '.join(REPRESENTATIONS)}, got {kind!r}")
+    if kind == "signed root":
+        vectors = vectors.sign() * vectors.abs().sqrt()
+    if kind == "whitened":
+        if whitening is None:
+            raise ValueError('"whitened" needs a Whitening, made of other people')
+        vectors = whitening(vectors)
+    return normalize(vectors, dim=-1)
+
+
+@dataclass(frozen=True)
+class Roc:
+    """threshold (T,) falling, from +∞: a pair counts as one person when its score is at least that.
+    false_accept (T,): share of the pairs of two people that are taken for one.  true_accept (T,): share of the pairs of
+    one person that are."""
+
+    threshold: Tensor
+    false_accept: Tensor
+    true_accept: Tensor
+
+    @property
+    def auc(self) -> float:
+        """Area under the curve: the chance that a pair of one person scores above one of two people (ties count half)."""
+        return float(torch.trapezoid(self.true_accept, self.false_accept))
+
+    @property
+    def eer(self) -> float:
+        """The rate at which as many pairs of two people are accepted as pairs of one person are refused."""
+        above = 1 - self.true_accept - self.false_accept  # falls from 1 to −1
+        k = int((above <= 0).nonzero()[0])
+        if k == 0:
+            return float(self.false_accept[0])
+        share = above[k - 1] / (above[k - 1] - above[k])
+        return float(self.false_accept[k - 1] + share * (self.false_accept[k] - self.false_accept[k - 1]))
+
+    def true_accept_at(self, false_accept: float) -> float:
+        """TAR at FAR: the largest share of right accepts at which at most `false_accept` of the others are accepted."""
+        return float(self.true_accept[self.false_accept <= false_accept + 1e-12].max())
+
+
+def roc(score: Tensor, same: Tensor) -> Roc:
+    """The curve of scores (N,) of pairs, same (N,) bool. Raises ValueError unless both kinds of pairs are there."""
+    same = same.bool()
+    if score.shape != same.shape or score.dim() != 1 or not bool(torch.isfinite(score).all()):
+        raise ValueError(f"score and same must be finite and (N,) alike, got {tuple(score.shape)}, {tuple(same.shape)}")
+    if not bool(same.any()) or bool(same.all()):
+        raise ValueError("a ROC needs pairs of one person and pairs of two people")
+    order = score.argsort(descending=True)
+    score, same = score[order].double(), same[order]
+    # Pairs with one score are accepted together: only the last of them is a point of the curve.
+    last = torch.ones_like(same)
+    last[:-1] = score[1:] != score[:-1]
+    start = torch.zeros(1, dtype=torch.float64, device=score.device)
+    true = torch.cat([start, (same.double().cumsum(0) / same.sum())[last]])
+    false = torch.cat([start, ((~same).double().cumsum(0) / (~same).sum())[last]])
+    return Roc(torch.cat([start + torch.inf, score[last]]), false, true)
+
+
+def tar_at_far(score: Tensor, same: Tensor, false_accept: float) -> float:
+    """`Roc.true_accept_at`, straight from scores."""
+    return roc(score, same).true_accept_at(false_accept)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """fold_accuracy: (folds,).  accuracy: their mean; std: their standard deviation (n − 1); standard_error: std / √folds,
+    which the LFW protocol reports behind its ±.  threshold: (folds,), each found on the other folds.  curve: of all pairs."""
+
+    fold_accuracy: Tensor
+    threshold: Tensor
+    curve: Roc
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.fold_accuracy.mean())
+
+    @property
+    def std(self) -> float:
+        return float(self.fold_accuracy.std())
+
+    @property
+    def standard_error(self) -> float:
+        return self.std / len(self.fold_accuracy) ** 0.5
+
+
+def verify(score: Tensor, same: Tensor, fold: Tensor) -> Verification:
+    """The protocol of LFW: score (N,), same (N,) bool, fold (N,) whole numbers, as many of each as there are folds.
+
+    For each fold the threshold is the one with the best accuracy on the other folds; the fold itself is only tested on.
+    """
+    folds = fold.unique()
+    if len(folds) < 2:
+        raise ValueError("the protocol needs at least two folds")
+    accuracy, thresholds = [], []
+    for k in folds:
+        rest = fold != k
+        threshold = best_threshold(score[rest], same[rest])
+        accuracy.append(((score[~rest] >= threshold) == same[~rest]).double().mean())
+        thresholds.append(threshold)
+    return Verification(torch.stack(accuracy), torch.stack(thresholds), roc(score, same))
+
+
+def best_threshold(score: Tensor, same: Tensor) -> Tensor:
+    """() the threshold with the most right answers, half-way between the two scores that it parts."""
+    order = score.argsort(descending=True)
+    s, y = score[order].double(), same[order].bool()
+    right = torch.cat([(~y).sum()[None], (~y).sum() + (2 * y.long() - 1).cumsum(0)])  # after accepting the first k
+    edge = torch.cat([s[:1] + 1, (s[1:] + s[:-1]) / 2, s[-1:] - 1])
+    allowed = torch.ones_like(edge, dtype=torch.bool)
+    allowed[1:-1] = s[1:] < s[:-1]  # equal scores cannot be parted
+    return edge[torch.where(allowed, right, -1).argmax()]
+
+
+def rank_one(gallery: Tensor, gallery_person: Tensor, probe: Tensor, probe_person: Tensor) -> float:
+    """Share of the probes (M, K) whose highest score among the gallery (N, K) belongs to their own person.
+
+    The vectors are those of `represent`. Probes whose person is not in the gallery are left out.
+    Raises ValueError if that leaves none.
+    """
+    known = torch.isin(probe_person, gallery_person)
+    if not bool(known.any()):
+        raise ValueError("no probe's person is in the gallery")
+    nearest = (probe[known] @ gallery.T).argmax(1)
+    return float((gallery_person[nearest] == probe_person[known]).double().mean())
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """first, second: (N,) numbers of photographs.  same: (N,) bool.  fold: (N,)."""
+
+    first: Tensor
+    second: Tensor
+    same: Tensor
+    fold: Tensor
+
+    def score(self, vectors: Tensor) -> Tensor:
+        """(N,) cosines of unit vectors, those of `represent`."""
+        return (vectors[self.first] * vectors[self.second]).sum(-1)
+
+
+def make_pairs(person: Tensor, folds: int = 10, per_fold: int = 300, seed: int = 0) -> Pairs:
+    """Pairs for a labelled set in the manner of LFW: `folds` groups of people, no person in two of them, and in each group
+    up to `per_fold` pairs of one person and as many of two people.
+
+    person: (N,) whole numbers. Where a group has fewer pairs of either kind, both are cut to the lesser number.
+    Raises ValueError if a group would have no pair of either kind.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    person = person.cpu()
+    people = person.unique()
+    people = people[torch.randperm(len(people), generator=generator)]
+    firsts, seconds, sames, where = [], [], [], []
+    for k, group in enumerate(people.tensor_split(folds)):
+        photos = torch.isin(person, group).nonzero()[:, 0]
+        a, b = torch.combinations(photos).T if len(photos) > 1 else (photos[:0], photos[:0])
+        same = person[a] == person[b]
+        count = min(per_fold, int(same.sum()), int((~same).sum()))
+        if count < 1:
+            raise ValueError(
+                f"{len(people)} people make {folds} groups without pairs of both kinds: take fewer folds, at most "
+                f"{len(people) // 2}, and people with two photographs or more"
+            )
+        for kind in (same, ~same):
+            rows = kind.nonzero()[:, 0]
+            rows = rows[torch.randperm(len(rows), generator=generator)[:count]]
+            firsts.append(a[rows])
+            seconds.append(b[rows])
+            sames.append(same[rows])
+            where.append(torch.full((count,), k))
+    return Pairs(*(torch.cat(parts) for parts in (firsts, seconds, sames, where)))
