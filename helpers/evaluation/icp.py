@@ -65,8 +65,9 @@ def icp(
     keep: float = 0.9,
     start: Motion | None = None,
     rounds: int = 60,
-    tolerance: float = 1e-3,
-    sample: int = 3000,
+    tolerance: float = 2e-3,
+    sample: int = 1500,
+    finder: Nearest | None = None,
 ) -> IcpResult:
     """The motion that brings `model` onto `scan`.
 
@@ -80,6 +81,7 @@ def icp(
     scale: the size is free, too. From model to scan this invites a model that shrinks onto a part of the scan.
     keep: share of the pairs that count, the nearest ones; the others may be hair, or a hole of the scan.
     start: where the search begins.  sample: how many query points are used, spread evenly over their list.
+    finder: search tree of the surface on which is looked, if there is one already.
     The search ends when the points move less than `tolerance` mm in a round, root mean square.
 
     Raises ValueError for unknown words and numbers out of range.
@@ -91,8 +93,7 @@ def icp(
     if len(points) < 4:
         raise ValueError(f"an alignment needs at least four points, got {len(points)}")
     points = points[np.linspace(0, len(points) - 1, min(sample, len(points))).astype(int)]
-    ground = model if to_model else scan
-    finder = Nearest(ground.vertices, ground.triangles, vertices_only=nearest == "vertex")
+    finder = finder or ground(model, scan, direction, nearest)
     motion, history = start or Motion.none(), []
     solve = _plane_step if step == "plane" else _point_step
     for _ in range(rounds):
@@ -107,6 +108,22 @@ def icp(
     source, target, _ = _pairs(finder, points, motion, to_model, False)
     history.append(_nearest_share(motion(source), target, keep)[1])
     return IcpResult(motion, np.array(history), bool(moved < tolerance))
+
+
+def ground(model: Surface, scan: Surface, direction: str, nearest: str) -> Nearest:
+    """The search tree of the surface on which partners are looked for."""
+    surface = model if direction == "scan to model" else scan
+    return Nearest(surface.vertices, surface.triangles, vertices_only=nearest == "vertex")
+
+
+def partners(finder: Nearest, points: np.ndarray, motion: Motion, direction: str) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors (N, 3) mm, in the scan's place and size, from query points to the nearest places, and their numbers (N,)."""
+    if direction == "scan to model":
+        found, number = finder(motion.back(points))
+        return motion(found) - points, number
+    moved = motion(points)
+    found, number = finder(moved)
+    return found - moved, number
 
 
 def best_motion(source: np.ndarray, target: np.ndarray, scale: bool = False) -> Motion:

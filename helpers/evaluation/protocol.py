@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.errors import UserError
-from helpers.evaluation.icp import Motion, best_motion, icp
+from helpers.evaluation.icp import Motion, best_motion, ground, icp, partners
 from helpers.evaluation.surface import Nearest, Surface
 
 RADIUS = 95.0  # mm
@@ -87,11 +87,13 @@ def scan_error(model: Surface, scan: Surface, protocol: Protocol = MICC) -> Scan
             f"{scan.name or 'scan'}: only {len(query)} points lie within {protocol.radius:g} mm of the nose tip; "
             "are the units mm and the landmarks those of this scan?"
         )
+    finder = ground(model, scan, protocol.direction, protocol.nearest)
     found = icp(
-        model, scan, query=query, direction=protocol.direction, step=protocol.step, nearest=protocol.nearest,
+        model, scan, finder=finder, query=query, direction=protocol.direction, step=protocol.step, nearest=protocol.nearest,
         scale=protocol.scale, keep=protocol.keep, start=start,
     )  # fmt: skip
-    distance = _distances(model, scan, query, found.motion, protocol)
+    points = (scan if to_model else model).vertices[query]
+    distance = np.linalg.norm(partners(finder, points, found.motion, protocol.direction)[0], axis=1)
     return ScanError(
         float(np.sqrt(np.mean(distance**2))), float(distance.mean()), float(np.median(distance)), distance, query,
         found.motion, len(found.rms) - 1, found.converged,
@@ -133,14 +135,3 @@ def error_map(model: Surface, scan: Surface, motion: Motion) -> np.ndarray:
     """(V,) mm from each vertex of the moved model to the nearest place on the scan."""
     moved = motion(model.vertices)
     return np.linalg.norm(Nearest(scan.vertices, scan.triangles)(moved)[0] - moved, axis=1)
-
-
-def _distances(model: Surface, scan: Surface, query, motion: Motion, protocol: Protocol) -> np.ndarray:
-    """(N,) mm of all query points, in the scan's millimetres."""
-    only = protocol.nearest == "vertex"
-    if protocol.direction == "scan to model":
-        moved = motion(model.vertices)
-        points, finder = scan.vertices[query], Nearest(moved, model.triangles, only)
-    else:
-        points, finder = motion(model.vertices[query]), Nearest(scan.vertices, scan.triangles, only)
-    return np.linalg.norm(finder(points)[0] - points, axis=1)
