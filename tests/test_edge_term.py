@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from helpers.camera import Camera
+from helpers.camera import Camera, model_to_camera, project
 from helpers.fitting import FitSettings
-from helpers.fitting.edge_term import edge_map, edge_points, edge_rows
+from helpers.fitting.edge_term import SECTORS, edge_map, edge_points, edge_rows
 from helpers.fitting.pixel_term import see
+from helpers.fitting.settings import EDGE_FORMS
 from tests.patch_model import fit_model, scene  # noqa: F401 (fixtures)
 
 
@@ -43,12 +44,12 @@ def test_a_picture_without_edges_costs_the_reach_and_pulls_nowhere(fit_model, sc
     assert torch.allclose(rows.energy, torch.tensor(0.5 * 50.0 * (edges.reach / settings.edge_sigma) ** 2))
 
 
-@pytest.mark.parametrize("form", ["distance", "nearest"])
+@pytest.mark.parametrize("form", EDGE_FORMS)
 def test_rows_agree_with_finite_differences(fit_model, scene, disc, form):
     state, camera, _ = scene
     layout = fit_model.layout
     image, _ = disc
-    edges = edge_map(image)
+    edges = edge_map(image, sectors=SECTORS if form.startswith("oriented") else 1)
     points = edge_points(fit_model, see(fit_model, state, camera), 200, torch.Generator().manual_seed(0))
     assert points.outline.sum(1).tolist() == [100, 100]
     settings = FitSettings(edge_weight=50.0, edge_form=form)
@@ -89,3 +90,34 @@ def test_outline_points_lie_on_the_outline(fit_model, scene):
                 x, y = int(u + 0.5), int(v + 0.5)
                 around = mask[b, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
                 assert around.any() and not around.all()
+
+
+def test_each_direction_has_its_own_map(disc):
+    """On a circle the slope points along the radius: a sector's map holds the arcs in its direction, and no others."""
+    image, _ = disc
+    edges = edge_map(image, sectors=SECTORS)
+    assert edges.edges.shape == (2 * SECTORS, 160, 160)
+    v, u = torch.meshgrid(torch.arange(160.0), torch.arange(160.0), indexing="ij")
+    angle = torch.atan2(v - 79.5, u - 79.5)
+    width = torch.pi / SECTORS
+    for k in range(SECTORS):
+        off = ((angle - k * width + torch.pi / 2) % torch.pi - torch.pi / 2).abs()
+        mine = edges.edges[k]
+        assert mine.sum() > 50 and off[mine].max() < 0.75 * width + 0.1
+    assert torch.equal(edges.edges[:SECTORS].any(0), edge_map(image).edges[0])
+
+
+def test_the_outlines_angle_points_across_it(fit_model, scene):
+    """Moved along its angle by a few pixels, an outline point is off the face on one side and on it on the other."""
+    state, camera, _ = scene
+    raster = see(fit_model, state, camera)
+    points = edge_points(fit_model, raster, 200, torch.Generator().manual_seed(0))
+    position = points.mean + (points.geometry @ state.coefficients[:, None, : fit_model.layout.n_geometry, None])[..., 0]
+    pixel = project(model_to_camera(position, state.pose), camera)[..., :2]
+    step = 5 * torch.stack([points.angle.cos(), points.angle.sin()], -1)
+    sides = []
+    for sign in (1, -1):
+        x, y = (pixel + sign * step).round().long().clamp(0, 159).unbind(-1)
+        sides.append(raster.mask[torch.arange(2)[:, None], y, x])
+    differs = (sides[0] != sides[1])[points.outline]
+    assert differs.float().mean() > 0.95

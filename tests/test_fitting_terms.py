@@ -17,6 +17,7 @@ from helpers.fitting.prior_term import make_prior
 from helpers.fitting.reference import pixel_jacobian
 from helpers.fitting.settings import FitSettings, Level
 from helpers.fitting.solvers import gauss_newton
+from helpers.pose import visible_landmarks
 from tests.patch_model import fit_model, scene  # noqa: F401
 
 
@@ -52,12 +53,13 @@ def test_pixel_rows_agree_with_the_differentiated_twin(fit_model, scene):
     assert torch.allclose(rows.energy, 0.5 * rows.residual.square().sum(-1), rtol=1e-4)
 
 
-def test_landmark_rows_agree_with_finite_differences(fit_model, scene):
+@pytest.mark.parametrize("shift_sigma", [0.0, 2.0])
+def test_landmark_rows_agree_with_finite_differences(fit_model, scene, shift_sigma):
     state, camera, _ = scene
     layout = fit_model.layout
     exact = project(model_to_camera(fit_model.landmarks(state.coefficients), state.pose), camera)[..., :2]
     points = exact + torch.randn(exact.shape, generator=torch.Generator().manual_seed(3))
-    settings = FitSettings(landmark_robust=1e6)
+    settings = FitSettings(landmark_robust=1e6, landmark_shift_sigma=shift_sigma)
     rows = landmark_rows(fit_model, state, camera, points, settings)
     assert rows.jacobian.shape == (2, 136, layout.size)
     h = 0.02
@@ -70,11 +72,51 @@ def test_landmark_rows_agree_with_finite_differences(fit_model, scene):
         assert torch.allclose(rows.jacobian[..., i], slope, rtol=1e-2, atol=5e-3 * slope.abs().max().item() + 1e-3)
 
 
+def test_a_shift_of_all_points_costs_what_its_prior_says(fit_model, scene):
+    """Rows, energy and slope of the landmark term against a search for the best shift, written out."""
+    state, camera, _ = scene
+    exact = project(model_to_camera(fit_model.landmarks(state.coefficients), state.pose), camera)[..., :2]
+    noise = torch.randn(exact.shape, generator=torch.Generator().manual_seed(3))
+    settings = FitSettings(landmark_shift_sigma=2.0)
+    rows = landmark_rows(fit_model, state, camera, exact - noise - torch.tensor([5.0, -3.0]), settings)
+    sigma = landmark_sigma(settings, exact)
+    for b in range(2):
+        offset, shift = noise[b] + torch.tensor([5.0, -3.0]), torch.zeros(2, requires_grad=True)
+        search = torch.optim.LBFGS([shift], max_iter=100, line_search_fn="strong_wolfe")
+
+        def energy(offset=offset, shift=shift, b=b):
+            ratio = ((offset - shift) / sigma[:, None]).square().sum(-1) / settings.landmark_robust**2
+            visible = visible_landmarks(state.pose)[b]
+            robust = 0.5 * settings.landmark_robust**2 * (visible * torch.log1p(ratio)).sum()
+            return robust + 0.5 * (shift / 2.0).square().sum()
+
+        def closure(search=search, energy=energy):
+            search.zero_grad()
+            value = energy()
+            value.backward()
+            return value
+
+        search.step(closure)
+        assert rows.energy[b].item() == pytest.approx(energy().item(), rel=1e-3)
+        # The slope by a shift of the face itself is that of the energy at the best shift.
+        offset = offset.clone().requires_grad_()
+        (by_offset,) = torch.autograd.grad(energy(offset=offset, shift=shift.detach()), offset)
+        J = rows.jacobian[b].view(68, 2, -1)[..., fit_model.layout.pose]
+        plain = landmark_rows(fit_model, state, camera, exact, FitSettings(landmark_shift_sigma=0.0))
+        root = 1 / sigma  # weights at no error at all
+        unweighted = plain.jacobian[b].view(68, 2, -1)[..., fit_model.layout.pose] / (
+            root * visible_landmarks(state.pose)[b].clamp(min=1e-9).sqrt()
+        ).view(-1, 1, 1)
+        expected = torch.einsum("jc,jck->k", by_offset, unweighted)
+        found = torch.einsum("jc,jck->k", rows.residual[b].view(68, 2), J)
+        assert torch.allclose(found, expected, rtol=2e-2, atol=2e-3 * expected.abs().max().item())
+
+
 def test_landmark_weights_follow_the_part_of_the_face(fit_model, scene):
     state, camera, _ = scene
     flat = FaceState(state.coefficients, Pose(torch.zeros(2, 3), state.pose.translation), state.light)
     exact = project(model_to_camera(fit_model.landmarks(flat.coefficients), flat.pose), camera)[..., :2]
-    settings = FitSettings(landmark_robust=1e6)
+    settings = FitSettings(landmark_robust=1e6, landmark_shift_sigma=0.0)
     residual = landmark_rows(fit_model, flat, camera, exact - 1.0, settings).residual.view(2, 68, 2)
     expected = torch.full((68,), 1 / settings.landmark_sigma)
     expected[:17], expected[17:27] = 1 / settings.jaw_sigma, 1 / settings.brow_sigma

@@ -7,7 +7,9 @@ evidence against anything. The model's edges are its outline against whatever li
 
 Two forms of D. "distance" reads the distance transform, a landscape with a valley at each edge; its slope is the
 landscape's. "nearest" takes the nearest edge pixel as a fixed partner, as in iterated closest points: far from an
-edge its rows are those of a straight line through that pixel.
+edge its rows are those of a straight line through that pixel. Each form also comes "oriented": the photograph's
+edges are sorted by direction into SECTORS overlapping maps, and an edge of the model looks only into the map of its
+own direction. So an outline is not drawn to the edge of a collar that crosses it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Camera, model_to_camera, project
+from helpers.fitting.images import gaussian_blur
 from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.rows import Rows
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings
@@ -26,7 +29,8 @@ from helpers.pose import FLIP, pose_jacobian, projection_jacobian
 from helpers.rasterizer import Raster, interpolate
 
 EDGE_REACH = 10.0  # px of a crop of 224 px
-FORMS = ("distance", "nearest")
+SECTORS = 4  # of half a turn, for the oriented forms
+SECTOR_REACH = 0.75  # of a sector, to either side of its middle: more than half, so that neighbours overlap
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class EdgeMap:
 
     edges: (B, H, W) bool.  distance: (B, H, W) px to the nearest edge, at most the reach.
     nearest: (B, H, W, 2) px, that edge pixel.  across: (B, H, W, 2) unit vector from a pixel towards it, 0 on edges.
-    reach: px.
+    reach: px.  sectors: how many maps a photograph has, one after the other: B counts maps.
     """
 
     edges: Tensor
@@ -43,14 +47,16 @@ class EdgeMap:
     nearest: Tensor
     across: Tensor
     reach: float
+    sectors: int = 1
 
 
-def edge_map(image: Tensor, valid: Tensor | None = None) -> EdgeMap:
+def edge_map(image: Tensor, valid: Tensor | None = None, sectors: int = 1) -> EdgeMap:
     """Canny edges of photographs (B, H, W, 3), and how far every pixel is from them.
 
     valid: (B, H, W), 0 where there is no photograph; its border is no edge.
+    sectors: 1 puts all edges in one map; more sort them by the direction of their slope, modulo half a turn.
     """
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
     from skimage.feature import canny
 
     finer = max(image.shape[1:3]) / REFERENCE_SIZE
@@ -58,7 +64,12 @@ def edge_map(image: Tensor, valid: Tensor | None = None) -> EdgeMap:
     found = []
     for b, grey in enumerate(image.mean(-1).cpu().numpy()):
         mask = None if valid is None else (valid[b] > 0.5).cpu().numpy()
-        found.append(canny(grey, sigma=1.5 * finer, mask=mask))
+        one = canny(grey, sigma=1.5 * finer, mask=mask)
+        if sectors == 1:
+            found.append(one)
+            continue
+        down, right = (gaussian_filter(grey, 1.5 * finer, order=order) for order in ((1, 0), (0, 1)))
+        found.extend(one & near for near in _in_sectors(np.arctan2(down, right), sectors))
     edges = np.stack(found)
     distance, nearest = np.empty(edges.shape, np.float32), np.empty((*edges.shape, 2), np.float32)
     for b, one in enumerate(edges):
@@ -71,7 +82,14 @@ def edge_map(image: Tensor, valid: Tensor | None = None) -> EdgeMap:
     here = np.stack(np.meshgrid(np.arange(W), np.arange(H)), -1).astype(np.float32)
     across = (nearest - here) / np.maximum(distance, 1e-6)[..., None] * (distance > 0)[..., None]
     tensors = (torch.from_numpy(a).to(image.device) for a in (edges, np.minimum(distance, reach), nearest, across))
-    return EdgeMap(*tensors, reach)
+    return EdgeMap(*tensors, reach, sectors)
+
+
+def _in_sectors(angle: np.ndarray, sectors: int) -> list[np.ndarray]:
+    """For each sector of half a turn, where the angle (radians) is near its middle."""
+    width = np.pi / sectors
+    off = [np.abs((angle - k * width + np.pi / 2) % np.pi - np.pi / 2) for k in range(sectors)]
+    return [o <= SECTOR_REACH * width for o in off]
 
 
 @dataclass(frozen=True)
@@ -80,12 +98,18 @@ class EdgePoints:
 
     mean: (B, P, 3) mm on the mean face.  geometry: (B, P, 3, n_geometry) how modes move them.
     weight: (B, P), 0 for unused.  outline: (B, P) bool, of the outline and not of the texture.
+    angle: (B, P) radians in the image, of the slope across the edge as it was drawn.
     """
 
     mean: Tensor
     geometry: Tensor
     weight: Tensor
     outline: Tensor
+    angle: Tensor
+
+    def sector(self, sectors: int) -> Tensor:
+        """(B, P) the number of the sector of half a turn whose middle is nearest to the angle."""
+        return (self.angle * sectors / torch.pi).round().long() % sectors
 
 
 def edge_points(fit_model: FitModel, raster: Raster, n_points: int, generator: torch.Generator) -> EdgePoints:
@@ -106,11 +130,16 @@ def edge_points(fit_model: FitModel, raster: Raster, n_points: int, generator: t
     strength = (dx.square() + dy.square()).sqrt() * inner
     strongest = strength.flatten(1).quantile(0.97, dim=1)
     texture = (strength > strongest[:, None, None].clamp(min=1e-4)) & inner
+    # A mask jumps: blurred a little, its slope points across the outline.
+    soft = gaussian_blur(mask.to(skin)[..., None], 1.5)[..., 0]
+    across_outline = torch.atan2(*torch.gradient(soft, dim=(1, 2)))
+    across_texture = torch.atan2(dy, dx)
     lot = torch.rand(H * W, generator=generator).to(skin)
-    pixels, weights, kinds = [], [], []
-    for kind, candidates in ((True, outline), (False, texture)):
+    pixels, weights, kinds, angles = [], [], [], []
+    for kind, candidates, angle in ((True, outline, across_outline), (False, texture, across_texture)):
         drawn, pixel = torch.where(candidates.flatten(1), lot, 2.0).topk(n_points // 2, largest=False)
         pixels.append(pixel)
+        angles.append(angle.flatten(1).gather(1, pixel))
         weights.append((drawn < 1).to(skin))
         kinds.append(torch.full_like(drawn, kind, dtype=torch.bool))
     pixel = torch.cat(pixels, 1)
@@ -127,6 +156,7 @@ def edge_points(fit_model: FitModel, raster: Raster, n_points: int, generator: t
         interpolated(fit_model.geometry_at(rows)),
         torch.cat(weights, 1),
         torch.cat(kinds, 1),
+        torch.cat(angles, 1),
     )
 
 
@@ -140,7 +170,7 @@ def edge_rows(
     position = points.mean + (points.geometry.flatten(1, 2) @ geometry).view(B, P, 3)
     in_camera = model_to_camera(position, state.pose)
     pixel = project(in_camera, camera)[..., :2]
-    distance, slope = _look_up(edges, pixel, settings.edge_form)
+    distance, slope = _look_up(edges, pixel, points.sector(edges.sectors), settings.edge_form)
     near = (distance < 0.999 * edges.reach) & (points.weight > 0)  # on the plateau rounding must not decide
     count = points.weight.sum(-1, keepdim=True).clamp(min=1)
     # σ_e is in px of this crop; N_e observations are shared by the points.
@@ -157,13 +187,13 @@ def edge_rows(
     return Rows(distance * root, J, 0.5 * settings.edge_weight * cost.sum(-1))
 
 
-def _look_up(edges: EdgeMap, pixel: Tensor, form: str) -> tuple[Tensor, Tensor]:
-    """(B, P) distance and (B, P, 2) its slope by the pixel position (B, P, 2)."""
-    B, H, W = edges.distance.shape
-    batch = torch.arange(B, device=pixel.device)[:, None]
+def _look_up(edges: EdgeMap, pixel: Tensor, sector: Tensor, form: str) -> tuple[Tensor, Tensor]:
+    """(B, P) distance and (B, P, 2) its slope by the pixel position (B, P, 2), in the map of the sector (B, P)."""
+    H, W = edges.distance.shape[1:]
+    batch = edges.sectors * torch.arange(len(pixel), device=pixel.device)[:, None] + sector
     u = pixel[..., 0].detach().clamp(0, W - 1.001)
     v = pixel[..., 1].detach().clamp(0, H - 1.001)
-    if form == "nearest":
+    if form.endswith("nearest"):
         x, y = (u + 0.5).long(), (v + 0.5).long()
         across, partner = edges.across[batch, y, x], edges.nearest[batch, y, x]
         # Signed distance along the fixed direction; `across` points to the edge, so moving along it brings it nearer.

@@ -11,11 +11,17 @@ from torch import Tensor
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose
 from helpers.face_model import MorphableModel
-from helpers.fitting.edge_term import edge_map, edge_points, edge_rows
+from helpers.fitting.edge_term import SECTORS, edge_map, edge_points, edge_rows
 from helpers.fitting.energy import Energy, free_parameters
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
 from helpers.fitting.judgement import fit_confidence, judge
-from helpers.fitting.landmark_term import landmark_noise, landmark_offsets, landmark_rows, landmark_weights
+from helpers.fitting.landmark_term import (
+    common_shift,
+    landmark_noise,
+    landmark_offsets,
+    landmark_rows,
+    landmark_weights,
+)
 from helpers.fitting.parameters import FaceState, FitModel, Layout
 from helpers.fitting.pixel_term import (
     look_at_points,
@@ -33,7 +39,7 @@ from helpers.fitting.skin import forehead_gate
 from helpers.fitting.solvers import SOLVERS, Solution
 from helpers.fitting.uncertainty import posterior_covariance
 from helpers.lighting.packed import N_LAMP
-from helpers.pose import estimate_pose
+from helpers.pose import estimate_pose, visible_landmarks
 from helpers.rasterizer import interpolate
 
 ORDINARY_DISTANCE = 1500.0  # mm, at which a face fills half of the crop
@@ -114,7 +120,9 @@ class _Task:
         self.blurred, self.blur = None, None
         self.sharp = with_slopes(image)
         # The map of edges is for those who use it.
-        self.edges = edge_map(image, valid) if any(stage.edges for stage in settings.plan()) else None
+        self.edges = None
+        if any(stage.edges for stage in settings.plan()):
+            self.edges = edge_map(image, valid, SECTORS if settings.edge_form.startswith("oriented") else 1)
 
     def look_again(self, state: FaceState, stage: Stage) -> None:
         """Draw the face as it is now, and points from what can be seen of it; measure the noise from the second view on."""
@@ -133,7 +141,7 @@ class _Task:
                 look = look_at_points(fit_model, state, self.camera, self.sharp, self.points, settings)
                 self.precision = pixel_precision(look, self.points, settings, self.unit)
             if settings.measure_noise and self.views >= settings.landmark_noise_from_level:
-                self.landmark_scale = landmark_noise(_offsets(self, state), settings)
+                self.landmark_scale = landmark_noise(_own_offsets(self, state), settings)
             self.views += 1
         if stage.edges:
             self.outline = edge_points(fit_model, raster, settings.edge_points, self.generator)
@@ -212,15 +220,20 @@ def _offsets(task: _Task, state: FaceState) -> Tensor:
     return landmark_offsets(task.fit_model, state, task.camera, task.landmarks)
 
 
+def _own_offsets(task: _Task, state: FaceState) -> Tensor:
+    """The same without what all points share."""
+    offset = _offsets(task, state)
+    return offset - common_shift(offset, visible_landmarks(state.pose), task.settings, task.landmark_scale)
+
+
 def _result(task: _Task, solution: Solution, finite: Tensor, pose_ok: Tensor) -> FitResult:
     state, layout, image = solution.state, task.layout, task.image
-    offset = _offsets(task, state)
+    own, offset = _own_offsets(task, state), _offsets(task, state)
     drawn = render_state(task.fit_model, state, task.camera)
     skin = interpolate(task.fit_model.weight[None, :, None], task.fit_model.triangles, drawn.raster)[..., 0]
     weight = skin * task.trust
     inside = drawn.mask & (weight > 0.5)
-    error = offset.norm(dim=-1)
-    confidence = fit_confidence(image, drawn.image, inside, error, task.landmarks) * finite
+    confidence = fit_confidence(image, drawn.image, inside, own.norm(dim=-1), task.landmarks) * finite
     promised = solution.promised
     code = judge(
         image, inside, finite=finite, pose_ok=pose_ok, yaw=state.pose.yaw_pitch_roll()[:, 0], confidence=confidence,
@@ -242,8 +255,8 @@ def _result(task: _Task, solution: Solution, finite: Tensor, pose_ok: Tensor) ->
         residual=torch.where(inside[..., None], image - drawn.image, 0.0),
         pixel_weight=weight * drawn.mask,
         landmarks=task.landmarks,
-        landmark_error=error,
-        landmark_weight=landmark_weights(offset, state.pose, task.settings, task.landmark_scale),
+        landmark_error=offset.norm(dim=-1),
+        landmark_weight=landmark_weights(own, state.pose, task.settings, task.landmark_scale),
         confidence=confidence,
         code=code,
         promised=promised,

@@ -2,6 +2,9 @@
 
 E_landmarks = ½ Σ_j ρ(‖p_j − q_j‖² / σ_j²), with p_j the projection of vertex j, q_j the detected point and ρ
 the Cauchy function. Points that a detector places loosely (jaw, brows) have a larger σ_j.
+
+Detectors also err in what all points share: one takes the tip of a nose a little higher than another, a box was
+rounded. With such a shift s, the offsets are p_j − q_j − s, and E is the least over s, at ½ ‖s‖² / σ_s² for itself.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.rows import Rows
 from helpers.fitting.settings import FitSettings
 from helpers.pose import FLIP, pose_jacobian, projection_jacobian, visible_landmarks
+
+SHIFT_STEPS = 4  # of reweighted least squares
 
 
 def landmark_sigma(settings: FitSettings, like: Tensor) -> Tensor:
@@ -60,9 +65,10 @@ def landmark_rows(
     layout, camera = fit_model.layout, state.zoomed(camera)
     vertices = model_to_camera(fit_model.landmarks(state.coefficients), state.pose)
     pixel = project(vertices, camera)[..., :2]
+    visible = visible_landmarks(state.pose) * used_landmarks(settings, points)
     offset = pixel - points
-    sigma, ratio = _whitened(offset, settings, scale)
-    visible = visible_landmarks(state.pose) * used_landmarks(settings, offset)
+    shift = common_shift(offset, visible, settings, scale)
+    sigma, ratio = _whitened(offset - shift, settings, scale)
     root = (visible / (1 + ratio)).sqrt() / sigma  # square root of the weight of each point
 
     J = offset.new_zeros(len(offset), 68, 2, layout.size)
@@ -73,8 +79,32 @@ def landmark_rows(
     if layout.n_zoom:
         J[..., layout.zoom] = (pixel - camera.principal_point[:, None])[..., None]
     J *= root[..., None, None]
+    residual = offset * root[..., None]
     energy = 0.5 * (visible * settings.landmark_robust**2 * torch.log1p(ratio)).sum(-1)
-    return Rows((offset * root[..., None]).flatten(1), J.flatten(1, 2), energy)
+    if settings.landmark_shift_sigma:
+        energy = energy + 0.5 * (shift / settings.landmark_shift_sigma).square().sum((1, 2))
+        # Rows whose sum of squares is the least over all shifts: a part of what they share is taken out.
+        total = root.square().sum(-1, keepdim=True)
+        unit = root / total.sqrt()
+        part = 1 - (1 + settings.landmark_shift_sigma**2 * total).rsqrt()
+        residual = residual - part[..., None] * unit[..., None] * (unit[..., None] * residual).sum(1, keepdim=True)
+        shared = (unit[..., None, None] * J).sum(1, keepdim=True)
+        J = J - (part * unit)[..., None, None] * shared
+    return Rows(residual.flatten(1), J.flatten(1, 2), energy)
+
+
+def common_shift(offset: Tensor, visible: Tensor, settings: FitSettings, scale: Tensor | None = None) -> Tensor:
+    """(B, 1, 2) px by which all points are best taken to be off together, under its prior; 0 where that is off."""
+    shift = offset.new_zeros(len(offset), 1, 2)
+    if not settings.landmark_shift_sigma:
+        return shift
+    for _ in range(SHIFT_STEPS):
+        sigma, ratio = _whitened(offset - shift, settings, scale)
+        weight = (visible / (1 + ratio) / sigma**2)[..., None]
+        shift = (weight * offset).sum(1, keepdim=True) / (
+            weight.sum(1, keepdim=True) + settings.landmark_shift_sigma**-2
+        )
+    return shift
 
 
 def used_landmarks(settings: FitSettings, like: Tensor) -> Tensor:

@@ -10,6 +10,9 @@ from helpers.fitting.parameters import Limits
 REFERENCE_SIZE = 224  # px, the side of the crop that all lengths in pixels below refer to
 
 
+EDGE_FORMS = ("distance", "nearest", "oriented distance", "oriented nearest")
+
+
 class Level(NamedTuple):
     """One level of the coarse-to-fine search: blur in px, iterations, and surface points drawn at its start."""
 
@@ -53,6 +56,7 @@ class FitSettings:
     landmark_sigma: float = 1.6
     brow_sigma: float = 2.4
     jaw_sigma: float = 3.2
+    landmark_shift_sigma: float = 2.0  # px, of an error that all points share; 0: they share none
     landmark_robust: float = 3.0  # Cauchy scale, in standard deviations
     landmark_absorbed: float = 1.3  # true error over the error left after the fit
     landmark_scale_limits: tuple[float, float] = (0.25, 3.0)  # of the measured error, in parts of the above
@@ -90,7 +94,7 @@ class FitSettings:
     # Edges: ½ · edge_weight · mean(D² / edge_sigma²), D px to the nearest edge. 0 leaves the term out.
     edge_weight: float = 0.0
     edge_sigma: float = 2.0
-    edge_form: str = "distance"  # or "nearest"
+    edge_form: str = "distance"  # or "nearest", "oriented distance", "oriented nearest": see `edge_term`
     edge_points: int = 400
 
     # Priors: α, expression and β are standard normal by the model's construction; weight 1 means just that.
@@ -128,8 +132,8 @@ class FitSettings:
             raise ValueError("n_effective and pixel_sigma must be above zero")
         if any(blur < 0 or iterations < 1 or points < 100 for blur, iterations, points in self.schedule):
             raise ValueError("each level of the schedule needs blur ≥ 0, at least one iteration and 100 points")
-        if self.edge_form not in ("distance", "nearest") or self.edge_weight < 0 or self.edge_sigma <= 0:
-            raise ValueError('edge_form must be "distance" or "nearest", edge_weight ≥ 0 and edge_sigma > 0')
+        if self.edge_form not in EDGE_FORMS or self.edge_weight < 0 or self.edge_sigma <= 0:
+            raise ValueError(f"edge_form must be one of {EDGE_FORMS}, edge_weight ≥ 0 and edge_sigma > 0")
         if self.pixel_form not in ("cauchy", "huber") or self.light_model not in ("harmonics", "lamp"):
             raise ValueError('pixel_form must be "cauchy" or "huber", light_model "harmonics" or "lamp"')
         if self.solver not in ("gauss-newton", "adam", "lbfgs"):
@@ -145,6 +149,7 @@ class FitSettings:
             landmark_sigma=self.landmark_sigma * factor,
             brow_sigma=self.brow_sigma * factor,
             jaw_sigma=self.jaw_sigma * factor,
+            landmark_shift_sigma=self.landmark_shift_sigma * factor,
             edge_sigma=self.edge_sigma * factor,
             schedule=tuple(Level(blur * factor, *rest) for blur, *rest in self.schedule),
             stages=tuple(stage._replace(blur=stage.blur * factor) for stage in self.stages),
@@ -185,6 +190,7 @@ class FitSettings:
             # ½ Σ_j d_j² / σ² over 60 points is their mean square.
             **dict.fromkeys(("landmark_sigma", "brow_sigma", "jaw_sigma"), 30.0**0.5),
             "landmark_robust": 1e6,
+            "landmark_shift_sigma": 0.0,
             "landmarks_used": 60,
             "n_effective": 2.0,
             "pixel_sigma": 5 / 255,
