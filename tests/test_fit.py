@@ -92,7 +92,7 @@ def test_a_finer_crop_of_the_same_face_gives_the_same_face(fit_model, faces, res
     fine = fit(finer, landmarks, fit_model)
     shape, fine_shape = fit_model.model.shape(result.alpha[:2]), fit_model.model.shape(fine.alpha)
     assert shape_rmse(fine_shape, shape, faces.visible[:2]).max() < 0.8
-    assert (fine.pose.translation - result.pose.translation[:2]).abs().max() < 30  # of 1350 mm
+    assert (fine.pose.translation - result.pose.translation[:2]).abs().max() < 40  # of 1350 mm
     assert (fine.confidence > 0.5).all()
 
 

@@ -5,6 +5,7 @@ import torch
 
 from helpers.crop import crop_face
 from helpers.datasets import known_faces
+from helpers.evaluation import shape_rmse
 from helpers.face_model import load
 from helpers.fitting import GOOD_CONFIDENCE, REASONS, FitModel, fit, posterior_samples, vertex_sigma
 from helpers.landmarks import stored_points
@@ -72,11 +73,26 @@ def test_saturated_and_turned_faces_are_flagged(fit_model, faces):
 
 
 def test_confidence_separates_good_from_bad(fit_model, faces, good, photographs):
-    """Area under the ROC curve over a set of good and bad fits: rendered faces and photographs, right and wrong."""
-    scores, bad = [good.confidence], []
-    bad.append(fit(faces.image, faces.landmarks.roll(1, 0), fit_model).confidence)  # somebody else's points
+    """Area under the ROC curve over a set of good and bad fits: rendered faces and photographs, right and wrong.
+
+    A fit to a rendered face is bad where its shape is off by two thirds of what the mean face is off by, whatever was
+    wrong with its landmarks; a fit to a photograph where its landmarks are those of no face in it.
+    """
+    scores, bad = [], []
+    generator = torch.Generator().manual_seed(2)
+    noise = torch.randn(faces.landmarks.shape, generator=generator)
     shift = torch.tensor([[14.0, -8.0]])
-    bad.append(fit(faces.image[:6], faces.landmarks[:6] + shift, fit_model).confidence)
+    middle = faces.landmarks.mean(1, keepdim=True)
+    mean_face = shape_rmse(fit_model.model.shape(torch.zeros(12, 99)), faces.neutral, faces.visible)
+    for points in (
+        faces.landmarks, faces.landmarks + 2.75 * noise, faces.landmarks + torch.tensor([6.0, 0.0]),
+        faces.landmarks.roll(1, 0), faces.landmarks + shift, middle + 1.4 * (faces.landmarks - middle),
+    ):  # fmt: skip
+        result = fit(faces.image, points, fit_model)
+        error = shape_rmse(fit_model.model.shape(result.alpha), faces.neutral, faces.visible)
+        scores.append(result.confidence[error < 0.67 * mean_face])
+        bad.append(result.confidence[error >= 0.67 * mean_face])
+    assert len(torch.cat(scores)) > 24 and len(torch.cat(bad)) > 12  # some of both
     noise = torch.rand(4, 224, 224, 3, generator=torch.Generator().manual_seed(1))
     bad.append(fit(noise, faces.landmarks[:4], fit_model).confidence)
     for crop in photographs.values():

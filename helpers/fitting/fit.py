@@ -233,7 +233,7 @@ def _result(task: _Task, solution: Solution, finite: Tensor, pose_ok: Tensor) ->
     skin = interpolate(task.fit_model.weight[None, :, None], task.fit_model.triangles, drawn.raster)[..., 0]
     weight = skin * task.trust
     inside = drawn.mask & (weight > 0.5)
-    confidence = fit_confidence(image, drawn.image, inside, own.norm(dim=-1), task.landmarks) * finite
+    confidence = fit_confidence(image, drawn.image, inside, own.norm(dim=-1), task.landmarks) * (finite & pose_ok)
     promised = solution.promised
     code = judge(
         image, inside, finite=finite, pose_ok=pose_ok, yaw=state.pose.yaw_pitch_roll()[:, 0], confidence=confidence,
