@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-MODULES = ("doctor", "fit")
+MODULES = ("doctor", "fit", "evaluate")
 
 
 def load_commands() -> dict:

@@ -4,6 +4,7 @@ Only notebooks and the command line import this package; nothing that computes d
 """
 
 from .answers import check, expect, expect_below
+from .evaluation import CropSlider, crop_slider, distance_heads, error_figure, roc_figure, spread_figure
 from .faces import error_heads, heads, mm_legend, table
 from .figures import draw_landmarks, figure, picture, row, tile
 from .fitting import energy_figure, portraits, state_overlay
@@ -26,8 +27,10 @@ from .source import source
 from .style import mm_colourbar, mm_colours, style
 
 __all__ = [
-    "FaceSliders", "check", "cloud_picture", "correspondence_picture", "draw_landmarks", "energy_figure", "error_heads", "expect", "expect_below",
-    "face_sliders", "figure", "head_over", "heads", "mesh", "mm_colourbar", "mm_colours", "mm_legend", "model_with_points",
-    "modes_table", "motion_picture", "picture", "pixels", "portraits", "pose_error", "pose_game", "prior_slider", "road", "row", "sheet",
-    "source", "state_overlay", "style", "table", "tile",
+    "CropSlider", "FaceSliders", "check", "cloud_picture", "correspondence_picture", "crop_slider",
+    "distance_heads", "draw_landmarks", "energy_figure", "error_figure", "error_heads", "expect", "expect_below",
+    "face_sliders", "figure", "head_over", "heads", "mesh", "mm_colourbar", "mm_colours", "mm_legend",
+    "model_with_points", "modes_table", "motion_picture", "picture", "pixels", "portraits", "pose_error",
+    "pose_game", "prior_slider", "road", "roc_figure", "row", "sheet", "source", "spread_figure", "state_overlay",
+    "style", "table", "tile",
 ]  # fmt: skip

@@ -1,0 +1,286 @@
+"""python -m helpers evaluate: how good a method is, in millimetres and in telling people apart."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..errors import UserError
+
+NAME = "evaluate"
+HELP = "measure faces against scans, and coefficients in recognition"
+DESCRIPTION = """Measure, print tables, and write them as CSV, with plots, into DIR. Three things can be measured:
+
+  evaluate --out DIR
+      synthetic people, whose truth is known: mean face, single fit, pooled fits, and the network
+      (shape.csv, recognition.csv, errors.png, roc.png)
+  evaluate --meshes PATH --scans PATH --out DIR
+      reconstructed faces against scans: 3DRMSE under several protocols, depth errors
+      (scans.csv, protocols.csv). PATH is a .ply or .obj file, or a folder; a face belongs to the scan of its name.
+      MICC's folders subject_NN are known. Landmarks lie beside a mesh, as STEM.pp, .npy, .json or .txt, with 68, 51 or
+      7 points or the nose tip alone. Meshes that `fit` wrote need none.
+  evaluate --coefficients PATH --out DIR
+      recognition on a labelled Parquet file, or on a folder of results of `fit` (recognition.csv, roc.png)"""
+EPILOG = """Exit status: 0 done, 1 something could not be read or measured, 2 wrong arguments."""
+SHAPE_COLUMNS = {
+    "method": ("", ""), "icp": ("3DRMSE, mm", ".2f"), "icp_std": ("± people", ".2f"), "rigid": ("by vertex, mm", ".2f"),
+    "similarity": ("scale free, mm", ".2f"), "cosine": ("cos α", ".2f"), "length": ("‖α‖ / true", ".2f"),
+}  # fmt: skip
+RECOGNITION_COLUMNS = {
+    "method": ("", ""), "kind": ("vectors", ""), "accuracy": ("accuracy", ".3f"), "standard_error": ("± error", ".3f"),
+    "auc": ("AUC", ".3f"), "eer": ("EER", ".3f"), "tar": ("TAR at 1 % FAR", ".3f"), "rank_one": ("rank one", ".3f"),
+}  # fmt: skip
+PROTOCOL_COLUMNS = {
+    "protocol": ("protocol", ""), "mean": ("3DRMSE, mm", ".2f"), "std": ("± faces", ".2f"), "worst": ("worst", ".2f"),
+    "size": ("scaled by", ".3f"), "rounds": ("rounds", ".0f"),
+}  # fmt: skip
+SCAN_COLUMNS = {
+    "face": ("", ""), "rmse": ("3DRMSE, mm", ".2f"), "median": ("median, mm", ".2f"), "depth_rmse": ("depth, mm", ".2f"),
+    "log10": ("log10", ".5f"), "rel": ("Rel", ".5f"),
+}  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for tables and plots")
+    parser.add_argument("--model", default="open", metavar="open|PATH", help="face model (default: open)")
+    parser.add_argument("--people", type=_count, default=20, metavar="N", help="synthetic people (default: 20)")
+    parser.add_argument("--photos", type=_count, default=4, metavar="N", help="photographs of each (default: 4)")
+    parser.add_argument("--folds", type=_count, default=10, metavar="N", help="folds of people for the accuracy (default: 10)")
+    parser.add_argument("--network", metavar="FILE", type=Path, help="network to measure (default: the one of the course)")
+    parser.add_argument("--meshes", metavar="PATH", type=Path, help="reconstructed faces, .ply or .obj")
+    parser.add_argument("--scans", metavar="PATH", type=Path, help="their scans, .ply or .obj")
+    parser.add_argument("--unit", choices=("mm", "cm", "m"), default="mm", help="of the scans (default: mm)")
+    parser.add_argument("--coefficients", metavar="PATH", type=Path, help="labelled coefficients: Parquet, or a folder")
+    parser.add_argument("--pairs", metavar="FILE", type=Path, help="pairs to compare, in the layout of LFW's pairs.txt")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the command; returns the exit status."""
+    try:
+        _check(args)
+    except UserError as error:
+        print(f"helpers evaluate: {error}", file=sys.stderr)
+        return 2
+    if args.meshes is not None:
+        return _scans(args)
+    if args.coefficients is not None:
+        return _labelled(args)
+    return _people(args)
+
+
+def _check(args) -> None:
+    if (args.meshes is None) != (args.scans is None):
+        raise UserError("--meshes and --scans belong together: faces are measured against scans")
+    if args.meshes is not None and args.coefficients is not None:
+        raise UserError("--meshes and --coefficients are two things to measure: ask for one at a time")
+    if args.pairs is not None and args.coefficients is None:
+        raise UserError("--pairs names photographs, so --coefficients must say where their numbers are")
+    if args.people < 2 or args.photos < 2:
+        raise UserError("--people and --photos must be 2 or more: recognition needs pairs of both kinds")
+    if args.folds < 2 or (args.coefficients is None and args.folds > args.people // 2):
+        raise UserError(f"--folds {args.folds}: must be from 2 to half of the people ({args.people // 2})")
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {args.out}: cannot be made a folder: {error.strerror}") from error
+
+
+def _people(args) -> int:
+    from ..datasets import SyntheticPeople
+    from ..evaluation import people as comparison
+    from ..show.evaluation import error_figure, roc_figure
+
+    model = _model(args)
+    photos = SyntheticPeople(model, args.people, args.photos, seed=args.seed, size=224, framing="fit")
+    print(f"fitting {len(photos)} photographs of {args.people} synthetic people", file=sys.stderr)
+    vectors, confidence, ok = comparison.fit_photographs(photos, model)
+    vectors, confidence, ok = vectors.cpu(), confidence.cpu(), ok.cpu()
+    person, nothing = _owners(args), vectors.new_zeros(vectors.shape)
+    methods = [
+        comparison.single("mean face", nothing, person),
+        comparison.single("single fit", vectors, person),
+        comparison.pooled("pooled fits", vectors, person, confidence, ok),
+    ]
+    network = _network(args)
+    if network is not None:
+        seen = SyntheticPeople(model, args.people, args.photos, seed=args.seed, size=network.size, framing="network")
+        guessed, sure = (each.cpu() for each in comparison.predict_photographs(seen, network))
+        methods += [comparison.single("network", guessed, person), comparison.pooled("network, pooled", guessed, person, sure)]
+    rows = comparison.shape_table(model.to("cpu"), photos.coefficients.alpha.cpu(), methods)
+    _report(args.out / "shape.csv", rows, SHAPE_COLUMNS, f"Shape: {args.people} synthetic people, {args.photos} photographs each")
+    _picture(args.out / "errors.png", error_figure(rows))
+    kinds = ("plain", "signed root")
+    rows, results = comparison.recognition_table(methods, kinds, folds=args.folds, seed=args.seed)
+    _report(args.out / "recognition.csv", rows, RECOGNITION_COLUMNS, f"Recognition: {args.folds} folds of people")
+    curves = {method.name: results[f"{method.name}, plain"] for method in methods}
+    _picture(args.out / "roc.png", roc_figure(curves))
+    return 0
+
+
+def _labelled(args) -> int:
+    from ..evaluation import make_pairs, read_labelled, read_pairs
+    from ..evaluation.people import recognition_rows
+    from ..show.evaluation import roc_figure
+
+    labelled = read_labelled(args.coefficients)
+    try:
+        pairs = read_pairs(args.pairs, labelled) if args.pairs else make_pairs(labelled.person, args.folds, seed=args.seed)
+    except ValueError as error:
+        raise UserError(f"{args.coefficients}: {error}") from error
+    rows, results = recognition_rows("coefficients", labelled.vectors, labelled.person, pairs)
+    title = f"Recognition: {len(labelled.person)} photographs of {len(labelled.people)} people, {len(pairs.same)} pairs"
+    _report(args.out / "recognition.csv", rows, RECOGNITION_COLUMNS, title)
+    _picture(args.out / "roc.png", roc_figure(results))
+    return 0
+
+
+def _scans(args) -> int:
+    from ..evaluation import compare_protocols, scan_error
+
+    pairs = _matched(args)
+    rows, good, failed = [], [], 0
+    for face, scan in pairs:
+        try:
+            error = scan_error(face, scan)
+            rows.append({"face": face.name, "rmse": error.rmse, "mean": error.mean, "median": error.median, **_depth(face, scan, error.motion)})
+            good.append((face, scan))
+        except UserError as problem:
+            failed += 1
+            print(f"helpers evaluate: {face.name}: {problem}", file=sys.stderr)
+    if not rows:
+        raise UserError("no face could be measured")
+    _report(args.out / "scans.csv", rows, SCAN_COLUMNS, "Each face: scan to model, 95 mm about the nose tip, no scale")
+    protocols = _possible_protocols(good)
+    _report(args.out / "protocols.csv", compare_protocols(good, protocols), PROTOCOL_COLUMNS, f"The same {len(good)} faces by protocol")
+    return 1 if failed else 0
+
+
+def _possible_protocols(pairs):
+    """Those that all scans allow: steps along normals need triangles where partners are looked for."""
+    from ..evaluation import PROTOCOLS
+
+    bare = any(scan.triangles is None for _, scan in pairs)
+    return {name: p for name, p in PROTOCOLS.items() if not (bare and p.direction == "model to scan" and p.step == "plane")}
+
+
+def _depth(face, scan, motion) -> dict:
+    """Depth errors of one aligned face, seen as the landmarks of the scan say is the front; empty where they cannot."""
+    import torch
+
+    from ..evaluation import Surface, best_motion, depth_errors, depth_map
+    from ..face_model import load
+
+    if scan.triangles is None or face.triangles is None:
+        return {}
+    known = torch.from_numpy(scan.landmarks).isfinite().all(1).numpy()
+    if known.sum() < 3:
+        return {}
+    model = load("open", level=0)
+    front = best_motion(scan.landmarks[known], Surface.of(model.mean_shape, None, model.landmarks).landmarks[known])
+    centre = front(motion(face.nose[None]))
+    maps = [
+        depth_map(*(torch.from_numpy(a) for a in (front(v)[None].astype("float32"), t)), torch.from_numpy(centre).float())
+        for v, t in ((motion(face.vertices), face.triangles), (scan.vertices, scan.triangles))
+    ]
+    errors = depth_errors(*maps)
+    return {"depth_rmse": float(errors.rmse), "log10": float(errors.log10), "rel": float(errors.rel)}
+
+
+def _matched(args) -> list:
+    """(face, scan) for each mesh of --meshes that has a scan of its name."""
+    from ..evaluation import find_scans, read_surface
+
+    if args.meshes.is_file() and args.scans.is_file():
+        named = [(args.meshes, args.scans)]
+    elif args.meshes.is_dir() and args.scans.is_dir():
+        faces, scans = find_scans(args.meshes), find_scans(args.scans)
+        named = [(faces[name], scans[name]) for name in faces if name in scans]
+        for name in sorted(set(faces) ^ set(scans)):
+            print(f"helpers evaluate: {name}: {'no scan' if name in faces else 'no face'} of this name", file=sys.stderr)
+        if not named:
+            raise UserError(f"no mesh of {args.meshes} has the name of a scan of {args.scans}")
+    else:
+        raise UserError("--meshes and --scans must be two files or two folders that exist")
+    model = None
+    pairs = []
+    for face_path, scan_path in named:
+        face, scan = read_surface(face_path), read_surface(scan_path, unit=args.unit)
+        if not _has_landmarks(face):
+            model = model or _model(args).to("cpu")
+            face = _with_landmarks(face, model)
+        pairs.append((face, scan))
+    return pairs
+
+
+def _has_landmarks(surface) -> bool:
+    import numpy as np
+
+    return bool(np.isfinite(surface.landmarks).any())
+
+
+def _with_landmarks(face, model):
+    """A mesh of the face model's own vertices has its landmarks there."""
+    from ..evaluation import Surface
+
+    if model.landmarks is None or len(face.vertices) != model.n_vertices:
+        raise UserError(f"{face.name}: has no landmarks beside it, and is no mesh of {model.name}")
+    return Surface.of(face.vertices, face.triangles, model.landmarks, face.name)
+
+
+def _model(args):
+    from ..face_model import load
+
+    try:
+        model = load(args.model, device=args.device)
+    except (ValueError, OSError) as error:
+        raise UserError(f"--model {args.model}: {' '.join(str(error).split())}") from error
+    if model.landmarks is None:
+        raise UserError(f"--model {args.model}: has no landmarks")
+    return model
+
+
+def _network(args):
+    """The network to be measured, or None, with a word, where the course's own is not there."""
+    try:
+        from ..regression import load_network
+    except ImportError:
+        load_network = None
+    if load_network is None and args.network is not None:
+        raise UserError(f"--network {args.network}: this version cannot load networks")
+    try:
+        return None if load_network is None else load_network(args.network, device=args.device)
+    except UserError as error:
+        if args.network is not None:
+            raise
+        print(f"helpers evaluate: without a network: {error}", file=sys.stderr)
+        return None
+
+
+def _owners(args):
+    import torch
+
+    return torch.arange(args.people).repeat_interleave(args.photos)
+
+
+def _report(path: Path, rows: list[dict], columns: dict, title: str) -> None:
+    from ..evaluation.tables import text_table, write_csv
+
+    print(f"{title}\n\n{text_table(rows, columns)}\n")
+    write_csv(path, rows)
+
+
+def _picture(path: Path, figure) -> None:
+    from ..files import write_in_one_step
+    from ..show.figures import png_bytes
+
+    data = png_bytes(figure)
+    write_in_one_step(path, lambda file: file.write(data))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 is expected")
+    return int(text)

@@ -1,0 +1,94 @@
+"""python -m helpers evaluate: tables that can be read back, and one clear line where something is wrong."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.__main__ import main
+from helpers.evaluation import Surface, micc_rmse
+from helpers.face_model import load
+from helpers.mesh_files import write_ply
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, open3d):
+    """Two faces and their scans, which stand elsewhere; one scan has no face."""
+    root = tmp_path_factory.mktemp("scans")
+    model = load("open", level=0)
+    shapes = model.shape(model.sample(3, torch.Generator().manual_seed(5)).alpha).numpy()
+    colours = np.full(shapes[0].shape, 0.5)
+    for kind in ("faces", "scans"):
+        (root / kind).mkdir()
+    for k, name in enumerate(("ada", "grace")):
+        write_ply(root / "faces" / f"{name}.ply", shapes[k], model.triangles, colours)
+        np.save(root / "faces" / f"{name}.npy", shapes[k][model.landmarks])
+        scan = (shapes[k] + shapes[2]) / 2 + [100, 0, 0]
+        write_ply(root / "scans" / f"{name}.ply", scan, model.triangles, colours)
+        np.save(root / "scans" / f"{name}_landmarks.npy", scan[model.landmarks])
+    write_ply(root / "scans" / "nobody.ply", shapes[2], model.triangles, colours)
+    return root
+
+
+def test_faces_are_measured_against_scans(folders, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["evaluate", "--meshes", str(folders / "faces"), "--scans", str(folders / "scans"), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "ada" in said.out and "3DRMSE" in said.out and "nobody: no face of this name" in said.err
+    rows = table(out / "scans.csv")
+    model = load("open", level=0)
+    ada, other = (torch.from_numpy(s) for s in model.shape(model.sample(3, torch.Generator().manual_seed(5)).alpha).numpy()[[0, 2]])
+    expected = micc_rmse(*(Surface.of(s, model.triangles, model.landmarks) for s in (ada, (ada + other) / 2)))
+    assert abs(float(rows[0]["rmse"]) - expected) < 0.02 and [row["face"] for row in rows] == ["ada", "grace"]
+    assert 0 < float(rows[0]["log10"]) < 0.01 and 0 < float(rows[0]["depth_rmse"]) < 5
+    protocols = table(out / "protocols.csv")
+    assert len(protocols) == 8 and float(protocols[0]["mean"]) == pytest.approx(np.mean([float(row["rmse"]) for row in rows]))
+
+
+def test_a_broken_scan_is_named_and_nothing_is_left_half(folders, tmp_path, capsys):
+    for wrong, words in (("none.ply", "must be two files or two folders"), ("faces/ada.npy", "expected to end in")):
+        arguments = ["--meshes", str(folders / "faces" / "ada.ply"), "--scans", str(folders / wrong), "--out", str(tmp_path)]
+        assert main(["evaluate", *arguments]) == 1
+        said = capsys.readouterr().err
+        assert words in said and len(said.strip().splitlines()) == 1
+    assert not list(tmp_path.glob("*.csv"))
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--meshes", "a"], "belong together"),
+    (["--pairs", "p.txt"], "--coefficients must say"),
+    (["--people", "1"], "2 or more"),
+    (["--people", "8", "--folds", "5"], "from 2 to half"),
+    (["--meshes", "a", "--scans", "b", "--coefficients", "c"], "one at a time"),
+])  # fmt: skip
+def test_wrong_arguments(tmp_path, capsys, arguments, words):
+    assert main(["evaluate", *arguments, "--out", str(tmp_path)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_labelled_coefficients_are_recognised(tmp_path, capsys):
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    generator = torch.Generator().manual_seed(0)
+    person = torch.arange(12).repeat_interleave(4)
+    vectors = torch.randn(12, 198, generator=generator)[person] + 0.3 * torch.randn(48, 198, generator=generator)
+    ids = [f"P{p}_{1 + k % 4:04d}.jpg" for k, p in enumerate(person.tolist())]
+    names = [f"P{p}" for p in person.tolist()]
+    parquet.write_table(arrow.table({"id": ids, "person": names, "coefficients": vectors.tolist()}), tmp_path / "labels.parquet")
+    out = tmp_path / "out"
+    assert main(["evaluate", "--coefficients", str(tmp_path / "labels.parquet"), "--folds", "3", "--out", str(out)]) == 0
+    rows = table(out / "recognition.csv")
+    assert [row["kind"] for row in rows] == ["plain", "signed root", "whitened"] and float(rows[0]["auc"]) > 0.999
+    assert (out / "roc.png").read_bytes().startswith(b"\x89PNG") and "rank one" in capsys.readouterr().out
+    (tmp_path / "pairs.txt").write_text("2 1\nP0 1 2\nP0 1 P1 2\nP2 1 2\nP3 1 P2 2\n")
+    assert main(["evaluate", "--coefficients", str(tmp_path), "--pairs", str(tmp_path / "pairs.txt"), "--out", str(out)]) == 0
+    assert "4 pairs" in capsys.readouterr().out
+    assert main(["evaluate", "--coefficients", str(tmp_path), "--folds", "10", "--out", str(out)]) == 1
+    assert "take fewer folds" in capsys.readouterr().err
