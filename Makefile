@@ -18,7 +18,7 @@ export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CO
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test notebooks bench study model setup
+.PHONY: help lab test notebooks site bench study model setup
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -37,6 +37,10 @@ notebooks: setup  ## execute the notebooks again and store what they show
 
 bench: setup  ## measure speed and error; NAMES="a b" for some, --help in NAMES lists them
 	$(RUN) -m tests.bench $(NAMES)
+
+site: setup  ## build the course as a web site in build/site, to be read without Jupyter
+	@$(RUN) -c "import sphinx, myst_nb, furo" 2>/dev/null || $(RUN) -m pip install --quiet --editable ".[site]"
+	$(RUN) -m helpers.show.course.site
 
 study: setup  ## measure what each term of the fit buys, on rendered faces; ARGS="--faces 50" for fewer
 	$(RUN) -m tests.bench.study $(ARGS)

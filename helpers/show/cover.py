@@ -1,7 +1,8 @@
-"""The picture at the top of the README: both default photographs, fitted. Run by `make notebooks`."""
+"""The two pictures of the README: both default photographs, fitted, and the road. Run by `make notebooks`."""
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 
@@ -14,22 +15,36 @@ from ..fitting import fit
 from ..landmarks import stored_points
 from ..photo import default_photos, read_photo
 from .figures import encoded
+from .road import road_figure
 from .sheet import sheet
 
-COVER = Path(__file__).resolve().parents[2] / "assets" / "cover.jpg"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 
-def main(path: Path = COVER) -> int:
-    """Fit the default photographs from their stored points and write their strips, one above the other."""
+def main(folder: Path = ASSETS) -> int:
+    """Write cover.jpg and road.png into a folder."""
+    for name, data in (("cover.jpg", cover()), ("road.png", road())):
+        write_in_one_step(folder / name, lambda file, data=data: file.write(data))
+    return 0
+
+
+def road() -> bytes:
+    """The road of the course, as PNG."""
+    picture = io.BytesIO()
+    # Without the version of matplotlib, so that it is the same picture on every machine.
+    road_figure().savefig(picture, format="png", dpi=130, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def cover() -> bytes:
+    """The default photographs, fitted from their stored points: their strips one above the other, as JPEG."""
     crops = []
     for name, file in default_photos().items():
         crops.append(crop_face(read_photo(file).image, stored_points(name).points))
     together, model = stack_crops(crops), load("open")
     result = fit(together.image, together.landmarks, model, valid=together.valid)
     strips = [sheet(together, result, model, i, height=240, titles=i == 0) for i in range(len(crops))]
-    _, data = encoded(np.concatenate(strips))
-    write_in_one_step(path, lambda file: file.write(data))
-    return 0
+    return encoded(np.concatenate(strips))[1]
 
 
 if __name__ == "__main__":

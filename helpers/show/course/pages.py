@@ -17,6 +17,7 @@ def generated(root: Path) -> dict[str, str]:
     texts = {
         "exercises.md": exercises_page(root),
         "glossary.md": glossary_page(root),
+        "licences.md": licences_page(),
         "naive_is_real.md": naive_page(root),
         "notation.md": notation_page(),
         "paper.md": paper_page(root),
@@ -116,3 +117,29 @@ def _notebook_link(number: str, root: Path) -> str:
     """A link to a notebook, or its number where it is not there yet."""
     found = next((root / "notebooks").glob(f"{number}_*.ipynb"), None)
     return f"[{number}](../{found.name})" if found else number
+
+
+def licences_page() -> str:
+    """Whose work is used, and under which licence; the face models of others with the way to them."""
+    from helpers.face_model import how_to_get
+
+    parts = [
+        ["code and notebooks", "MIT, [LICENSE](../../LICENSE)", "yes"],
+        ["open face model, `assets/open_face_model/`", "CC0, made from MakeHuman data, which are CC0", "yes"],
+        ["default photographs, NASA's of Eileen Collins and the US Navy's of Grace Hopper", "works of the US government, public domain", "come with scikit-image and matplotlib"],
+        ["face detector, extra `landmarks`", "dlib: Boost. Its model of the 68 points was trained on 300-W: not for commercial use", "comes from PyPI"],
+        ["second detector, extra `clnf`", "pyclnf: CC BY-NC. Its model files: OpenFace's licence, not for commercial use", "no, bring your own"],
+        ["MathJax, on the web site only", "Apache-2.0", "comes from PyPI"],
+    ]  # fmt: skip
+    models = [[s.title, f"`{s.name}`", s.what, s.licence, "ask" if s.by_request else "fetch", f"<{s.page}>"] for s in how_to_get()]
+    return "\n".join([
+        "# Licences", "",
+        "Nothing that may not be passed on is in this repository.", "",
+        markdown_table(["what", "licence", "in the repository"], parts), "",
+        "The course works without a detector: the default photographs have their points stored, and `--landmarks` takes points from",
+        "a file.", "",
+        "## Face models of others", "",
+        "None is in this repository. `helpers.face_model.load` takes the name in the second column once its file lies in",
+        "`~/face_models` or in a folder of `$FACE_MODELS`. The licences are named in a few words: what counts is the text on the page.", "",
+        markdown_table(["model", "name", "what is in it", "licence", "how", "page"], models),
+    ])  # fmt: skip
