@@ -13,6 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+import helpers
 from helpers import install
 from helpers.commands import doctor
 
@@ -111,10 +112,19 @@ def test_links_of_readme_exist():
         assert (ROOT / link).exists(), link
 
 
-def test_build_server_runs_make_test():
+def test_devcontainer_and_citation_say_what_holds(project):
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    minor = int(re.search(r"python:3\.(\d+)$", container["image"])[1])
+    assert SpecifierSet(project["requires-python"]).contains(f"3.{minor}") and "make setup" in container["postCreateCommand"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["cff-version"] == "1.2.0" and citation["license"] == project["license"]
+    assert citation["version"] == helpers.__version__ and citation["title"].startswith(project["description"].split(":")[0])
+
+
+def test_build_server_runs_make_test_and_make_site():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
-    assert script.read_text().rstrip().endswith("\nmake test")
+    assert script.read_text().rstrip().endswith("\nmake test\nmake site")
 
 
 def test_lab_asks_for_no_build():

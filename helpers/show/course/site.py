@@ -117,8 +117,9 @@ def stage(root: Path, source: Path) -> dict[str, str]:
     shutil.copytree(root / "notebooks" / "pages", source / "pages")
     shutil.copytree(root / "notebooks" / "exercises", source / "exercises", ignore=shutil.ignore_patterns("__pycache__"))
     (source / "assets").mkdir()
-    for picture in (root / "assets").glob("*.jpg"):
-        shutil.copy(picture, source / "assets")
+    for picture in (root / "assets").glob("*.*"):
+        if picture.suffix in (".jpg", ".png"):
+            shutil.copy(picture, source / "assets")
     for name in ("LICENSE", "CITATION.cff"):
         if (root / name).exists():
             shutil.copy(root / name, source)
