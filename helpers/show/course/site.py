@@ -29,7 +29,7 @@ FETCHES = {
 }  # fmt: skip
 FETCHED_RELATIONS = {"stylesheet", "icon", "shortcut", "preload", "prefetch", "modulepreload", "manifest", "apple-touch-icon", "dns-prefetch", "preconnect"}
 # Room for lines of code and wide tables, and long names that may break.
-STYLE = """.content { width: 58em; }
+STYLE = """.content { width: 52em; }
 table.docutils td code { overflow-wrap: anywhere; white-space: normal; }
 details { margin-bottom: 1rem; }
 """
