@@ -1,0 +1,70 @@
+"""What a camera and a file do to a picture: colours, blur, noise, JPEG. Each photograph of a batch has its own amount."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+NOISE_TABLE = 1 << 20  # numbers: the noise of a photograph is a stretch of one table
+
+
+def blur_by(image: Tensor, sigma: Tensor, most: float) -> Tensor:
+    """Gaussian blur of images (B, H, W, C), each by its own sigma (B,) px, none above `most`; borders are repeated.
+
+    Sums of shifted images, weighted per image: the kernel's length is that of `most`, whichever images are together.
+    """
+    radius = int(3 * most + 0.5)
+    if radius == 0:
+        return image
+    x = torch.arange(radius + 1, device=image.device, dtype=image.dtype)
+    weight = torch.exp(-(x**2) / (2 * sigma.clamp(min=0.05)[:, None] ** 2))  # below 0.05 px: the image itself
+    weight = weight / (weight[:, :1] + 2 * weight[:, 1:].sum(1, keepdim=True))
+    for axis in (1, 2):
+        length = image.shape[axis]
+        first, last = image.narrow(axis, 0, 1), image.narrow(axis, length - 1, 1)
+        repeat = [1, 1, 1, 1]
+        repeat[axis] = radius
+        padded = torch.cat([first.repeat(repeat), image, last.repeat(repeat)], axis)
+        total = image * weight[:, 0].view(-1, 1, 1, 1)
+        for k in range(1, radius + 1):
+            pair = padded.narrow(axis, radius - k, length) + padded.narrow(axis, radius + k, length)
+            total.addcmul_(pair, weight[:, k].view(-1, 1, 1, 1))
+        image = total
+    return image
+
+
+def noise_table(seed: int, device="cpu") -> Tensor:
+    """(2²⁰,) standard normal numbers."""
+    return torch.randn(NOISE_TABLE, generator=torch.Generator().manual_seed(seed)).to(device)
+
+
+def add_noise(image: Tensor, sigma: Tensor, start: Tensor, table: Tensor) -> Tensor:
+    """Images (B, H, W, C) plus normal noise of standard deviation sigma (B,).
+
+    Noise is the dearest number of a photograph to draw: there are as many as pixels. So each takes a stretch of one
+    table, from `start` (B,), a share from 0 to 1, on.
+    """
+    count = image[0].numel()
+    if count >= len(table):  # larger than the table: let it go round
+        table = table.repeat(count // len(table) + 2)
+    first = (start.double() * (len(table) - count)).long().tolist()
+    noise = torch.stack([table[s : s + count] for s in first]).view(image.shape)
+    return torch.addcmul(image, noise, sigma.view(-1, 1, 1, 1))
+
+
+def through_jpeg(image: Tensor, quality: Tensor) -> Tensor:
+    """Images (B, H, W, 3) from 0 to 1 as JPEG files of quality (B,) 1 to 95 return them; those of quality 0 stay."""
+    rows = (quality > 0).nonzero()[:, 0].tolist()
+    if not rows:
+        return image
+    image = image.clone()
+    pixels = (image[rows].clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
+    for row, picture in zip(rows, pixels, strict=True):
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "JPEG", quality=int(quality[row]))
+        image[row] = torch.from_numpy(np.asarray(Image.open(file), np.float32) / 255).to(image.device)
+    return image

@@ -1,0 +1,62 @@
+"""What makes two photographs of one person differ: the strengths, in one place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Nuisances:
+    """Strengths of all that is not the person. Lengths in px are at an image of 224 px, and scale with it.
+
+    max_yaw: degrees; pitch and roll go to a third of it.
+    expression: standard deviation of its coefficients.
+    landmark_noise: px, of the simulated detector on an easy photograph; hard ones have more.
+    focal_spread: the focal length is 1000 px times e to the power of a uniform number within ± this.
+    light: spread of the light about an even one; 1 as in `known_faces`.
+    lamp: light by a lamp with a highlight and cast shadows, as the paper does, and not by harmonics. Slower.
+    colour: spread of contrast, gain and offset that the camera applies to the whole picture.
+    background: share of photographs before something else than plain grey: one third of them before a plain colour,
+        one third before a drawn pattern, one third before a photograph.
+    occluders: share of photographs with something in front of the face.
+    blur: px, the largest standard deviation of a Gaussian blur.
+    noise: the largest standard deviation of the pixels' noise, in sRGB from 0 to 1.
+    jpeg: share of photographs that went through JPEG, with a quality of 40 to 95.
+    jitter: how far the crop misses its place, as a share of its side, and its size, as a share of that.
+    """
+
+    max_yaw: float = 35.0
+    expression: float = 0.6
+    landmark_noise: float = 1.2
+    focal_spread: float = 0.5
+    light: float = 1.0
+    lamp: bool = False
+    colour: float = 0.5
+    background: float = 1.0
+    occluders: float = 0.15
+    blur: float = 1.0
+    noise: float = 0.03
+    jpeg: float = 0.0
+    jitter: float = 0.02
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+                raise ValueError(f"{field.name} must be a finite number from 0, got {value!r}")
+        for name in ("background", "occluders", "jpeg"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} is a share of the photographs, 0 to 1, got {getattr(self, name)}")
+
+    @classmethod
+    def none(cls) -> Nuisances:
+        """A passport photograph: frontal, neutral, evenly lit, before plain grey, with perfect landmarks."""
+        return cls(**{f.name: (False if f.name == "lamp" else 0.0) for f in fields(cls)})
+
+    @classmethod
+    def photographs(cls) -> Nuisances:
+        """As hard as photographs of people who do not pose."""
+        return cls(
+            max_yaw=50.0, expression=0.8, colour=1.0, occluders=0.25, blur=2.0, noise=0.06, jpeg=0.5, jitter=0.04
+        )  # fmt: skip
