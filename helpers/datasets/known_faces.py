@@ -104,10 +104,11 @@ def _harmonics(n: int, normal) -> Tensor:
 
 def _lamps(n: int, uniform) -> Tensor:
     """(n, 15) lamps in front of the face, mostly above it, and colours that a camera might give."""
-    ambient = 0.40 + uniform(n, 1, limit=0.1) + uniform(n, 3, limit=0.02)
-    diffuse = 0.45 + uniform(n, 1, limit=0.15) + uniform(n, 3, limit=0.02)
+    ambient = 0.50 + uniform(n, 1, limit=0.1) + uniform(n, 3, limit=0.02)
+    diffuse = 0.55 + uniform(n, 1, limit=0.15) + uniform(n, 3, limit=0.02)
     azimuth, elevation = uniform(n, 1, limit=1.0), 0.35 + uniform(n, 1, limit=0.5)
-    contrast, gain, offset = 0.9 + uniform(n, 1, limit=0.15), 1 + uniform(n, 3, limit=0.1), uniform(n, 3, limit=0.03)
+    contrast, offset = 0.95 + uniform(n, 1, limit=0.1), uniform(n, 1, limit=0.02) + uniform(n, 3, limit=0.01)
+    gain = 1 + uniform(n, 1, limit=0.1) + uniform(n, 3, limit=0.04)
     return torch.cat([ambient, diffuse, azimuth, elevation, contrast, gain, offset], -1)
 
 
