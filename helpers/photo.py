@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageOps
 from .crop import FaceCrop, crop_face, stack_crops
 from .errors import UserError
 
-__all__ = ["FaceCrop", "Photo", "crop_face", "default_photos", "read_photo", "stack_crops"]
+__all__ = ["FaceCrop", "Photo", "crop_face", "default_photos", "photo_of_bytes", "read_photo", "stack_crops"]
 
 # Under this many pixels along the shorter side a face has too few to be measured.
 SMALLEST_SIDE = 64
@@ -78,6 +78,12 @@ def read_photo(path: str | Path) -> Photo:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    return photo_of_bytes(data, path)
+
+
+def photo_of_bytes(data: bytes, path: str | Path) -> Photo:
+    """The same for the bytes of a picture that lay in a larger file; path: what to call it."""
+    path = Path(path)
     try:
         image = _decode(data)
     except UserError as error:

@@ -1,0 +1,68 @@
+"""What all collections of photographs of people have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from helpers.errors import UserError
+from helpers.photo import Photo
+
+
+class PhotoEntry(NamedTuple):
+    """One photograph: its name, unique in the collection; whom it shows; `load()` reads it.
+
+    `load` raises UserError where the picture is damaged. It can be sent to another process.
+    """
+
+    id: str
+    person: str
+    load: Callable[[], Photo]
+
+
+class Unreadable(NamedTuple):
+    """A photograph that cannot be used, and why."""
+
+    id: str
+    reason: str
+
+
+class PhotoSource(Sequence[PhotoEntry]):
+    """A collection: `len`, `[i]` and iteration give `PhotoEntry`s, always in the same order.
+
+    unreadable: what was found to be of no use when the collection was opened. Damage within a picture shows only when
+    it is loaded, or by `check`.
+    """
+
+    unreadable: list[Unreadable]
+
+    def entry(self, index: int) -> PhotoEntry:
+        """The photograph of a number from 0 to len − 1."""
+        raise NotImplementedError
+
+    def __getitem__(self, index):
+        numbers = range(len(self))[index]
+        return [self.entry(i) for i in numbers] if isinstance(numbers, range) else self.entry(numbers)
+
+    @property
+    def photos(self) -> list[PhotoEntry]:
+        """All of them at once. For half a million, rather iterate."""
+        return list(self)
+
+    @property
+    def people(self) -> list[str]:
+        """The names of all people, in order, each once."""
+        return list(dict.fromkeys(self._persons()))
+
+    def _persons(self) -> Iterator[str]:
+        return (entry.person for entry in self)
+
+    def check(self) -> list[Unreadable]:
+        """Load every picture once: `unreadable`, and those that are damaged inside."""
+        bad = list(self.unreadable)
+        for entry in self:
+            try:
+                entry.load()
+            except UserError as error:
+                bad.append(Unreadable(entry.id, str(error)))
+        return bad
