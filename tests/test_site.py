@@ -111,7 +111,13 @@ def test_slides_begin_at_headings_and_pictures(tmp_path, monkeypatch, capsys):
         ("skip", ["### 1"]), ("slide", ["## Summary"]),
     ]  # fmt: skip
     monkeypatch.setattr(slides, "OUT", tmp_path / "slides")
-    assert slides.main([str(path)]) == 0 and slides.main([]) == 2 and slides.main([str(tmp_path / "no.ipynb")]) == 1
+    monkeypatch.setattr(slides, "bring", lambda folder: folder.mkdir())
+    assert slides.main([str(path)]) == 0 and slides.main([]) == 2
+    monkeypatch.setattr(slides, "bring", lambda folder: None)
+    assert slides.main([str(tmp_path / "no.ipynb")]) == 1
     assert "no such notebook" in capsys.readouterr().err
     text = (tmp_path / "slides" / "01_a.slides.html").read_text("utf-8")
     assert text.count("<section>") >= 5 and "stub = 1" not in text
+    fetched = site._Page(text).fetched
+    assert set(fetched) >= {"reveal.js/dist/reveal.js", "reveal.js/dist/reveal.css", "mathjax/tex-svg-full.js"}
+    assert not any(site.OUTSIDE.match(target) for target in fetched) and "https://cdn" not in text and "unpkg" not in text

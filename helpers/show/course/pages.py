@@ -129,7 +129,7 @@ def licences_page() -> str:
         ["default photographs, NASA's of Eileen Collins and the US Navy's of Grace Hopper", "works of the US government, public domain", "come with scikit-image and matplotlib"],
         ["face detector, extra `landmarks`", "dlib: Boost. Its model of the 68 points was trained on 300-W: not for commercial use", "comes from PyPI"],
         ["second detector, extra `clnf`", "pyclnf: CC BY-NC. Its model files: OpenFace's licence, not for commercial use", "no, bring your own"],
-        ["MathJax, on the web site only", "Apache-2.0", "comes from PyPI"],
+        ["MathJax and reveal.js, in the web site and slides only", "Apache-2.0, MIT", "come from PyPI"],
     ]  # fmt: skip
     models = [[s.title, f"`{s.name}`", s.what, s.licence, "ask" if s.by_request else "fetch", f"<{s.page}>"] for s in how_to_get()]
     return "\n".join([

@@ -1,17 +1,40 @@
 """Slides of a notebook by nbconvert, in build/slides: `python -m helpers.show.course.slides NOTEBOOK…`.
 
-A slide for each heading, one for each picture, and folded answers on slides of their own. Code is shown where it is short or where
-it is all that a step has. Exercises are left out.
+A slide for each heading, one for each picture, and folded answers on slides of their own. Long code beside a picture is left out,
+and so are exercises. nbconvert's pages fetch reveal.js and MathJax from other hosts; these have both beside them, from the packages
+of the extra `site`, and open without a network.
 """
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 from pathlib import Path
+
+from .site import mathjax
 
 OUT = Path(__file__).resolve().parents[3] / "build" / "slides"
 LEFT_OUT = ("Exercises", "References", "Previous and next")
 SHORT = 8  # lines of code that fit beside a picture
+REVEAL = "sphinx-revealjs"  # the package that brings reveal.js
+# What nbconvert's page fetches from outside or does with it, and what stands there instead.
+REPLACED = (
+    (r'<script src="https://[^"]*(?:jquery|require)[^"]*"></script>', ""),
+    (r'<script type="module">\s*import mermaid .*?</script>', ""),
+    (
+        r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->",
+        """<script>window.MathJax = {tex: {inlineMath: [["$", "$"]]}, options: {enableMenu: false}}</script>
+<script defer src="mathjax/tex-svg-full.js"></script>
+<style>.reveal .slides > section > section { max-height: 740px; overflow-y: auto; }</style>""",
+    ),
+    (
+        r"<script>\s*require\(.*?</script>(?=\s*</html>)",
+        """<script src="reveal.js/dist/reveal.js"></script>
+<script src="reveal.js/plugin/notes/notes.js"></script>
+<script>Reveal.initialize({hash: true, width: 1120, height: 760, plugins: [RevealNotes]})</script>""",
+    ),
+)
 
 
 def main(paths: list[str]) -> int:
@@ -24,7 +47,11 @@ def main(paths: list[str]) -> int:
     if not paths:
         print("usage: python -m helpers.show.course.slides NOTEBOOK…", file=sys.stderr)
         return 2
-    OUT.mkdir(parents=True, exist_ok=True)
+    try:
+        bring(OUT)
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is missing: .venv/bin/pip install -e .[site]", file=sys.stderr)
+        return 1
     for path in map(Path, paths):
         if not path.is_file():
             print(f"{path}: there is no such notebook", file=sys.stderr)
@@ -33,11 +60,31 @@ def main(paths: list[str]) -> int:
         arrange(notebook)
         exporter = SlidesExporter()
         exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-        text, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+        exporter.reveal_url_prefix = "reveal.js"
+        text = offline(exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}})[0])
         target = OUT / f"{path.stem}.slides.html"
         write_in_one_step(target, lambda file, text=text: file.write(text.encode()))
         print(target)
     return 0
+
+
+def bring(folder: Path) -> None:
+    """Put reveal.js and MathJax into a folder. ModuleNotFoundError if the extra `site` is not installed."""
+    from importlib.metadata import files
+
+    initial = next(file for file in files(REVEAL) or () if file.as_posix().endswith("dist/reveal.js"))
+    shutil.copytree(Path(initial.locate()).parents[1], folder / "reveal.js", dirs_exist_ok=True)
+    (folder / "mathjax").mkdir(exist_ok=True)
+    shutil.copy(mathjax(), folder / "mathjax")
+
+
+def offline(text: str) -> str:
+    """nbconvert's page of slides, with what `bring` has brought. ValueError if the page is not as we know it."""
+    for pattern, instead in REPLACED:
+        text, count = re.subn(pattern, lambda _, instead=instead: instead, text, flags=re.DOTALL)
+        if not count:
+            raise ValueError(f"this nbconvert makes other slides than are known here: no {pattern}")
+    return text
 
 
 def arrange(notebook) -> None:
@@ -73,7 +120,7 @@ def _parts(text: str) -> list[str]:
     parts, fenced = [[]], False
     for line in text.splitlines():
         fenced ^= line.startswith("```")
-        if not fenced and (line.startswith(("# ", "## ", "### ", "<details>"))) and any(each.strip() for each in parts[-1]):
+        if not fenced and (line.startswith(("# ", "## ", "### ", "<details>"))) and any(each.strip() and not each.startswith("#") for each in parts[-1]):
             parts.append([])
         parts[-1].append(line)
         if not fenced and line.startswith("</details>"):
