@@ -79,6 +79,16 @@ STEPS = (
         ("fitting.edge_term.edge_map",), ("test_edge_term::test_the_distance_to_a_circle_is_known",),
     ),
     Step(
+        "light by ambient, one lamp with a fixed highlight, and colours by contrast, gain and offset: 15 numbers", CODE, "04", "The paper's light",
+        ("fitting.FitSettings.light_model", "fitting.FitSettings.paper"),
+        ("test_fit_lamp::test_lamp_colours_are_those_of_the_renderer", "test_fit_lamp::test_lamp_slopes_are_torchs_own"),
+    ),
+    Step(
+        "a residual that counts quadratically while small and linearly beyond; four stages", CODE, "04", "The paper's light",
+        ("fitting.FitSettings.paper", "fitting.settings.Stage"),
+        ("test_fit_lamp::test_huber_is_quadratic_and_then_linear", "test_fit_lamp::test_papers_settings_recover_known_faces"),
+    ),
+    Step(
         "stochastic Newton on random triangles", CODE, "04", "A race",
         ("fitting.solvers.stochastic_newton", "fitting.solvers.gauss_newton"),
         ("test_fitting_solvers::test_stochastic_newton_comes_down_on_random_points",),
