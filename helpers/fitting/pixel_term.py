@@ -28,7 +28,8 @@ from helpers.rasterizer import Raster, interpolate, rasterize
 from helpers.rendering import vertex_normals
 from helpers.shading import cast_shadows
 
-THREADS = 2  # of a launch on the CPU
+THREADS = 2  # of a launch on the CPU ...
+POINTS_A_THREAD = 2000  # ... that has at least so many points for each; handing over fewer costs more than it saves
 OUTLIER = 2.5  # robust scales: a residual beyond is no noise but another thing
 NOISE_POINTS = 800  # whose pairs tell how far the residual hangs together
 
@@ -287,5 +288,8 @@ def _launch(kernel, points: int, inputs: list, outputs: list, like: Tensor) -> N
         part(0, points)
         return
     wp.load_module(kernels, device="cpu")  # before the threads, or each would compile it
+    if points < THREADS * POINTS_A_THREAD:
+        part(0, points)
+        return
     cuts = [points * i // THREADS for i in range(THREADS + 1)]
     list(pool(THREADS).map(part, cuts[:-1], cuts[1:]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import cache
 
 import torch
@@ -31,6 +33,30 @@ def fit_batch_224() -> dict:
     alone = best(lambda: fit(faces.image[:1], faces.landmarks[:1], fit_model), 3)
     together = best(lambda: fit(faces.image, faces.landmarks, fit_model), 2) / 16
     return faster(together, "s/photo", alone)
+
+
+PEAK_OF = """
+import resource, sys
+from helpers.datasets import known_faces
+from helpers.face_model import load
+from helpers.fitting import FitModel, fit
+model = FitModel(load("open", level=2))
+faces = [known_faces(model.model, 4, seed=20) for _ in range(4)]
+import torch
+image, points = (torch.cat([getattr(f, name) for f in faces]) for name in ("image", "landmarks"))
+fit(image[: int(sys.argv[1])], points[: int(sys.argv[1])], model)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@bench
+def fit_memory_photo() -> dict:
+    """What one more photograph in a batch adds to the peak memory of a process: 16 against 6, in processes of their own."""
+    six, sixteen = (
+        float(subprocess.run([sys.executable, "-c", PEAK_OF, str(n)], capture_output=True, text=True, check=True).stdout)
+        for n in (6, 16)
+    )
+    return {"value": (sixteen - six) / 10, "unit": "MB/photo", "peer": None, "ratio": None}
 
 
 @cache
