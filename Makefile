@@ -39,7 +39,7 @@ bench: setup  ## measure speed and error; NAMES="a b" for some, --help in NAMES 
 	$(RUN) -m tests.bench $(NAMES)
 
 site: setup  ## build the course as a web site in build/site, to be read without Jupyter
-	@$(RUN) -c "import sphinx, myst_nb, furo" 2>/dev/null || $(RUN) -m pip install --quiet --editable ".[site]"
+	@$(RUN) -c "import sphinx, myst_nb, furo, sphinx_revealjs; __import__('sphinx-mathjax-offline')" 2>/dev/null || $(RUN) -m pip install --quiet --editable ".[site]"
 	$(RUN) -m helpers.show.course.site
 
 study: setup  ## measure what each term of the fit buys, on rendered faces; ARGS="--faces 50" for fewer

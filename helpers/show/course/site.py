@@ -43,6 +43,8 @@ def main() -> int:
         import furo  # noqa: F401
         import myst_nb  # noqa: F401
         import sphinx  # noqa: F401
+
+        mathjax()
     except ModuleNotFoundError as error:
         print(f"{error.name} is missing: .venv/bin/pip install -e .[site]", file=sys.stderr)
         return 1
