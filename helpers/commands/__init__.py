@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-MODULES = ("doctor", "fit", "evaluate")
+MODULES = ("doctor", "fit", "train", "evaluate")
 
 
 def load_commands() -> dict:

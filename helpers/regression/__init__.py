@@ -1,5 +1,30 @@
 """The regression network: a face in 198 numbers at a glance."""
 
-from helpers.regression.loss import AsymmetricEuclideanLoss, asymmetric_euclidean_loss
+from helpers.regression.augment import Augmentation, augment
+from helpers.regression.data import FolderSource, PeopleSource, TensorSource
+from helpers.regression.loss import AsymmetricEuclideanLoss, asymmetric_euclidean_loss, huber_loss, l2_loss
+from helpers.regression.network import build_network
+from helpers.regression.settings import PRESETS, TrainSettings, settings_of
+from helpers.regression.shipped import Network, load_network, save_network
+from helpers.regression.training import TrainResult, train
 
-__all__ = ["AsymmetricEuclideanLoss", "asymmetric_euclidean_loss"]
+__all__ = [
+    "PRESETS",
+    "AsymmetricEuclideanLoss",
+    "Augmentation",
+    "FolderSource",
+    "Network",
+    "PeopleSource",
+    "TensorSource",
+    "TrainResult",
+    "TrainSettings",
+    "asymmetric_euclidean_loss",
+    "augment",
+    "build_network",
+    "huber_loss",
+    "l2_loss",
+    "load_network",
+    "save_network",
+    "settings_of",
+    "train",
+]

@@ -67,3 +67,30 @@ class AsymmetricEuclideanLoss(nn.Module):
 
     def extra_repr(self) -> str:
         return f"over={self.over}, under={self.under}, reduction={self.reduction!r}"
+
+
+def l2_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """The squared error, summed over coefficients, mean over the batch: the asymmetric loss with both weights 1."""
+    return asymmetric_euclidean_loss(prediction, target, 1.0, 1.0)
+
+
+def huber_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Twice Huber's loss, summed over coefficients, mean over the batch: the squared error up to one standard deviation, and
+    linear beyond, so that a few wrong labels do not pull without limit."""
+    if prediction.shape != target.shape or prediction.dim() != 2:
+        raise ValueError(
+            f"prediction and target must be of one shape (B, K), got {tuple(prediction.shape)} and {tuple(target.shape)}"
+        )
+    if prediction.dtype in (torch.float16, torch.bfloat16):
+        prediction, target = prediction.float(), target.float()
+    return 2 * nn.functional.huber_loss(prediction, target, reduction="none").sum(-1).mean()
+
+
+LOSSES = ("asymmetric", "l2", "huber")
+
+
+def make_loss(name: str, over: float = 1.0, under: float = 3.0):
+    """The loss of this name, one of `LOSSES`, as a function of prediction and target (B, K)."""
+    if name not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}")
+    return {"asymmetric": AsymmetricEuclideanLoss(over, under), "l2": l2_loss, "huber": huber_loss}[name]

@@ -1,0 +1,150 @@
+"""python -m helpers train: a network learns to say a face's numbers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..errors import UserError
+
+NAME = "train"
+HELP = "train a network that guesses a face's 198 numbers"
+DESCRIPTION = """Train a network and write into DIR: network.pt (for `predict`), log.csv, curve.png, best.pt and last.pt (to go on from).
+Without --photos it learns from synthetic people, each drawn and photographed once, labelled by their true numbers.
+With --photos FOLDER --labels FILE it learns from photographs: a folder with one folder a person, and the labels that
+`label` and `pool` wrote. People, not photographs, are held out for validation.
+Ctrl-C writes last.pt first; the same command with --resume goes on from it."""
+EPILOG = """Several processes or GPUs: torchrun --nproc-per-node N -m helpers train … (the batch is shared among them).
+Exit status: 0 done, 1 stopped by an error, 2 wrong arguments."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the results")
+    parser.add_argument("--preset", default="quick", choices=("quick", "paper"), help="recipe (default: quick)")
+    parser.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
+
+    what = parser.add_argument_group("what it learns from")
+    what.add_argument("--photos", metavar="FOLDER", type=Path, help="one folder a person")
+    what.add_argument("--labels", metavar="FILE", type=Path, help="pooled labels, a Parquet file by `pool`")
+    what.add_argument("--rows", metavar="FILE", type=Path, help="rows of `label`, for landmarks; without them faces are looked for")
+    what.add_argument("--held-out", type=_count, default=400, metavar="N", help="people to validate on (default: 400)")
+    what.add_argument("--level", type=int, default=1, choices=(0, 1, 2), help="detail of the synthetic heads (default: 1)")
+    what.add_argument("--workers", type=_count, default=1, metavar="N", help="processes that prepare pictures (default: 1)")
+
+    how = parser.add_argument_group("the recipe, where it is to differ from the preset's")
+    how.add_argument("--network", choices=("small", "resnet18", "resnet50", "resnet101"))
+    how.add_argument("--weights", choices=("none", "imagenet"), help="of all layers but the last, to start from")
+    how.add_argument("--loss", choices=("asymmetric", "l2", "huber"))
+    how.add_argument("--over", type=float, metavar="λ1", help="weight of going too far, of the asymmetric loss")
+    how.add_argument("--under", type=float, metavar="λ2", help="weight of staying too near the mean face")
+    how.add_argument("--size", type=int, metavar="PX", help="side of the crop")
+    how.add_argument("--window", type=float, metavar="SHARE", help="middle part of the crop's side that is looked at")
+    how.add_argument("--batch", type=int, metavar="N", help="pictures a step, over all processes")
+    how.add_argument("--steps", type=int, metavar="N")
+    how.add_argument("--minutes", type=float, help="instead of --steps: the schedule follows the clock")
+    how.add_argument("--optimiser", choices=("sgd", "adamw"))
+    how.add_argument("--rate", type=float, help="largest learning rate")
+    how.add_argument("--schedule", choices=("plateau", "cosine", "constant"))
+    how.add_argument("--clip", type=float, metavar="LENGTH", help="longest gradient; 0 for any")
+    how.add_argument("--average", type=float, metavar="SHARE", help="kept a step by running averages of the weights; 0 for none")
+    how.add_argument("--precision", choices=("auto", "float32", "bfloat16"))
+    how.add_argument("--validate-every", type=int, metavar="STEPS")
+    how.add_argument("--patience", type=int, metavar="N", help="end after N validations without a better one; 0 for never")
+    how.add_argument("--augment", action=argparse.BooleanOptionalAction, default=None, help="move, recolour, blur and cover pictures")
+
+
+RECIPE = (
+    "network", "loss", "over", "under", "size", "window", "batch", "steps", "minutes", "optimiser", "rate", "schedule", "clip",
+    "average", "precision", "validate_every", "patience",
+)  # fmt: skip
+# Each group of people has a seed of its own, counted up from the run's. People to validate on start far beyond.
+SEED_STEP, HELD_OUT_SEED = 2**34, 2**33
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the command; returns the exit status."""
+    from ..regression.distributed import team
+
+    try:
+        settings = _settings(args)
+        if (args.photos is None) != (args.labels is None):
+            raise UserError("--photos and --labels belong together: name both, or neither for synthetic people")
+    except UserError as error:
+        print(f"helpers train: {error}", file=sys.stderr)
+        return 2
+    with team(args.device) as ours:
+        return _train(args, settings, ours)
+
+
+def _settings(args: argparse.Namespace):
+    from dataclasses import replace
+
+    from ..regression import Augmentation, settings_of
+
+    settings = settings_of(args.preset, seed=args.seed, **{name: getattr(args, name) for name in RECIPE})
+    if args.weights is not None:
+        settings = replace(settings, weights=None if args.weights == "none" else args.weights)
+    if args.augment is not None:
+        settings = replace(settings, augmentation=Augmentation() if args.augment else Augmentation.none())
+    return settings
+
+
+def _train(args: argparse.Namespace, settings, ours) -> int:
+    from ..regression import save_network, train
+    from ..regression.log import read_log
+    from ..show.training import training_curve
+
+    source, validation, scale = _people(args, settings) if args.photos is None else _folder(args, settings)
+    if ours.leads:
+        print(f"{len(source)} pictures to train on, {len(validation)} of other people to validate on", file=sys.stderr)
+    result = train(
+        source, validation, settings, args.out, resume=args.resume, workers=args.workers, scale=scale, team=ours
+    )
+    if ours.leads:
+        rows = read_log(args.out / "log.csv")
+        about = {"command": _command(args), "steps": result.steps, "seconds": rows[-1]["seconds"] if rows else 0.0, "ended": result.ended}
+        best = min(rows, key=lambda row: row.get("loss", float("inf")), default={})
+        save_network(args.out / "network.pt", result.network, settings.network, settings.size, {**about, "validation": dict(best)})
+        training_curve(rows, args.out / "curve.png")
+        told = ", ".join(f"{name} {value:.3g}" for name, value in best.items() if name not in ("seconds", "rate", "skipped"))
+        print(f"{args.out / 'network.pt'}: {result.ended}; best: {told}")
+    return 0
+
+
+def _people(args: argparse.Namespace, settings):
+    """Synthetic people: as many as are asked for to train on, and others to validate on."""
+    from ..face_model import load
+    from ..regression.data import PeopleSource, hold
+    from ..regression.training import ENDLESS, ShapeScale
+
+    source = PeopleSource(ENDLESS, seed=args.seed * SEED_STEP, size=settings.size, level=args.level)
+    held_out = PeopleSource(args.held_out, seed=args.seed * SEED_STEP + HELD_OUT_SEED, size=settings.size, level=args.level)
+    model = load("open", level=args.level)
+    return source, hold(held_out), ShapeScale(model.shape_std, model.n_vertices)
+
+
+def _folder(args: argparse.Namespace, settings):
+    from ..regression.folder import read_folder
+
+    train_on, validate_on = read_folder(args.photos, args.labels, args.rows, settings.size, args.held_out, args.seed)
+    return train_on, validate_on, None
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command line, without paths of this machine."""
+    words = ["python -m helpers train"]
+    for name, value in sorted(vars(args).items()):
+        if name in ("command", "out", "resume") or value is None or value is False:
+            continue
+        flag = "--" + name.replace("_", "-")
+        words.append(flag if value is True else f"{flag} {Path(value).name if isinstance(value, Path) else value}")
+    return " ".join(words)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number is expected")
+    return int(text)

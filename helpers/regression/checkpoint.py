@@ -1,0 +1,56 @@
+"""All that a training run needs to go on as if it had not been cut off, in one file."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from helpers.errors import UserError
+from helpers.files import write_in_one_step
+from helpers.regression.settings import TrainSettings
+
+VERSION = 1
+# What may differ between a run and its continuation: it does not change what a step computes.
+FREE_TO_CHANGE = ("steps", "minutes", "patience")
+
+
+def save_checkpoint(path: str | Path, state: dict, settings: TrainSettings) -> None:
+    """Write `state` (tensors, numbers, lists, dicts) with the settings; the file appears whole or not at all."""
+    content = {"version": VERSION, "settings": asdict(settings), **state}
+    write_in_one_step(path, lambda file: torch.save(content, file))
+
+
+def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> dict:
+    """The state that `save_checkpoint` wrote. Nothing in the file is run (`weights_only`).
+
+    settings: of the run that goes on. Raises UserError for a file that is none, and where the settings differ in what
+    would make the run another one.
+    """
+    path = Path(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such checkpoint: start without --resume") from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read as a checkpoint: {first_line(error)}") from error
+    if not isinstance(state, dict) or state.get("version") != VERSION or "step" not in state:
+        raise UserError(f"{path}: is no checkpoint of this version of `helpers train`")
+    if settings is not None:
+        then, now = state["settings"], asdict(settings)
+        if now["precision"] == "auto":
+            now["precision"] = then["precision"]
+        # Along a cosine, or in a warm-up, the length of the run sets every step's rate.
+        by_length = settings.schedule == "cosine" or settings.warmup > 0
+        free = FREE_TO_CHANGE[2:] if by_length else FREE_TO_CHANGE
+        changed = [name for name in now if name not in free and then.get(name) != now[name]]
+        if changed:
+            name = changed[0]
+            raise UserError(f"{path}: was made with {name} {then.get(name)!r}, now it is {now[name]!r}: resume with the same settings")
+    return state
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,80 @@
+"""Several processes that train one network together: each sees a part of every batch, and gradients are averaged.
+
+`torchrun --nproc-per-node N -m helpers train …` starts N processes and tells each its number in environment variables. On
+GPUs they talk through NCCL, on CPUs through Gloo. Run by hand there is one process, and nothing is set up.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from helpers.errors import UserError
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process among those that train: its number, how many there are, and the device it computes on."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of `values` over all processes, in each of them."""
+        return self.sum(values) / self.world
+
+    def sum(self, values: Tensor) -> Tensor:
+        if self.world == 1:
+            return values
+        values = values.clone()
+        dist.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        if self.world > 1:
+            dist.barrier()
+
+    def wrapped(self, module: nn.Module) -> nn.Module:
+        """The module whose backward pass averages gradients over all processes.
+
+        Batch normalisation takes its mean over the whole batch on GPUs. Gloo has no such layer: there each process
+        normalises by its own part, as in most published training runs.
+        """
+        if self.world == 1:
+            return module
+        if self.device.type == "cuda":
+            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+            return nn.parallel.DistributedDataParallel(module, device_ids=[self.device.index])
+        return nn.parallel.DistributedDataParallel(module)
+
+
+@contextmanager
+def team(device: str):
+    """The processes that torchrun started, or this one alone. Ends the connection on leaving."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Team(0, 1, torch.device(device))
+        return
+    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    place = torch.device(device)
+    if place.type == "cuda":
+        if local >= torch.cuda.device_count():
+            raise UserError(f"process {local} has no GPU of its own ({torch.cuda.device_count()} here): start as many as there are GPUs")
+        place = torch.device("cuda", local)
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo", rank=rank, world_size=world)
+    try:
+        yield Team(rank, world, place)
+    finally:
+        dist.destroy_process_group()

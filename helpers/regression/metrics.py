@@ -1,0 +1,39 @@
+"""How good predictions are, in numbers that mean something besides the loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+N_SHAPE = 99
+
+
+def magnitude_ratio(prediction: Tensor, target: Tensor) -> Tensor:
+    """(B,) ‖p‖ / ‖t‖ of predictions and targets (B, K): below 1 for a guess that stays near the mean face."""
+    return prediction.norm(dim=-1) / target.norm(dim=-1).clamp(min=1e-12)
+
+
+def cosine(prediction: Tensor, target: Tensor) -> Tensor:
+    """(B,) cosine of the angle between prediction and target (B, K): whether the direction is right."""
+    return torch.nn.functional.cosine_similarity(prediction, target, dim=-1)
+
+
+def shape_rms(prediction: Tensor, target: Tensor, std: Tensor, vertices: int) -> Tensor:
+    """(B,) root mean square distance, mm, between the vertices of two shapes α (B, K), without alignment.
+
+    The model's modes have unit length and are perpendicular, so the squared distance of all vertices together is
+    Σ_k (σ_k Δα_k)², and no vertex needs to be made.  std: (K,) σ in mm.
+    """
+    return ((std * (prediction - target)).square().sum(-1) / vertices).sqrt()
+
+
+def measures(prediction: Tensor, target: Tensor, n_shape: int = N_SHAPE, std: Tensor | None = None, vertices: int = 0) -> dict[str, Tensor]:
+    """Name to (B,): magnitude and cosine of shape and of texture, and with the model's σ the distance in mm."""
+    found: dict[str, Tensor] = {}
+    if std is not None:
+        found["shape_mm"] = shape_rms(prediction[:, :n_shape], target[:, :n_shape], std, vertices)
+    for name, part in (("alpha", slice(0, n_shape)), ("beta", slice(n_shape, None))):
+        if prediction[:, part].shape[1]:
+            found[f"magnitude_{name}"] = magnitude_ratio(prediction[:, part], target[:, part])
+            found[f"cosine_{name}"] = cosine(prediction[:, part], target[:, part])
+    return found

@@ -1,0 +1,152 @@
+"""Networks that look at a face and say 198 numbers: torchvision's ResNets with another last layer.
+
+Tran et al. (2017) take a ResNet-101 trained on ImageNet, replace its last layer by one with 198 outputs, and train all of
+it further. ResNet-18 and ResNet-50 are the same idea with fewer layers; `small` is for a notebook, where a network
+must learn within a minute.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from helpers._torchvision import torchvision
+from helpers.errors import UserError
+
+N_COEFFICIENTS = 198  # 99 of shape, then 99 of texture
+
+# Mean and standard deviation of ImageNet's sRGB values, by channel. Faces are not far from them, and the ImageNet weights
+# were trained on pictures brought to mean 0 and deviation 1 by these.
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+
+RESNETS = {"resnet18": "ResNet18_Weights", "resnet50": "ResNet50_Weights", "resnet101": "ResNet101_Weights"}
+NETWORKS = ("small", *RESNETS)
+# The last layer starts with small weights, so that the first guess is near the mean face and not a random one.
+FIRST_GUESS = 0.01
+
+
+class FaceRegressor(nn.Module):
+    """A backbone that turns an image (B, 3, S, S) into numbers (B, outputs), with the colours brought in order first.
+
+    forward: (B, S, S, 3) sRGB from 0 to 1 -> (B, outputs).
+
+    window: the share of the side, in the middle of the image, that the backbone looks at. In the authors' crop the face
+    takes about half of the side, so a network may leave the rim out and spend its pixels on the face. 1 is all of it.
+    """
+
+    def __init__(self, backbone: nn.Module, window: float = 1.0):
+        super().__init__()
+        if not 0.3 <= window <= 1:
+            raise ValueError(f"window must be from 0.3 to 1, got {window}")
+        self.backbone = backbone
+        self.window = float(window)
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        if image.dim() != 4 or image.shape[-1] != 3 or image.shape[1] != image.shape[2]:
+            raise ValueError(f"image must have shape (B, S, S, 3), got {tuple(image.shape)}")
+        # (B, S, S, 3) seen as (B, 3, S, S) is what torch calls channels_last: nothing is copied.
+        image = self._cut(image).permute(0, 3, 1, 2)
+        return self.backbone((image - self.mean.to(image)) / self.std.to(image))
+
+    def _cut(self, image: Tensor) -> Tensor:
+        S = image.shape[1]
+        rim = window_rim(S, self.window)
+        return image[:, rim : S - rim, rim : S - rim] if rim else image
+
+
+def window_rim(size: int, window: float) -> int:
+    """Pixels left out on each side of an image of `size` px by a window of this share: whole, so nothing is resampled."""
+    return int(round(size * (1 - window) / 2))
+
+
+def build_network(
+    name: str = "resnet101", outputs: int = N_COEFFICIENTS, weights: str | None = None, window: float = 1.0
+) -> FaceRegressor:
+    """A network with random weights, or with ImageNet's in all layers but the last.
+
+    name: one of `NETWORKS`.  outputs: numbers it says of each face.
+    weights: None, or "imagenet": torchvision's file in torch's cache, or else fetched (45, 98 or 171 MB).
+    window: see `FaceRegressor`.
+
+    The random weights are torch's; seed them by `torch.manual_seed`. Raises UserError for an unknown name, and where
+    the ImageNet weights cannot be had, with what to do.
+    """
+    if name not in NETWORKS:
+        raise UserError(f"network {name!r} is not known: {', '.join(NETWORKS)}")
+    if outputs < 1:
+        raise UserError(f"a network needs at least 1 output, got {outputs}")
+    if weights not in (None, "imagenet"):
+        raise UserError(f'weights must be None or "imagenet", got {weights!r}')
+    if name == "small":
+        if weights is not None:
+            raise UserError("the network `small` has no ImageNet weights: leave them out, or take resnet18")
+        return FaceRegressor(SmallResNet(outputs), window)
+    backbone = getattr(torchvision().models, name)(weights=None)
+    if weights == "imagenet":
+        backbone.load_state_dict(_imagenet(name))
+    backbone.fc = nn.Linear(backbone.fc.in_features, outputs)
+    nn.init.normal_(backbone.fc.weight, std=FIRST_GUESS)
+    nn.init.zeros_(backbone.fc.bias)
+    return FaceRegressor(backbone, window)
+
+
+def _imagenet(name: str) -> dict[str, Tensor]:
+    """torchvision's weights of this name, from torch's cache or its site."""
+    known = getattr(torchvision().models, RESNETS[name]).DEFAULT
+    try:
+        return known.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:  # no net, or a file that is cut short
+        folder = torch.hub.get_dir() + "/checkpoints"
+        file = known.url.rsplit("/", 1)[-1]
+        raise UserError(
+            f"ImageNet weights of {name} cannot be had ({error}): download {known.url} where there is a net and put {file} "
+            f"into {folder}, or train from random weights with --weights none"
+        ) from error
+
+
+class SmallResNet(nn.Module):
+    """A ResNet-10 of width 16 with 305,000 parameters, for images of 32 px and more.
+
+    It normalises by groups of channels within an image, not over the batch: an image's output does not depend on its
+    neighbours, and small batches, or a batch shared among processes, give the same gradients.
+    """
+
+    def __init__(self, outputs: int, width: int = 16, in_channels: int = 3):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(in_channels, width, 5, 2, 2, bias=False), nn.GroupNorm(4, width), nn.ReLU())
+        widths = [width, width * 2, width * 4, width * 8]
+        self.blocks = nn.Sequential(
+            *(_Block(a, b, 1 if a == b else 2) for a, b in zip([width, *widths[:-1]], widths, strict=True))
+        )
+        self.fc = nn.Linear(widths[-1], outputs)
+        nn.init.normal_(self.fc.weight, std=FIRST_GUESS)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.fc(self.blocks(self.stem(image)).mean((2, 3)))
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a short cut (He et al. 2016)."""
+
+    def __init__(self, before: int, after: int, stride: int):
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.norm_1 = nn.GroupNorm(4, after)
+        self.second = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.norm_2 = nn.GroupNorm(4, after)
+        self.short = nn.Identity() if stride == 1 and before == after else nn.Conv2d(before, after, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm_2(self.second(self.norm_1(self.first(x)).relu()))
+        return (y + self.short(x)).relu()
+
+
+def without_decay(module: nn.Module) -> list[dict]:
+    """Parameters in two groups for an optimiser: weights of layers, and scales and offsets, which must not shrink."""
+    decay = [p for p in module.parameters() if p.dim() > 1]
+    rest = [p for p in module.parameters() if p.dim() <= 1]
+    return [{"params": decay}, {"params": rest, "weight_decay": 0.0}]
