@@ -1,0 +1,37 @@
+"""Pictures of a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .figures import figure, png_bytes
+
+
+def training_curve(rows: list[dict[str, float]], path: str | Path | None = None):
+    """A figure of a run's log: losses, error in mm where known, and magnitude and cosine, by step. Written to `path` if given.
+
+    rows: of `helpers.regression.log.read_log`.
+    """
+    from ..files import write_in_one_step
+
+    made, (losses, measures) = figure(9.0, 3.4, ncols=2)
+    for name, label in (("train_loss", "training"), ("loss", "held-out people")):
+        _line(losses, rows, name, label=label)
+    losses.set(xlabel="step", ylabel="loss")
+    losses.legend()
+    for name, label in (
+        ("magnitude_alpha", "‖α‖, guess / truth"), ("cosine_alpha", "cosine of α"), ("magnitude_beta", "‖β‖, guess / truth"),
+        ("cosine_beta", "cosine of β"),
+    ):  # fmt: skip
+        _line(measures, rows, name, label=label)
+    measures.set(xlabel="step", ylim=(0, 1.05), title="held-out people")
+    measures.legend(loc="lower right")
+    if path is not None:
+        write_in_one_step(path, lambda file: file.write(png_bytes(made)))
+    return made
+
+
+def _line(axes, rows, name: str, **style) -> None:
+    points = [(row["step"], row[name]) for row in rows if name in row]
+    if points:
+        axes.plot(*zip(*points, strict=True), **style)
