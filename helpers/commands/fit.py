@@ -39,20 +39,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the command; returns the exit status."""
+    return over_photos(args, NAME, _prepare, _fit_one)
+
+
+def over_photos(args: argparse.Namespace, name: str, prepare, work) -> int:
+    """Do `work` on every photograph, with what `prepare(args)` returned; one line each. Returns the exit status.
+
+    work: (photograph, target without ending, prepared, args, note) -> the line to be printed; `note(text)` says more.
+    """
     from tqdm.auto import tqdm
 
     try:
-        fit_model, model = _prepare(args)
+        prepared = prepare(args)
     except UserError as error:
-        print(f"helpers fit: {error}", file=sys.stderr)
+        print(f"helpers {name}: {error}", file=sys.stderr)
         return 2
     failed = 0
     with tqdm(total=len(args.photos), unit="photo", file=sys.stderr, disable=None) as bar:
         for path, stem in zip(args.photos, output_names(args.photos), strict=True):
             try:
-                line = _fit_one(
-                    path, args.out / stem, fit_model, model, args, lambda text: bar.write(text, sys.stderr)
-                )
+                line = work(path, args.out / stem, prepared, args, lambda text: bar.write(text, sys.stderr))
                 bar.write(line, sys.stdout)
             except (UserError, ValueError, OSError, RuntimeError, MemoryError) as error:
                 # RuntimeError: torch reports a full GPU so. The other photographs are still done.
@@ -83,9 +89,15 @@ def output_names(photos: list[Path]) -> list[str]:
 
 
 def _prepare(args):
-    """Everything that all photographs share, and whatever can be wrong about the arguments."""
-    from ..face_model import load
     from ..fitting import FitModel
+
+    model = prepare(args)
+    return FitModel(model), model.to("cpu")  # results are drawn and written on the CPU
+
+
+def prepare(args):
+    """The face model, after whatever can be wrong about the arguments has been looked at; makes the folder."""
+    from ..face_model import load
     from ..landmarks import read_points
 
     if args.landmarks is not None and len(args.photos) > 1:
@@ -103,7 +115,7 @@ def _prepare(args):
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {args.out}: cannot be made a folder: {error.strerror}") from error
-    return FitModel(model), model.to("cpu")  # results are drawn and written on the CPU
+    return model
 
 
 def _refuse_to_overwrite(args) -> None:
@@ -116,13 +128,28 @@ def _refuse_to_overwrite(args) -> None:
                 raise UserError(f"--out {args.out}: a result would overwrite {inputs[written]}; name another folder")
 
 
-def _fit_one(path: Path, target: Path, fit_model, model, args, note) -> str:
+def _fit_one(path: Path, target: Path, prepared, args, note) -> str:
     """Fit one photograph and write its three files; returns the line to be printed."""
     from ..fitting import FitSettings, fit
-    from ..landmarks import SPREAD_DOUBTFUL, landmarks_for
-    from ..photo import crop_face, read_photo
+    from ..photo import crop_face
 
+    fit_model, model = prepared
     start = time.perf_counter()
+    photo, face = face_of(path, args, note)
+    crop = crop_face(photo.image, face.points, args.size).to(args.device)
+    settings = FitSettings(seed=args.seed)
+    result = fit(crop.image, crop.landmarks, fit_model, valid=crop.valid, settings=settings)
+    seconds = time.perf_counter() - start
+    note_doubt(path, result, note)
+    write_results(target, crop.to("cpu"), on_cpu(result), model, face)
+    return f"{path}: confidence {float(result.confidence[0]):.2f}, {seconds:.1f} s, {target}.png"
+
+
+def face_of(path: Path, args, note):
+    """The photograph and the face in it, with a note on what is doubtful about it."""
+    from ..landmarks import SPREAD_DOUBTFUL, landmarks_for
+    from ..photo import read_photo
+
     photo = read_photo(path)
     face = landmarks_for(photo, args.landmarks, seed=args.seed)
     if face.faces > 1:
@@ -131,18 +158,17 @@ def _fit_one(path: Path, target: Path, fit_model, model, args, note) -> str:
         note(
             f"{path}: the landmarks are doubtful (spread {face.spread:.1f} % of the eye distance): look at them"
         )
-    crop = crop_face(photo.image, face.points, args.size).to(args.device)
-    settings = FitSettings(seed=args.seed)
-    result = fit(crop.image, crop.landmarks, fit_model, valid=crop.valid, settings=settings)
-    seconds = time.perf_counter() - start
-    confidence = float(result.confidence[0])
+    return photo, face
+
+
+def note_doubt(path: Path, result, note) -> None:
     if not result.ok[0]:
+        confidence = float(result.confidence[0])
         note(f"{path}: the fit is doubtful (confidence {confidence:.2f}, {result.reason[0]}): {result.explain()}; look at it")
-    _write(target, crop.to("cpu"), _on_cpu(result), model, face)
-    return f"{path}: confidence {confidence:.2f}, {seconds:.1f} s, {target}.png"
 
 
-def _write(target: Path, crop, result, model, face) -> None:
+def write_results(target: Path, crop, result, model, face) -> None:
+    """The three files of one photograph: target.ply, target.npz and target.png."""
     import numpy as np
 
     from ..files import write_in_one_step
@@ -197,7 +223,8 @@ def fit_numbers(crop, result, face) -> dict:
     return {name: np.asarray(value) for name, value in numbers.items()}
 
 
-def _on_cpu(result):
+def on_cpu(result):
+    """A `FitResult` on the CPU."""
     import torch
 
     moved = {}

@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--loss", choices=("asymmetric", "l2", "huber"))
     how.add_argument("--over", type=float, metavar="λ1", help="weight of going too far, of the asymmetric loss")
     how.add_argument("--under", type=float, metavar="λ2", help="weight of staying too near the mean face")
+    how.add_argument("--emphasis", type=float, metavar="POWER", help="of σ, by which modes count; 0 as in the paper")
     how.add_argument("--size", type=int, metavar="PX", help="side of the crop")
     how.add_argument("--window", type=float, metavar="SHARE", help="middle part of the crop's side that is looked at")
     how.add_argument("--batch", type=int, metavar="N", help="pictures a step, over all processes")
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 RECIPE = (
-    "network", "loss", "over", "under", "size", "window", "batch", "steps", "minutes", "optimiser", "rate", "schedule", "clip",
+    "network", "loss", "over", "under", "emphasis", "size", "window", "batch", "steps", "minutes", "optimiser", "rate", "schedule", "clip",
     "average", "precision", "validate_every", "patience",
 )  # fmt: skip
 # Each group of people has a seed of its own, counted up from the run's. People to validate on start far beyond.
@@ -95,6 +96,7 @@ def _settings(args: argparse.Namespace):
 def _train(args: argparse.Namespace, settings, ours) -> int:
     from ..regression import save_network, train
     from ..regression.log import read_log
+    from ..regression.training import spread_on
     from ..show.training import training_curve
 
     source, validation, scale = _people(args, settings) if args.photos is None else _folder(args, settings)
@@ -107,7 +109,10 @@ def _train(args: argparse.Namespace, settings, ours) -> int:
         rows = read_log(args.out / "log.csv")
         about = {"command": _command(args), "steps": result.steps, "seconds": rows[-1]["seconds"] if rows else 0.0, "ended": result.ended}
         best = min(rows, key=lambda row: row.get("loss", float("inf")), default={})
-        save_network(args.out / "network.pt", result.network, settings.network, settings.size, {**about, "validation": dict(best)})
+        save_network(
+            args.out / "network.pt", result.network, settings.network, settings.size, {**about, "validation": dict(best)},
+            spread_on(validation, result.network),
+        )  # fmt: skip
         training_curve(rows, args.out / "curve.png")
         told = ", ".join(f"{name} {value:.3g}" for name, value in best.items() if name not in ("seconds", "rate", "skipped"))
         print(f"{args.out / 'network.pt'}: {result.ended}; best: {told}")
@@ -116,21 +121,27 @@ def _train(args: argparse.Namespace, settings, ours) -> int:
 
 def _people(args: argparse.Namespace, settings):
     """Synthetic people: as many as are asked for to train on, and others to validate on."""
-    from ..face_model import load
     from ..regression.data import PeopleSource, hold
-    from ..regression.training import ENDLESS, ShapeScale
+    from ..regression.training import ENDLESS
 
     source = PeopleSource(ENDLESS, seed=args.seed * SEED_STEP, size=settings.size, level=args.level)
     held_out = PeopleSource(args.held_out, seed=args.seed * SEED_STEP + HELD_OUT_SEED, size=settings.size, level=args.level)
-    model = load("open", level=args.level)
-    return source, hold(held_out), ShapeScale(model.shape_std, model.n_vertices)
+    return source, hold(held_out), _scale(args)
 
 
 def _folder(args: argparse.Namespace, settings):
     from ..regression.folder import read_folder
 
     train_on, validate_on = read_folder(args.photos, args.labels, args.rows, settings.size, args.held_out, args.seed)
-    return train_on, validate_on, None
+    return train_on, validate_on, _scale(args)
+
+
+def _scale(args: argparse.Namespace):
+    from ..face_model import load
+    from ..regression.training import ShapeScale
+
+    model = load("open", level=args.level)
+    return ShapeScale(model.shape_std, model.n_vertices, model.texture_std)
 
 
 def _command(args: argparse.Namespace) -> str:

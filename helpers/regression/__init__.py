@@ -1,7 +1,8 @@
 """The regression network: a face in 198 numbers at a glance."""
 
 from helpers.regression.augment import Augmentation, augment
-from helpers.regression.data import FolderSource, PeopleSource, TensorSource
+from helpers.regression.data import PeopleSource, TensorSource
+from helpers.regression.folder import FolderSource
 from helpers.regression.loss import AsymmetricEuclideanLoss, asymmetric_euclidean_loss, huber_loss, l2_loss
 from helpers.regression.network import build_network
 from helpers.regression.settings import PRESETS, TrainSettings, settings_of

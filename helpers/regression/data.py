@@ -8,7 +8,6 @@ pictures, workers may prepare them in any order, and several processes share a b
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -170,27 +169,3 @@ def step_loader(batches: StepBatches, start: int, stop: int, workers: int = 0) -
 def _one_thread(worker: int) -> None:
     torch.set_num_threads(1)
     np.random.seed(worker)
-
-
-@dataclass
-class FolderSource:
-    """Photographs of a folder with one pooled label a person: every picture of a person has the same target.
-
-    See `helpers.regression.folder.read_folder`, which makes it. crops: a callable of one entry, giving (S, S, 3).
-    """
-
-    entries: list
-    targets: Tensor
-    size: int
-    endless: bool = False
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        images = torch.stack([self.entries[int(i)].crop(self.size) for i in indices])
-        return images, self.targets[indices]
-
-    @cached_property
-    def people(self) -> list[str]:
-        return [entry.person for entry in self.entries]

@@ -51,6 +51,11 @@ class FaceRegressor(nn.Module):
         image = self._cut(image).permute(0, 3, 1, 2)
         return self.backbone((image - self.mean.to(image)) / self.std.to(image))
 
+    @property
+    def outputs(self) -> int:
+        """How many numbers it says of each face."""
+        return self.backbone.fc.out_features
+
     def _cut(self, image: Tensor) -> Tensor:
         S = image.shape[1]
         rim = window_rim(S, self.window)

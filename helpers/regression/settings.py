@@ -19,7 +19,8 @@ class TrainSettings:
     """Numbers of a training run.
 
     network, weights, window: see `build_network`.  size: side of the pictures, px.  loss: one of `LOSSES`; over and under
-    belong to the asymmetric one.  batch: pictures a step, over all processes together.  steps: how many, at most.
+    belong to the asymmetric one.  emphasis: how much more the modes count that change a face more, see `importance_of`; 0 as in
+    the paper, where all count alike.  batch: pictures a step, over all processes together.  steps: how many, at most.
     minutes: instead, if above 0: the schedule follows the clock and ends when the time is up. Such a run cannot be
     repeated to the bit.
     optimiser, rate, momentum, weight_decay: of the steps.  clip: longest gradient, 0 for any.  warmup: share of the run
@@ -38,6 +39,7 @@ class TrainSettings:
     loss: str = "asymmetric"
     over: float = 1.0
     under: float = 3.0
+    emphasis: float = 0.0
     batch: int = 64
     steps: int = 10_000
     minutes: float = 0.0
@@ -73,7 +75,7 @@ class TrainSettings:
         for name in ("over", "under", "rate", "batch", "steps", "size", "validate_every"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("minutes", "weight_decay", "clip", "patience", "plateau"):
+        for name in ("minutes", "weight_decay", "clip", "emphasis", "patience", "plateau"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} must be 0 or more, got {getattr(self, name)}")
         for name in ("momentum", "warmup", "average"):
@@ -91,7 +93,7 @@ PRESETS: dict[str, TrainSettings] = {
         augmentation=Augmentation(),
     ),
     # For two CPU cores and an hour: a smaller network, smaller pictures of which it looks at the middle, faster steps.
-    "quick": TrainSettings(window=0.65, average=0.998, clip=100.0),
+    "quick": TrainSettings(size=96, window=0.65, batch=48, emphasis=0.7, average=0.998, clip=100.0),
 }  # fmt: skip
 
 

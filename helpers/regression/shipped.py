@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,12 +28,19 @@ class Network:
 
     module: crops (B, S, S, 3) to numbers (B, outputs), in evaluation mode.  name: of its architecture.  size: px, of the
     crops it was trained on.  about: what the file says of its training.
+    spread: (outputs,) standard deviation of its guesses about the truth on held-out people, or None.
     """
 
     module: nn.Module
     name: str
     size: int
     about: dict
+    spread: Tensor | None = None
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers it says."""
+        return self.module.outputs
 
     def predict(self, faces, detection=None) -> FaceCoefficients:
         """alpha (B, 99), beta (B, 99), and an expression of zeros (B, 30), which the network does not guess.
@@ -60,7 +67,7 @@ class Network:
         return authors_crop(faces, detection, self.size).image
 
     def to(self, device) -> Network:
-        return Network(self.module.to(device), self.name, self.size, self.about)
+        return replace(self, module=self.module.to(device))
 
 
 def resized(image: Tensor, size: int) -> Tensor:
@@ -75,20 +82,22 @@ def resized(image: Tensor, size: int) -> Tensor:
     return small.permute(0, 2, 3, 1)
 
 
-def save_network(path: str | Path, module: nn.Module, name: str, size: int, about: dict | None = None) -> None:
+def save_network(
+    path: str | Path, module: nn.Module, name: str, size: int, about: dict | None = None, spread: Tensor | None = None
+) -> None:
     """Write weights in half precision with what is needed to rebuild the network.
 
     Half precision halves the file, and changes a weight by at most one part in 2000: less than training left undecided.
     about: numbers and words on the training; it must hold plain Python values only.
+    spread: (outputs,) see `Network`.
     """
     weights = {key: value.half() if value.is_floating_point() else value for key, value in module.state_dict().items()}
     weights = {key: value.cpu().contiguous() for key, value in weights.items()}
     if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
         raise ValueError("some weight is not a number, or too large for half precision")
-    outputs = weights[last_bias(weights)].numel()
     content = {
-        "version": VERSION, "name": name, "size": size, "outputs": outputs, "window": module.window, "about": about or {},
-        "weights": weights,
+        "version": VERSION, "name": name, "size": size, "outputs": module.outputs, "window": module.window,
+        "about": about or {}, "spread": spread, "weights": weights,
     }  # fmt: skip
     write_in_one_step(path, lambda file: torch.save(content, file))
 
@@ -114,11 +123,7 @@ def load_network(path: str | Path | None = None, device: str = "cpu") -> Network
     except RuntimeError as error:
         raise UserError(f"{path}: its weights do not fit a {content['name']}: {(str(error).splitlines())[0]}") from error
     module = module.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-    return Network(module, content["name"], content["size"], content["about"])
-
-
-def last_bias(weights: dict[str, Tensor]) -> str:
-    return next(key for key in reversed(weights) if key.endswith("fc.bias"))
+    return Network(module, content["name"], content["size"], content["about"], content["spread"])
 
 
 def for_speed(module: nn.Module, precision: str = "bfloat16") -> nn.Module:

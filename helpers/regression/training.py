@@ -25,7 +25,7 @@ from helpers.regression.data import Source, StepBatches, as_float, step_loader
 from helpers.regression.distributed import Team
 from helpers.regression.log import Log, read_log
 from helpers.regression.loss import make_loss
-from helpers.regression.metrics import N_SHAPE, measures
+from helpers.regression.metrics import N_SHAPE, importance_of, measures
 from helpers.regression.network import build_network, without_decay
 from helpers.regression.rates import Plateau, rate_factor
 from helpers.regression.settings import TrainSettings
@@ -37,10 +37,11 @@ ENDLESS = 2**31
 
 @dataclass(frozen=True)
 class ShapeScale:
-    """What turns shape coefficients into mm: the modes' σ (K,) mm, and the number of vertices."""
+    """What coefficients mean on the face model: the modes' σ (Ks,) mm, the number of vertices, and σ of texture (Kt,)."""
 
     std: Tensor
     vertices: int
+    texture_std: Tensor
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class _Run:
         self.settings = replace(settings, precision=precision if precision != "auto" else faster_precision(self.device))
         self.module = self.team.wrapped(self.bare)
         self.optimiser = make_optimiser(self.bare, self.settings)
-        self.loss = make_loss(settings.loss, settings.over, settings.under)
+        self.loss = WeightedLoss(settings, scale).to(self.device)
         self.plateau = Plateau(settings.plateau)
         self.average = [p.detach().clone() for p in averaged(self.bare)] if settings.average else None
         self.step, self.seconds, self.skipped, self.skips_in_a_row = 0, 0.0, 0, 0
@@ -260,6 +261,21 @@ class _Run:
         return time.perf_counter() - self.begun
 
 
+class WeightedLoss(nn.Module):
+    """The loss of the settings. Squared errors of prediction and target times √w are w times squared errors."""
+
+    def __init__(self, s: TrainSettings, scale: ShapeScale | None):
+        super().__init__()
+        if s.emphasis and scale is None:
+            raise UserError("emphasis needs the face model's σ: give `scale`, or emphasis 0")
+        self.loss = make_loss(s.loss, s.over, s.under)
+        root = importance_of(scale.std, scale.texture_std, s.emphasis).sqrt() if s.emphasis else torch.ones(1)
+        self.register_buffer("root", root.cpu())
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return self.loss(prediction * self.root, target * self.root)
+
+
 def target_count(source: Source) -> int:
     """Numbers a network must say for this source."""
     return source.batch(torch.zeros(1, dtype=torch.long))[1].shape[1]
@@ -287,6 +303,16 @@ def validate(
     sums = torch.stack([total[name] for name in names]) if names else torch.zeros(0)
     sums = team.sum(sums.to(team.device)).tolist()
     return {name: value / len(source) for name, value in zip(names, sums, strict=True)}
+
+
+def spread_on(source: Source, network: nn.Module, at_once: int = 64) -> Tensor:
+    """(K,) root mean square of prediction − target over the pictures of `source`, on the CPU."""
+    total = torch.zeros(())
+    with torch.inference_mode():
+        for part in torch.arange(len(source)).split(at_once):
+            image, target = source.batch(part)
+            total = total + (network(as_float(image)).float() - target).square().sum(0)
+    return (total / len(source)).sqrt().clone()
 
 
 def autocast(device: torch.device, precision: str):

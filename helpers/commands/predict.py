@@ -1,0 +1,55 @@
+"""python -m helpers predict: photographs become 3D faces at a glance, by the network."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from ..errors import UserError
+from . import fit
+
+NAME = "predict"
+HELP = "turn photographs into 3D faces by the network"
+DESCRIPTION = """Let the network guess shape and texture of each face, and write the same three files as `fit` into DIR:
+STEM.ply (coloured mesh in mm), STEM.npz (the numbers), STEM.png (photograph, landmarks, overlay, face turned).
+Pose, expression and light, which the network does not guess, are found by a short fit that holds the guessed face."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    fit.add_arguments(parser)
+    parser.description = DESCRIPTION
+    parser.add_argument("--network", metavar="FILE", type=Path, help="that `train` wrote (default: the one of the course)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the command; returns the exit status."""
+    return fit.over_photos(args, NAME, _prepare, _predict)
+
+
+def _prepare(args):
+    from ..regression import load_network
+
+    model = fit.prepare(args)
+    network = load_network(args.network, device=args.device)
+    needed = len(model.shape_std) + len(model.texture_std)
+    if network.outputs != needed:
+        raise UserError(f"--network: says {network.outputs} numbers, the face model takes {needed}")
+    return network, model
+
+
+def _predict(path: Path, target: Path, prepared, args, note) -> str:
+    """Guess one photograph's face and write its three files; returns the line to be printed."""
+    from ..photo import crop_face
+    from ..regression.held_fit import held_fit
+
+    network, model = prepared
+    photo, face = fit.face_of(path, args, note)
+    start = time.perf_counter()
+    guess = network.predict(photo, face)
+    milliseconds = 1000 * (time.perf_counter() - start)
+    crop = crop_face(photo.image, face.points, args.size).to(args.device)
+    result = held_fit(crop, guess, model, network.spread, args.seed)
+    fit.note_doubt(path, result, note)
+    fit.write_results(target, crop.to("cpu"), fit.on_cpu(result), model.to("cpu"), face)
+    return f"{path}: guessed in {milliseconds:.0f} ms, confidence {float(result.confidence[0]):.2f}, {target}.png"

@@ -1,0 +1,169 @@
+"""Photographs of labelled people as a source: the paper's way, every picture of a person with the same pooled target.
+
+`python -m helpers label` fits every photograph of a folder and writes rows; `pool` makes one label a person of them. The crop
+is the authors' square about the landmarks. The rows hold the fitted face, pose and camera, so the 68 points follow from them:
+no detector has to look again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.crop import authors_crop
+from helpers.errors import UserError
+
+POSE_COLUMNS = ("alpha", "expression", "rotation_vector", "translation", "focal", "principal_point", "crop_scale", "crop_origin")
+
+
+@dataclass(frozen=True)
+class LabelledPhoto:
+    """One photograph: its name, whom it shows, how to read it, and its points (68, 2) in px, or None to look for them."""
+
+    id: str
+    person: str
+    load: object
+    points: np.ndarray | None
+
+    def crop(self, size: int) -> Tensor:
+        """(S, S, 3): the authors' square."""
+        photo = self.load()
+        if self.points is None:
+            from helpers.landmarks import landmarks_for
+
+            face = landmarks_for(photo)
+        else:
+            face = SimpleNamespace(points=self.points)
+        return authors_crop(photo, face, size).image[0]
+
+
+@dataclass
+class FolderSource:
+    """Labelled photographs.  entries: `LabelledPhoto`s.  targets: (N, K), one row each.  size: px of the crops."""
+
+    entries: list[LabelledPhoto]
+    targets: Tensor
+    size: int
+    endless: bool = False
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        images = torch.stack([self.entries[int(i)].crop(self.size) for i in indices])
+        return images, self.targets[indices]
+
+    @property
+    def people(self) -> set[str]:
+        return {entry.person for entry in self.entries}
+
+
+def read_folder(
+    photos, labels: str | Path, rows: str | Path | None, size: int, held_out: int, seed: int = 0, model=None
+) -> tuple[FolderSource, FolderSource]:
+    """Photographs to train on, and those of `held_out` other people to validate on.
+
+    photos: a folder with one folder a person, or any collection of `PhotoEntry`s.  labels: the Parquet file that `pool` wrote.
+    rows: the folder (or one file) that `label` wrote; None looks for faces anew.  model: the face model of the rows, by
+    default the open one. Photographs of people without a label, or without a usable fit in the rows, are left out.
+
+    Which people are held out follows from the seed and their names alone. Raises UserError for files that do not fit together.
+    """
+    entries = _entries(photos)
+    persons, targets = read_labels(labels)
+    points = None if rows is None else landmarks_of_rows(rows, model)
+    place = {person: number for number, person in enumerate(persons)}
+    usable = [e for e in entries if e.person in place and (points is None or e.id in points)]
+    people = sorted({e.person for e in usable})
+    if not people:
+        raise UserError(f"{labels}: no label is of a person in {photos}: make both from the same folder")
+    if not 1 <= held_out < len(people):
+        raise UserError(f"--held-out {held_out}: there are {len(people)} labelled people; keep some to train on, and hold out at least 1")
+    order = torch.randperm(len(people), generator=torch.Generator().manual_seed(seed))
+    aside = {people[i] for i in order[:held_out].tolist()}
+
+    def part(chosen) -> FolderSource:
+        found = [LabelledPhoto(e.id, e.person, e.load, None if points is None else points[e.id]) for e in usable if chosen(e.person)]
+        return FolderSource(found, targets[[place[e.person] for e in found]], size)
+
+    return part(lambda person: person not in aside), part(lambda person: person in aside)
+
+
+def _entries(photos):
+    if not isinstance(photos, str | Path):
+        return list(photos)
+    from helpers.datasets import PhotoFolder
+
+    return list(PhotoFolder(photos))
+
+
+def read_labels(path: str | Path) -> tuple[list[str], Tensor]:
+    """Names of the people, and their coefficients (P, K)."""
+    table = _read_table(path, ["person", "coefficients"], "labels: make one with `python -m helpers pool`")
+    targets = _matrix(table, "coefficients")
+    if not torch.isfinite(targets).all():
+        raise UserError(f"{path}: has coefficients that are not numbers: pool again")
+    return table.column("person").to_pylist(), targets
+
+
+def landmarks_of_rows(path: str | Path, model=None) -> dict[str, np.ndarray]:
+    """Photograph's name to its 68 points (68, 2) px, where the fitted face has them. Failed fits are left out."""
+    path = Path(path)
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"{path}: holds no rows: make them with `python -m helpers label`")
+    if model is None:
+        from helpers.face_model import load
+
+        model = load("open", level=0)
+    found: dict[str, np.ndarray] = {}
+    for file in files:
+        table = _read_table(file, ["id", *POSE_COLUMNS], "rows: make them with `python -m helpers label`")
+        points = _points(*(_matrix(table, name) for name in POSE_COLUMNS), model)
+        for name, row in zip(table.column("id").to_pylist(), points.numpy(), strict=True):
+            if np.isfinite(row).all():
+                found[name] = row
+    return found
+
+
+def _points(alpha, expression, rotation, translation, focal, principal_point, scale, origin, model) -> Tensor:
+    """(N, 68, 2) px of the photographs."""
+    chosen = model.landmarks
+    mean = model.mean_shape[chosen].reshape(-1)
+    vertices = mean + (alpha * model.shape_std[: alpha.shape[1]]) @ model.shape_basis[chosen, :, : alpha.shape[1]].flatten(0, 1).T
+    if expression.shape[1]:
+        count = expression.shape[1]
+        vertices = vertices + (expression * model.expression_std[:count]) @ model.expression_basis[chosen, :, :count].flatten(0, 1).T
+    camera = Camera(focal[:, 0], principal_point, (1, 1))
+    in_crop = project(model_to_camera(vertices.view(-1, len(chosen), 3), Pose(rotation, translation)), camera)[..., :2]
+    return in_crop / scale[:, :, None] + origin[:, None]
+
+
+def _read_table(path: str | Path, columns: list[str], what: str):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=columns)
+        missing = [name for name in columns if name not in table.column_names]
+        if missing:
+            raise KeyError(missing[0])
+        return table
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file of {what}") from error
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: is no file of {what} ({str(error).splitlines()[0]})") from error
+
+
+def _matrix(table, name: str) -> Tensor:
+    """A column of numbers, or of lists of equal length, as (N, K) float32."""
+    try:
+        return torch.from_numpy(np.array(table.column(name).to_pylist(), np.float32).reshape(len(table), -1))
+    except ValueError as error:
+        raise UserError(f"column {name}: numbers, or lists of one length, are expected") from error
