@@ -185,7 +185,7 @@ def test_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(command, "_write", full)
+    monkeypatch.setattr(command, "write_results", full)
     assert fit(ASTRONAUT, "--out", tmp_path) == 1
     assert capsys.readouterr().err.splitlines() == [f"{ASTRONAUT}: [Errno 28] No space left on device"]
 
