@@ -81,7 +81,7 @@ def test_help_lists_the_targets():
 
 def test_doctor_looks_for_what_is_installed(project):
     needed = {Requirement(text).name for text in project["dependencies"]}
-    looked_for = {*doctor.PACKAGES, *doctor.NOTEBOOK_PARTS, "torch", "warp-lang", "open3d", "libusb-package"}
+    looked_for = {*doctor.PACKAGES, *doctor.NOTEBOOK_PARTS, "torch", "torchvision", "warp-lang", "open3d", "libusb-package"}
     assert needed == looked_for
 
 

@@ -24,12 +24,12 @@ REPAIR = "run `make setup`, or `pip install -e .` in an environment of your own"
 # What open3d is linked to and a bare Debian or Ubuntu, as in a container, lacks.
 SYSTEM_LIBRARIES = "`apt install libegl1 libgl1 libx11-6 libusb-1.0-0`, or your system's packages of these libraries"
 SPACE_NEEDED_GB = 1.0  # for compiled kernels and results
-# Distribution: its module. These are only imported; torch, Warp and open3d are asked for more.
+# Distribution: its module. These are only imported; torch, torchvision, Warp and open3d are asked for more.
 PACKAGES = {
     "numpy": "numpy", "scipy": "scipy", "h5py": "h5py", "roma": "roma", "scikit-image": "skimage", "matplotlib": "matplotlib",
-    "tqdm": "tqdm",
+    "pyarrow": "pyarrow", "tqdm": "tqdm",
 }  # fmt: skip
-NOTEBOOK_PARTS = ("jupyterlab", "ipywidgets", "k3d")
+NOTEBOOK_PARTS = ("jupyterlab", "ipywidgets", "anywidget", "k3d")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def checks(device: str = "auto") -> dict[str, Callable[[], Finding]]:
     return {
         "Python": python,
         "torch": lambda: torch(device),
+        "torchvision": torchvision,
         "Warp": warp,
         "packages": packages,
         "notebooks": notebooks,
@@ -120,6 +121,16 @@ def torch(device: str) -> Finding:
     except UserError as error:
         return Finding("torch", False, found, str(error))
     return Finding("torch", True, found)
+
+
+def torchvision() -> Finding:
+    """The large networks are torchvision's; the small one, fits and notebooks do without."""
+    from .._torchvision import torchvision as load
+
+    try:
+        return Finding("torchvision", True, load().__version__, required=False)
+    except UserError as error:
+        return Finding("torchvision", False, str(error), REPAIR, required=False)
 
 
 def warp() -> Finding:
