@@ -142,3 +142,22 @@ def test_focal_length_can_be_sought(faces):
     found = fit(known.image, known.landmarks, small, camera=wrong, settings=settings)
     off = (found.camera.focal / known.camera.focal).log().abs()
     assert off.mean() < 0.85 * torch.tensor(1.4).log(), off
+
+
+def test_a_fit_in_the_papers_light_is_drawn_in_it(faces):
+    """The overlay of the sheet shows the lamp: it is nearer to the photograph than the same face in even light."""
+    from types import SimpleNamespace
+
+    from helpers.show.sheet import FittedFace, fitted_face, overlay, sheet
+
+    small, known = faces
+    result = fit(known.image[:1], known.landmarks[:1], small, settings=FitSettings.paper())
+    face = fitted_face(result, small.model)
+    even = torch.zeros(1, 9, 3)
+    even[:, 0] = 0.8
+    plain = FittedFace(face.vertices, face.colours, face.pose, face.camera, even)
+    image = known.image[0]
+    off = [float((overlay(image, one, small.model) - image).square().mean()) for one in (face, plain)]
+    assert off[0] < 0.5 * off[1], off
+    strip = sheet(SimpleNamespace(image=known.image[:1]), result, small.model, height=80)
+    assert strip.shape[1] > 400

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..camera import Camera, Pose, model_to_camera, project
+from ..lighting.packed import unpack_lamp
 from ..rendering import render
 from .figures import as_bytes, draw_landmarks, tile
 from .views import CLAY, studio
@@ -15,7 +16,10 @@ from .views import CLAY, studio
 
 @dataclass(frozen=True)
 class FittedFace:
-    """One face of a fit, ready to be drawn: vertices (1, V, 3) mm, colours (1, V, 3), pose, camera, light."""
+    """One face of a fit, ready to be drawn: vertices (1, V, 3) mm, colours (1, V, 3), pose, camera, light.
+
+    light: (1, 9, 3) harmonics, or (1, 15) a lamp and colours.
+    """
 
     vertices: torch.Tensor
     colours: torch.Tensor
@@ -68,14 +72,18 @@ def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) 
 
     The skin's weight is drawn like a colour; averaging it over a few pixels makes a soft seam that stays inside.
     """
-    view = (face.pose, face.camera, face.light)
+    light, more = face.light, {}
+    if light.dim() == 2:  # the paper's lamp and colours
+        light, colour = unpack_lamp(light)
+        more = {"colour": colour, "shadows": True}
     drawn = render(
-        face.vertices, model.triangles, face.colours, *view, background=0.0, supersample=supersample
-    )
+        face.vertices, model.triangles, face.colours, face.pose, face.camera, light, background=0.0,
+        supersample=supersample, **more,
+    )  # fmt: skip
     skin = (
         (model.masks or {}).get("skin", torch.ones(face.vertices.shape[1]))[None, :, None].expand(-1, -1, 3)
     )
-    plain = torch.zeros_like(face.light)
+    plain = torch.zeros(1, 9, 3, device=face.light.device)
     plain[:, 0] = 1  # light that leaves every colour as it is
     where = render(
         face.vertices,
