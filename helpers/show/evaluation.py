@@ -107,7 +107,7 @@ class CropSlider:
         return tile([self.draw(radius, height) for radius in radii], height=height)
 
     def _update(self, change=None) -> None:
-        self.image.value = quick_png(torch.from_numpy(self.draw(self.slider.value)))
+        self.image.value = quick_png(self.draw(self.slider.value))
 
 
 def crop_slider(model, scan, *, live: bool | None = None, **how) -> CropSlider:

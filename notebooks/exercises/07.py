@@ -1,0 +1,134 @@
+# Exercises of notebook 07. `make notebooks` writes its stubs, checks and folded solutions from here.
+
+# %% given
+import torch
+
+from helpers import show
+
+# %% exercise: The error within the crop (easy, 10 minutes)
+# Write `crop_rmse`: from points `points` (N, 3) mm of a scan, their distances `distance` (N,) mm from a face, the tip of the
+# nose `nose` (3,) and a radius in mm, return the root mean square of the distances of the points that are at most the radius
+# away from the nose.
+
+# %% solution
+def crop_rmse(points, distance, nose, radius):
+    ### BEGIN SOLUTION a number
+    inside = (points - nose).norm(dim=-1) <= radius
+    return distance[inside].square().mean().sqrt()
+    ### END SOLUTION
+
+
+# %% check
+def check_crop_rmse(crop_rmse):
+    points = torch.tensor([[0.0, 0.0, 0.0], [0.0, 30.0, 40.0], [0.0, 96.0, 0.0]])
+    distance, nose = torch.tensor([3.0, 4.0, 100.0]), torch.zeros(3)
+    show.expect(crop_rmse(points, distance, nose, 95.0), torch.tensor(12.5).sqrt(), "3 and 4 mm inside, 100 mm outside", within=1e-4)
+    show.expect(crop_rmse(points, distance, nose, 50.0), torch.tensor(12.5).sqrt(), "a point at the radius counts", within=1e-4)
+    show.expect(crop_rmse(points + 7, distance, nose + 7, 10.0), torch.tensor(3.0), "only the nose itself", within=1e-4)
+
+
+show.check(check_crop_rmse, crop_rmse)
+
+
+# %% mistakes
+def all_points(points, distance, nose, radius):
+    return distance.square().mean().sqrt()
+
+
+def mean_distance(points, distance, nose, radius):
+    return distance[(points - nose).norm(dim=-1) <= radius].mean()
+
+
+def about_the_origin(points, distance, nose, radius):
+    return distance[points.norm(dim=-1) <= radius].square().mean().sqrt()
+
+
+# %% exercise: Right accepts at few false ones (medium, 15 minutes)
+# Write `tar_at`: from scores (N,) of pairs, `same` (N,) bool, and the largest allowed share `far` of false accepts, return the
+# largest share of right accepts. A pair is accepted when its score is at least the threshold. Try every score as threshold,
+# and also one above all.
+
+# %% solution
+def tar_at(score, same, far):
+    ### BEGIN SOLUTION a number from 0 to 1
+    best = torch.tensor(0.0)
+    for threshold in score:
+        accepted = score >= threshold
+        if accepted[~same].float().mean() <= far:
+            best = torch.maximum(best, accepted[same].float().mean())
+    return best
+    ### END SOLUTION
+
+
+# %% check
+def check_tar_at(tar_at):
+    same = torch.tensor([True, True, False, True, False])
+    score = torch.tensor([0.9, 0.7, 0.8, 0.3, 0.1])
+    show.expect(tar_at(score, same, 0.0), torch.tensor(1 / 3), "no false accept", within=1e-5)
+    show.expect(tar_at(score, same, 0.5), torch.tensor(1.0), "one of two may pass", within=1e-5)
+    show.expect(tar_at(torch.ones(5), same, 0.1), torch.tensor(0.0), "all scores alike: all or none are accepted", within=1e-5)
+
+
+show.check(check_tar_at, tar_at)
+
+
+# %% why
+# The last case is the one that many programs get wrong: pairs with one score can only be accepted together.
+
+
+# %% mistakes
+def one_after_the_other(score, same, far):
+    order = score.argsort(descending=True, stable=True)
+    false = (~same)[order].float().cumsum(0) / (~same).sum()
+    true = same[order].float().cumsum(0) / same.sum()
+    return true[false <= far].max()
+
+
+def far_of_all_pairs(score, same, far):
+    best = torch.tensor(0.0)
+    for threshold in score:
+        accepted = score >= threshold
+        if (accepted & ~same).float().mean() <= far:
+            best = torch.maximum(best, accepted[same].float().mean())
+    return best
+
+
+# %% exercise: A step along the normals (hard, 25 minutes)
+# Write `plane_step`: for moved points `x` (N, 3), their partners `y` (N, 3) and unit normals `n` (N, 3), return the turn ω and
+# the shift v as one vector (6,) that makes Σ (n · (x + ω × x + v − y))² least. As n · (ω × x) = (x × n) · ω, each pair gives one
+# row of a linear system.
+
+# %% solution
+def plane_step(x, y, n):
+    ### BEGIN SOLUTION (6,), the turn first
+    J = torch.cat([torch.linalg.cross(x, n), n], -1)
+    r = (n * (x - y)).sum(-1)
+    return -torch.linalg.solve(J.T @ J, J.T @ r)
+    ### END SOLUTION
+
+
+# %% check
+def check_plane_step(plane_step):
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 3, generator=g, dtype=torch.float64)
+    n = torch.nn.functional.normalize(torch.randn(200, 3, generator=g, dtype=torch.float64), dim=-1)
+    zero, turn = torch.zeros(3, dtype=torch.float64), torch.tensor([0.01, -0.02, 0.03], dtype=torch.float64)
+    shift = torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64)
+    show.expect(plane_step(x, x, n), torch.cat([zero, zero]), "nothing to do", within=1e-9)
+    show.expect(plane_step(x, x + shift, n), torch.cat([zero, shift]), "a shift", within=1e-9)
+    y = x + torch.linalg.cross(turn.expand_as(x), x)
+    show.expect(plane_step(x, y, n), torch.cat([turn, zero]), "a small turn", within=1e-9)
+
+
+show.check(check_plane_step, plane_step)
+
+
+# %% mistakes
+def turned_the_wrong_way(x, y, n):
+    J = torch.cat([torch.linalg.cross(n, x), n], -1)
+    return -torch.linalg.solve(J.T @ J, J.T @ (n * (x - y)).sum(-1))
+
+
+def uphill(x, y, n):
+    J = torch.cat([torch.linalg.cross(x, n), n], -1)
+    return torch.linalg.solve(J.T @ J, J.T @ (n * (x - y)).sum(-1))
