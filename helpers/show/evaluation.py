@@ -9,11 +9,12 @@ from .faces import heads
 from .figures import figure, tile, write
 from .mesh import _in_a_live_kernel
 from .pose_light import quick_png
-from .style import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, mm_colours
+from .style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, YELLOW, mm_colours
 
 METHOD_COLOURS = {
     "mean face": GREY, "single fit": BLUE, "pooled fits": PINK, "network": ORANGE, "network, pooled": RED,
 }  # fmt: skip
+LINES = ("-", "--", "-.", (0, (1, 1)))  # where curves fall on each other, all are seen
 OUTSIDE = (0.86, 0.86, 0.88)  # of a face, where nothing is measured
 
 
@@ -22,14 +23,14 @@ def roc_figure(curves: dict):
     drawing, (plain, log) = figure(8.6, 3.4, ncols=2)
     for number, (name, curve) in enumerate(curves.items()):
         curve = getattr(curve, "curve", curve)
-        how = {"color": _colour(name, number), "label": f"{name} ({curve.auc:.3f})", "drawstyle": "steps-post"}
+        how = {"color": _colour(name, number), "label": f"{name} ({curve.auc:.3f})", "drawstyle": "steps-post", "linestyle": LINES[number % len(LINES)]}
         false, true = curve.false_accept.cpu().numpy(), curve.true_accept.cpu().numpy()
         plain.plot(false, true, **how)
         log.plot(false, true, **how)
     plain.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle=":")
     least = min(float(getattr(c, "curve", c).false_accept[getattr(c, "curve", c).false_accept > 0].min()) for c in curves.values())
-    log.set(xscale="log", xlim=(max(least, 1e-4), 1), ylim=(0, 1.02), xlabel="false accepts (log)", ylabel="true accepts")
-    plain.set(xlim=(-0.01, 1), ylim=(0, 1.02), xlabel="false accepts", ylabel="true accepts")
+    log.set(xscale="log", xlim=(max(least, 1e-4), 1), ylim=(-0.02, 1.03), xlabel="false accepts (log)", ylabel="true accepts")
+    plain.set(xlim=(-0.02, 1), ylim=(-0.02, 1.03), xlabel="false accepts", ylabel="true accepts")
     plain.legend(title="area under the curve", loc="lower right", fontsize=8, title_fontsize=8)
     return drawing
 
@@ -51,7 +52,7 @@ def spread_figure(spreads: dict[str, tuple]):
     for panel, (name, (within, between)) in zip(axes[0], spreads.items(), strict=True):
         panel.hist(between.cpu().numpy(), bins, density=True, color=GREY, alpha=0.8, label="two people")
         panel.hist(within.cpu().numpy(), bins, density=True, color=BLUE, alpha=0.7, label="one person")
-        panel.set(title=name, xlabel="cosine", yticks=[])
+        panel.set(title=name, xlabel="cosine", yticks=[], xlim=(-0.6, 1), xticks=(-0.5, 0, 0.5, 1))
     axes[0, 0].legend(fontsize=8, loc="upper left")
     return drawing
 
@@ -130,4 +131,4 @@ def _bars(axes, values: dict, title: str) -> None:
 
 
 def _colour(name: str, number: int) -> str:
-    return METHOD_COLOURS.get(name, (BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY)[number % 7])
+    return METHOD_COLOURS.get(name, (GREEN, SKY, YELLOW, INK)[number % 4])

@@ -65,6 +65,7 @@ def check_tar_at(tar_at):
     same = torch.tensor([True, True, False, True, False])
     score = torch.tensor([0.9, 0.7, 0.8, 0.3, 0.1])
     show.expect(tar_at(score, same, 0.0), torch.tensor(1 / 3), "no false accept", within=1e-5)
+    show.expect(tar_at(score, same, 0.25), torch.tensor(1 / 3), "one of two strangers is more than a quarter of them", within=1e-5)
     show.expect(tar_at(score, same, 0.5), torch.tensor(1.0), "one of two may pass", within=1e-5)
     show.expect(tar_at(torch.ones(5), same, 0.1), torch.tensor(0.0), "all scores alike: all or none are accepted", within=1e-5)
 
