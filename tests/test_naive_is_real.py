@@ -401,3 +401,83 @@ def _(name, pair, g):
         return landmark_offsets(given["fit_model"], state, given["camera"], given["points_seen"])
 
     check(by_hand, real, (torch.randn(layout.n_shape, generator=g),), pair, g)
+
+
+# Notebook 07
+
+
+@comparison("motion_by_loop")
+def _(name, pair, g):
+    from helpers.evaluation import best_motion
+
+    a, b = randn(g, 20, 3, scale=50).numpy(), randn(g, 20, 3, scale=50).numpy()
+    R, t = function_of("07", name)(a, b)
+    found = best_motion(a, b)
+    assert abs(R - found.rotation).max() < pair.within and abs(t - found.translation).max() < 50 * pair.within
+
+
+@comparison("nearest_by_loops", "nearest_by_table")
+def _(name, pair, g):
+    from helpers.evaluation import Nearest
+
+    points, vertices = randn(g, 15, 3).numpy(), randn(g, 40, 3).numpy()
+    assert (function_of("07", name)(points, vertices) == Nearest(vertices, vertices_only=True)(points)[1]).all()
+
+
+@comparison("icp_by_hand")
+def _(name, pair, g):
+    from helpers.evaluation import Motion, Nearest, Surface, icp
+
+    vertices = randn(g, 60, 3, scale=50).numpy()
+    points = vertices + randn(g, 60, 3, scale=8).numpy()
+    by_hand, rms = function_of("07", name)(points, Nearest(vertices), Motion.none(), 6)
+    real = icp(Surface.of(vertices), Surface.of(points), step="point", nearest="vertex", keep=1.0, rounds=6, tolerance=0.0)
+    assert abs(by_hand(points) - real.motion(points)).max() < pair.within and abs(rms - real.rms[:-1]).max() < pair.within
+
+
+@comparison("rates_by_loop")
+def _(name, pair, g):
+    from helpers.evaluation import roc
+
+    score, same = rand(g, 30).mul(10).round(), torch.arange(30) % 3 == 0
+    curve = roc(score, same)
+    for threshold, *rates in zip(curve.threshold.tolist(), curve.false_accept.tolist(), curve.true_accept.tolist(), strict=True):
+        assert abs(flat(function_of("07", name)(score, same, threshold)) - flat(tuple(rates))).max() < pair.within
+
+
+@comparison("crop_rmse")
+def _(name, pair, g):
+    from helpers.evaluation import Nearest, Surface, scan_error
+
+    corner = face()
+    shapes = corner.shape(randn(g, 2, 99))
+    model, scan = (Surface.of(shape, corner.triangles, corner.landmarks) for shape in shapes)
+    error = scan_error(model, scan)
+    back = error.motion.back(scan.vertices)
+    distance = torch.from_numpy(Nearest(model.vertices, model.triangles)(back)[0] - back).norm(dim=-1)
+    mine = function_of("07", name)(torch.from_numpy(scan.vertices), distance, torch.from_numpy(scan.nose), 95.0)
+    assert abs(float(mine) - error.rmse) < pair.within
+
+
+@comparison("tar_at")
+def _(name, pair, g):
+    from helpers.evaluation import tar_at_far
+
+    score, same = rand(g, 30).mul(10).round(), torch.arange(30) % 3 == 0
+    for far in (0.0, 0.1, 0.45, 1.0):
+        assert abs(float(function_of("07", name)(score, same, far)) - tar_at_far(score, same, far)) < pair.within
+
+
+@comparison("plane_step")
+def _(name, pair, g):
+    from helpers.evaluation import Motion
+    from helpers.evaluation.icp import _plane_step
+
+    x, n = randn(g, 50, 3), torch.nn.functional.normalize(randn(g, 50, 3), dim=-1)
+    x = x - x.mean(0)  # the real one turns about the centre
+    y = x + randn(g, 50, 3, scale=0.05)
+    step = function_of("07", name)(x, y, n)
+    real = _plane_step(x.numpy(), y.numpy(), n.numpy(), Motion.none(), False)
+    R = roma.rotvec_to_rotmat(step[:3])
+    assert abs(R - torch.from_numpy(real.rotation)).max() < pair.within
+    assert abs(step[3:] - torch.from_numpy(real.translation)).max() < pair.within

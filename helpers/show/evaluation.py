@@ -23,7 +23,7 @@ def roc_figure(curves: dict):
     drawing, (plain, log) = figure(8.6, 3.4, ncols=2)
     for number, (name, curve) in enumerate(curves.items()):
         curve = getattr(curve, "curve", curve)
-        how = {"color": _colour(name, number), "label": f"{name} ({curve.auc:.3f})", "drawstyle": "steps-post", "linestyle": LINES[number % len(LINES)]}
+        how = {"color": _colour(name, number), "label": f"{name} ({curve.auc:.3f})", "linestyle": LINES[number % len(LINES)]}
         false, true = curve.false_accept.cpu().numpy(), curve.true_accept.cpu().numpy()
         plain.plot(false, true, **how)
         log.plot(false, true, **how)

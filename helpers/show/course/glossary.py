@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Word: (what it means, the notebook that explains it, how the word stands there if otherwise).
 WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
+    "3DRMSE": ("Root mean square distance of a scan from a reconstructed face, in millimetres.", "07"),
     "albedo": ("The colour of the skin itself, before any light falls on it.", "02"),
     "alignment": ("Turning and moving heads onto each other, so that only their shapes differ. Also called Procrustes.", "01"),
     "antialias": ("Give a pixel on an outline a mixture of both colours, as a camera does.", "02"),
@@ -12,12 +13,14 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "covariance": ("How far numbers scatter, each and together. Its diagonal holds squared standard deviations.", "03"),
     "coefficients": ("The 99 + 99 numbers of a face, in standard deviations; 0 is average.", "01"),
     "edge term": ("The part of the energy that draws the model's outline to edges of the photograph.", "04", "Edges"),
+    "EER": ("Equal error rate: where as many pairs of two people are accepted as pairs of one person are refused.", "07"),
     "energy": ("One number that says how badly a guess explains a photograph, and how unlikely a face it is.", "04"),
     "EPnP": ("A closed formula for the pose by way of four control points.", "03"),
     "expression": ("What moves in a face without changing who it is; 30 numbers of their own.", "01"),
     "focal length": ("How strongly the camera enlarges, in pixels. Unknown for most photographs.", "02"),
     "Gauss–Newton": ("Solve the linear problem that touches the true one here, step there, and begin again.", "03"),
     "Gram matrix": ("The table of products of all pairs of heads. It is small where the covariance is huge.", "01"),
+    "ICP": ("Iterative closest points: guess pairs of two surfaces, move, guess again.", "07"),
     "Jacobian": ("All derivatives of the residuals by the unknowns, as a matrix.", "03"),
     "landmarks": ("68 points on jaw, brows, nose, eyes and mouth, always in the same order.", "00", "Landmarks"),
     "Laplace's approximation": ("Take the bowl at the minimum for a normal distribution; its curvature gives the covariance.", "04"),
@@ -30,8 +33,10 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "POS": ("Pose from orthography and scaling: the linear start, as if the camera were far away.", "03"),
     "posterior": ("What is believed after the photograph was seen.", "04"),
     "prior": ("What is believed about faces before a photograph is seen: half the sum of squared coefficients.", "01"),
+    "protocol": ("Everything that must be fixed before a number is measured, so that it can be compared with another.", "07"),
     "RANSAC": ("Try small random sets of points and keep the answer that most points agree with.", "03"),
     "residual": ("What is left unexplained: projected minus seen, or photograph minus model.", "03"),
+    "ROC": ("The curve of right against wrong accepts, as a threshold falls.", "07"),
     "spherical harmonics": ("Nine functions of the normal. Nine numbers a channel light a dull surface.", "02"),
     "synthetic": ("Made by a computer. The face model of this course is; so are its test faces.", "00"),
     "texture": ("The colours of all vertices.", "01"),

@@ -49,6 +49,13 @@ PAIRS = (
     Pair("03", "mirrored labels (exercise)", ("mirror_points",), ("helpers.pose.MIRRORED",), 1e-9, 1e-9, "px"),
     Pair("04", "residual of a pixel", ("one_pixel",), ("helpers.fitting.pixel_term.look_at_points",), 1e-4, 1e-4),
     Pair("04", "offsets of landmarks", ("offsets_by_hand",), ("helpers.fitting.landmark_term.landmark_offsets",), 1e-2, 1e-2, "px"),
+    Pair("07", "best motion of known pairs", ("motion_by_loop",), ("helpers.evaluation.best_motion",), 1e-9, None, "mm"),
+    Pair("07", "nearest vertices", ("nearest_by_loops", "nearest_by_table"), ("helpers.evaluation.Nearest",), 0, None),
+    Pair("07", "ICP", ("icp_by_hand",), ("helpers.evaluation.icp",), 1e-8, None, "mm"),
+    Pair("07", "rates of a threshold", ("rates_by_loop",), ("helpers.evaluation.roc",), 1e-12, None),
+    Pair("07", "error within the crop (exercise)", ("crop_rmse",), ("helpers.evaluation.scan_error",), 1e-6, None, "mm"),
+    Pair("07", "right accepts (exercise)", ("tar_at",), ("helpers.evaluation.tar_at_far",), 1e-6, None),
+    Pair("07", "step along the normals (exercise)", ("plane_step",), ("helpers.evaluation.icp",), 1e-6, None, "rad, mm"),
 )
 
 

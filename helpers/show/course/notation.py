@@ -66,5 +66,11 @@ SYMBOLS = (
     Symbol("05", r"$w_i$", r"weight of a photograph, from the detector's confidence; $\sum_i w_i = 1$", "pooling.Pooled.weights", "(N,)", "–", REPORTED),
     Symbol("06", r"$\lambda_1$", "weight of what lies beyond the target", "regression.AsymmetricEuclideanLoss(over)", "a number", "–", REPORTED),
     Symbol("06", r"$\lambda_2$", "weight of what stays short of it", "regression.AsymmetricEuclideanLoss(under)", "a number", "–", REPORTED),
-    Symbol("07", "3DRMSE", "root mean square distance of two faces", "evaluation.shape_rmse", "(B,)", "mm", REPORTED),
+    Symbol("07", r"$x_i$", "points of a scan within the crop", "evaluation.ScanError.query", "(N,), numbers of vertices", "–"),
+    Symbol("07", r"$M$", "a reconstructed surface", "evaluation.Surface", "(V, 3), (F, 3)", "mm"),
+    Symbol("07", r"$T$", "motion of the model onto a scan", "evaluation.Motion", "rotation, shift, size", "–, mm, –"),
+    Symbol("07", "3DRMSE", "root mean square distance of a scan from a face", "evaluation.scan_error", "a number", "mm", REPORTED),
+    Symbol("07", r"$d, d^*$", "depth of the face, and of the scan", "evaluation.depth_map", "(B, S, S)", "mm"),
+    Symbol("07", r"$s$", "score of a pair: the cosine of its coefficients", "evaluation.Pairs.score", "(N,)", "–", REPORTED),
+    Symbol("07", r"$\tau$", "threshold of the score", "evaluation.Roc.threshold", "(T,)", "–"),
 )

@@ -105,4 +105,18 @@ STEPS = (
         "the error of a shape in millimetres after alignment", REPORTED, "07", "Theory",
         ("evaluation.shape_rmse", "evaluation.align_similarity"), ("test_evaluation::test_agrees_with_roma",),
     ),
+    Step(
+        "3DRMSE after rigid ICP, within 95 mm of the tip of the nose", REPORTED, "07", "3DRMSE, by the protocol",
+        ("evaluation.scan_error", "evaluation.Protocol", "evaluation.icp"),
+        ("test_evaluation_scan::test_icp_finds_a_known_motion", "test_evaluation_scan::test_spheres_differ_by_their_radii"),
+    ),
+    Step(
+        "errors of depth maps: RMSE, log10, Rel", REPORTED, "07", "Depth maps",
+        ("evaluation.depth_map", "evaluation.depth_errors"), ("test_evaluation_measures::test_two_plates_differ_by_their_distance",),
+    ),
+    Step(
+        "recognition by the cosine of coefficients, with LFW's pairs", REPORTED, "07", "Do the numbers know their person",
+        ("evaluation.represent", "evaluation.verify", "evaluation.read_pairs"),
+        ("test_evaluation_recognition::test_the_curve_is_that_of_scikit_learn", "test_evaluation_recognition::test_pairs_of_lfw_are_read_as_they_are_written"),
+    ),
 )  # fmt: skip
