@@ -1,0 +1,183 @@
+"""Sliders that start where a fit ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ..figures import tile
+from .choose import SLOTS
+from .drawing import quick_jpeg
+from .face import Face, alone, relit, stretched, turned_by
+from .panel import Panel, Status, below, heading, side_by_side, view
+
+# kind of number -> the field of a `Face` that holds it
+KINDS = {"shape α": "alpha", "texture β": "beta", "expression": "expression"}
+AT_ONCE = 10  # modes that have a slider at a time
+LIMIT = 5.0  # standard deviations; a fit may go beyond the 3 that are likely
+# name on the slider: smallest, largest, step, start
+POSE = {"yaw °": (-60, 60, 1, 0), "pitch °": (-40, 40, 1, 0), "roll °": (-45, 45, 1, 0)}
+LIGHT = {
+    "carry round °": (-180, 180, 5, 0),
+    "carry up °": (-90, 90, 5, 0),
+    "directed ×": (0.0, 2.5, 0.05, 1.0),
+    "brightness ×": (0.3, 2.0, 0.05, 1.0),
+}
+ON_PHOTO, ALONE, STUDIO = "on the photograph", "its own light", "studio light"
+
+
+class Change(Panel):
+    """Widgets: `slot`, `likeness`, `modes` (kind to its sliders), `first` (kind to the choice of its modes), `pose`,
+    `light`, `where`, `reset`, `image`. `face` is what they make; `watch(call)` has it told after every change."""
+
+    def __init__(self, play):
+        import ipywidgets as w
+
+        self.play, self._held, self._watchers = play, False, []
+        wide = w.Layout(width="300px")
+        style = {"description_width": "100px"}
+
+        def slider(name, low, high, step, start):
+            return w.FloatSlider(start, min=low, max=high, step=step, description=name, layout=wide, style=style)
+
+        self.slot = w.ToggleButtons(options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"})
+        self.where = w.ToggleButtons(options=[ON_PHOTO, ALONE, STUDIO], style={"button_width": "auto"})
+        self.likeness = slider("likeness ×", 0.0, 2.5, 0.05, 1.0)
+        self.numbers: dict[str, torch.Tensor] = {}
+        self.modes, self.first, pages = {}, {}, []
+        for kind, count in self._counts().items():
+            self.modes[kind] = [slider(f"{kind[-1] if kind != 'expression' else 'e'} {k + 1}", -LIMIT, LIMIT, 0.1, 0.0)
+                                for k in range(min(AT_ONCE, count))]  # fmt: skip
+            runs = [(f"modes {k + 1} to {min(k + AT_ONCE, count)}", k) for k in range(0, count, AT_ONCE)]
+            self.first[kind] = w.Dropdown(options=runs, layout=w.Layout(width="180px"))
+            pages.append(below(self.first[kind], *self.modes[kind]))
+        self.pose = {name: slider(name, *numbers) for name, numbers in POSE.items()}
+        self.light = {name: slider(name, *numbers) for name, numbers in LIGHT.items()}
+        pages.append(below(heading("pose, from the fitted one"), *self.pose.values(), heading("light, from the fitted one"),
+                           *self.light.values()))  # fmt: skip
+        tabs = w.Tab(pages, titles=[*self.modes, "pose and light"], layout=w.Layout(min_width="430px"))
+        self.reset = w.Button(description="as fitted", tooltip="all sliders back to where the fit ended")
+        self.image = view(play.size, "the face as the sliders make it")
+        self.status = Status()
+        left = below(self.image, self.likeness, w.HBox([self.reset]), self.status.widget, width="310px")
+        self.box = below(side_by_side(self.slot, self.where), side_by_side(left, tabs))
+        self._connect()
+        self.start()
+
+    def _counts(self) -> dict[str, int]:
+        face = Face.mean(self.play.sketch.model)
+        counts = {kind: getattr(face, field).shape[1] for kind, field in KINDS.items()}
+        return {kind: count for kind, count in counts.items() if count}
+
+    def _connect(self):
+        for kind, sliders in self.modes.items():
+            for k, slider in enumerate(sliders):
+                slider.observe(lambda change, kind=kind, k=k: self._moved(kind, k, change["new"]), "value")
+            self.first[kind].observe(lambda _, kind=kind: self._turn_page(kind), "value")
+        for control in (self.likeness, self.where, *self.pose.values(), *self.light.values()):
+            control.observe(lambda _: self.draw(), "value")
+        self.slot.observe(lambda _: self.start(), "value")
+        self.reset.on_click(lambda _: self.start())
+        self.play.watch(lambda slot: self.start() if slot == self.slot.value else None)
+
+    def start(self) -> None:
+        """All sliders to where the fit of this slot ended."""
+        person = self.play.people[self.slot.value]
+        if person.result is None:
+            self.status.say(f"{person.name}: not fitted yet: press Fit above.", warning=True)
+            self.image.value = quick_jpeg(self.play.sketch.photograph(person))
+            return
+        self.status.say("")
+        self._fitted = person.face
+        self.numbers = {kind: getattr(person.face, KINDS[kind]).clone() for kind in self.modes}
+        self._held = True
+        for kind in self.modes:
+            self._turn_page(kind)
+        self.likeness.value = 1.0
+        for named, starts in ((self.pose, POSE), (self.light, LIGHT)):
+            for name, slider in named.items():
+                slider.value = starts[name][3]
+        self._held = False
+        self.draw()
+
+    def watch(self, call) -> None:
+        """`call(face)` after every change."""
+        self._watchers.append(call)
+
+    @property
+    def ready(self) -> bool:
+        return self.play.people[self.slot.value].result is not None
+
+    @property
+    def face(self) -> Face:
+        """What the sliders make, seen by the camera of the fit. Raises UserError before there is a fit."""
+        if not self.ready:
+            return self.play.people[self.slot.value].face  # says what is missing
+        face = replace(self._fitted, **{KINDS[kind]: numbers for kind, numbers in self.numbers.items()})
+        face = stretched(face, self.likeness.value)
+        face = turned_by(face, *(slider.value for slider in self.pose.values()))
+        return relit(face, *(slider.value for slider in self.light.values()))
+
+    def draw(self) -> None:
+        if self._held or not self.ready:
+            return
+        face = self.face
+        self.image.value = quick_jpeg(self._drawn(face))
+        for call in self._watchers:
+            call(face)
+
+    def _drawn(self, face: Face) -> torch.Tensor:
+        sketch, person = self.play.sketch, self.play.people[self.slot.value]
+        if self.where.value == ON_PHOTO:
+            return sketch.over(face, person)
+        if self.where.value == ALONE:
+            return sketch.draw(face)
+        frontal = alone(face, sketch.size)
+        return sketch.draw(turned_by(frontal, *(slider.value for slider in self.pose.values())))
+
+    def _moved(self, kind: str, k: int, value: float) -> None:
+        if not self._held:
+            self.numbers[kind][0, self.first[kind].value + k] = value
+            self.draw()
+
+    def _turn_page(self, kind: str) -> None:
+        """Give the sliders of a kind the numbers of the modes that are chosen."""
+        first, count, held = self.first[kind].value, self.numbers[kind].shape[1], self._held
+        self._held = True
+        for k, slider in enumerate(self.modes[kind]):
+            slider.disabled = first + k >= count
+            slider.description = f"{kind[-1] if kind != 'expression' else 'e'} {first + k + 1}"
+            slider.value = 0.0 if slider.disabled else float(self.numbers[kind][0, first + k].clamp(-LIMIT, LIMIT))
+        self._held = held
+
+    def updates_per_second(self, updates: int = 40, kind: str = "shape α") -> float:
+        """How many pictures a second follow a slider of this kind, measured by moving one to and fro."""
+        slider = self.modes[kind][0] if kind in self.modes else {**self.pose, **self.light}[kind]
+        start = slider.value
+        begun = time.perf_counter()
+        for k in range(updates):
+            slider.value = slider.min + (slider.max - slider.min) * ((7 * k) % updates + 0.5) / updates
+        seconds = time.perf_counter() - begun
+        slider.value = start
+        return updates / seconds
+
+    def still(self) -> np.ndarray:
+        """The fitted face, and what one slider each makes of it."""
+        sketch, person = self.play.sketch, self.play.people[self.slot.value]
+        face = person.face
+        shifted = face.alpha.clone()
+        shifted[0, 0] += 3.0
+        shown = {
+            "as fitted": face,
+            "likeness × 0": stretched(face, 0.0),
+            "likeness × 2": stretched(face, 2.0),
+            "α 1, + 3 σ": replace(face, alpha=shifted),
+            "yaw 30°": turned_by(face, 30.0, 0.0, 0.0),
+            "light carried 120°": relit(face, around=120.0, directed=2.0),
+        }
+        panels = [sketch.over(each, person) for each in shown.values()]
+        panels[4] = sketch.draw(shown["yaw 30°"])  # over the photograph a turned head would show two
+        return tile(panels, list(shown), height=150)

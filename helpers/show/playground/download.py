@@ -1,0 +1,121 @@
+"""The face as files: what a button sends to the reader's browser, in JupyterLab and in Voilà alike."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+
+from ...camera import Pose
+from ...commands.fit import fit_numbers
+from ...errors import UserError
+from ...mesh_exchange import write_glb
+from ...mesh_files import write_ply
+from ..figures import png_bytes
+from ..sheet import sheet
+from .face import Face
+from .person import Person
+
+KINDS = {
+    "ply": "PLY: coloured mesh, mm",
+    "glb": "GLB: mesh for viewers",
+    "png": "PNG: the strip",
+    "npz": "NPZ: the numbers",
+}
+
+SCRIPT = """
+function render({ model, el }) {
+  el.classList.add("face-download");
+  const note = document.createElement("span");
+  note.setAttribute("role", "status");
+  for (const [kind, label] of Object.entries(model.get("kinds"))) {
+    const button = document.createElement("button");
+    button.className = "jupyter-button widget-button";
+    button.dataset.kind = kind;
+    button.textContent = label;
+    button.onclick = () => { note.textContent = "making the file …"; model.send({ kind }); };
+    el.append(button);
+  }
+  el.append(note);
+  const take = (content, buffers) => {
+    note.textContent = content.said;
+    if (!content.name) return;
+    const link = document.createElement("a");
+    const url = URL.createObjectURL(new Blob(buffers, { type: "application/octet-stream" }));
+    link.href = url;
+    link.download = content.name;
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
+  };
+  model.on("msg:custom", take);
+  return () => model.off("msg:custom", take);
+}
+export default { render };
+"""
+LOOK = """
+.face-download { display: flex; gap: 8px; align-items: center; flex-wrap: wrap;
+  color: var(--jp-ui-font-color1, #24292f); font-size: var(--jp-widgets-font-size, 13px); }
+.face-download button { width: auto !important; padding: 0 12px !important; }
+"""
+
+
+def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
+    """(name, content) of the face as a file of one of `KINDS`.
+
+    face: as it is now.  person: whose it was, with a fit.  model: the mesh comes in its fineness.
+    An .npz holds what `helpers.commands.fit.fit_numbers` says; alpha, beta, expression, pose and light are the
+    face's, all else is the fit's. Raises UserError for another kind, and for a person without a fit.
+    """
+    if kind not in KINDS:
+        raise UserError(f"{kind!r}: files are made as {', '.join(KINDS)}")
+    if person.result is None:
+        raise UserError(f"{person.name}: is not fitted yet: press Fit")
+    result = as_result(face, person)
+    if kind == "npz":
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **fit_numbers(person.crop, result, person.detection))
+        data = buffer.getvalue()
+    elif kind == "png":
+        data = png_bytes(sheet(person.crop, result, model))
+    else:
+        write = {"ply": write_ply, "glb": write_glb}[kind]
+        vertices = model.shape(face.alpha, face.expression if face.expression.shape[1] else None)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"face.{kind}"
+            write(path, vertices[0], model.triangles, model.texture(face.beta)[0])
+            data = path.read_bytes()
+    return f"{person.name}.{kind}", data
+
+
+def as_result(face: Face, person: Person):
+    """The person's `FitResult` with the numbers of `face` in it, seen by the camera of the fit."""
+    pose = Pose(face.pose.rotation_vector, face.pose.translation)
+    return replace(person.result, alpha=face.alpha, beta=face.beta, expression=face.expression, pose=pose, light=face.light)
+
+
+class Downloads(anywidget.AnyWidget):
+    """A button for each kind of file. `make(kind)` gives name and content, or raises UserError with what to say."""
+
+    _esm, _css = SCRIPT, LOOK
+    kinds = traitlets.Dict(KINDS).tag(sync=True)
+
+    def __init__(self, make: Callable[[str], tuple[str, bytes]], **options):
+        super().__init__(**options)
+        self._make = make
+        self.on_msg(self._answer)
+
+    def _answer(self, _, content: dict, buffers) -> None:
+        try:
+            name, data = self._make(str(content.get("kind")))
+        except UserError as error:
+            self.send({"said": str(error), "name": ""})
+            return
+        self.send({"said": f"{name}, {len(data) / 1e6:.1f} MB, is with your browser's downloads", "name": name}, [data])

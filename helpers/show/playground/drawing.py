@@ -1,0 +1,109 @@
+"""Pictures of a face quick enough to follow a slider."""
+
+from __future__ import annotations
+
+import io
+
+import torch
+from torch import Tensor
+
+from ...crop import crop_face
+from ...rasterizer import interpolate
+from ...rendering import render
+from ..figures import as_bytes
+from ..views import CLAY
+from .face import Face, alone
+from .person import Person
+
+JPEG_QUALITY = 88
+
+
+class Sketch:
+    """Draws faces of one model, `size` × `size` px, and keeps the meshes it made last.
+
+    model: the coarser it is, the quicker; level 1 of the open model is fine enough for 256 px.
+    A shape is 99 columns of numbers times 40,000 rows: while only the pose or the light moves, nothing of it changes.
+    """
+
+    def __init__(self, model, size: int = 256):
+        self.model, self.size = model, size
+        self.skin = (model.masks or {}).get("skin", torch.ones(model.n_vertices))[None, :, None]
+        self._kept: dict[str, tuple] = {}
+        self._photograph = None
+
+    def vertices(self, face: Face) -> Tensor:
+        """(1, V, 3) mm."""
+        return self._made("vertices", (face.alpha, face.expression), self._shape)
+
+    def colours(self, face: Face) -> Tensor:
+        """(1, V, 3) sRGB."""
+        return self._made("colours", (face.beta,), self.model.texture)
+
+    def draw(self, face: Face, background: Tensor | float = 1.0, skin_only: bool = False) -> Tensor:
+        """The face as its camera sees it: (S, S, 3) from 0 to 1.
+
+        background: grey, or an image (S, S, 3).  skin_only: leave the background where the fit does not look (eyes,
+        mouth, hair), with a soft seam.
+        """
+        paper = background if isinstance(background, float) else background[None]
+        with torch.no_grad():
+            drawn = render(
+                self.vertices(face), self.model.triangles, self.colours(face), face.pose, face.seen_at(self.size),
+                face.light, background=paper, antialias=not skin_only,
+            )  # fmt: skip
+            image = drawn.image[0].clamp(0, 1)
+            if skin_only:
+                skin = interpolate(self.skin, self.model.triangles, drawn.raster)[..., 0] > 0.35
+                image = torch.lerp(paper.expand_as(drawn.image)[0], image, _soft(skin, self.size)[..., None])
+        return image
+
+    def over(self, face: Face, person: Person) -> Tensor:
+        """The face laid over a photograph, whose crop it must be seen in."""
+        return self.draw(face, self.photograph(person), skin_only=True)
+
+    def painted(self, face: Face, colours: Tensor | None = None) -> Tensor:
+        """The face in colours (V, 3) that are not its own, or in clay: (S, S, 3)."""
+        vertices = self.vertices(face)
+        colours = torch.tensor(CLAY).expand_as(vertices) if colours is None else colours[None]
+        with torch.no_grad():
+            drawn = render(
+                vertices, self.model.triangles, colours, face.pose, face.seen_at(self.size), face.light, antialias=True
+            )
+        return drawn.image[0].clamp(0, 1)
+
+    def alone(self, face: Face, yaw: float = 0.0) -> Tensor:
+        """The face by itself in studio light, turned by `yaw` degrees."""
+        return self.draw(alone(face, self.size, yaw))
+
+    def photograph(self, person: Person) -> Tensor:
+        """(S, S, 3): the square of the photograph that the fit looked at."""
+        key = person.photo.image, person.detection.points
+        if self._photograph is None or any(a is not b for a, b in zip(key, self._photograph[0], strict=True)):
+            self._photograph = key, crop_face(*key, self.size).image[0]
+        return self._photograph[1]
+
+    def _shape(self, alpha: Tensor, expression: Tensor) -> Tensor:
+        return self.model.shape(alpha, expression if expression.shape[1] else None)
+
+    def _made(self, name: str, inputs: tuple[Tensor, ...], make) -> Tensor:
+        kept = self._kept.get(name)
+        if kept is None or not all(torch.equal(a, b) for a, b in zip(kept[0], inputs, strict=True)):
+            with torch.no_grad():
+                self._kept[name] = kept = (tuple(tensor.clone() for tensor in inputs), make(*inputs))
+        return kept[1]
+
+
+def _soft(mask: Tensor, size: int) -> Tensor:
+    """A mask (1, S, S) as weights (S, S) with a seam that stays inside of it."""
+    reach = max(1, round(size / 75))
+    weight = torch.nn.functional.avg_pool2d(mask[:, None].float(), 2 * reach + 1, 1, reach)[0, 0]
+    return (2 * weight - 1).clamp(0, 1)
+
+
+def quick_jpeg(image) -> bytes:
+    """An image (H, W, 3) as JPEG: a photograph takes a tenth of the bytes of a PNG, and less time to pack."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(as_bytes(image)).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()

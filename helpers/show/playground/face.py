@@ -1,0 +1,116 @@
+"""One face as the playground holds it: the numbers of a fit, and what can be done to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import radians
+
+import torch
+from torch import Tensor
+
+from ...camera import Camera, Pose, rotation_from_vector, vector_from_rotation
+from ...lighting import STUDIO_LIGHT, sh_basis
+from ..views import studio
+
+# What may be taken from one person or the other; "pose" brings the camera with it.
+PARTS = ("shape", "texture", "expression", "pose", "light")
+
+
+@dataclass(frozen=True)
+class Face:
+    """alpha (1, Ks), beta (1, Kt), expression (1, Ke): in standard deviations.  pose, camera: of one face.
+    light: (1, 9, 3) spherical harmonics, viewer axes."""
+
+    alpha: Tensor
+    beta: Tensor
+    expression: Tensor
+    pose: Pose
+    camera: Camera
+    light: Tensor
+
+    @classmethod
+    def of_fit(cls, result, index: int = 0) -> Face:
+        """Face number `index` of a `FitResult`."""
+        one = slice(index, index + 1)
+        camera = Camera(result.camera.focal[one], result.camera.principal_point[one], result.camera.size)
+        pose = Pose(result.pose.rotation_vector[one], result.pose.translation[one])
+        return cls(result.alpha[one], result.beta[one], result.expression[one], pose, camera, result.light[one])
+
+    @classmethod
+    def mean(cls, model, size: int = 224) -> Face:
+        """The mean face, from the front, in studio light."""
+        pose, camera, light = studio((0.0,), size)
+        expressions = 0 if model.expression_std is None else len(model.expression_std)
+        counts = (len(model.shape_std), len(model.texture_std), expressions)
+        return cls(*(torch.zeros(1, count) for count in counts), pose, camera, light)
+
+    def seen_at(self, size: int) -> Camera:
+        """The camera for the same view with `size` × `size` px; edges of pixels scale, their centres do not."""
+        factor = size / max(self.camera.size)
+        centre = (self.camera.principal_point + 0.5) * factor - 0.5
+        return Camera(self.camera.focal * factor, centre, (size, size))
+
+
+def mixed(faces: dict[str, Face], source: dict[str, str]) -> Face:
+    """A face whose parts come from several: `source` names for each of `PARTS` one of `faces`."""
+    face = {part: faces[source[part]] for part in PARTS}
+    return Face(
+        face["shape"].alpha, face["texture"].beta, face["expression"].expression,
+        face["pose"].pose, face["pose"].camera, face["light"].light,
+    )  # fmt: skip
+
+
+def between(first: Face, second: Face, share: float, expression: bool = True) -> Face:
+    """On the straight line of the coefficients: `share` 0 is the first face, 1 the second; pose and light stay the first's.
+
+    expression: False keeps the first's.
+    """
+
+    def at(name: str) -> Tensor:
+        return torch.lerp(getattr(first, name), getattr(second, name), share)
+
+    moved = replace(first, alpha=at("alpha"), beta=at("beta"))
+    return replace(moved, expression=at("expression")) if expression else moved
+
+
+def stretched(face: Face, likeness: float) -> Face:
+    """The same person, `likeness` times as far from the mean face: 0 is the mean, 1 as it was, 2 a caricature."""
+    return replace(face, alpha=face.alpha * likeness, beta=face.beta * likeness)
+
+
+def turned_by(face: Face, yaw: float, pitch: float, roll: float) -> Face:
+    """The head turned by these degrees about the viewer's axes, after the turn it already has; the light stays."""
+    step = Pose.from_euler(torch.tensor([[radians(-pitch), radians(yaw), radians(roll)]]), torch.zeros(1, 3)).rotation
+    turn = vector_from_rotation(step @ face.pose.rotation)
+    return replace(face, pose=Pose(turn, face.pose.translation))
+
+
+def relit(face: Face, around: float = 0.0, up: float = 0.0, directed: float = 1.0, brightness: float = 1.0) -> Face:
+    """The face in its own light, changed: the lamps carried `around` the head and `up` by degrees, the part of the
+    light that has a direction times `directed`, all of it times `brightness`."""
+    light = harmonics_turned(face.light, around, up)
+    light = torch.cat([light[:, :1], light[:, 1:] * directed], 1) * brightness
+    return replace(face, light=light)
+
+
+def harmonics_turned(light: Tensor, around: float, up: float) -> Tensor:
+    """Spherical harmonics (1, 9, 3) of lamps that went `around` the vertical axis (to the viewer's right) and then
+    `up`, in degrees. Exact: a turn maps the harmonics of each order onto themselves."""
+    if not around and not up:
+        return light
+    a, u = radians(around), radians(up)
+    about_y = rotation_from_vector(torch.tensor([0.0, a, 0.0], dtype=torch.float64))
+    about_x = rotation_from_vector(torch.tensor([-u, 0.0, 0.0], dtype=torch.float64))
+    normals = torch.nn.functional.normalize(
+        torch.randn(64, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=-1
+    )
+    # A surface that looks along n now receives what the one along Rᵀ n did.
+    before = sh_basis(normals @ (about_x @ about_y))
+    turn = torch.linalg.lstsq(sh_basis(normals), before).solution
+    return (turn @ light.double()).to(light)
+
+
+def alone(face: Face, size: int = 224, yaw: float = 0.0) -> Face:
+    """The face by itself in studio light, turned by `yaw` degrees."""
+    pose, camera, _ = studio((yaw,), size)
+    return replace(face, pose=pose, camera=camera, light=STUDIO_LIGHT[None])

@@ -1,0 +1,124 @@
+"""What the network guesses at a glance, beside what the fit found."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ...errors import UserError
+from ...evaluation import align_similarity
+from ..figures import tile
+from ..style import mm_colours
+from .choose import SLOTS
+from .drawing import quick_jpeg
+from .face import Face, alone
+from .panel import Panel, Status, below, side_by_side, view
+from .person import Person
+
+TITLES = ("photograph", "fit", "network", "fit, shape", "network, shape", "apart, 0–4 mm")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """face: the network's alpha and beta in the pose, light and expression of the fit.  seconds: it took.
+    apart: (V,) mm between fit and guess, both neutral, after the best rotation, shift and scaling.
+    cosine: of the two vectors (α, β): 1 is the same direction from the mean face."""
+
+    face: Face
+    seconds: float
+    apart: torch.Tensor
+    cosine: float
+
+
+def guess(person: Person, network, model) -> Guess:
+    """Ask the network about a fitted photograph. model: the mesh on which both are compared."""
+    begun = time.perf_counter()
+    numbers = network.predict(person.photo, person.detection)
+    seconds = time.perf_counter() - begun
+    fit = person.face
+    face = replace(fit, alpha=numbers.alpha.cpu(), beta=numbers.beta.cpu())
+    with torch.no_grad():
+        theirs, ours = model.shape(face.alpha), model.shape(fit.alpha)
+        apart = (align_similarity(theirs, ours) - ours).norm(dim=-1)[0]
+    pair = (torch.cat([each.alpha, each.beta], -1)[0] for each in (face, fit))
+    return Guess(face, seconds, apart, float(torch.cosine_similarity(*pair, dim=0)))
+
+
+class NetworkGuess(Panel):
+    """Widgets: `slot`, `images`, `status`. `network` is None where there is none, and `missing` says why."""
+
+    def __init__(self, play, path=None):
+        import ipywidgets as w
+
+        self.play = play
+        self.network, self.missing = available(path)
+        self.slot = w.ToggleButtons(options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"})
+        self.ask = w.Button(description="Guess", button_style="primary", disabled=self.network is None)
+        side = 150
+        self.images = [view(side, title) for title in TITLES]
+        self.status = Status()
+        captions = [below(w.Label(title), image) for title, image in zip(TITLES, self.images, strict=True)]
+        self.box = below(side_by_side(self.slot, self.ask), side_by_side(*captions), self.status.widget)
+        if self.network is None:
+            self.box = self.status.widget
+        self.ask.on_click(lambda _: self.draw())
+        self.slot.observe(lambda _: self.draw(), "value")
+        self.draw()
+
+    def draw(self) -> None:
+        if self.network is None:
+            self.status.say(self.missing, warning=True)
+            return
+        with self.status.sentences():
+            person = self.play.people[self.slot.value]
+            found = guess(person, self.network, self.play.sketch.model)
+            for image, picture in zip(self.images, self.panels(person, found), strict=True):
+                image.value = quick_jpeg(picture)
+            self.status.say(
+                f"{person.name}: guessed in {1000 * found.seconds:.0f} ms; {found.apart.mean():.1f} mm apart on average, "
+                f"cosine of the coefficients {found.cosine:.2f}."
+            )
+
+    def panels(self, person: Person, found: Guess) -> list:
+        """Pictures for `TITLES`, all neutral and from the front but the first."""
+        sketch = self.play.sketch
+        fit = replace(person.face, expression=torch.zeros_like(person.face.expression))
+        net = replace(fit, alpha=found.face.alpha, beta=found.face.beta)
+        pictures = [sketch.photograph(person), sketch.alone(fit), sketch.alone(net)]
+        pictures += [sketch.painted(alone(each, sketch.size, 25.0)) for each in (fit, net)]
+        colours = torch.from_numpy(mm_colours(found.apart.numpy())).float()
+        return [*pictures, sketch.painted(alone(fit, sketch.size), colours)]
+
+    def still(self) -> np.ndarray:
+        """For both photographs, if there is a network; else the sentence that says what is missing."""
+        if self.network is None:
+            return _sentence(self.missing)
+        people = [person for person in self.play.people.values() if person.result is not None]
+        rows = []
+        for k, person in enumerate(people):
+            pictures = self.panels(person, guess(person, self.network, self.play.sketch.model))
+            rows.append(tile(pictures, TITLES if k == 0 else None, height=150))
+        return np.concatenate(rows)
+
+
+def available(path=None) -> tuple[object | None, str]:
+    """(network, "") or (None, one sentence on what is missing)."""
+    try:
+        from ...regression import load_network
+    except ImportError:
+        return None, "The network that guesses the numbers is not part of this version of the course."
+    try:
+        return load_network(path), ""
+    except UserError as error:
+        return None, f"No network to ask: {error}."
+
+
+def _sentence(text: str) -> np.ndarray:
+    from PIL import Image, ImageDraw
+
+    page = Image.new("RGB", (760, 36), "white")
+    ImageDraw.Draw(page).text((6, 10), text, fill="#57606A", font_size=13)
+    return np.asarray(page)

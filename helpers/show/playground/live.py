@@ -1,0 +1,54 @@
+"""The face to turn with the mouse, following the sliders."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import torch
+
+from ..mesh import _k3d_plot, stills
+from .face import Face
+from .panel import Panel, below
+
+# A mesh takes longer to send than a picture: it follows when the slider has come to rest, after this many seconds.
+REST = 0.25
+
+
+class Live(Panel):
+    """`plot` is the k3d view, `follow` whether it follows the sliders."""
+
+    def __init__(self, play, change):
+        import ipywidgets as w
+
+        self.play, self.change, self._waiting = play, change, None
+        sketch = play.sketch
+        face = change.face if change.ready else Face.mean(sketch.model)
+        self.plot = _k3d_plot(sketch.vertices(face)[0], sketch.model.triangles, sketch.colours(face)[0])
+        self.follow = w.Checkbox(True, description="follow the sliders", indent=False)
+        self.box = below(self.follow, self.plot)
+        self.follow.observe(lambda _: self._soon(change.face) if change.ready else None, "value")
+        change.watch(self._soon)
+
+    def _soon(self, face: Face) -> None:
+        if not self.follow.value:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nobody is waiting for a browser
+            self.update(face)
+            return
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._waiting = loop.call_later(REST, self.update, face)
+
+    def update(self, face: Face) -> None:
+        """Give the view another face."""
+        sketch, shown = self.play.sketch, self.plot.objects[0]
+        shown.vertices = sketch.vertices(face)[0].numpy()
+        packed = (sketch.colours(face)[0].clamp(0, 1) * 255 + 0.5).to(torch.int64) @ torch.tensor([1 << 16, 1 << 8, 1])
+        shown.colors = packed.numpy().astype(np.uint32)
+
+    def still(self) -> np.ndarray:
+        sketch, face = self.play.sketch, self.change.face
+        return stills(sketch.vertices(face)[0], sketch.model.triangles, sketch.colours(face)[0], size=150)

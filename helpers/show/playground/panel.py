@@ -1,0 +1,98 @@
+"""What all parts of the playground share: how they are shown, and how they speak."""
+
+from __future__ import annotations
+
+import html
+import os
+from contextlib import contextmanager
+
+from ...errors import UserError
+from ..figures import picture
+from ..mesh import _in_a_live_kernel
+
+QUIET, WARNING = "var(--jp-ui-font-color2, #57606A)", "var(--jp-warn-color0, #B54700)"
+
+
+class Panel:
+    """box: the widgets.  still(): a picture (H, W, 3) uint8 of what they do, for those who only read the page."""
+
+    box = None
+
+    def still(self):
+        raise NotImplementedError
+
+    def show(self, *, alt: str, live: bool | None = None) -> None:
+        """Show the still, and in a running notebook the widgets below it; in Voilà the widgets alone.
+
+        alt: what the still shows, in words.  live: None decides by itself, as `helpers.show.mesh` does.
+        """
+        if not in_voila():
+            picture(self.still(), alt=alt)
+        if _in_a_live_kernel() if live is None else live:
+            from IPython.display import display
+
+            display(self.box)
+
+
+def in_voila() -> bool:
+    """Whether this kernel serves a page of Voilà, where nobody reads stored pictures."""
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+
+
+class Status:
+    """One line below a panel. `widget` is what to display; `said` the sentence, as plain text."""
+
+    def __init__(self, text: str = ""):
+        import ipywidgets as w
+
+        self.widget = w.HTML()
+        self.said = ""
+        self.say(text)
+
+    def say(self, text: str, warning: bool = False) -> None:
+        self.said = text
+        colour = WARNING if warning else QUIET
+        self.widget.value = f'<span role="status" style="color:{colour}; line-height:1.4">{html.escape(text)}</span>'
+
+    @contextmanager
+    def sentences(self):
+        """Whatever fails inside is told in one sentence, and nothing is raised: a reader cannot mend a traceback."""
+        try:
+            yield
+        except UserError as error:
+            self.say(_one_line(str(error)), warning=True)
+        except Exception as error:  # torch, Pillow and the network raise many kinds
+            self.say(f"That failed ({type(error).__name__}): {_one_line(str(error))}"[:300], warning=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()) or "no reason given"
+
+
+def heading(text: str):
+    import ipywidgets as w
+
+    return w.HTML(f'<b style="color:var(--jp-ui-font-color1, #24292f)">{html.escape(text)}</b>')
+
+
+def view(size: int, about: str):
+    """An empty picture of `size` px, as JPEG."""
+    import ipywidgets as w
+
+    # Neither border nor stretching: one pixel of the picture is one of the page.
+    layout = w.Layout(width=f"{size}px", height=f"{size}px", flex="0 0 auto")
+    return w.Image(format="jpeg", width=size, height=size, layout=layout, tooltip=about)
+
+
+def side_by_side(*parts):
+    """Parts in a row, which wraps on a narrow page."""
+    import ipywidgets as w
+
+    return w.HBox(list(parts), layout=w.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="8px 20px"))
+
+
+def below(*parts, width: str | None = None):
+    import ipywidgets as w
+
+    # A scroll bar would take room from the sliders.
+    return w.VBox(list(parts), layout=w.Layout(width=width, grid_gap="2px", overflow="visible"))
