@@ -18,7 +18,7 @@ export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CO
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test notebooks site bench study model setup
+.PHONY: help lab playground test notebooks site bench study model setup
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -26,6 +26,11 @@ help:  ## list these targets
 lab: setup  ## open the course in JupyterLab
 	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. $(AS_ROOT) \
 		--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+
+# Voilà shows a notebook's widgets and text without its code; like JupyterLab it asks for its token.
+playground: setup  ## open the playground in the browser, without its code; needs no reading
+	JUPYTER_PATH=$(CURDIR)/assets/voila $(RUN) -m voila notebooks/08_playground.ipynb --template=playground \
+		--Voila.ip=127.0.0.1 --token $(ARGS)
 
 test: setup  ## check everything: ruff, the tests, every notebook
 	$(RUN) -m ruff check

@@ -12,7 +12,8 @@ from ..figures import tile
 from .choose import SLOTS
 from .drawing import quick_jpeg
 from .face import Face, alone, relit, stretched, turned_by
-from .panel import Panel, Status, below, heading, side_by_side, view
+from .panel import Panel, Status, below, heading, side_by_side
+from .view import View
 
 # kind of number -> the field of a `Face` that holds it
 KINDS = {"shape α": "alpha", "texture β": "beta", "expression": "expression"}
@@ -37,7 +38,7 @@ class Change(Panel):
         import ipywidgets as w
 
         self.play, self._held, self._watchers = play, False, []
-        wide = w.Layout(width="300px")
+        wide = w.Layout(width="380px")
         style = {"description_width": "100px"}
 
         def slider(name, low, high, step, start):
@@ -58,11 +59,11 @@ class Change(Panel):
         self.light = {name: slider(name, *numbers) for name, numbers in LIGHT.items()}
         pages.append(below(heading("pose, from the fitted one"), *self.pose.values(), heading("light, from the fitted one"),
                            *self.light.values()))  # fmt: skip
-        tabs = w.Tab(pages, titles=[*self.modes, "pose and light"], layout=w.Layout(min_width="430px"))
+        tabs = w.Tab(pages, titles=[*self.modes, "pose and light"], layout=w.Layout(min_width="440px"))
         self.reset = w.Button(description="as fitted", tooltip="all sliders back to where the fit ended")
-        self.image = view(play.size, "the face as the sliders make it")
+        self.image = View(size=play.size, about="the face as the sliders make it")
         self.status = Status()
-        left = below(self.image, self.likeness, w.HBox([self.reset]), self.status.widget, width="310px")
+        left = below(self.image, self.likeness, w.HBox([self.reset]), self.status.widget, width="390px")
         self.box = below(side_by_side(self.slot, self.where), side_by_side(left, tabs))
         self._connect()
         self.start()
@@ -140,7 +141,9 @@ class Change(Panel):
 
     def _moved(self, kind: str, k: int, value: float) -> None:
         if not self._held:
-            self.numbers[kind][0, self.first[kind].value + k] = value
+            numbers = self.numbers[kind].clone()  # faces that were handed out keep theirs
+            numbers[0, self.first[kind].value + k] = value
+            self.numbers[kind] = numbers
             self.draw()
 
     def _turn_page(self, kind: str) -> None:

@@ -11,8 +11,9 @@ from ..fitting import state_overlay
 from . import person as people
 from .drawing import quick_jpeg
 from .landmark_editor import LandmarkEditor, _view, _window
-from .panel import Panel, Status, below, side_by_side, view
+from .panel import Panel, Status, below, side_by_side
 from .upload import PhotoUpload
+from .view import View
 
 SLOTS = {"A": "first photograph", "B": "second photograph"}
 NAMES = {"astronaut": "Eileen Collins (NASA)", "grace_hopper": "Grace Hopper (US Navy)"}
@@ -40,7 +41,7 @@ class Choose(Panel):
         }  # fmt: skip
         self.fit = w.Button(description="Fit", button_style="primary", tooltip="fit the face model to these points and pixels")
         self.progress = w.FloatProgress(value=0.0, max=1.0, layout=w.Layout(width="160px"))
-        self.image = view(play.size, "the photograph with the fitted face laid over its skin")
+        self.image = View(size=play.size, about="the photograph with the fitted face laid over its skin")
         self.status = Status()
         self.box = below(
             side_by_side(self.slot, self.photograph, self.upload),

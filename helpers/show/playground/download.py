@@ -118,4 +118,4 @@ class Downloads(anywidget.AnyWidget):
         except UserError as error:
             self.send({"said": str(error), "name": ""})
             return
-        self.send({"said": f"{name}, {len(data) / 1e6:.1f} MB, is with your browser's downloads", "name": name}, [data])
+        self.send({"said": f"{name}, {max(1, round(len(data) / 1000)):,} kB, is with your browser's downloads", "name": name}, [data])

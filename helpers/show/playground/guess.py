@@ -15,8 +15,9 @@ from ..style import mm_colours
 from .choose import SLOTS
 from .drawing import quick_jpeg
 from .face import Face, alone
-from .panel import Panel, Status, below, side_by_side, view
+from .panel import Panel, Status, below, side_by_side
 from .person import Person
+from .view import View
 
 TITLES = ("photograph", "fit", "network", "fit, shape", "network, shape", "apart, 0–4 mm")
 
@@ -58,7 +59,7 @@ class NetworkGuess(Panel):
         self.slot = w.ToggleButtons(options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"})
         self.ask = w.Button(description="Guess", button_style="primary", disabled=self.network is None)
         side = 150
-        self.images = [view(side, title) for title in TITLES]
+        self.images = [View(size=side, about=title) for title in TITLES]
         self.status = Status()
         captions = [below(w.Label(title), image) for title, image in zip(TITLES, self.images, strict=True)]
         self.box = below(side_by_side(self.slot, self.ask), side_by_side(*captions), self.status.widget)

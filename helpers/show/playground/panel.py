@@ -75,15 +75,6 @@ def heading(text: str):
     return w.HTML(f'<b style="color:var(--jp-ui-font-color1, #24292f)">{html.escape(text)}</b>')
 
 
-def view(size: int, about: str):
-    """An empty picture of `size` px, as JPEG."""
-    import ipywidgets as w
-
-    # Neither border nor stretching: one pixel of the picture is one of the page.
-    layout = w.Layout(width=f"{size}px", height=f"{size}px", flex="0 0 auto")
-    return w.Image(format="jpeg", width=size, height=size, layout=layout, tooltip=about)
-
-
 def side_by_side(*parts):
     """Parts in a row, which wraps on a narrow page."""
     import ipywidgets as w

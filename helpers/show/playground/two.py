@@ -11,7 +11,8 @@ from ..figures import tile
 from .choose import SLOTS
 from .drawing import quick_jpeg
 from .face import PARTS, Face, alone, between, mixed
-from .panel import Panel, Status, below, side_by_side, view
+from .panel import Panel, Status, below, side_by_side
+from .view import View
 
 ASKED = {
     "shape": "shape (α)", "texture": "texture (β)", "expression": "expression", "pose": "pose, photograph", "light": "light",
@@ -35,8 +36,8 @@ class Swap(Panel):
             for part in PARTS
         }  # fmt: skip
         self.quick = {name: w.Button(description=name) for name in ("swap identity", "swap light", "back")}
-        self.image = view(play.size, "a face mixed from both photographs")
-        self.originals = [view(play.size // 2, f"the {text}") for text in SLOTS.values()]
+        self.image = View(size=play.size, about="a face mixed from both photographs")
+        self.originals = [View(size=play.size // 2, about=f"the {text}") for text in SLOTS.values()]
         self.status = Status()
         photographs = below(*self.originals)
         controls = below(*self.sources.values(), w.HBox(list(self.quick.values())), self.status.widget)
@@ -100,7 +101,7 @@ class Morph(Panel):
         self.share = w.FloatSlider(0.5, min=-0.5, max=1.5, step=0.01, description="share", layout=w.Layout(width="330px"))
         self.yaw = w.FloatSlider(0.0, min=-60.0, max=60.0, step=1.0, description="yaw °", layout=w.Layout(width="330px"))
         self.expression = w.Checkbox(False, description="expression too")
-        self.image = view(play.size, "the face between the two")
+        self.image = View(size=play.size, about="the face between the two")
         self.status = Status("Share 0 is the first person, 1 the second; beyond lies what nobody looks like yet.")
         controls = below(*self.ends, self.share, self.yaw, self.expression, self.status.widget, width="360px")
         self.box = side_by_side(self.image, controls)

@@ -1,0 +1,284 @@
+"""The playground in a real browser, in JupyterLab and in Voilà: load, upload, fit, drag a point, move a slider, download.
+
+Needs the extra `browser` (selenium), and Chromium with its driver; without them it is skipped, and says so. With
+$SCREENSHOTS, a folder, it leaves pictures of the page there; with $DARK it asks for the dark theme.
+"""
+
+import importlib.util
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOK = "08_playground.ipynb"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+MISSING = [
+    name for name, there in (
+        ("selenium", importlib.util.find_spec("selenium")), ("Chromium", CHROMIUM), ("chromedriver", DRIVER),
+        ("voila", importlib.util.find_spec("voila")),
+    ) if not there
+]  # fmt: skip
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+
+PATIENCE = 120  # seconds for anything that the page computes, on a busy machine
+DARK, SHOTS = os.environ.get("DARK"), os.environ.get("SCREENSHOTS")
+SETTINGS = {
+    # Every cell of the page is to be there, also outside of the window.
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/apputils-extension/themes": {"theme": "JupyterLab Dark" if DARK else "JupyterLab Light"},
+}
+
+
+@pytest.fixture(scope="module", params=["lab", "voila"])
+def page(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    shutil.copy(ROOT / "notebooks" / NOTEBOOK, folder)
+    with served(request.param, folder) as address, chromium(folder / "downloads") as driver:
+        driver.get(address)
+        if request.param == "lab":
+            run_all(driver)
+        yield Page(driver, folder / "downloads", request.param)
+
+
+@contextmanager
+def served(kind, folder):
+    """A server for the notebook in `folder`; gives the address of the page."""
+    port = free_port()
+    settings = folder / "settings"
+    for name, content in SETTINGS.items():
+        file = settings / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content))
+    command = {
+        "lab": ["jupyterlab", "--no-browser", "--expose-app-in-browser", "--allow-root", f"--ServerApp.port={port}",
+                "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"],
+        "voila": ["voila", NOTEBOOK, "--no-browser", f"--port={port}", "--template=playground",
+                  f"--theme={'dark' if DARK else 'light'}"],
+    }[kind]  # fmt: skip
+    surroundings = {
+        **os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings), "JUPYTER_CONFIG_PATH": str(ROOT / "assets" / "jupyter"),
+        "JUPYTER_PATH": str(ROOT / "assets" / "voila"), "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])), "OMP_WAIT_POLICY": "PASSIVE",
+    }  # fmt: skip
+    surroundings.pop("HELPERS_STATIC", None)
+    with open(folder / "server.log", "w") as log:
+        server = subprocess.Popen([sys.executable, "-m", *command], cwd=folder, env=surroundings, stdout=log, stderr=log)
+    try:
+        base = f"http://127.0.0.1:{port}"
+        ready = f"{base}/api" if kind == "lab" else f"{base}/static/voila.js"
+        wait_until(lambda: answers(ready), "the server answers", 60)
+        yield f"{base}/lab/tree/{NOTEBOOK}?reset" if kind == "lab" else base
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+@contextmanager
+def chromium(downloads):
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    downloads.mkdir()
+    options = Options()
+    for option in (
+        "headless=new", "no-sandbox", "no-first-run", "disable-background-networking", "disable-component-update",
+        "disable-sync", "window-size=1280,1400", "use-gl=angle", "use-angle=swiftshader", "enable-unsafe-swiftshader",
+    ):  # fmt: skip
+        options.add_argument(f"--{option}")
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        driver.set_script_timeout(PATIENCE)
+        driver.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
+        yield driver
+    finally:
+        driver.quit()
+
+
+def run_all(driver):
+    wait_until(
+        lambda: driver.execute_script(
+            "return Boolean(window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel) "
+            "&& jupyterapp.shell.currentWidget.context.isReady"
+        ),
+        "JupyterLab has the notebook open", 60,
+    )  # fmt: skip
+    driver.execute_async_script(
+        "const done = arguments[0]; jupyterapp.commands.execute('notebook:run-all-cells').then(() => done(), () => done())"
+    )
+
+
+class Page:
+    """What a reader does with the page."""
+
+    def __init__(self, driver, downloads, kind):
+        self.driver, self.downloads, self.kind = driver, downloads, kind
+
+    def all(self, css):
+        return self.driver.find_elements("css selector", css)
+
+    def wait_for(self, css, count=1):
+        wait_until(lambda: len(self.all(css)) >= count, f"the page has {css}")
+        found = self.all(css)[0]
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", found)
+        return found
+
+    def status(self):
+        """All sentences that the panels say now."""
+        # In one step: a sentence is replaced while it is being read.
+        texts = "return [...document.querySelectorAll('span[role=status]')].map(node => node.textContent)"
+        return " | ".join(self.driver.execute_script(texts))
+
+    def says(self, text):
+        wait_until(lambda: text in self.status(), f"the page says {text!r}", tell=self.status)
+
+    def press(self, name):
+        button = next(b for b in self.all("button") if b.text == name)
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+        button.click()
+
+    def upload(self, path):
+        self.wait_for('.face-upload input[type="file"]').send_keys(str(path))
+
+    def picture(self, about):
+        """The address of a panel's picture, which is another one for every picture."""
+        return self.wait_for(f'img[alt="{about}"]').get_attribute("src")
+
+    def shot(self, name):
+        if SHOTS:
+            Path(SHOTS).mkdir(exist_ok=True)
+            self.driver.save_screenshot(f"{SHOTS}/{self.kind}{'_dark' if DARK else ''}_{name}.png")
+
+
+def test_the_page_opens_with_everything_on_it(page):
+    page.wait_for(".face-dot", 68)
+    page.wait_for(".face-download button", 4)
+    page.wait_for("canvas")  # k3d
+    assert not page.all(".jupyter-widgets-error-widget"), "a widget could not be drawn"
+    assert not page.all('[data-mime-type="application/vnd.jupyter.error"], .jp-RenderedText[data-mime-type*="stderr"]')
+    code = [cell for cell in page.all(".jp-InputArea-editor .cm-content, .highlight pre") if "Playground()" in cell.text]
+    assert bool(code) == (page.kind == "lab"), "Voilà hides the code"
+    page.wait_for(".face-points")
+    page.shot("1_open")
+
+
+def test_a_wrong_file_gets_a_sentence(page, tmp_path):
+    (tmp_path / "letter.jpg").write_text("Dear Sir, this is no photograph.")
+    page.upload(tmp_path / "letter.jpg")
+    page.says("letter.jpg: not an image")
+    page.wait_for(".face-points")
+    page.shot("2_wrong")
+
+
+def test_an_upload_is_fitted(page, tmp_path):
+    from helpers.photo import default_photos
+
+    Image.open(default_photos()["astronaut"]).convert("RGB").crop((60, 0, 412, 352)).resize((704, 704)).save(tmp_path / "me.png")
+    with open(tmp_path / "me.png", "ab") as file:  # what comes after its end does not trouble a PNG
+        file.write(bytes(11 * 2**20))  # but one message to the kernel holds 10 MiB at most
+    page.upload(tmp_path / "me.png")
+    wait_until(lambda: "me: " in page.status(), "the photograph has arrived", tell=page.status)
+    if "not fitted yet" in page.status():  # with a detector; without one the points wait in the middle
+        page.press("Fit")
+        page.says("me: fitted, confidence")
+    page.wait_for(".face-points")
+    page.shot("3_upload")
+
+
+def test_a_point_is_dragged(page):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    chin = page.wait_for('.face-dot[data-point="8"]')
+    before = float(chin.get_attribute("cy"))
+    ActionChains(page.driver).move_to_element(chin).click_and_hold().move_by_offset(0, 12).move_by_offset(0, 12).release().perform()
+    after = float(page.wait_for('.face-dot[data-point="8"]').get_attribute("cy"))
+    assert 15 < after - before < 33
+    others = [float(dot.get_attribute("cy")) for dot in page.all(".face-dot")]
+    page.says("me: points moved: press Fit.")
+    assert len(others) == 68
+    page.press("Fit")
+    page.says("me: fitted, confidence")
+    page.wait_for(".face-points")
+    page.shot("4_dragged")
+
+
+def test_a_slider_moves_the_face(page):
+    from selenium.webdriver.common.keys import Keys
+
+    about = "the face as the sliders make it"
+    before = page.picture(about)
+    handle = page.wait_for(".widget-slider .noUi-handle")
+    page.shot("5_slider_before")
+    page.driver.execute_script("arguments[0].focus()", handle)
+    for _ in range(8):
+        handle.send_keys(Keys.ARROW_RIGHT)
+    wait_until(lambda: page.picture(about) != before, "the picture follows the slider")
+    page.shot("6_slider")
+
+
+def test_a_face_is_downloaded(page):
+    page.wait_for(".face-download button", 4)
+    for kind in ("ply", "glb", "png", "npz"):
+        page.wait_for(f'.face-download button[data-kind="{kind}"]').click()
+        wait_until(lambda kind=kind: (page.downloads / f"me.{kind}").exists(), f"me.{kind} is there", tell=page.status)
+    page.shot("7_download")
+    numbers = np.load(io.BytesIO((page.downloads / "me.npz").read_bytes()))
+    assert numbers["alpha"].shape == (99,) and np.isfinite(numbers["alpha"]).all()
+    assert (page.downloads / "me.ply").read_bytes()[:4] == b"ply\n" and (page.downloads / "me.glb").read_bytes()[:4] == b"glTF"
+    assert Image.open(page.downloads / "me.png").width > 1000
+
+
+def test_nothing_came_from_elsewhere_and_nothing_failed(page):
+    for panel, name in (("canvas", "8_live"), ('img[alt="a face mixed from both photographs"]', "9_swap"),
+                        ('img[alt="the face between the two"]', "10_morph")):  # fmt: skip
+        page.wait_for(panel)
+        time.sleep(1 if SHOTS else 0)
+        page.shot(name)
+    asked = page.driver.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    outside = [url for url in asked if not url.startswith(("http://127.0.0.1", "blob:", "data:"))]
+    assert asked and not outside
+    log = [entry["message"] for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not [text for text in log if "favicon" not in text and "404" not in text], log
+
+
+def wait_until(true, what, seconds=PATIENCE, tell=lambda: ""):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return
+        time.sleep(0.25)
+    pytest.fail(f"not within {seconds} s: {what}. {tell()}")
+
+
+def answers(address):
+    try:
+        return urllib.request.urlopen(address, timeout=2).status == 200
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def free_port():
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return chosen.getsockname()[1]
