@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -9,18 +10,35 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def write_in_one_step(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
-    """Call `write(file)` on a temporary file beside `path`, then rename it: it appears whole or never."""
+def write_in_one_step(path: str | Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
+    """Call `write(file)` on a temporary file beside `path`, then rename it: it appears whole or never.
+
+    durable: wait until file and name are on the disk, so that this also holds when the power fails.
+    """
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         # mkstemp lets nobody else read the file; give it the rights of any new file.
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
+        if durable:
+            _force_to_disk(path.parent)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):  # where the rename was done
+            os.unlink(temporary)
         raise
+
+
+def _force_to_disk(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,19 @@
+"""The label factory: many photographs of many people become rows of coefficients, one a photograph.
+
+    source → batches → workers (detect, crop, fit) → rows → shards on disk → `pool_shards` → one label a person
+
+`label` runs it, and goes on where an earlier run was stopped. Batches are the unit of work and are the same however many
+workers there are, so one process, several, or a Ray cluster write the same rows. Only the process that calls `label` writes.
+"""
+
+from helpers.labelling.configuration import Configuration
+from helpers.labelling.factory import Summary, label
+from helpers.labelling.labels import pool_shards, read_labels
+from helpers.labelling.rows import read_rows
+from helpers.labelling.sources import Loaded, Source, open_source
+from helpers.labelling.store import Store
+
+__all__ = [
+    "Configuration", "Loaded", "Source", "Store", "Summary", "label", "open_source", "pool_shards", "read_labels",
+    "read_rows",
+]  # fmt: skip

@@ -1,0 +1,125 @@
+"""The work on one batch: load, fit, make rows. Every worker has one of these, wherever it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import torch
+
+from helpers.errors import UserError
+from helpers.face_model import MorphableModel
+from helpers.fitting import FitModel, FitResult, FitSettings, fit
+from helpers.labelling.rows import fitted_rows, quarantined_rows, row_schema
+from helpers.labelling.sources import Loaded, Source
+from helpers.lighting.packed import N_LAMP
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Photographs that are fitted together.
+
+    shard, number: which part of which shard.  places: in the source, in order.
+    poison: places that must not be tried again → (one word, one sentence).
+    probe: only to see whether a worker survives it; the rows are thrown away.
+    """
+
+    shard: int
+    number: int
+    places: tuple[int, ...]
+    poison: dict[int, tuple[str, str]] = field(default_factory=dict)
+    probe: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker is given at its start. The model is on the CPU; `device` is where it computes."""
+
+    source: Source
+    model: MorphableModel
+    settings: FitSettings
+    size: int
+    device: str = "cpu"
+
+
+class Labeller:
+    """Turns batches into rows.
+
+    The rows of a batch depend on the batch alone. A photograph that makes the fit raise is quarantined, and the others
+    of its batch are fitted without it.
+    """
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.model = FitModel(job.model.to(job.device))
+        layout = self.model.layout
+        light = N_LAMP if job.settings.light_model == "lamp" else 27
+        self.schema = row_schema(layout.n_shape, layout.n_texture, layout.n_expression, light)
+
+    def load(self, batch: Batch) -> Loaded:
+        """The part that the CPU does: read, detect, crop. May run while an earlier batch is being fitted."""
+        places = [place for place in batch.places if place not in batch.poison]
+        if not places:
+            return Loaded([], None, torch.zeros(0))
+        try:
+            return self.job.source.load(places, self.job.size)
+        except Exception:
+            return self._load_one_by_one(places)
+
+    def rows(self, batch: Batch, loaded: Loaded) -> pa.Table:
+        """One row for each of the batch's photographs, in order."""
+        failed = {**loaded.failed, **batch.poison}
+        good, result = self._fit(loaded, failed) if loaded.index else (loaded, None)
+        name = self.job.source.name
+        tables = []
+        if result is not None:
+            tables.append(fitted_rows(good, result, [name(place) for place in good.index]))
+        if failed:
+            tables.append(quarantined_rows(failed, [name(place) for place in failed], self.schema))
+        return pa.concat_tables([table.select(self.schema.names).cast(self.schema) for table in tables]).sort_by("index")
+
+    def label(self, batch: Batch) -> pa.Table:
+        return self.rows(batch, self.load(batch))
+
+    def _load_one_by_one(self, places: list[int]) -> Loaded:
+        """For a source that raises, though it should not: each photograph that makes it raise is quarantined."""
+        good, failed = [], {}
+        for place in places:
+            try:
+                self.job.source.load([place], self.job.size)
+                good.append(place)
+            except Exception as error:
+                failed[place] = ("unreadable", one_line(error))
+        loaded = self.job.source.load(good, self.job.size) if good else Loaded([], None, torch.zeros(0))
+        return Loaded(loaded.index, loaded.crop, loaded.confidence, {**loaded.failed, **failed})
+
+    def _fit(self, loaded: Loaded, failed: dict) -> tuple[Loaded, FitResult | None]:
+        """The fit of all that can be fitted; `failed` takes up the others."""
+        try:
+            return loaded, self._fit_together(loaded)
+        except Exception as error:
+            _refuse_what_is_no_photographs_fault(error, len(loaded.index))
+            for place in loaded.index:
+                try:
+                    self._fit_together(loaded.only([place]))
+                except Exception as its_error:
+                    failed[place] = ("error", one_line(its_error))
+            rest = [place for place in loaded.index if place not in failed]
+            if len(rest) == len(loaded.index):
+                raise UserError(f"a batch of {len(rest)} cannot be fitted, though each of its photographs can: {one_line(error)}") from error
+        good = loaded.only(rest)
+        return good, self._fit_together(good) if rest else None
+
+    def _fit_together(self, loaded: Loaded) -> FitResult:
+        crop = loaded.crop.to(self.job.device)
+        return fit(crop.image, crop.landmarks, self.model, valid=crop.valid, settings=self.job.settings)
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line, never empty."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _refuse_what_is_no_photographs_fault(error: Exception, count: int) -> None:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        raise UserError(f"the memory is full with {count} photographs at once: take a smaller --batch, in a new folder") from error

@@ -1,0 +1,180 @@
+"""From rows to labels: one vector of coefficients a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from helpers.errors import UserError
+from helpers.files import write_in_one_step
+from helpers.fitting import REASONS
+from helpers.labelling.rows import numbers_of
+from helpers.labelling.store import read_manifest, shard_files
+from helpers.pooling import RULES, pool
+
+ROWS_AT_ONCE = 50_000  # pooling makes a few copies of what it is given
+
+
+@dataclass(frozen=True)
+class Labels:
+    """P people.
+
+    person: P names, in order.  coefficients: (P, K) float32, α and then β, in standard deviations.
+    n_photos, n_excluded: (P,) photographs that count, and those that do not.  rule: how they were pooled.
+    without: people of whom no photograph counts; they have no label.
+    """
+
+    person: list[str]
+    coefficients: np.ndarray
+    n_photos: np.ndarray
+    n_excluded: np.ndarray
+    rule: str
+    without: tuple[str, ...] = ()
+
+
+def pool_shards(
+    folder: str | Path, rule: str = "confidence", *, by: str = "detector", also: Sequence[str] = (), partial: bool = False
+) -> Labels:
+    """Pool the rows of a folder by person: see `helpers.pooling.pool` for the rules; "precision" uses variances.
+
+    by: whose confidence weighs, the "detector"'s (the paper) or the "fit"'s.
+    also: reasons of doubtful fits that count all the same, such as "unconverged"; else only good fits do.
+    partial: pool what is there, of a run that is not finished. Else that is a UserError.
+
+    Needs memory for the coefficients of all rows, once (twice for "precision"), and for little besides.
+    """
+    if rule not in RULES:
+        raise UserError(f"rule {rule!r}: one of {', '.join(RULES)} is expected")
+    if by not in ("detector", "fit"):
+        raise UserError(f"by {by!r}: detector or fit is expected")
+    codes = _codes(also)
+    files = _files(folder, partial)
+    names, index, confidence, usable = _read_small(files, f"{by}_confidence", codes)
+    # One array for all, filled file by file: no row is in memory twice.
+    order = np.argsort(index, kind="stable")
+    coefficients = _gather(files, ("alpha", "beta"), order)
+    variances = _gather(files, ("variance_alpha", "variance_beta"), order) if rule == "precision" else None
+    index, confidence, usable = index[order], confidence[order], usable[order]
+    if rule in ("confidence", "ranking") and bool((confidence[usable] < 0).any()):
+        raise UserError(f"{folder}: has negative confidences of the {by}; pool by another rule")
+    pooled = np.empty((len(names), coefficients.shape[1]), np.float32)
+    used, excluded = np.zeros(len(names), np.int32), np.zeros(len(names), np.int32)
+    for rows in _cuts(index):
+        some = pool(
+            torch.from_numpy(coefficients[rows]), torch.from_numpy(index[rows]), rule,
+            confidence=torch.from_numpy(confidence[rows]), ok=torch.from_numpy(usable[rows]),
+            covariance=None if variances is None else torch.from_numpy(variances[rows]),
+        )  # fmt: skip
+        people = some.person.numpy()
+        pooled[people], used[people], excluded[people] = some.coefficients.numpy(), some.used.numpy(), some.excluded.numpy()
+    has = used > 0
+    return Labels(
+        person=[str(name) for name in names[has]],
+        coefficients=pooled[has],
+        n_photos=used[has],
+        n_excluded=excluded[has],
+        rule=rule,
+        without=tuple(str(name) for name in names[~has]),
+    )
+
+
+def write_labels(path: str | Path, labels: Labels) -> None:
+    """Write labels as Parquet: person, coefficients, n_photos, n_excluded, rule."""
+    K = labels.coefficients.shape[1]
+    flat = pa.array(np.ascontiguousarray(labels.coefficients, np.float32).reshape(-1))
+    table = pa.table(
+        {
+            "person": pa.array(labels.person, pa.string()),
+            "coefficients": pa.FixedSizeListArray.from_arrays(flat, K),
+            "n_photos": pa.array(labels.n_photos),
+            "n_excluded": pa.array(labels.n_excluded),
+            "rule": pa.array([labels.rule] * len(labels.person), pa.string()),
+        }
+    )
+    write_in_one_step(path, lambda file: pq.write_table(table, file, compression="zstd"), durable=True)
+
+
+def read_labels(path: str | Path) -> Labels:
+    """Read what `write_labels` has written. Raises UserError for a file that is none."""
+    try:
+        table = pq.read_table(path)
+        rules = set(table.column("rule").to_pylist())
+        return Labels(
+            table.column("person").to_pylist(), numbers_of(table, "coefficients"), numbers_of(table, "n_photos"),
+            numbers_of(table, "n_excluded"), rules.pop() if len(rules) == 1 else "",
+        )  # fmt: skip
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: is no file of labels: make one with `python -m helpers pool DIR --out {path}`") from error
+
+
+def _codes(also: Sequence[str]) -> np.ndarray:
+    known = {word: code for code, (word, _) in REASONS.items() if word}
+    for word in also:
+        if word not in known:
+            raise UserError(f"reason {word!r}: one of {', '.join(known)} is expected")
+    return np.array([0, *(known[word] for word in also)])
+
+
+def _files(folder: str | Path, partial: bool) -> list[Path]:
+    configuration, photographs = read_manifest(folder)
+    files = list(shard_files(folder).values())
+    wanted = -(-photographs // configuration.shard)
+    if len(files) < wanted and not partial:
+        raise UserError(f"{folder}: {len(files)} of {wanted} shards are there: finish the run of label, or pool a part with --partial")
+    if not files:
+        raise UserError(f"{folder}: has no shards yet")
+    return files
+
+
+def _read_small(files: list[Path], confidence: str, codes: np.ndarray):
+    """Names of the people in order; and for each row the number of its person, its confidence, and whether it counts."""
+    people, weights, usable = [], [], []
+    for file in files:
+        table = pq.read_table(file, columns=["person", confidence, "code"])
+        people.append(table.column("person").combine_chunks().dictionary_encode())
+        weights.append(numbers_of(table, confidence).astype(np.float32))
+        usable.append(np.isin(numbers_of(table, "code"), codes))
+    together = pa.chunked_array(people).unify_dictionaries().combine_chunks()
+    if isinstance(together, pa.ChunkedArray):
+        together = together.chunk(0)
+    names = np.array(together.dictionary.to_pylist(), dtype=object)
+    rank = np.argsort(names.astype(str), kind="stable")
+    place = np.empty_like(rank)
+    place[rank] = np.arange(len(rank))
+    index = place[together.indices.to_numpy(zero_copy_only=False)]
+    return names[rank], index, np.concatenate(weights), np.concatenate(usable)
+
+
+def _gather(files: list[Path], columns: tuple[str, str], order: np.ndarray) -> np.ndarray:
+    """(N, K) both columns side by side, row `order[i]` of the files at place i."""
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    gathered, start = None, 0
+    for file in files:
+        parts = [numbers_of(pq.read_table(file, columns=[name]), name) for name in columns]
+        if gathered is None:
+            gathered = np.empty((len(order), sum(part.shape[1] for part in parts)), np.float32)
+        where, left = place[start : start + len(parts[0])], 0
+        for part in parts:
+            gathered[where, left : left + part.shape[1]] = part
+            left += part.shape[1]
+        start += len(where)
+    return gathered
+
+
+def _cuts(index: np.ndarray):
+    """Slices of about ROWS_AT_ONCE rows of the sorted `index` that part no person."""
+    start = 0
+    while start < len(index):
+        stop = min(start + ROWS_AT_ONCE, len(index))
+        if stop < len(index):
+            first_of_the_last = int(np.searchsorted(index, index[stop]))
+            stop = first_of_the_last if first_of_the_last > start else int(np.searchsorted(index, index[stop], side="right"))
+        yield slice(start, stop)
+        start = stop

@@ -1,0 +1,168 @@
+"""The folder of results: a manifest that says what the rows are, and shards that are there whole or not at all.
+
+    DIR/manifest.json         the configuration, how many photographs and shards there will be; written once, first
+    DIR/shard-00000.parquet   rows of the first photographs of the source, and so on
+    DIR/quarantine.csv        id, reason and explanation of photographs that no fit could be made of; written last
+
+A shard is written under another name, forced to the disk and then renamed. So which ones are done can be seen from the
+names alone, and no list of them can disagree with what is there.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import fcntl
+import io
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from helpers.errors import UserError
+from helpers.files import write_in_one_step
+from helpers.labelling.configuration import Configuration
+
+MANIFEST, LOCK, QUARANTINE = "manifest.json", ".lock", "quarantine.csv"
+SHARD = re.compile(r"shard-(\d{5,})\.parquet")
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Store:
+    """One folder, held by one run at a time.
+
+    Opening it makes the folder or continues it, and removes what a killed run has left half-written. Raises UserError
+    if the folder belongs to another configuration, is in use, or cannot be written.
+    """
+
+    def __init__(self, folder: str | Path, configuration: Configuration, photographs: int):
+        self.folder, self.configuration, self.photographs = Path(folder), configuration, photographs
+        self.fingerprint = configuration.fingerprint()
+        self._lock = None
+
+    def __enter__(self) -> Store:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.folder / LOCK, "w")
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written to: {error.strerror}; name another folder") from error
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take_up()
+        except BlockingIOError as error:
+            self._lock.close()
+            raise UserError(f"{self.folder}: another run is writing here: wait for it, or name another folder") from error
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._lock.close()
+
+    @property
+    def shards(self) -> int:
+        """How many there will be."""
+        return -(-self.photographs // self.configuration.shard)
+
+    def places(self, shard: int) -> range:
+        """The photographs of a shard, as places in the source."""
+        size = self.configuration.shard
+        return range(shard * size, min((shard + 1) * size, self.photographs))
+
+    def finished(self) -> set[int]:
+        """Shards that are done. One that cannot be read whole, as after a fault of the disk, is moved aside."""
+        done = set()
+        for number, file in shard_files(self.folder).items():
+            try:
+                about = pq.read_metadata(file)
+                sound = about.num_rows == len(self.places(number))
+                mark = (about.metadata or {}).get(b"fingerprint", b"").decode()
+            except (pa.ArrowInvalid, OSError):
+                sound, mark = False, None
+            if mark is not None and mark != self.fingerprint:
+                raise UserError(f"{file}: comes from another configuration than {self.folder / MANIFEST}: move it elsewhere")
+            if sound:
+                done.add(number)
+            else:
+                file.rename(file.with_name(f"damaged-{file.name}"))
+        return done
+
+    def write(self, shard: int, table: pa.Table) -> None:
+        """Write all rows of a shard, in the order of the source."""
+        if table.column("index").to_pylist() != list(self.places(shard)):
+            raise ValueError(f"shard {shard}: rows must be those of photographs {self.places(shard)}, each once, in order")
+        table = table.replace_schema_metadata({"fingerprint": self.fingerprint})
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        self._write(f"shard-{shard:05d}.parquet", lambda file: file.write(sink.getvalue()))
+
+    def write_quarantine(self) -> int:
+        """List the photographs without a fit; returns how many there are."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(("id", "reason", "explanation"))
+        count = 0
+        for file in shard_files(self.folder).values():
+            rows = pq.read_table(file, columns=["id", "reason", "explanation"], filters=[("code", "<", 0)])
+            writer.writerows(zip(*(rows.column(name).to_pylist() for name in rows.column_names), strict=True))
+            count += len(rows)
+        self._write(QUARANTINE, lambda file: file.write(text.getvalue().encode()))
+        return count
+
+    def _take_up(self) -> None:
+        for file in self.folder.glob(".*.parquet.*"):
+            file.unlink()  # what a killed run was writing
+        for name in (MANIFEST, QUARANTINE):
+            for file in self.folder.glob(f".{name}.*"):
+                file.unlink()
+        path = self.folder / MANIFEST
+        if path.exists():
+            known, photographs = read_manifest(self.folder)
+            found = self.configuration.differences(known)
+            if found or photographs != self.photographs:
+                found = found or [f"photographs: {self.photographs}, not {photographs}"]
+                raise UserError(
+                    f"{self.folder}: holds rows of another configuration ({'; '.join(found[:4])}{' …' if found[4:] else ''}): "
+                    "name another folder, or run with the same settings again"
+                )
+            return
+        if shard_files(self.folder):
+            raise UserError(f"{self.folder}: has shards but no {MANIFEST}: name another folder, or put the manifest back")
+        manifest = {"photographs": self.photographs, "shards": self.shards, "fingerprint": self.fingerprint}
+        manifest["configuration"] = asdict(self.configuration)
+        self._write(MANIFEST, lambda file: file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode()))
+
+    def _write(self, name: str, write) -> None:
+        try:
+            write_in_one_step(self.folder / name, write, durable=True)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise UserError(
+                f"{self.folder}: the disk is full; nothing half-written is left. Make room and run the same command again"
+            ) from error
+
+
+def shard_files(folder: str | Path) -> dict[int, Path]:
+    """Number → file of the shards in a folder, in order."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    found = {int(m[1]): file for file in folder.iterdir() if (m := SHARD.fullmatch(file.name))}
+    return dict(sorted(found.items()))
+
+
+def read_manifest(folder: str | Path) -> tuple[Configuration, int]:
+    """The configuration of a folder, and how many photographs its source has."""
+    path = Path(folder) / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return Configuration(**manifest["configuration"]), manifest["photographs"]
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: missing: this is no folder that `python -m helpers label` has written") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be understood: restore it, or label into another folder") from error

@@ -1,0 +1,41 @@
+"""Rendered people as a source: the truth is known, and the detector simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from helpers.crop import FaceCrop
+from helpers.face_model import MorphableModel
+from helpers.labelling.configuration import describe_model
+from helpers.labelling.sources import Loaded
+
+
+class SyntheticSource:
+    """`photos` photographs of each of `people` people, drawn when they are asked for: `helpers.datasets.SyntheticPeople`."""
+
+    def __init__(self, model: MorphableModel, people: int, photos: int, *, seed: int = 0, size: int = 224):
+        from helpers.datasets import SyntheticPeople
+
+        self.people = SyntheticPeople(model, people, photos, seed=seed, size=size, framing="fit")
+        self.photos_each, self.size = photos, size
+        self.about = {"kind": "synthetic", "people": people, "photographs": photos, "seed": seed, "of": describe_model(model)}
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def name(self, place: int) -> tuple[str, str]:
+        person, photo = divmod(place, self.photos_each)
+        return f"{person:06d}/{photo:04d}", f"{person:06d}"
+
+    def describe(self) -> dict:
+        return self.about
+
+    def load(self, places: Sequence[int], size: int) -> Loaded:
+        if size != self.size:
+            raise ValueError(f"the photographs are drawn at {self.size} px, asked for are {size}")
+        drawn = self.people.batch(torch.tensor(list(places)))
+        B = len(places)
+        crop = FaceCrop(drawn.image, torch.ones(drawn.image.shape[:3]), drawn.landmarks, torch.ones(B), torch.zeros(B, 2))
+        return Loaded(list(places), crop, drawn.confidence)
