@@ -8,6 +8,7 @@ import pickle
 import queue
 import signal
 import threading
+import time
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 
@@ -115,12 +116,13 @@ class LocalCrew:
 def work(pipe: Connection, parent: int) -> None:
     """What a worker process does: load one batch while another is being fitted."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
     batches: queue.Queue = queue.Queue(maxsize=1)
     try:
         labeller = Labeller(pickle.loads(pipe.recv_bytes()))
         pipe.send(("ready", None))
-        threading.Thread(target=_load, args=(pipe, parent, labeller, batches), daemon=True).start()
+        threading.Thread(target=_load, args=(pipe, labeller, batches), daemon=True).start()
         while (item := batches.get()) is not None:
             pipe.send(("rows", to_bytes(labeller.rows(*item))))
     except (EOFError, BrokenPipeError):
@@ -129,21 +131,22 @@ def work(pipe: Connection, parent: int) -> None:
         pipe.send(("refused", one_line(error)))
 
 
-def _load(pipe: Connection, parent: int, labeller: Labeller, batches: queue.Queue) -> None:
+def _load(pipe: Connection, labeller: Labeller, batches: queue.Queue) -> None:
     try:
-        while True:
-            while not pipe.poll(0.5):
-                if os.getppid() != parent:
-                    os._exit(1)  # nobody waits for the rows
-            batch = pipe.recv()
-            if batch is None:
-                break
+        while (batch := pipe.recv()) is not None:
             batches.put((batch, labeller.load(batch)))
     except (EOFError, OSError):
         os._exit(1)
     except BaseException as error:
         pipe.send(("refused", one_line(error)))
     batches.put(None)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: a pipe does not tell, as long as any other process holds an end of it."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _as_many_as_fit(device: str) -> int:

@@ -57,8 +57,8 @@ class RayCrew:
         hand = self.ray.remote(Hand).options(
             num_cpus=1, num_gpus=int(gpu), max_restarts=-1, max_task_retries=0, max_concurrency=2
         )
-        job = self.ray.put(self.job)
-        self.actors = [hand.remote(job) for _ in range(self.count)]
+        self.stored_job = self.ray.put(self.job)  # kept, because a restarted actor reads it again
+        self.actors = [hand.remote(self.stored_job) for _ in range(self.count)]
         for worker in range(self.count):
             self._ask_whether_ready(worker)
         self.last_ready = time.monotonic()
