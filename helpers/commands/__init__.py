@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-MODULES = ("doctor", "fit", "predict", "train", "evaluate")
+MODULES = ("doctor", "fit", "label", "pool", "predict", "train", "evaluate")
 
 
 def load_commands() -> dict:

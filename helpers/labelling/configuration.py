@@ -10,6 +10,7 @@ import torch
 
 from helpers.face_model import MorphableModel
 from helpers.fitting import FitSettings
+from helpers.fitting.settings import Level
 
 FORMAT = 1  # of the rows; a change of their columns or of how they come about makes another one
 
@@ -53,6 +54,11 @@ class Configuration:
             elif mine != theirs:
                 found.append(f"{field.name}: {_short(mine)}, not {_short(theirs)}")
         return found
+
+
+def quick_settings() -> FitSettings:
+    """About half of the default fit's cost, for trying out: two levels of the search in the place of four."""
+    return FitSettings(schedule=(Level(2.0, 5, 500), Level(0.0, 4, 1000)), landmark_iterations=6, noise_from_level=1)
 
 
 def describe_model(model: MorphableModel) -> dict:

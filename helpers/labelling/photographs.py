@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from helpers.crop import crop_face, stack_crops
+from helpers.datasets import PhotoEntry
 from helpers.errors import UserError
 from helpers.labelling.sources import Loaded
-from helpers.landmarks import Detection, detect, landmarks_for
-from helpers.photo import Photo
-
-Entry = tuple[str, str, Callable[[], "Photo | np.ndarray"]]
+from helpers.landmarks import Detection, landmarks_for
 
 
-class PhotoSource:
-    """A list of photographs: (id, person, a function that reads it).
+class PhotographSource:
+    """The photographs of a `helpers.datasets.PhotoFolder` or `PhotoRecords`, or of any sequence of `PhotoEntry`.
 
-    photos: a `PhotoFolder`, a `PhotoRecords`, or any such list.  kind: what to call it in the configuration.
-    unreadable: (id, person, cause) of files that are known to be no photographs; they get rows too.
+    kind: what to call it in the configuration.  seed: of the detector. Files that the collection lists as unreadable
+    get rows too, after the others, so that none is lost.
     """
 
-    def __init__(self, photos: Iterable[Entry], kind: str, seed: int = 0, unreadable: Iterable[tuple[str, str, str]] = ()):
-        self.photos = [*photos, *((name, person, _Unreadable(cause)) for name, person, cause in unreadable)]
-        self.kind, self.seed = kind, seed
-        if not self.photos:
-            raise UserError(f"the {kind} holds no photographs: PERSON/PHOTO.jpg is expected")
+    def __init__(self, photos: Sequence[PhotoEntry], kind: str, seed: int = 0):
+        self.photos, self.kind, self.seed = photos, kind, seed
+        self.unreadable = list(getattr(photos, "unreadable", ()))
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return len(self.photos) + len(self.unreadable)
 
     def name(self, place: int) -> tuple[str, str]:
-        return self.photos[place][:2]
+        if place < len(self.photos):
+            entry = self.photos[place]
+            return entry.id, entry.person
+        name = self.unreadable[place - len(self.photos)].id
+        return name, name.rpartition("/")[0]
 
     def describe(self) -> dict:
         """Ids and people, in order, and the seed of the detector. Where the photographs lie is not part of it."""
         digest = hashlib.sha256()
-        for name, person, _ in self.photos:
-            digest.update(f"{name}\0{person}\n".encode())
+        for place in range(len(self)):
+            digest.update("\0".join(self.name(place)).encode() + b"\n")
         return {"kind": self.kind, "photographs": len(self), "sha256": digest.hexdigest()[:16], "seed": self.seed}
 
     def load(self, places: Sequence[int], size: int) -> Loaded:
@@ -59,28 +59,14 @@ class PhotoSource:
         return Loaded(index, stack_crops(crops) if crops else None, torch.tensor(confidence, dtype=torch.float32), failed)
 
     def _face(self, place: int) -> tuple[np.ndarray, Detection]:
-        photo = self.photos[place][2]()
-        if isinstance(photo, Photo):
-            try:
-                return photo.image, landmarks_for(photo, seed=self.seed)
-            except UserError as error:
-                raise _NoFace(str(error)) from error
-        image = np.asarray(photo, np.float32)
-        faces = detect(image, seed=self.seed)
-        if not faces:
-            raise _NoFace("no face found: the face must be upright, not in profile, and 40 px or more")
-        return image, faces[0]
+        if place >= len(self.photos):
+            raise UserError(self.unreadable[place - len(self.photos)].reason)
+        photo = self.photos[place].load()
+        try:
+            return photo.image, landmarks_for(photo, seed=self.seed)
+        except UserError as error:
+            raise _NoFace(str(error)) from error
 
 
 class _NoFace(Exception):
     pass
-
-
-class _Unreadable:
-    """Stands for a file of which it is known that it cannot be read."""
-
-    def __init__(self, cause: str):
-        self.cause = cause
-
-    def __call__(self):
-        raise UserError(self.cause)

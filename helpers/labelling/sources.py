@@ -79,6 +79,6 @@ def open_source(spec: str, *, model: MorphableModel, size: int = 224, seed: int 
     if not path.exists():
         raise UserError(f"{path}: no such folder or file: give PERSON/PHOTO.jpg, NAME.rec or synthetic:PEOPLExPHOTOS")
     from helpers.datasets import PhotoFolder, PhotoRecords
-    from helpers.labelling.photographs import PhotoSource
+    from helpers.labelling.photographs import PhotographSource
 
-    return PhotoSource(PhotoFolder(path) if path.is_dir() else PhotoRecords(path), seed)
+    return PhotographSource(PhotoFolder(path), "folder", seed) if path.is_dir() else PhotographSource(PhotoRecords(path), "records", seed)

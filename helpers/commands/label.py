@@ -1,0 +1,85 @@
+"""python -m helpers label: many photographs of many people become rows of coefficients."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..errors import UserError
+
+NAME = "label"
+HELP = "fit every photograph of a collection, and go on where an earlier run was stopped"
+DESCRIPTION = """Fit the face model to every photograph of SOURCE and write one row for each into DIR.
+
+SOURCE is a folder with one folder a person (PERSON/PHOTO.jpg), a RecordIO file (NAME.rec, NAME.idx beside it), or
+synthetic:PEOPLExPHOTOS, people that are rendered while they are labelled.
+
+DIR gets manifest.json, shards of rows (shard-00000.parquet …) and quarantine.csv, the photographs without a fit and why.
+Stopped in any way and started again with the same words, the run goes on: no row is lost and none is there twice.
+With other settings it refuses, because rows of two settings must not be mixed."""
+EPILOG = """A photograph that cannot be used is quarantined, and the run goes on.
+Exit status: 0 every photograph has its row, 1 stopped before that (a full disk, say), 2 wrong arguments."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("source", metavar="SOURCE", help="folder, NAME.rec, or synthetic:PEOPLExPHOTOS")
+    parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the rows")
+    parser.add_argument("--model", default="open", metavar="open|PATH", help="face model (default: open)")
+    parser.add_argument("--level", type=int, choices=(0, 1, 2), default=2, help="of the open model's mesh, coarse to fine (default: 2)")
+    parser.add_argument("--size", type=_number(64, 1024), default=224, metavar="PX", help="side of the crop (default: 224)")
+    parser.add_argument("--batch", type=_number(1), default=32, metavar="N", help="photographs fitted together (default: 32)")
+    parser.add_argument("--shard", type=_number(1), default=1000, metavar="N", help="photographs a file (default: 1000)")
+    parser.add_argument("--quick", action="store_true", help="half of the fit's steps: for trying out")
+    parser.add_argument(
+        "--workers", type=_number(0), metavar="N", help="worker processes; 0 is none besides this one (default: one a core or GPU)"
+    )
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="workers of this machine, or of a Ray cluster (default: local)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the command; returns the exit status."""
+    from ..labelling import label
+    from ..labelling.configuration import quick_settings
+
+    try:
+        model, source = _prepare(args)
+    except UserError as error:
+        print(f"helpers label: {error}", file=sys.stderr)
+        return 2
+    summary = label(
+        source, args.out, model=model, settings=quick_settings() if args.quick else None, size=args.size, batch=args.batch,
+        shard=args.shard, workers=args.workers, engine=args.engine, device=args.device, seed=args.seed,
+    )  # fmt: skip
+    print(f"{args.out}: {summary}")
+    if summary.quarantined:
+        print(f"{args.out / 'quarantine.csv'}: why {summary.quarantined} of them have no fit")
+    return 0
+
+
+def _prepare(args):
+    """The model and the source, and whatever can be wrong about them."""
+    from ..face_model import load
+    from ..labelling import open_source
+
+    try:
+        model = load(args.model, level=args.level)
+    except (ValueError, OSError) as error:
+        raise UserError(f"--model {args.model}: {' '.join(str(error).split())}") from error
+    if model.landmarks is None:
+        raise UserError(f"--model {args.model}: has no landmarks, so it cannot be fitted")
+    return model, open_source(args.source, model=model, size=args.size, seed=args.seed)
+
+
+def _number(least: int, most: int = 10**9):
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            limits = f"from {least} to {most}" if most < 10**9 else f"from {least}"
+            raise argparse.ArgumentTypeError(f"{text!r}: a whole number {limits} is expected")
+        return int(text)
+
+    return read
