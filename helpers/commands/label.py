@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=_number(64, 1024), default=224, metavar="PX", help="side of the crop (default: 224)")
     parser.add_argument("--batch", type=_number(1), default=32, metavar="N", help="photographs fitted together (default: 32)")
     parser.add_argument("--shard", type=_number(1), default=1000, metavar="N", help="photographs a file (default: 1000)")
-    parser.add_argument("--quick", action="store_true", help="half of the fit's steps: for trying out")
+    parser.add_argument("--quick", action="store_true", help="fewer steps and points in the fit: for trying out")
     parser.add_argument(
         "--workers", type=_number(0), metavar="N", help="worker processes; 0 is none besides this one (default: one a core or GPU)"
     )

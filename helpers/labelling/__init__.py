@@ -6,7 +6,7 @@
 workers there are, so one process, several, or a Ray cluster write the same rows. Only the process that calls `label` writes.
 """
 
-from helpers.labelling.configuration import Configuration
+from helpers.labelling.configuration import Configuration, quick_settings
 from helpers.labelling.factory import Summary, label
 from helpers.labelling.labels import pool_shards, read_labels
 from helpers.labelling.rows import read_rows
@@ -14,6 +14,6 @@ from helpers.labelling.sources import Loaded, Source, open_source
 from helpers.labelling.store import Store
 
 __all__ = [
-    "Configuration", "Loaded", "Source", "Store", "Summary", "label", "open_source", "pool_shards", "read_labels",
-    "read_rows",
+    "Configuration", "Loaded", "Source", "Store", "Summary", "label", "open_source", "pool_shards", "quick_settings",
+    "read_labels", "read_rows",
 ]  # fmt: skip

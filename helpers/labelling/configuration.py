@@ -57,8 +57,8 @@ class Configuration:
 
 
 def quick_settings() -> FitSettings:
-    """About half of the default fit's cost, for trying out: two levels of the search in the place of four."""
-    return FitSettings(schedule=(Level(2.0, 5, 500), Level(0.0, 4, 1000)), landmark_iterations=6, noise_from_level=1)
+    """A fraction of the default fit's cost, for trying out: two levels of the search for four, and fewer points."""
+    return FitSettings(schedule=(Level(2.0, 4, 300), Level(0.0, 4, 600)), landmark_iterations=5, noise_from_level=1)
 
 
 def describe_model(model: MorphableModel) -> dict:

@@ -9,7 +9,7 @@ import torch
 
 from helpers.errors import UserError
 from helpers.labelling.crews.events import Died, Done, Event
-from helpers.labelling.labeller import Batch, Job, Labeller
+from helpers.labelling.labeller import Batch, Job, Labeller, one_line
 from helpers.labelling.rows import from_bytes, to_bytes
 
 INSTALL = "pip install -e .[scale]"
@@ -48,7 +48,11 @@ class RayCrew:
 
     def __enter__(self) -> RayCrew:
         if not self.ray.is_initialized():
-            self.ray.init(include_dashboard=False, log_to_driver=False)
+            try:
+                self.ray.init(include_dashboard=False, log_to_driver=False)
+            except Exception as error:  # Ray raises plain ones
+                self.ray.shutdown()
+                raise UserError(f"--engine ray: Ray does not start: {one_line(error)}") from error
             self.mine = True
         gpu = self.job.device.startswith("cuda")
         if self.count is None:
