@@ -197,3 +197,58 @@ def test_from_the_command_line(tmp_path):
     # Where there is no CUDA driver, Warp's compiled part may say so first, past every setting.
     lines = [line for line in done.stderr.splitlines() if not line.startswith("Warp CUDA warning")]
     assert lines == [f"{tmp_path / 'gone.jpg'}: no such file"]
+
+
+def stored(tmp_path):
+    """The first default photograph's points as a file, so that no detector is needed."""
+    path = tmp_path / "points.json"
+    write_points(path, stored_points("astronaut").points)
+    return path
+
+
+def test_a_mask_hides_what_is_in_front_of_a_face(tmp_path):
+    """A grey bar is painted over nose and mouth. With a mask over it the fit is nearer to that of the whole face."""
+    whole = Image.open(ASTRONAUT).convert("RGB")
+    points = stored_points("astronaut").points
+    (left, top), (right, bottom) = points[29:].min(0), points[29:].max(0)
+    box = [int(v) for v in (left, top, right, bottom)]
+    covered, mask = whole.copy(), Image.new("L", whole.size, 255)
+    covered.paste((90, 90, 160), box)
+    mask.paste(0, box)
+    covered.save(tmp_path / "covered.png")
+    mask.save(tmp_path / "mask.png")
+    landmarks, found = stored(tmp_path), {}
+    for name, words in {
+        "whole": [ASTRONAUT],
+        "bare": [tmp_path / "covered.png"],
+        "masked": [tmp_path / "covered.png", "--mask", tmp_path / "mask.png"],
+    }.items():
+        assert fit(*words, "--out", tmp_path / name, "--landmarks", landmarks) == 0
+        (file,) = (tmp_path / name).glob("*.npz")
+        found[name] = np.load(file)
+    model = load("open")
+
+    def albedo(name):
+        return model.texture(torch.from_numpy(found[name]["beta"])[None])
+
+    skin = model.masks["skin"][:, None]
+    off = {name: float(((albedo(name) - albedo("whole")) * skin).square().mean()) for name in ("bare", "masked")}
+    assert off["masked"] < 0.5 * off["bare"], off
+
+
+def test_masks_that_do_not_fit(tmp_path, capsys):
+    Image.new("L", (100, 80), 255).save(tmp_path / "small.png")
+    landmarks = stored(tmp_path)
+    assert fit(ASTRONAUT, "--out", tmp_path / "o", "--landmarks", landmarks, "--mask", tmp_path / "small.png") == 1
+    assert "small.png: is 100 × 80 px, the photograph is 512 × 512" in capsys.readouterr().err
+    assert fit(ASTRONAUT, "--out", tmp_path / "o", "--mask", tmp_path / "none.png") == 2
+    assert "--mask" in capsys.readouterr().err
+    assert fit(ASTRONAUT, HOPPER, "--out", tmp_path / "o", "--mask", tmp_path / "small.png") == 2
+    assert "one photograph" in capsys.readouterr().err
+
+
+def test_the_papers_settings_write_its_light(tmp_path):
+    assert fit(ASTRONAUT, "--out", tmp_path, "--landmarks", stored(tmp_path), "--preset", "paper") == 0
+    numbers = np.load(tmp_path / "astronaut.npz")
+    assert numbers["light"].shape == (15,) and np.abs(numbers["alpha"]).max() <= 4
+    assert np.array_equal(numbers["colour"], [numbers["light"][9:12], numbers["light"][12:15]])

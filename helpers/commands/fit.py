@@ -20,7 +20,23 @@ EPILOG = """A photograph that cannot be used gives one line on standard error, a
 Exit status: 0 all done, 1 some photographs failed, 2 wrong arguments."""
 
 
+PRESETS = ("fast", "paper")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_shared_arguments(parser)
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="fast",
+        help="fast: the course's own settings (default); paper: the lamp, weights and four stages of the authors' fitter",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mask", metavar="FILE", type=Path,
+        help="picture as large as the one photograph, black where the fit must not look (a hand, a microphone)",
+    )  # fmt: skip
+
+
+def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `fit` and `predict` both take."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("photos", nargs="+", metavar="PHOTO", type=Path, help="image files, one face each")
@@ -91,6 +107,10 @@ def output_names(photos: list[Path]) -> list[str]:
 def _prepare(args):
     from ..fitting import FitModel
 
+    if args.mask is not None:
+        if len(args.photos) > 1:
+            raise UserError(f"--mask is for one photograph, but {len(args.photos)} are named")
+        _read_mask(args.mask, None)
     model = prepare(args)
     return FitModel(model), model.to("cpu")  # results are drawn and written on the CPU
 
@@ -120,7 +140,8 @@ def prepare(args):
 
 def _refuse_to_overwrite(args) -> None:
     """No result may be written over a photograph or a landmark file that it is made from."""
-    inputs = {path.resolve(): path for path in [*args.photos, *([args.landmarks] if args.landmarks else [])]}
+    more = [given for given in (args.landmarks, getattr(args, "mask", None)) if given]
+    inputs = {path.resolve(): path for path in [*args.photos, *more]}
     for stem in output_names(args.photos):
         for ending in (".ply", ".npz", ".png"):
             written = (args.out / (stem + ending)).resolve()
@@ -137,12 +158,30 @@ def _fit_one(path: Path, target: Path, prepared, args, note) -> str:
     start = time.perf_counter()
     photo, face = face_of(path, args, note)
     crop = crop_face(photo.image, face.points, args.size).to(args.device)
-    settings = FitSettings(seed=args.seed)
-    result = fit(crop.image, crop.landmarks, fit_model, valid=crop.valid, settings=settings)
+    settings = FitSettings.paper(seed=args.seed) if args.preset == "paper" else FitSettings(seed=args.seed)
+    valid = crop.valid
+    if args.mask is not None:
+        shown = crop_face(_read_mask(args.mask, photo.image.shape), face.points, args.size).to(args.device)
+        valid = valid * (shown.image.mean(-1) > 0.5)
+    result = fit(crop.image, crop.landmarks, fit_model, valid=valid, settings=settings)
     seconds = time.perf_counter() - start
     note_doubt(path, result, note)
     write_results(target, crop.to("cpu"), on_cpu(result), model, face)
     return f"{path}: confidence {float(result.confidence[0]):.2f}, {seconds:.1f} s, {target}.png"
+
+
+def _read_mask(path: Path, shape: tuple[int, ...] | None):
+    """The mask as an image; it must have the (height, width) of `shape`, if that is given."""
+    from ..photo import read_photo
+
+    try:
+        image = read_photo(path).image
+    except UserError as error:
+        raise UserError(f"--mask {error}") from error
+    if shape is not None and image.shape[:2] != shape[:2]:
+        (height, width), (h, w) = shape[:2], image.shape[:2]
+        raise UserError(f"--mask {path}: is {w} × {h} px, the photograph is {width} × {height}; make them the same size")
+    return image
 
 
 def face_of(path: Path, args, note):
@@ -190,8 +229,9 @@ def fit_numbers(crop, result, face) -> dict:
 
     alpha, beta, expression: coefficients in standard deviations of the model.  standard_deviations: how well alpha,
     expression and beta, in this order, are known after the fit.  rotation_vector, translation: the pose.
-    focal, principal_point, image_size: the camera of the crop.  light (9, 3).  colour (2, 3): gain and offset of
-    the colours besides the light; always 1 and 0, as the light carries the photograph's tint.
+    focal, principal_point, image_size: the camera of the crop.  light (9, 3) harmonics, or (15,) with the preset
+    "paper": see `helpers.lighting.packed`.  colour (2, 3): gain and offset of the colours besides the light; 1 and 0 where
+    the light is harmonics, which carry the photograph's tint.
     energy: by iteration.  landmarks (68, 2) crop px; landmarks_photo (68, 2) photograph px.
     crop_scale, crop_origin: crop = (photograph − origin) · scale.  confidence: the detector's, which pooling
     weighs by; fit_confidence: the fit's own; fit_reason: one word for what is wrong, or "".  landmark_error (68,) px.
@@ -209,7 +249,7 @@ def fit_numbers(crop, result, face) -> dict:
         "principal_point": result.camera.principal_point[0],
         "image_size": result.camera.size,
         "light": result.light[0],
-        "colour": np.array([[1.0] * 3, [0.0] * 3], np.float32),
+        "colour": _gain_and_offset(result.light[0]),
         "energy": result.energy[0],
         "landmarks": crop.landmarks[0],
         "landmarks_photo": face.points,
@@ -221,6 +261,16 @@ def fit_numbers(crop, result, face) -> dict:
         "fit_reason": result.reason[0],
     }
     return {name: np.asarray(value) for name, value in numbers.items()}
+
+
+def _gain_and_offset(light):
+    import numpy as np
+
+    from ..lighting.packed import GAIN, OFFSET
+
+    if light.dim() == 1:
+        return np.stack([light[GAIN], light[OFFSET]])
+    return np.array([[1.0] * 3, [0.0] * 3], np.float32)
 
 
 def on_cpu(result):
