@@ -92,3 +92,28 @@ def test_labelled_coefficients_are_recognised(tmp_path, capsys):
     assert "4 pairs" in capsys.readouterr().out
     assert main(["evaluate", "--coefficients", str(tmp_path), "--folds", "10", "--out", str(out)]) == 1
     assert "take fewer folds" in capsys.readouterr().err
+
+
+def test_synthetic_people_are_the_default(tmp_path, capsys, monkeypatch):
+    from helpers.commands import evaluate
+
+    monkeypatch.setattr(evaluate, "_network", lambda args: None)
+    arguments = ["--people", "4", "--photos", "2", "--folds", "2", "--out", str(tmp_path), "--seed", "1"]
+    assert main(["evaluate", *arguments]) == 0
+    rows = {row["method"]: row for row in table(tmp_path / "shape.csv")}
+    assert list(rows) == ["mean face", "single fit", "pooled fits"]
+    assert float(rows["single fit"]["similarity"]) < float(rows["mean face"]["similarity"])
+    found = {(row["method"], row["kind"]): float(row["auc"]) for row in table(tmp_path / "recognition.csv")}
+    assert found["mean face", "plain"] == 0.5 < found["single fit", "plain"]
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("errors.png", "roc.png"))
+    assert "4 synthetic people" in capsys.readouterr().out
+
+
+def test_a_missing_network_is_named(tmp_path, capsys, monkeypatch):
+    from types import SimpleNamespace
+
+    from helpers.commands import evaluate
+    from helpers.errors import UserError
+
+    with pytest.raises(UserError, match="nowhere.pt"):
+        evaluate._network(SimpleNamespace(network=tmp_path / "nowhere.pt", device="cpu"))

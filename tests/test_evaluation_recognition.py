@@ -189,11 +189,34 @@ def write_parquet(path, vectors, person, **columns):
 def test_parquet_comes_back(tmp_path):
     vectors, person = people(count=3, photos=2)
     ids = [f"deep/P{p}_{k:04d}.jpg" for k, p in enumerate(person.tolist())]
-    write_parquet(tmp_path / "labels.parquet", vectors, person, id=ids, ok=[True] * 5 + [False])
+    vectors[5, 3] = torch.nan  # a photograph that could not be fitted
+    write_parquet(tmp_path / "labels.parquet", vectors, person, id=ids)
     for source in (tmp_path, tmp_path / "labels.parquet"):
         read = read_labelled(source)
         assert torch.equal(read.vectors, vectors[:5]) and read.person.tolist() == person[:5].tolist()
         assert read.people == ["P0", "P1", "P2"] and read.names[0] == "P0_0000"
+
+
+def test_the_rows_of_label_come_back(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    from helpers.labelling.rows import row_schema
+
+    schema, generator = row_schema(4, 3, 2, 27), torch.Generator().manual_seed(0)
+    columns = {"id": [f"p/{k}.jpg" for k in range(4)], "person": ["a", "b", "a", None], "index": [0, 1, 2, 3], "code": [0, 0, 8, 0]}
+    for field in schema:
+        if field.name not in columns:
+            width = getattr(field.type, "list_size", None)
+            columns[field.name] = torch.randn(4, width, generator=generator).tolist() if width else ["x" if "string" in str(field.type) else 0.5] * 4
+    table = arrow.table({field.name: arrow.array(columns[field.name], field.type) for field in schema})
+    parquet.write_table(table.slice(0, 2), tmp_path / "shard-00000.parquet")
+    parquet.write_table(table.slice(2), tmp_path / "shard-00001.parquet")
+    write_parquet(tmp_path / "pooled.parquet", torch.ones(2, 9), torch.tensor([0, 1]))  # of other length, and not read
+    read = read_labelled(tmp_path)
+    assert read.people == ["a", "b"] and read.person.tolist() == [0, 1, 0] and read.names == ["0", "1", "2"]
+    expected = torch.cat([torch.tensor(columns["alpha"]), torch.tensor(columns["beta"])], -1)[:3]
+    assert torch.allclose(read.vectors, expected)
 
 
 def test_results_of_fit_come_back_by_folder_and_by_name(tmp_path):

@@ -27,35 +27,35 @@ class Labelled:
 def read_labelled(path: str | Path) -> Labelled:
     """Coefficients with their people.
 
-    A Parquet file, or a folder of Parquet files, with the columns `person` and `coefficients`, or `alpha` and `beta`, and
-    optionally `id`; rows whose column `ok` is false, or with numbers that are not finite, are left out. Or a folder of
+    A Parquet file, or a folder of them, with the columns `person` and `coefficients`, or `alpha` and `beta`, and
+    optionally `id`, as `label` and `pool` write them; in a folder of `label` its shards are read. Or a folder of
     the .npz files that `fit` and `predict` write: the person is the folder that a file lies in (PERSON/PHOTO.npz), or
-    else its name up to the last underscore (PERSON_0001.npz).
+    else its name up to the last underscore (PERSON_0001.npz). Rows without a person, and rows with numbers that are not
+    finite (photographs that could not be fitted), are left out; doubtful fits are not.
 
     Raises UserError for a path without such files, for files that cannot be read, and for fewer than two people.
     """
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
-    tables = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     if path.is_file() and path.suffix.lower() != ".parquet":
         raise UserError(f"{path}: a Parquet file or a folder is expected")
-    rows = [row for table in tables for row in _parquet_rows(table)]
-    if not tables:
-        rows = [_npz_row(file, path) for file in sorted(path.rglob("*.npz"))]
-    if not rows:
+    tables = [path] if path.is_file() else sorted(path.rglob("shard-*.parquet")) or sorted(path.rglob("*.parquet"))
+    parts = [_parquet(table) for table in tables] or [_npz(file, path) for file in sorted(path.rglob("*.npz"))]
+    if not parts:
         raise UserError(f"{path}: no labelled coefficients: .parquet files of `label`, or .npz files of `fit`, are expected")
-    sizes = {len(vector) for _, _, vector in rows}
+    sizes = {vectors.shape[1] for *_, vectors in parts}
     if len(sizes) > 1:
         raise UserError(f"{path}: vectors of {' and '.join(map(str, sorted(sizes)))} coefficients cannot be compared")
-    rows = [row for row in rows if np.isfinite(row[2]).all()]
-    people = sorted({person for _, person, _ in rows})
+    vectors = np.concatenate([part[2] for part in parts])
+    names, persons = ([text for part in parts for text in part[k]] for k in (0, 1))
+    good = np.isfinite(vectors).all(1) & np.array([bool(person) for person in persons], bool)
+    people, person = np.unique(np.array([p for p, keep in zip(persons, good, strict=True) if keep], str), return_inverse=True)
     if len(people) < 2:
         raise UserError(f"{path}: {len(people)} person in it; telling people apart needs two or more")
-    number = {name: k for k, name in enumerate(people)}
     return Labelled(
-        torch.from_numpy(np.stack([vector for *_, vector in rows]).astype(np.float32)),
-        torch.tensor([number[person] for _, person, _ in rows]), people, [name for name, *_ in rows],
+        torch.from_numpy(vectors[good]), torch.from_numpy(person.astype(np.int64)), people.tolist(),
+        [name for name, keep in zip(names, good, strict=True) if keep],
     )  # fmt: skip
 
 
@@ -95,38 +95,45 @@ def read_pairs(path: str | Path, labelled: Labelled) -> Pairs:
     return Pairs(torch.tensor(first), torch.tensor(second), torch.tensor(same), fold)
 
 
-def _parquet_rows(path: Path) -> list[tuple[str, str, np.ndarray]]:
+def _parquet(path: Path) -> tuple[list[str], list[str], np.ndarray]:
+    """Names of photographs, people ("" where unknown) and vectors (N, K) float32 of one file."""
     import pyarrow
     import pyarrow.parquet as parquet
 
     try:
-        table = parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
+        columns = set(parquet.read_schema(path).names)
+        halves = ["coefficients"] if "coefficients" in columns else ["alpha", "beta"]
+        if "person" not in columns or not set(halves) <= columns:
+            raise UserError(f"{path}: the columns person and coefficients (or alpha and beta) are expected, got {', '.join(sorted(columns))}")
+        table = parquet.read_table(path, columns=["person", *halves, *({"id"} & columns)])
+        vectors = np.concatenate([_matrix(table.column(half)) for half in halves], 1)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: no readable Parquet file: {' '.join(str(error).split())[:120]}") from error
-    columns = set(table.column_names)
-    halves = ["coefficients"] if "coefficients" in columns else ["alpha", "beta"]
-    if "person" not in columns or not set(halves) <= columns:
-        raise UserError(f"{path}: the columns person and coefficients (or alpha and beta) are expected, got {', '.join(sorted(columns))}")
-    kept = ["person", *halves, *(name for name in ("id", "ok") if name in columns)]
-    rows = table.select(kept).to_pylist()
-    out = []
-    for number, row in enumerate(rows):
-        if not row.get("ok", True) or any(row[half] is None for half in halves):
-            continue
-        vector = np.concatenate([np.asarray(row[half], np.float64) for half in halves])
-        out.append((Path(str(row.get("id", f"{path.stem}_{number}"))).stem, str(row["person"]), vector))
-    return out
+    people = ["" if p is None else str(p) for p in table.column("person").to_pylist()]
+    ids = table.column("id").to_pylist() if "id" in columns else [f"{path.stem}_{n}" for n in range(len(people))]
+    return [Path(str(i)).stem for i in ids], people, vectors
 
 
-def _npz_row(path: Path, root: Path) -> tuple[str, str, np.ndarray]:
+def _matrix(column) -> np.ndarray:
+    """A column of lists of one length as (N, K) float32."""
+    values = column.combine_chunks()
+    flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    if values.null_count or (len(values) and len(flat) % len(values)):
+        raise ValueError("a row lacks coefficients, or has another number of them")
+    return flat.reshape(len(values), -1)
+
+
+def _npz(path: Path, root: Path) -> tuple[list[str], list[str], np.ndarray]:
     import zipfile
 
     try:
         with np.load(path, allow_pickle=False) as file:
-            vector = np.concatenate([file["alpha"], file["beta"]]).astype(np.float64)
+            vector = np.concatenate([file["alpha"], file["beta"]]).astype(np.float32)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: no readable result of `fit`: {' '.join(str(error).split())}") from error
-    if path.parent != root:
-        return path.stem, path.parent.name, vector
     person, _, number = path.stem.rpartition("_")
-    return path.stem, person if person and number.isdecimal() else path.stem, vector
+    if path.parent != root:
+        person = path.parent.name
+    elif not (person and number.isdecimal()):
+        person = path.stem
+    return [path.stem], [person], vector[None]
