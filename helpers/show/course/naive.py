@@ -15,8 +15,8 @@ from pathlib import Path
 class Pair:
     """One step: functions of a notebook (or of its exercises' solutions), and what does the same in `helpers`.
 
-    within, slopes_within: how far values and slopes may be apart, absolute in units of the value; None where the result is
-    whole numbers or is itself a slope.
+    within, slopes_within: how far values and slopes may be apart, absolute in units of the value; None where no slope is asked
+    for: whole numbers, counts, what is itself a slope, and what numpy computes.
     """
 
     notebook: str

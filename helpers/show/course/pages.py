@@ -108,7 +108,8 @@ def naive_page(root: Path) -> str:
         "# Written by hand, and real", "",
         "A notebook writes each step in its plainest form first. That form and the fast one in `helpers` are the same function:",
         "`tests/test_naive_is_real.py` takes the left one out of the notebook, calls both on random inputs, and compares their",
-        "values and the slopes of a random sum of them. A dash stands where the result is whole numbers or is itself a slope.", "",
+        "values and the slopes of a random sum of them. A dash stands where no slope is asked for: whole numbers, counts, what is itself",
+        "a slope, and what numpy computes.", "",
         markdown_table(["notebook", "step", "in the notebook", "in `helpers`", "values within", "slopes within"], rows),
     ])  # fmt: skip
 
