@@ -7,9 +7,10 @@ from pathlib import Path
 from ...face_model import load
 from ...fitting import FitModel
 from ...photo import default_photos
+from ..sheet import sheet
 from .change import Change
 from .choose import Choose
-from .download import Downloads, file_of
+from .download import Downloads, as_result, file_of
 from .drawing import Sketch
 from .guess import NetworkGuess
 from .live import Live
@@ -71,10 +72,6 @@ class Files(Panel):
         return file_of(kind, self.play.change.face, person, self.play.model)
 
     def still(self):
-        """What the .png of the download looks like."""
-        import io
-
-        import numpy as np
-        from PIL import Image
-
-        return np.asarray(Image.open(io.BytesIO(self.make("png")[1])).convert("RGB"))
+        """What the .png of the download shows, smaller."""
+        person = self.play.people[self.play.change.slot.value]
+        return sheet(person.crop, as_result(self.play.change.face, person), self.play.model, height=150)

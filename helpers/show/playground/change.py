@@ -47,6 +47,8 @@ class Change(Panel):
         self.slot = w.ToggleButtons(options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"})
         self.where = w.ToggleButtons(options=[ON_PHOTO, ALONE, STUDIO], style={"button_width": "auto"})
         self.likeness = slider("likeness ×", 0.0, 2.5, 0.05, 1.0)
+        self.likeness.layout = w.Layout(width=f"{play.size + 20}px")
+        self.likeness.style.description_width = "70px"
         self.numbers: dict[str, torch.Tensor] = {}
         self.modes, self.first, pages = {}, {}, []
         for kind, count in self._counts().items():
@@ -63,7 +65,7 @@ class Change(Panel):
         self.reset = w.Button(description="as fitted", tooltip="all sliders back to where the fit ended")
         self.image = View(size=play.size, about="the face as the sliders make it")
         self.status = Status()
-        left = below(self.image, self.likeness, w.HBox([self.reset]), self.status.widget, width="390px")
+        left = below(self.image, self.likeness, w.HBox([self.reset]), self.status.widget, width=f"{play.size + 24}px")
         self.box = below(side_by_side(self.slot, self.where), side_by_side(left, tabs))
         self._connect()
         self.start()

@@ -26,11 +26,13 @@ TITLES = ("photograph", "fit", "network", "fit, shape", "network, shape", "apart
 class Guess:
     """face: the network's alpha and beta in the pose, light and expression of the fit.  seconds: it took.
     apart: (V,) mm between fit and guess, both neutral, after the best rotation, shift and scaling.
+    mean_apart: its mean over the skin.
     cosine: of the two vectors (α, β): 1 is the same direction from the mean face."""
 
     face: Face
     seconds: float
     apart: torch.Tensor
+    mean_apart: float
     cosine: float
 
 
@@ -43,9 +45,12 @@ def guess(person: Person, network, model) -> Guess:
     face = replace(fit, alpha=numbers.alpha.cpu(), beta=numbers.beta.cpu())
     with torch.no_grad():
         theirs, ours = model.shape(face.alpha), model.shape(fit.alpha)
-        apart = (align_similarity(theirs, ours) - ours).norm(dim=-1)[0]
+        # Only of the skin does a photograph tell anything.
+        skin = (model.masks or {}).get("skin", torch.ones(model.n_vertices))[None]
+        apart = (align_similarity(theirs, ours, skin) - ours).norm(dim=-1)[0]
     pair = (torch.cat([each.alpha, each.beta], -1)[0] for each in (face, fit))
-    return Guess(face, seconds, apart, float(torch.cosine_similarity(*pair, dim=0)))
+    mean = float((apart * skin[0]).sum() / skin.sum())
+    return Guess(face, seconds, apart, mean, float(torch.cosine_similarity(*pair, dim=0)))
 
 
 class NetworkGuess(Panel):
@@ -58,11 +63,11 @@ class NetworkGuess(Panel):
         self.network, self.missing = available(path)
         self.slot = w.ToggleButtons(options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"})
         self.ask = w.Button(description="Guess", button_style="primary", disabled=self.network is None)
-        side = 150
+        side = 116  # six of them fit beside each other
         self.images = [View(size=side, about=title) for title in TITLES]
         self.status = Status()
         captions = [below(w.Label(title), image) for title, image in zip(TITLES, self.images, strict=True)]
-        self.box = below(side_by_side(self.slot, self.ask), side_by_side(*captions), self.status.widget)
+        self.box = below(side_by_side(self.slot, self.ask), side_by_side(*captions, gap=8), self.status.widget)
         if self.network is None:
             self.box = self.status.widget
         self.ask.on_click(lambda _: self.draw())
@@ -79,7 +84,7 @@ class NetworkGuess(Panel):
             for image, picture in zip(self.images, self.panels(person, found), strict=True):
                 image.value = quick_jpeg(picture)
             self.status.say(
-                f"{person.name}: guessed in {1000 * found.seconds:.0f} ms; {found.apart.mean():.1f} mm apart on average, "
+                f"{person.name}: guessed in {1000 * found.seconds:.0f} ms; {found.mean_apart:.1f} mm apart on average, "
                 f"cosine of the coefficients {found.cosine:.2f}."
             )
 
@@ -114,7 +119,9 @@ def available(path=None) -> tuple[object | None, str]:
     try:
         return load_network(path), ""
     except UserError as error:
-        return None, f"No network to ask: {error}."
+        if path is not None:
+            return None, f"No network to ask: {error}."
+        return None, "No trained network is here to be asked: `python -m helpers train` makes one, and says how it is used."
 
 
 def _sentence(text: str) -> np.ndarray:

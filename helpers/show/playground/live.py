@@ -27,6 +27,8 @@ class Live(Panel):
         self.plot = _k3d_plot(sketch.vertices(face)[0], sketch.model.triangles, sketch.colours(face)[0])
         self.follow = w.Checkbox(True, description="follow the sliders", indent=False)
         self.box = below(self.follow, self.plot)
+        # The view is a little taller than it says, which would bring a scroll bar.
+        self.box.layout.min_height, self.box.layout.overflow = "470px", "hidden"
         self.follow.observe(lambda _: self._soon(change.face) if change.ready else None, "value")
         change.watch(self._soon)
 

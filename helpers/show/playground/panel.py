@@ -75,11 +75,11 @@ def heading(text: str):
     return w.HTML(f'<b style="color:var(--jp-ui-font-color1, #24292f)">{html.escape(text)}</b>')
 
 
-def side_by_side(*parts):
+def side_by_side(*parts, gap: int = 20):
     """Parts in a row, which wraps on a narrow page."""
     import ipywidgets as w
 
-    return w.HBox(list(parts), layout=w.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="8px 20px"))
+    return w.HBox(list(parts), layout=w.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap=f"8px {gap}px"))
 
 
 def below(*parts, width: str | None = None):

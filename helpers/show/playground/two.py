@@ -29,18 +29,16 @@ class Swap(Panel):
 
         self.play, self._held = play, False
         short = [(text.split()[0], key) for key, text in SLOTS.items()]
-        # A toggle by default shows its label in a narrow column and cuts it.
-        self.sources = {
-            part: w.ToggleButtons(options=short, description=ASKED[part],
-                                  style={"button_width": "80px", "description_width": "130px"})
-            for part in PARTS
-        }  # fmt: skip
-        self.quick = {name: w.Button(description=name) for name in ("swap identity", "swap light", "back")}
+        self.sources = {part: w.ToggleButtons(options=short, style={"button_width": "70px"}) for part in PARTS}
+        # A toggle would put its own label above itself.
+        lines = [w.HBox([w.Label(ASKED[part], layout=w.Layout(width="130px")), self.sources[part]]) for part in PARTS]
+        self.quick = {name: w.Button(description=name, layout=w.Layout(width="auto"))
+                      for name in ("swap identity", "swap light", "back")}  # fmt: skip
         self.image = View(size=play.size, about="a face mixed from both photographs")
         self.originals = [View(size=play.size // 2, about=f"the {text}") for text in SLOTS.values()]
         self.status = Status()
         photographs = below(*self.originals)
-        controls = below(*self.sources.values(), w.HBox(list(self.quick.values())), self.status.widget)
+        controls = below(*lines, w.HBox(list(self.quick.values())), self.status.widget)
         self.box = side_by_side(photographs, self.image, controls)
         for control in self.sources.values():
             control.observe(lambda _: self.draw(), "value")
