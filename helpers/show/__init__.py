@@ -9,6 +9,7 @@ from .faces import error_heads, heads, mm_legend, table
 from .figures import draw_landmarks, figure, picture, row, tile
 from .fitting import energy_figure, portraits, state_overlay
 from .mesh import mesh
+from .pooling import PoolSlider, pool_slider, rules_figure, rules_table, spread_bars
 from .pose import (
     cloud_picture,
     correspondence_picture,
@@ -27,10 +28,11 @@ from .source import source
 from .style import mm_colourbar, mm_colours, style
 
 __all__ = [
-    "CropSlider", "FaceSliders", "check", "cloud_picture", "correspondence_picture", "crop_slider",
-    "distance_heads", "draw_landmarks", "energy_figure", "error_figure", "error_heads", "expect", "expect_below",
-    "face_sliders", "figure", "head_over", "heads", "mesh", "mm_colourbar", "mm_colours", "mm_legend",
-    "model_with_points", "modes_table", "motion_picture", "picture", "pixels", "portraits", "pose_error",
-    "pose_game", "prior_slider", "road", "roc_figure", "row", "sheet", "source", "spread_figure", "state_overlay",
+    "CropSlider", "FaceSliders", "PoolSlider", "check", "cloud_picture", "correspondence_picture",
+    "crop_slider", "distance_heads", "draw_landmarks", "energy_figure", "error_figure", "error_heads",
+    "expect", "expect_below", "face_sliders", "figure", "head_over", "heads", "mesh", "mm_colourbar",
+    "mm_colours", "mm_legend", "model_with_points", "modes_table", "motion_picture", "picture", "pixels",
+    "pool_slider", "portraits", "pose_error", "pose_game", "prior_slider", "road", "roc_figure", "row",
+    "rules_figure", "rules_table", "sheet", "source", "spread_bars", "spread_figure", "state_overlay",
     "style", "table", "tile",
 ]  # fmt: skip

@@ -1,0 +1,140 @@
+# Exercises of notebook 05. `make notebooks` writes its stubs, checks and folded solutions from here.
+
+# %% given
+import torch
+
+from helpers import show
+
+# %% exercise: Weights from confidences (easy, 10 minutes)
+# Write `weights(confidence)`: the weights (n,) of one person's photographs from the confidences (n,) of their detections. They
+# sum to 1. A confidence that is missing (nan) counts as 0. If all are 0, all photographs count alike.
+
+
+# %% solution
+def weights(confidence):
+    """(n,) not negative, with sum 1."""
+    ### BEGIN SOLUTION (n,)
+    c = torch.nan_to_num(confidence, nan=0.0)
+    if c.sum() == 0:
+        c = torch.ones_like(c)
+    return c / c.sum()
+    ### END SOLUTION
+
+
+# %% check
+def check_weights(weights):
+    nan = float("nan")
+    show.expect(weights(torch.tensor([1.0, 3.0])), torch.tensor([0.25, 0.75]), "confidences 1 and 3")
+    show.expect(weights(torch.tensor([0.2])), torch.ones(1), "one photograph: it counts whole")
+    show.expect(weights(torch.tensor([nan, 0.5, 0.5])), torch.tensor([0.0, 0.5, 0.5]), "one confidence is missing")
+    show.expect(weights(torch.zeros(4)), torch.full((4,), 0.25), "all 0: all alike")
+    show.expect(weights(torch.tensor([nan, nan])), torch.full((2,), 0.5), "all missing: all alike")
+
+
+show.check(check_weights, weights)
+
+
+# %% why
+# A person of whom nothing certain is known still needs a label; a division by zero would give nan, and nan spreads.
+
+
+# %% mistakes
+def not_normalised(confidence):
+    return torch.nan_to_num(confidence, nan=0.0)
+
+
+def divides_by_zero(confidence):
+    c = torch.nan_to_num(confidence, nan=0.0)
+    return c / c.sum()
+
+
+def forgets_the_missing(confidence):
+    return confidence / confidence.sum() if confidence.sum() != 0 else torch.full_like(confidence, 1 / len(confidence))
+
+
+# %% exercise: How much is shared? (medium, 20 minutes)
+# You measured the mean square error $e_n$ of averages of $n$ photographs, for some $n$ (a list `counts`). By theory
+# $e_n = b^2 + s^2/n$. Return $b^2$ and $s^2$ by least squares. Then you can say how good a label can get, before you have taken
+# another photograph.
+
+
+# %% solution
+def shared_and_own(counts, squares):
+    """(b², s²) from mean square errors (N,) of averages of counts (N,) photographs."""
+    ### BEGIN SOLUTION two numbers
+    A = torch.stack([torch.ones(len(counts)), 1 / torch.tensor(counts, dtype=torch.float32)], 1)
+    b2, s2 = torch.linalg.lstsq(A, torch.as_tensor(squares, dtype=torch.float32)[:, None]).solution[:, 0].tolist()
+    return b2, s2
+    ### END SOLUTION
+
+
+# %% check
+def check_shared_and_own(shared_and_own):
+    show.expect(shared_and_own([1, 2], [5.0, 3.0]), (1.0, 4.0), "two counts: exactly solved", within=1e-4)
+    show.expect(shared_and_own([1, 4, 9], [2.0, 2.0, 2.0]), (2.0, 0.0), "more photographs do not help: all is shared", within=1e-4)
+    g = torch.Generator().manual_seed(0)
+    counts, b = [1, 2, 4, 8, 16], torch.full((50,), 0.2)
+    squares = [float((b + torch.randn(4000, n, 50, generator=g).mean(1)).square().sum(1).mean()) for n in counts]
+    show.expect(shared_and_own(counts, squares), (2.0, 50.0), "50 numbers with b = 0.2 and s = 1 each, simulated", within=0.5)
+
+
+show.check(check_shared_and_own, shared_and_own)
+
+
+# %% why
+# $e_n$ is a straight line in $1/n$; where it meets the axis is the error of infinitely many photographs.
+
+
+# %% mistakes
+def line_in_n(counts, squares):
+    A = torch.stack([torch.ones(len(counts)), torch.tensor(counts, dtype=torch.float32)], 1)
+    return tuple(torch.linalg.lstsq(A, torch.tensor(squares)[:, None]).solution[:, 0].tolist())
+
+
+def last_is_all(counts, squares):
+    return squares[-1], squares[0] - squares[-1]
+
+
+# %% exercise: The prior, once (hard, 25 minutes)
+# Write `product(mean, variance)`: the mean (K,) of the product of $n$ posteriors of one person, from their means (n, K) and the
+# variances (n, K) of each number on its own. Every posterior holds the prior $N(0, 1)$; the product must hold it once.
+
+
+# %% solution
+def product(mean, variance):
+    """(K,) from n normal posteriors with means and variances (n, K)."""
+    ### BEGIN SOLUTION (K,)
+    precision = 1 / variance
+    return (precision * mean).sum(0) / (precision.sum(0) - (len(mean) - 1))
+    ### END SOLUTION
+
+
+# %% check
+def check_product(product):
+    one = torch.tensor([[0.4, -2.0]])
+    show.expect(product(one, torch.tensor([[0.5, 0.1]])), one[0], "one photograph: its own mean")
+    show.expect(product(torch.zeros(5, 3), torch.ones(5, 3)), torch.zeros(3), "five that know no more than the prior")
+    # Measurements y with variance v, from a truth with the prior N(0, 1): one fit of all at once is the answer.
+    g = torch.Generator().manual_seed(0)
+    v = 0.2 + torch.rand(6, 40, generator=g)
+    y = torch.randn(40, generator=g) + v.sqrt() * torch.randn(6, 40, generator=g)
+    alone = (y / v) / (1 / v + 1), 1 / (1 / v + 1)
+    together = (y / v).sum(0) / ((1 / v).sum(0) + 1)
+    show.expect(product(*alone), together, "six measurements, fitted alone and then pooled, against all at once", within=1e-4)
+
+
+show.check(check_product, product)
+
+
+# %% why
+# Each precision is $1/v_i + 1$. Their sum holds the prior's 1 $n$ times, so $n - 1$ of them are taken off. The numerator is right as it is,
+# since the prior's mean is 0.
+
+
+# %% mistakes
+def prior_every_time(mean, variance):
+    return (mean / variance).sum(0) / (1 / variance).sum(0)
+
+
+def plain_mean(mean, variance):
+    return mean.mean(0)
