@@ -12,14 +12,14 @@ from scipy.ndimage import gaussian_filter
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.crop import authors_crop
 from helpers.datasets import Nuisances, SyntheticPeople
-from helpers.datasets.backgrounds import PHOTOGRAPHS, backgrounds, photographs
-from helpers.datasets.damage import add_noise, blur_by, noise_table, through_jpeg
+from helpers.datasets.backgrounds import PHOTOGRAPHS, backgrounds, patterns, photographs
+from helpers.datasets.damage import add_noise, blur_by, noise_table, through_jpeg, transformed
 from helpers.datasets.draws import Draws, generator_of
 from helpers.datasets.occluders import Occluders
 from helpers.face_model import load
 from helpers.fitting import fit
 from helpers.landmarks.detection import Detection
-from helpers.lighting import DEFAULT_LIGHT
+from helpers.lighting import DEFAULT_LIGHT, ColourTransform
 from helpers.rendering import render
 
 HARD = Nuisances.photographs()
@@ -252,6 +252,21 @@ def test_blur_is_scipys():
     for k in (1, 2):
         expected = gaussian_filter(image[k].numpy(), float(sigma[k]), axes=(0, 1), mode="nearest", radius=5)
         torch.testing.assert_close(blurred[k], torch.from_numpy(expected))
+
+
+def test_colours_are_those_of_the_transform():
+    g = torch.Generator().manual_seed(0)
+    image = torch.rand(2, 5, 4, 3, generator=g, dtype=torch.float64)
+    colour = ColourTransform(*(torch.rand(2, *shape, generator=g, dtype=torch.float64) for shape in ((), (3,), (3,))))
+    torch.testing.assert_close(transformed(image, colour), colour(image))
+
+
+def test_patterns_are_smooth_surfaces_through_their_colours():
+    colours = torch.rand(2, 5, 5, 3, generator=torch.Generator().manual_seed(0)) / 2 + 0.25
+    surface = patterns(colours, 41)
+    torch.testing.assert_close(surface[:, ::10, ::10], colours, atol=1e-5, rtol=0)
+    expected = torch.nn.functional.interpolate(colours.permute(0, 3, 1, 2), (41, 41), mode="bicubic", align_corners=True)
+    torch.testing.assert_close(surface, expected.permute(0, 2, 3, 1).clamp(0, 1), atol=1e-5, rtol=0)
 
 
 def test_noise_has_its_size_and_belongs_to_its_start():

@@ -23,8 +23,11 @@ ZOOMS = (1.3, 2.0, 3.2)  # the photograph's shorter side, in sides of the image
 
 def patterns(colours: Tensor, size: int) -> Tensor:
     """Smooth surfaces (B, size, size, 3) through the colours (B, 5, 5, 3)."""
-    surface = interpolate(colours.permute(0, 3, 1, 2), (size, size), mode="bicubic", align_corners=True)
-    return surface.clamp(0, 1).permute(0, 2, 3, 1)
+    # Cubic interpolation is a matrix, the same for rows and columns: its columns are what it makes of single ones.
+    ones = torch.eye(GRID, device=colours.device)[:, None, None].expand(-1, -1, GRID, -1)
+    W = interpolate(ones, (GRID, size), mode="bicubic", align_corners=True)[:, 0, 0].T  # (size, 5)
+    across = W @ colours.flatten(2).view(-1, GRID, GRID, 3)
+    return (W @ across.flatten(2)).view(-1, size, size, 3).clamp(0, 1)
 
 
 @lru_cache(maxsize=4)

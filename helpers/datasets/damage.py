@@ -9,7 +9,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from helpers.lighting import LUMINANCE, ColourTransform
+
 NOISE_TABLE = 1 << 20  # numbers: the noise of a photograph is a stretch of one table
+
+
+def transformed(image: Tensor, colour: ColourTransform) -> Tensor:
+    """Images (B, H, W, 3) after a `ColourTransform` of each: the same as colour(image), in one pass.
+
+    gain · (contrast · I + (1 − contrast) · luminance) + offset is a matrix of each photograph, and the offset.
+    """
+    grey = image.new_tensor(LUMINANCE)[:, None].expand(3, 3)
+    c = colour.contrast.view(-1, 1, 1)
+    matrix = (c * torch.eye(3, device=image.device, dtype=image.dtype) + (1 - c) * grey) * colour.gain[:, None]
+    return torch.baddbmm(colour.offset[:, None], image.flatten(1, 2), matrix).view(image.shape)
 
 
 def blur_by(image: Tensor, sigma: Tensor, most: float) -> Tensor:

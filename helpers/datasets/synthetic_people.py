@@ -18,7 +18,7 @@ from torch import Tensor
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
 from helpers.crop import AUTHORS_REACH
 from helpers.datasets.backgrounds import GRID, backgrounds
-from helpers.datasets.damage import add_noise, blur_by, noise_table, through_jpeg
+from helpers.datasets.damage import add_noise, blur_by, noise_table, through_jpeg, transformed
 from helpers.datasets.draws import Draws, generator_of
 from helpers.datasets.known_faces import _framed
 from helpers.datasets.nuisances import Nuisances
@@ -213,7 +213,7 @@ class SyntheticPeople:
             image = torch.where(covered[..., None], occluders.colour[:, None, None], image)
             triangle_id = torch.where(covered, -1, triangle_id)
         if nuisances.colour:
-            image = colour(image)
+            image = transformed(image, colour)
         if nuisances.blur:
             image = blur_by(image.clamp(0, 1), blur, nuisances.blur * unit)
         start = draws.share()

@@ -37,7 +37,7 @@ def rules_figure(counts, errors: dict[str, Tensor], references: dict[str, float]
     counts: numbers of photographs.  errors: rule to (len(counts), P) mm.  references: dotted lines, by name, mm.
     """
     drawing, axes = figure(7.0, 3.4)
-    steps = np.linspace(-0.03, 0.03, len(errors))  # side by side, so that the bars can be told apart
+    steps = np.linspace(-0.06, 0.06, len(errors))  # side by side, so that the bars can be told apart
     for k, (name, error) in enumerate(errors.items()):
         middle = error.mean(1).numpy()
         bar = (error.std(1) / error.shape[1] ** 0.5).numpy()

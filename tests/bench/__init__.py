@@ -5,7 +5,7 @@ milliseconds are this machine's. Writes build/bench.json, a list of {"name", "va
 `ratio` is peer over value for times (how many times faster than the peer), value over peer for errors.
 """
 
-from . import evaluation, fitting, formats, labelling, model, pooling, pose, regression, rendering  # noqa: F401 (each enters its benches in the table)
+from . import datasets, evaluation, fitting, formats, labelling, model, pooling, pose, regression, rendering  # noqa: F401 (each enters its benches in the table)
 from .registry import BENCHES, bench, faster
 
 __all__ = ["BENCHES", "bench", "faster"]
