@@ -481,3 +481,25 @@ def _(name, pair, g):
     R = roma.rotvec_to_rotmat(step[:3])
     assert abs(R - torch.from_numpy(real.rotation)).max() < pair.within
     assert abs(step[3:] - torch.from_numpy(real.translation)).max() < pair.within
+
+
+@comparison("pooled_by_hand", "pooled_at_once", "product")
+def _(name, pair, g):
+    from helpers.pooling import pool
+
+    (naive,) = take("05", (name,), ROOT)
+    coefficients = torch.randn(12, 5, generator=g, dtype=torch.float64)
+    spread = 0.1 + 0.8 * torch.rand(12, 5, generator=g, dtype=torch.float64)
+    person = torch.randint(0, 3, (12,), generator=g)
+    person[:3] = torch.arange(3)
+    one = torch.zeros(12, dtype=torch.long)
+    if name == "product":
+        real = lambda γ, v: pool(γ, one, "precision", covariance=v).coefficients[0]  # noqa: E731
+        check(naive, real, (coefficients, spread), pair, g)
+    elif name == "pooled_at_once":
+        ours = lambda γ, c: naive(γ, person, c)  # noqa: E731
+        real = lambda γ, c: pool(γ, person, confidence=c).coefficients  # noqa: E731
+        check(ours, real, (coefficients, spread[:, 0]), pair, g)
+    else:
+        real = lambda γ, c: pool(γ, one, confidence=c).coefficients[0]  # noqa: E731
+        check(naive, real, (coefficients, spread[:, 0]), pair, g)
