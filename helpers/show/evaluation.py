@@ -52,7 +52,7 @@ def spread_figure(spreads: dict[str, tuple]):
     for panel, (name, (within, between)) in zip(axes[0], spreads.items(), strict=True):
         panel.hist(between.cpu().numpy(), bins, density=True, color=GREY, alpha=0.8, label="two people")
         panel.hist(within.cpu().numpy(), bins, density=True, color=BLUE, alpha=0.7, label="one person")
-        panel.set(title=name, xlabel="cosine", yticks=[], xlim=(-0.6, 1), xticks=(-0.5, 0, 0.5, 1))
+        panel.set(title=name, xlabel="cosine", yticks=[], xlim=(-1, 1), xticks=(-1, 0, 1))
     axes[0, 0].legend(fontsize=8, loc="upper left")
     return drawing
 
