@@ -257,7 +257,9 @@ def test_nothing_came_from_elsewhere_and_nothing_failed(page):
     outside = [url for url in asked if not url.startswith(("http://127.0.0.1", "blob:", "data:"))]
     assert asked and not outside
     log = [entry["message"] for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE"]
-    assert not [text for text in log if "favicon" not in text and "404" not in text], log
+    # Voilà tries all extensions of JupyterLab that are installed, and says which do not suit it.
+    known = ("favicon", "404", "The getter for the shared module is not a function")
+    assert not [text for text in log if not any(word in text for word in known)], log
 
 
 def wait_until(true, what, seconds=PATIENCE, tell=lambda: ""):
