@@ -121,7 +121,7 @@ def available(path=None) -> tuple[object | None, str]:
     except UserError as error:
         if path is not None:
             return None, f"No network to ask: {error}."
-        return None, "No trained network is here to be asked: `python -m helpers train` makes one, and says how it is used."
+        return None, "No trained network is here to be asked: `python -m helpers train` makes one; Playground(network=…) takes its file."
 
 
 def _sentence(text: str) -> np.ndarray:
