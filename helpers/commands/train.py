@@ -61,8 +61,9 @@ RECIPE = (
     "network", "loss", "over", "under", "emphasis", "size", "window", "batch", "steps", "minutes", "optimiser", "rate", "schedule", "clip",
     "average", "precision", "validate_every", "patience",
 )  # fmt: skip
-# Each group of people has a seed of its own, counted up from the run's. People to validate on start far beyond.
-SEED_STEP, HELD_OUT_SEED = 2**34, 2**33
+# Each group of people has a seed of its own, counted up from here. People to validate on start far beyond, and small seeds
+# are left to whoever evaluates: nobody is met twice.
+SEED_STEP, TRAINING_SEED, HELD_OUT_SEED = 2**34, 2**32, 2**33
 
 
 def run(args: argparse.Namespace) -> int:
@@ -124,7 +125,7 @@ def _people(args: argparse.Namespace, settings):
     from ..regression.data import PeopleSource, hold
     from ..regression.training import ENDLESS
 
-    source = PeopleSource(ENDLESS, seed=args.seed * SEED_STEP, size=settings.size, level=args.level)
+    source = PeopleSource(ENDLESS, seed=args.seed * SEED_STEP + TRAINING_SEED, size=settings.size, level=args.level)
     held_out = PeopleSource(args.held_out, seed=args.seed * SEED_STEP + HELD_OUT_SEED, size=settings.size, level=args.level)
     return source, hold(held_out), _scale(args)
 

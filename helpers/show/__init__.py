@@ -8,6 +8,7 @@ from .evaluation import CropSlider, crop_slider, distance_heads, error_figure, r
 from .faces import error_heads, heads, mm_legend, table
 from .figures import draw_landmarks, figure, picture, row, tile
 from .fitting import energy_figure, portraits, state_overlay
+from .glance import glance_slider
 from .mesh import mesh
 from .pooling import PoolSlider, pool_slider, rules_figure, rules_table, spread_bars
 from .pose import (
@@ -26,13 +27,14 @@ from .sheet import sheet
 from .sliders import FaceSliders, face_sliders, modes_table
 from .source import source
 from .style import mm_colourbar, mm_colours, style
+from .training import training_curve
 
 __all__ = [
     "CropSlider", "FaceSliders", "PoolSlider", "check", "cloud_picture", "correspondence_picture",
     "crop_slider", "distance_heads", "draw_landmarks", "energy_figure", "error_figure", "error_heads",
-    "expect", "expect_below", "face_sliders", "figure", "head_over", "heads", "mesh", "mm_colourbar",
+    "expect", "expect_below", "face_sliders", "figure", "glance_slider", "head_over", "heads", "mesh", "mm_colourbar",
     "mm_colours", "mm_legend", "model_with_points", "modes_table", "motion_picture", "picture", "pixels",
     "pool_slider", "portraits", "pose_error", "pose_game", "prior_slider", "road", "roc_figure", "row",
     "rules_figure", "rules_table", "sheet", "source", "spread_bars", "spread_figure", "state_overlay",
-    "style", "table", "tile",
+    "style", "table", "tile", "training_curve",
 ]  # fmt: skip

@@ -24,8 +24,9 @@ def training_curve(rows: list[dict[str, float]], path: str | Path | None = None)
         ("cosine_beta", "cosine of β"),
     ):  # fmt: skip
         _line(measures, rows, name, label=label)
-    measures.set(xlabel="step", ylim=(0, 1.05), title="held-out people")
-    measures.legend(loc="lower right")
+    measures.set(xlabel="step", title="held-out people")
+    measures.set_ylim(bottom=0)
+    measures.legend(loc="upper left")
     if path is not None:
         write_in_one_step(path, lambda file: file.write(png_bytes(made)))
     return made
