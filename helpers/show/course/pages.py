@@ -127,6 +127,7 @@ def licences_page() -> str:
     parts = [
         ["code and notebooks", "MIT, [LICENSE](../../LICENSE)", "yes"],
         ["open face model, `assets/open_face_model/`", "CC0, made from MakeHuman data, which are CC0", "yes"],
+        ["trained network, `assets/network/`", "MIT, trained on renderings of the open face model only", "yes"],
         ["default photographs, NASA's of Eileen Collins and the US Navy's of Grace Hopper", "works of the US government, public domain", "come with scikit-image and matplotlib"],
         ["face detector, extra `landmarks`", "dlib: Boost. Its model of the 68 points was trained on 300-W: not for commercial use", "comes from PyPI"],
         ["second detector, extra `clnf`", "pyclnf: CC BY-NC. Its model files: OpenFace's licence, not for commercial use", "no, bring your own"],
