@@ -503,3 +503,25 @@ def _(name, pair, g):
     else:
         real = lambda γ, c: pool(γ, one, confidence=c).coefficients[0]  # noqa: E731
         check(naive, real, (coefficients, spread[:, 0]), pair, g)
+
+
+@comparison("cosines")
+def _(name, pair, g):
+    from helpers.evaluation.people import spread
+
+    vectors, person = torch.randn(12, 99, generator=g), torch.arange(4).repeat(3)
+    for ours, theirs in zip(function_of("05", name)(vectors, person), spread(vectors, person), strict=True):
+        torch.testing.assert_close(ours.sort().values, theirs.to(ours).sort().values, atol=pair.within, rtol=0)
+
+
+@comparison("weights")
+def _(name, pair, g):
+    from helpers.pooling import pool
+
+    def real(confidence):
+        one = torch.zeros(len(confidence), dtype=torch.long)
+        return pool(randn(torch.Generator().manual_seed(0), len(confidence), 3), one, confidence=confidence).weights
+
+    check(function_of("05", name), real, (0.1 + rand(g, 5),), pair, g)
+    for special in (torch.zeros(3).double(), torch.tensor([float("nan"), 0.5, 0.25]).double()):
+        torch.testing.assert_close(function_of("05", name)(special), real(special), atol=pair.within, rtol=0)

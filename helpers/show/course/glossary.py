@@ -43,4 +43,9 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "twin": ("The readable form of a kernel in plain torch, and its judge in the tests.", "02"),
     "yaw, pitch, roll": ("Turning left and right, nodding, tilting; in degrees for people, in radians in the code.", "03", "yaw"),
     "z-buffer": ("Each pixel remembers the smallest depth so far, and whose it is.", "02"),
+    "discriminative": ("Numbers that differ between people.", "05"),
+    "geometric median": ("The point with the least sum of distances to all others; a few bad ones hardly move it.", "05"),
+    "pooled label": ("The weighted average of one person's coefficients over all photographs.", "05"),
+    "precision": ("The inverse of a covariance: how much is known.", "05"),
+    "robust": ("Numbers that are the same for all photographs of a person.", "05"),
 }

@@ -51,6 +51,8 @@ PAIRS = (
     Pair("04", "offsets of landmarks", ("offsets_by_hand",), ("helpers.fitting.landmark_term.landmark_offsets",), 1e-2, 1e-2, "px"),
     Pair("05", "pool one person", ("pooled_by_hand",), ("helpers.pooling.pool",), 1e-9, 1e-9),
     Pair("05", "pool all people", ("pooled_at_once",), ("helpers.pooling.pool",), 1e-9, 1e-9),
+    Pair("05", "cosines within and between people", ("cosines",), ("helpers.evaluation.people.spread",), 1e-5, None),
+    Pair("05", "weights from confidences (exercise)", ("weights",), ("helpers.pooling.pool",), 1e-6, 1e-6),
     Pair("05", "prior once (exercise)", ("product",), ("helpers.pooling.pool",), 1e-9, 1e-9),
     Pair("07", "best motion of known pairs", ("motion_by_loop",), ("helpers.evaluation.best_motion",), 1e-9, None, "mm"),
     Pair("07", "nearest vertices", ("nearest_by_loops", "nearest_by_table"), ("helpers.evaluation.Nearest",), 0, None),

@@ -64,6 +64,7 @@ SYMBOLS = (
     Symbol("05", r"$\gamma_i = [\alpha_i, \beta_i]$", "coefficients of photograph $i$", "pooling.pool(coefficients)", "(N, 198)", "standard deviations", REPORTED),
     Symbol("05", r"$\gamma = \sum_i w_i \gamma_i$", "pooled coefficients of a person", "pooling.Pooled.coefficients", "(P, 198)", "standard deviations", REPORTED),
     Symbol("05", r"$w_i$", r"weight of a photograph, from the detector's confidence; $\sum_i w_i = 1$", "pooling.Pooled.weights", "(N,)", "–", REPORTED),
+    Symbol("05", r"$\Sigma_i$", r"covariance that the fit of photograph $i$ claims; $\Lambda_i = \Sigma_i^{-1}$ is its precision", "fitting.FitResult.covariance", "(B, 228, 228)", "standard deviations²"),
     Symbol("06", r"$\lambda_1$", "weight of what lies beyond the target", "regression.AsymmetricEuclideanLoss(over)", "a number", "–", REPORTED),
     Symbol("06", r"$\lambda_2$", "weight of what stays short of it", "regression.AsymmetricEuclideanLoss(under)", "a number", "–", REPORTED),
     Symbol("07", r"$x_i$", "points of a scan within the crop", "evaluation.ScanError.query", "(N,), numbers of vertices", "–"),

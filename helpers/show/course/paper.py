@@ -98,6 +98,10 @@ STEPS = (
         ("pooling.pool",), ("test_pooling::test_rules_agree_with_a_loop_over_people",),
     ),
     Step(
+        "robust within a person, discriminative between people", REPORTED, "05", "Robust and discriminative",
+        ("pooling.pool", "evaluation.people.spread"), ("test_evaluation_people::test_spread_counts_every_pair_once",),
+    ),
+    Step(
         "the asymmetric Euclidean loss, 1 beyond the target and 3 short of it", REPORTED, "06", "Theory",
         ("regression.AsymmetricEuclideanLoss",), ("test_loss::test_cases_by_hand", "test_loss::test_the_gradient"),
     ),
