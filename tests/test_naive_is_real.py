@@ -525,3 +525,26 @@ def _(name, pair, g):
     check(function_of("05", name), real, (0.1 + rand(g, 5),), pair, g)
     for special in (torch.zeros(3).double(), torch.tensor([float("nan"), 0.5, 0.25]).double()):
         torch.testing.assert_close(function_of("05", name)(special), real(special), atol=pair.within, rtol=0)
+
+
+# Notebook 09
+
+
+@comparison("label_in_memory")
+def _(name, pair, g):
+    import tempfile
+
+    from helpers.fitting import FitModel
+    from helpers.labelling import label, open_source, quick_settings, read_rows
+
+    model, settings = load("open", level=0), quick_settings()
+    source = open_source("synthetic:1x4", model=model, size=64, seed=g.initial_seed())
+    given = {"source": source, "fit_model": FitModel(model), "settings": settings}
+    (label_in_memory,) = take("09", (name,), ROOT, **given)
+    rows = label_in_memory([range(0, 2), range(2, 4)])
+    with tempfile.TemporaryDirectory() as folder:
+        label(source, f"{folder}/rows", model=model, settings=settings, size=64, batch=2, shard=4, workers=0, progress=False)
+        real = torch.tensor(read_rows(f"{folder}/rows").column("alpha").to_pylist())
+    # To the bit where both use one thread, as the notebook does; sums of more threads round otherwise.
+    torch.testing.assert_close(torch.stack([rows[place] for place in range(4)]), real, atol=pair.within, rtol=0)
+    assert real.abs().sum() > 1

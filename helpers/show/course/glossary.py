@@ -48,4 +48,7 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "pooled label": ("The weighted average of one person's coefficients over all photographs.", "05"),
     "precision": ("The inverse of a covariance: how much is known.", "05"),
     "robust": ("Numbers that are the same for all photographs of a person.", "05"),
+    "fingerprint": ("A short number made from a configuration; another configuration has another.", "09"),
+    "quarantine": ("The list of photographs that could not be fitted, with a reason each.", "09"),
+    "shard": ("One file of a large result, which is on the disk whole or not at all.", "09"),
 }

@@ -61,6 +61,7 @@ PAIRS = (
     Pair("07", "error within the crop (exercise)", ("crop_rmse",), ("helpers.evaluation.scan_error",), 1e-6, None, "mm"),
     Pair("07", "right accepts (exercise)", ("tar_at",), ("helpers.evaluation.tar_at_far",), 1e-6, None),
     Pair("07", "step along the normals (exercise)", ("plane_step",), ("helpers.evaluation.icp",), 1e-6, None, "rad, mm"),
+    Pair("09", "label photographs", ("label_in_memory",), ("helpers.labelling.label",), 1e-3, None, "σ"),
 )
 
 

@@ -123,4 +123,9 @@ STEPS = (
         ("evaluation.represent", "evaluation.verify", "evaluation.read_pairs"),
         ("test_evaluation_recognition::test_the_curve_is_that_of_scikit_learn", "test_evaluation_recognition::test_pairs_of_lfw_are_read_as_they_are_written"),
     ),
+    Step(
+        "about half a million photographs are labelled", REPORTED, "09", "The real one",
+        ("labelling.label", "labelling.pool_shards"),
+        ("test_labelling::test_rows_are_the_fit", "test_labelling::test_killed_at_twenty_random_moments", "test_labelling_sources::test_pooling_shards_is_pooling_rows"),
+    ),
 )  # fmt: skip
