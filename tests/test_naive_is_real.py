@@ -403,6 +403,27 @@ def _(name, pair, g):
     check(by_hand, real, (torch.randn(layout.n_shape, generator=g),), pair, g)
 
 
+# Notebook 06
+
+
+@comparison("loss_by_hand", "loss_by_tensors")
+def _(name, pair, g):
+    from helpers.regression import asymmetric_euclidean_loss
+
+    function = function_of("06", name)
+    check(function, lambda p, t: asymmetric_euclidean_loss(p[None], t[None]), (randn(g, 198), randn(g, 198)), pair, g)
+    check(lambda p, t: function(p, t, 2.0, 5.0), lambda p, t: asymmetric_euclidean_loss(p[None], t[None], 2.0, 5.0), (randn(g, 9), randn(g, 9)), pair, g)
+
+
+@comparison("gradient_by_hand")
+def _(name, pair, g):
+    from helpers.regression import asymmetric_euclidean_loss
+
+    prediction, target = randn(g, 198).requires_grad_(), randn(g, 198)
+    (slope,) = torch.autograd.grad(asymmetric_euclidean_loss(prediction[None], target[None]), prediction)
+    torch.testing.assert_close(function_of("06", name)(prediction.detach(), target), slope, atol=pair.within, rtol=0)
+
+
 # Notebook 07
 
 

@@ -51,4 +51,7 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "fingerprint": ("A short number made from a configuration; another configuration has another.", "09"),
     "quarantine": ("The list of photographs that could not be fitted, with a reason each.", "09"),
     "shard": ("One file of a large result, which is on the disk whole or not at all.", "09"),
+    "epoch": ("Once through all pictures of a training.", "06"),
+    "held out": ("Kept from the training, to be judged on: people, not pictures.", "06"),
+    "magnitude": ("How long the vector is that a network says, against the true one.", "06"),
 }

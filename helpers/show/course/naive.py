@@ -54,6 +54,8 @@ PAIRS = (
     Pair("05", "cosines within and between people", ("cosines",), ("helpers.evaluation.people.spread",), 1e-5, None),
     Pair("05", "weights from confidences (exercise)", ("weights",), ("helpers.pooling.pool",), 1e-6, 1e-6),
     Pair("05", "prior once (exercise)", ("product",), ("helpers.pooling.pool",), 1e-9, 1e-9),
+    Pair("06", "asymmetric Euclidean loss", ("loss_by_hand", "loss_by_tensors"), ("helpers.regression.asymmetric_euclidean_loss",), 1e-9, 1e-9),
+    Pair("06", "its gradient", ("gradient_by_hand",), ("helpers.regression.asymmetric_euclidean_loss",), 1e-9, None),
     Pair("07", "best motion of known pairs", ("motion_by_loop",), ("helpers.evaluation.best_motion",), 1e-9, None, "mm"),
     Pair("07", "nearest vertices", ("nearest_by_loops", "nearest_by_table"), ("helpers.evaluation.Nearest",), 0, None),
     Pair("07", "ICP", ("icp_by_hand",), ("helpers.evaluation.icp",), 1e-8, None, "mm"),

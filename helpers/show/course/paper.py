@@ -106,6 +106,14 @@ STEPS = (
         ("regression.AsymmetricEuclideanLoss",), ("test_loss::test_cases_by_hand", "test_loss::test_the_gradient"),
     ),
     Step(
+        "ResNet-101 with ImageNet weights, its last layer replaced by 198 outputs", REPORTED, "06", "The real network",
+        ("regression.build_network",), ("test_network::test_networks_say_as_many_numbers_as_asked",),
+    ),
+    Step(
+        "batches of 144, momentum 0.9, weight decay 5e-4, rate 0.01, divided by 10 when the validation loss stalls", REPORTED, "06", "The full training",
+        ("regression.PRESETS", "regression.train"), ("test_training::test_the_paper_preset_is_the_paper", "test_training::test_two_processes_train_like_one"),
+    ),
+    Step(
         "the error of a shape in millimetres after alignment", REPORTED, "07", "Theory",
         ("evaluation.shape_rmse", "evaluation.align_similarity"), ("test_evaluation::test_agrees_with_roma",),
     ),
