@@ -84,3 +84,12 @@ def test_bad_input_is_refused():
         AsymmetricEuclideanLoss(reduction="max")
     with pytest.raises(ValueError, match="above 0"):
         AsymmetricEuclideanLoss(over=0.0)
+
+
+def test_a_negative_zero_is_a_zero_and_targets_have_gradients():
+    loss = [float(asymmetric_euclidean_loss(torch.tensor([[1.0]]), torch.tensor([[zero]]))) for zero in (0.0, -0.0)]
+    assert loss == [1.0, 1.0]
+    generator = torch.Generator().manual_seed(2)
+    guess, truth = (torch.randn(3, 5, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    for reduction in ("mean", "sum", "none"):
+        assert torch.autograd.gradcheck(lambda g, t, r=reduction: asymmetric_euclidean_loss(g, t, 1.0, 3.0, r), (guess, truth))

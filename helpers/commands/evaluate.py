@@ -88,7 +88,7 @@ def _check(args) -> None:
         raise UserError(f"--out {args.out}: cannot be made a folder: {error.strerror}") from error
 
 
-# The network of the course was trained on the people of seeds 0 to 73, see its model card. These are others.
+# The network of the course was trained on the people of seeds 0 to 69, see its model card. These are others.
 NEW_PEOPLE = 1_000_000
 
 

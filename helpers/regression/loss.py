@@ -40,12 +40,38 @@ def asymmetric_euclidean_loss(
         raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
     if prediction.dtype in (torch.float16, torch.bfloat16):
         prediction, target = prediction.float(), target.float()
-    sign = torch.where(target < 0, -1.0, 1.0).to(prediction)
-    magnitude, signed = sign * target, sign * prediction
-    largest = torch.maximum(magnitude, signed)
-    each = over * (magnitude - largest).square() + under * (signed - largest).square()
-    per_face = each.sum(-1)
-    return per_face if reduction == "none" else per_face.mean() if reduction == "mean" else per_face.sum()
+    if reduction == "none":
+        return _Asymmetric.apply(prediction, target, over, under, None)
+    return _Asymmetric.apply(prediction, target, over, under, len(prediction) if reduction == "mean" else 1)
+
+
+class _Asymmetric(torch.autograd.Function):
+    """λ ‖γ_p − γ‖² with λ chosen for each coefficient, and its gradient by hand, so that nothing is computed twice.
+
+    A prediction is beyond its target where sign(γ) (γ_p − γ) is above 0. Of the two terms of the definition only one is
+    not 0, and it is λ (γ_p − γ)² on either side.
+    """
+
+    @staticmethod
+    def forward(ctx, prediction: Tensor, target: Tensor, over: float, under: float, count: int | None) -> Tensor:
+        short = prediction - target
+        # + 0.0 makes −0 a +0. Products and a clamp are several times as fast here as choosing by a mask.
+        sign = torch.copysign(torch.ones((), dtype=target.dtype, device=target.device), target + 0.0)
+        beyond = (short * sign).clamp_(min=0)
+        # λ · (γ_p − γ), half the gradient: λ_2 everywhere, corrected to λ_1 beyond the target.
+        pull = torch.addcmul(under * short, beyond, sign, value=over - under)
+        ctx.save_for_backward(pull)
+        ctx.count = count
+        if count is None:
+            return (pull * short).sum(-1)
+        return torch.dot(pull.flatten(), short.flatten()) / count
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, slope: Tensor):
+        (pull,) = ctx.saved_tensors
+        gradient = pull * (2 * slope[:, None] if ctx.count is None else 2 / ctx.count * slope)
+        return gradient, -gradient if ctx.needs_input_grad[1] else None, None, None, None
 
 
 class AsymmetricEuclideanLoss(nn.Module):
