@@ -40,10 +40,10 @@ def _one_thread():
 @bench
 def label_rate_vs_fit() -> dict:
     """Photographs a second from source to rows on disk, against the fit alone of the same crops, by turns; no workers."""
-    source, count = _source(12, 4), 48
+    source, count = _source(8, 4), 32
     fit_model, fits, wholes = FitModel(model(0)), [], []
     crops = [source.load(range(first, first + BATCH), SIZE).crop for first in range(0, count, BATCH)]
-    for turn in range(4):
+    for turn in range(3):
         with _one_thread():
             start = time.perf_counter()
             for crop in crops:
@@ -67,8 +67,8 @@ def label_two_workers() -> dict:
 
 
 def _rate_of_workers(workers: int) -> float:
-    source, count = _source(12, 4), 96
-    batches = [Batch(0, number, tuple(range(first % 48, first % 48 + 8))) for number, first in enumerate(range(0, count, 8))]
+    source, count = _source(8, 4), 48
+    batches = [Batch(0, number, tuple(range(first % 32, first % 32 + 8))) for number, first in enumerate(range(0, count, 8))]
     with make_crew(Job(source, model(0), FitSettings(), SIZE), "local", workers) as crew:
         list(work_off(iter(batches[: 2 * workers]), crew))  # compiles, and waits until all are there
         while len(crew.load) < workers:
