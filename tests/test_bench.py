@@ -23,3 +23,25 @@ def test_an_unknown_name_is_refused(capsys):
     with pytest.raises(SystemExit) as stopped:
         command.main(["raster_1"])
     assert stopped.value.code == 2 and "raster_224_b1_vs_open3d" in capsys.readouterr().err
+
+
+def test_the_peak_of_memory_is_ones_own_and_can_be_reset():
+    """A child does not inherit it from a parent that held more, and after a reset what was freed is forgotten."""
+    import subprocess
+    import sys
+
+    import numpy as np
+
+    from tests.bench.registry import peak_mb
+
+    before = peak_mb(reset=True)
+    block = np.ones(400 * 2**17)  # 400 MB
+    high = peak_mb()
+    del block
+    assert high > before + 350 and peak_mb() > high - 5  # the kernel counts in batches
+    child = subprocess.run(
+        [sys.executable, "-c", "from tests.bench.registry import peak_mb; print(peak_mb())"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert float(child.stdout) < high
+    assert peak_mb(reset=True) < high - 350

@@ -36,7 +36,7 @@ def fit_batch_224() -> dict:
 
 
 PEAK_OF = """
-import resource, sys
+import sys
 from helpers.datasets import known_faces
 from helpers.face_model import load
 from helpers.fitting import FitModel, fit
@@ -45,7 +45,8 @@ faces = [known_faces(model.model, 4, seed=20) for _ in range(4)]
 import torch
 image, points = (torch.cat([getattr(f, name) for f in faces]) for name in ("image", "landmarks"))
 fit(image[: int(sys.argv[1])], points[: int(sys.argv[1])], model)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+from tests.bench.registry import peak_mb
+print(peak_mb())
 """
 
 

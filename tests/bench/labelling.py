@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import resource
 import tempfile
 import time
 from functools import cache
@@ -18,7 +17,7 @@ from helpers.labelling.labeller import Batch, Job
 from helpers.labelling.schedule import work_off
 from helpers.labelling.sources import open_source
 
-from .registry import bench, model
+from .registry import bench, model, peak_mb
 
 SIZE, BATCH = 112, 16
 FLAT_PHOTOS = 5000
@@ -94,9 +93,6 @@ def label_memory_growth() -> dict:
 def _watch_memory(pipe) -> None:
     source, seen = _source(FLAT_PHOTOS // 5, 5), []
 
-    def peak() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
     class Watched:
         """The source, and the memory at each batch."""
 
@@ -107,7 +103,7 @@ def _watch_memory(pipe) -> None:
             return len(source)
 
         def load(self, places, size):
-            seen.append(peak())
+            seen.append(peak_mb())
             return source.load(places, size)
 
     settings = FitSettings(dense=False, pose_iterations=1, landmark_iterations=2)

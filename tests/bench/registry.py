@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -32,6 +33,17 @@ def best(work: Callable[[], object], runs: int = 5) -> float:
 
 def faster(value: float, unit: str, peer: float | None = None) -> dict:
     return {"value": value, "unit": unit, "peer": peer, "ratio": None if peer is None else peer / value}
+
+
+def peak_mb(reset: bool = False) -> float:
+    """MB of memory that this process has held at most, since its start or the last reset. Linux only.
+
+    The kernel's VmHWM, and not `ru_maxrss`: a child inherits the latter from a parent that may have held far more.
+    """
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 @cache

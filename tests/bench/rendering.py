@@ -8,7 +8,7 @@ from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.rasterizer import rasterize
 from helpers.rendering import render
 
-from .registry import bench, best, faster, model, turned_heads
+from .registry import bench, best, faster, model, peak_mb, turned_heads
 
 
 def raster_against_open3d(batch: int, size: int = 224) -> dict:
@@ -89,20 +89,19 @@ def ball(rings: int, sectors: int) -> tuple[torch.Tensor, torch.Tensor]:
 @bench
 def render_memory() -> dict:
     """kB that the process grew by over 10,000 renders of 32 px, after the first thousand."""
-    import resource
-
     vertices, triangles = ball(20, 20)
     camera, colours = Camera.default(32, focal=60.0), torch.ones_like(vertices)[None].expand(2, -1, -1)
     pose = Pose(torch.zeros(2, 3), torch.tensor([[0.0, 0.0, 400.0]] * 2))
 
-    def largest(n: int) -> int:
+    def largest(n: int) -> float:
         with torch.no_grad():
             for _ in range(n):
                 render(vertices[None], triangles, colours, pose, camera)
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return 1024 * peak_mb()
 
+    peak_mb(reset=True)
     before = largest(1000)
-    return faster(largest(10_000) - before, "kB grown")
+    return faster(max(0.0, largest(10_000) - before), "kB grown")
 
 
 def renders(level: int, size: int, batch: int = 16) -> dict:
