@@ -48,29 +48,28 @@ def asymmetric_euclidean_loss(
 class _Asymmetric(torch.autograd.Function):
     """λ ‖γ_p − γ‖² with λ chosen for each coefficient, and its gradient by hand, so that nothing is computed twice.
 
-    A prediction is beyond its target where sign(γ) (γ_p − γ) is above 0. Of the two terms of the definition only one is
-    not 0, and it is λ (γ_p − γ)² on either side.
+    A prediction is beyond its target where sign(γ) d is above 0, with d = γ_p − γ. Of the two terms of the definition only
+    one is not 0, and it is λ d² on either side. Both sides at once, without choosing by a mask, which takes longer:
+
+        λ d = (λ_1 + λ_2) / 2 · d + (λ_1 − λ_2) / 2 · |d| sign(γ).
     """
 
     @staticmethod
     def forward(ctx, prediction: Tensor, target: Tensor, over: float, under: float, count: int | None) -> Tensor:
-        short = prediction - target
-        # + 0.0 makes −0 a +0. Products and a clamp are several times as fast here as choosing by a mask.
-        sign = torch.copysign(torch.ones((), dtype=target.dtype, device=target.device), target + 0.0)
-        beyond = (short * sign).clamp_(min=0)
-        # λ · (γ_p − γ), half the gradient: λ_2 everywhere, corrected to λ_1 beyond the target.
-        pull = torch.addcmul(under * short, beyond, sign, value=over - under)
+        d = prediction - target
+        # |d| sign(γ), where + 0.0 makes −0 a +0.
+        pull = torch.copysign(d, target + 0.0).mul_((over - under) / 2).add_(d, alpha=(over + under) / 2)
         ctx.save_for_backward(pull)
         ctx.count = count
         if count is None:
-            return (pull * short).sum(-1)
-        return torch.dot(pull.flatten(), short.flatten()) / count
+            return (pull * d).sum(-1)
+        return torch.dot(pull.flatten(), d.flatten()).div_(count)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, slope: Tensor):
         (pull,) = ctx.saved_tensors
-        gradient = pull * (2 * slope[:, None] if ctx.count is None else 2 / ctx.count * slope)
+        gradient = pull * (2 * slope[:, None] if ctx.count is None else slope * (2 / ctx.count))
         return gradient, -gradient if ctx.needs_input_grad[1] else None, None, None, None
 
 
