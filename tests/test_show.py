@@ -110,6 +110,19 @@ def test_rows(shown):
         show.tile([])
 
 
+def test_charts_are_packed_and_look_the_same():
+    figure, axes = show.figure(5, 3)
+    axes.plot([0, 1, 2], [0, 3, 1], label="a line")
+    axes.legend()
+    whole, (kind, packed) = figures.png_bytes(figure), figures.encoded(figure)
+    assert kind == "image/png" and len(packed) < 0.6 * len(whole)
+    before, after = (np.asarray(Image.open(io.BytesIO(b)).convert("RGB")).astype(int) for b in (whole, packed))
+    assert np.abs(before - after).max() <= 16
+    # Too many colours for a palette: nothing is changed.
+    axes.imshow(np.random.default_rng(0).random((60, 60, 3)), extent=(0, 2, 0, 3))
+    assert figures.encoded(figure)[1] == figures.png_bytes(figure)
+
+
 def test_same_picture_same_bytes():
     assert figures.png_bytes(road_figure("fit")) == figures.png_bytes(road_figure("fit"))
 
@@ -265,3 +278,5 @@ def test_pictures_of_a_fit_at_work():
     lines = {line.get_label(): line for line in drawing.axes[0].get_lines()}
     assert {"landmarks", "pixels", "coefficients", "light"} <= set(lines)
     assert len(lines["pixels"].get_xdata()) == 3
+    shapes = [lines[name].get_marker() for name in ("landmarks", "pixels", "coefficients", "light")]
+    assert len(set(shapes)) == 4, "told apart without colour"

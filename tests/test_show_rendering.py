@@ -11,7 +11,7 @@ from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.face_model import load
 from helpers.lighting import shade
 from helpers.show import pose_light, rendering
-from helpers.show.style import BLUE, GREEN, ORANGE, RED
+from helpers.show.style import BLUE, ORANGE, RED
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,20 @@ def test_camera_picture_shows_the_face_looking_at_the_camera(face):
 
 def test_triangle_picture_mixes_the_corner_colours():
     picture = rendering.triangle_picture([[2.0, 1.0], [5.0, 8.0], [10.0, 4.0]], (9, 13))
-    for colour in (RED, GREEN, BLUE):
+    for colour in rendering.CORNER_COLOURS:
         assert count(picture, colour, 60) > 20
     weights = torch.tensor([[2.0, 1.0], [5.0, 8.0], [10.0, 4.0]], dtype=torch.float64)
     middle = weights.mean(0)
     mixed = rendering._mixed(weights, middle[0], middle[1])
-    expected = np.mean([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in (RED, GREEN, BLUE)], 0)
+    expected = np.mean([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in rendering.CORNER_COLOURS], 0)
     np.testing.assert_allclose(mixed, expected, atol=1e-6)
     np.testing.assert_array_equal(rendering._mixed(weights, torch.tensor(0.0), torch.tensor(0.0)), 1)
+
+
+def test_the_corners_of_a_triangle_are_told_apart_in_grey():
+    rgb = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in rendering.CORNER_COLOURS]
+    grey = sorted(np.dot(rgb, [0.299, 0.587, 0.114]))
+    assert np.diff(grey).min() > 40
 
 
 def test_depth_colours_are_bright_near_and_white_nowhere():
@@ -120,6 +126,10 @@ def test_updates_are_counted_and_leave_the_sliders_alone(sliders):
 def test_stills_need_no_sliders(sliders):
     row = sliders.stills([{"yaw": -40}, {"yaw": 40, "azimuth": -60}])
     assert row.shape[1] > 2 * 190 and row.dtype == np.uint8
+
+
+def test_stills_say_their_units():
+    assert pose_light._told("yaw", -40) == "yaw −40°" and pose_light._told("even", 0.5) == "even 0.5"
 
 
 def test_the_pose_of_the_sliders_is_that_of_the_course():

@@ -17,6 +17,8 @@ TERM_COLOURS = {
     "coefficients": STEP_COLOURS["pooled label"],
     "light": STEP_COLOURS["network"],
 }
+# A shape for each term too: printed in grey, or seen without green cones, two of the colours are nearly one.
+TERM_MARKERS = {"landmarks": "o", "pixels": "s", "edges": "D", "coefficients": "^", "light": "v"}
 
 
 def portraits(vertices, triangles, colours, yaw: float = 0.0, size: int = 224) -> list[torch.Tensor]:
@@ -49,9 +51,12 @@ def energy_figure(result, index: int = 0):
         if not shown.any():
             continue
         iterations = torch.arange(len(values))[shown]
-        axes.plot(iterations, values[shown], marker=".", color=TERM_COLOURS[name], label=name)
+        axes.plot(
+            iterations, values[shown], marker=TERM_MARKERS[name], ms=4.5, lw=1.5, color=TERM_COLOURS[name], label=name
+        )
     axes.axvline(result.iterations_landmarks - 0.5, color="grey", linewidth=1, linestyle=":")
     axes.set(yscale="log", xlabel="iteration", ylabel="energy")
-    axes.text(result.iterations_landmarks - 0.2, axes.get_ylim()[1], "pixels join", va="top", color="grey")
+    # On the left of its line, where no term starts at the top.
+    axes.text(result.iterations_landmarks - 0.8, axes.get_ylim()[1], "pixels join", va="top", ha="right", color="grey")
     axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.18))
     return drawing

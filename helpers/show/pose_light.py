@@ -73,7 +73,7 @@ class PoseLight:
 
     def stills(self, settings) -> np.ndarray:
         """A row of pictures, one for each dict of arguments for `draw`, without sliders: (H, W, 3) uint8."""
-        titles = [", ".join(f"{name} {value:g}" for name, value in each.items()) for each in settings]
+        titles = [", ".join(_told(name, value) for name, value in each.items()) for each in settings]
         return tile([self.draw(**each) for each in settings], titles, height=196)
 
 
@@ -88,6 +88,11 @@ def pose_light(vertices, triangles, albedo, size: int = 256, *, live: bool | Non
 
         display(made.box)
     return made
+
+
+def _told(name: str, value: float) -> str:
+    """A setting in words: angles in degrees, the share of even light as it is."""
+    return f"{name} {value:g}{'' if name == 'even' else '°'}".replace("-", "−")
 
 
 def turned(yaw: float, pitch: float, roll: float) -> torch.Tensor:

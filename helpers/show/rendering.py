@@ -12,10 +12,10 @@ from ..lighting import STUDIO_LIGHT
 from ..rasterizer.reference import edge_functions
 from ..rendering import render
 from .figures import figure, png_bytes
-from .style import BLUE, GREEN, GREY, INK, ORANGE, PAPER, RED
+from .style import BLUE, GREY, INK, ORANGE, PAPER, PINK, RED, YELLOW
 from .views import CLAY
 
-CORNER_COLOURS = (RED, GREEN, BLUE)
+CORNER_COLOURS = (YELLOW, PINK, BLUE)  # bright, middling and dark, so that they are told apart in grey too
 SIGNED_MAP, DEPTH_MAP = "RdBu_r", "viridis"
 FAR = 20_000.0  # mm: from here a picture has no perspective to speak of
 
