@@ -118,7 +118,7 @@ def triangle_picture(corners, size: tuple[int, int]) -> np.ndarray:
     left.plot(x[covered], y[covered], "o", color=INK, ms=4)
     left.set_title("the triangle, and the pixel centres in it")
     right.set_title("the pixels that it fills")
-    return pixels(drawing, colours=96)
+    return pixels(drawing, colours=128)
 
 
 def _inside(corners, x, y):

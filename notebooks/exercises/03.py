@@ -89,8 +89,8 @@ def weighted_pos(points, model_points, weights, f, c):
     root = share.sqrt()
     M = torch.linalg.lstsq(root * (model_points - middle_3d), root * (image - middle_2d)).solution.T
     U, S, Vh = torch.linalg.svd(M, full_matrices=False)
-    r1, r2 = U @ Vh
-    R = torch.stack([r1, r2, torch.linalg.cross(r1, r2)])
+    R1, R2 = U @ Vh
+    R = torch.stack([R1, R2, torch.linalg.cross(R1, R2)])
     turned, s = R @ middle_3d, S.mean()
     across = middle_2d / s - turned[:2]
     return R, torch.stack([across[0], -across[1], f / s + turned[2]])
