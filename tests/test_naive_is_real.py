@@ -17,6 +17,7 @@ from helpers.camera import Camera, Pose
 from helpers.face_model import load
 from helpers.face_model.alignment import align_onto
 from helpers.rasterizer.reference import surface_weights
+from helpers.shading import antialias
 from helpers.show.course.naive import PAIRS, code_of, take
 from helpers.show.course.names import resolve
 
@@ -258,6 +259,20 @@ def _(name, pair, g):
 
     light = lighting.STUDIO_LIGHT[None] + 0.1 * randn(g, 1, 9, 3).float()
     check(naive, real, (rand(g, 1, model.n_vertices, 3).float(), light), pair, g)
+
+
+@comparison("by_area")
+def _(name, pair, g):
+    centres, halves = torch.arange(10, dtype=torch.float64), torch.tensor([[0, 1, 2], [0, 2, 3]])
+    (by_area,) = take("02", (name,), ROOT, centres=centres)
+
+    def real(h):
+        left, one = torch.full_like(h, -5), torch.ones_like(h)
+        wall = torch.stack([torch.stack([u, v * one, 1000 * one]) for u, v in ((left, -5), (left, 5), (h, 5), (h, -5))])[None]
+        raster = rasterizer.rasterize(wall, halves, (3, 10), backend="torch")
+        return antialias(raster.mask[..., None].to(h), wall, halves, raster)[0, 1, :, 0]
+
+    check(by_area, real, (1 + 7 * rand(g),), pair, g)
 
 
 @comparison("perspective")

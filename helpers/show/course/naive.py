@@ -41,6 +41,7 @@ PAIRS = (
     Pair("02", "light on shiny skin", ("phong_by_hand",), ("helpers.lighting.shade_phong",), 1e-9, 1e-9),
     Pair("02", "colour transform", ("colour_by_hand",), ("helpers.lighting.ColourTransform",), 1e-9, 1e-9),
     Pair("02", "the whole renderer", ("my_render",), ("helpers.rendering.render",), 1e-4, 1e-3),
+    Pair("02", "an edge on a row of pixels", ("by_area",), ("helpers.shading.antialias",), 1e-9, 1e-9),
     Pair("02", "weights in perspective (exercise)", ("perspective",), ("helpers.rasterizer.reference.surface_weights",), 1e-9, 1e-9),
     Pair("03", "project all landmarks", ("project_all",), ("helpers.camera.model_to_camera", "helpers.camera.project"), 1e-8, 1e-8, "px"),
     Pair("03", "Jacobian of a pose", ("jacobian_by_hand",), ("helpers.pose.pose_jacobian",), 1e-8, None, "px"),
