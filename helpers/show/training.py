@@ -16,17 +16,18 @@ def training_curve(rows: list[dict[str, float]], path: str | Path | None = None)
 
     made, (losses, measures) = figure(9.0, 3.4, ncols=2)
     for name, label in (("train_loss", "training"), ("loss", "held-out people")):
-        _line(losses, rows, name, label=label)
+        _line(losses, rows, name, label=label, linestyle="--" if name == "train_loss" else "-")
     losses.set(xlabel="step", ylabel="loss")
     losses.legend()
     for name, label in (
         ("magnitude_alpha", "‖α‖, guess / truth"), ("cosine_alpha", "cosine of α"), ("magnitude_beta", "‖β‖, guess / truth"),
         ("cosine_beta", "cosine of β"),
     ):  # fmt: skip
-        _line(measures, rows, name, label=label)
+        # Magnitudes whole, cosines dashed: to be told apart in grey, too.
+        _line(measures, rows, name, label=label, linestyle="--" if "cosine" in name else "-")
     measures.set(xlabel="step", title="held-out people")
     measures.set_ylim(bottom=0)
-    measures.legend(loc="upper left")
+    measures.legend(loc="lower right")
     if path is not None:
         write_in_one_step(path, lambda file: file.write(png_bytes(made)))
     return made
