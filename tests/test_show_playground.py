@@ -4,6 +4,7 @@ import io
 import json
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from helpers.show.playground.face import (
 )
 from helpers.show.playground.guess import NetworkGuess, available, guess
 from helpers.show.playground.landmark_editor import CHAINS, LandmarkEditor
-from helpers.show.playground.panel import Status
+from helpers.show.playground.panel import ROOT, Status
 from helpers.show.playground.upload import PhotoUpload
 
 
@@ -308,7 +309,7 @@ def test_every_mode_can_be_reached(play, back):
     change = play.change
     first = change.first["shape α"]
     first.value = first.options[-1][1]
-    assert change.modes["shape α"][0].description == "α 91"
+    assert change.modes["shape α"][0].description == "α 91, σ"
     assert change.modes["shape α"][9].disabled and not change.modes["shape α"][8].disabled
     assert change.modes["shape α"][3].value == pytest.approx(float(play.people["A"].face.alpha[0, 93]), abs=0.051)
     change.modes["shape α"][3].value = 1.5
@@ -400,6 +401,7 @@ def test_a_guess_is_measured_against_the_fit(play):
 def test_the_guess_is_shown_or_its_absence_told(play, tmp_path):
     network, missing = available(tmp_path / "none.pt")
     assert network is None and missing.endswith(".") and "\n" not in missing
+    assert str(tmp_path) not in missing and "none.pt" in missing, "a file's name, not where it lies on this computer"
     panel = NetworkGuess(play, tmp_path / "none.pt")
     assert panel.status.said == missing and panel.box is panel.status.widget
     assert panel.still().shape[2] == 3
@@ -408,6 +410,11 @@ def test_the_guess_is_shown_or_its_absence_told(play, tmp_path):
     assert "0.0 mm apart" in panel.status.said
     assert all(len(image.value) > 1000 for image in panel.images)
     assert panel.still().shape[1] > 6 * 140
+    before = play.people["A"]
+    play.put("A", people.moved(before, before.detection.points))
+    assert "not fitted yet" in panel.status.said and len(panel.images[2].value) < 1000, "no guess of another photograph stays"
+    play.put("A", before)
+    assert "0.0 mm apart" in panel.status.said
 
 
 # Files for the reader
@@ -445,6 +452,10 @@ def test_buttons_send_files(play):
     downloads = Downloads(lambda kind: (f"me.{kind}", b"12345"))
     downloads.send = lambda content, buffers=None: sent.append((content, buffers))
     downloads._handle_custom_msg({"kind": "npz"}, [])
+    downloads._make = lambda kind: Path("/srv/someone/full.npz").read_bytes()
+    downloads._handle_custom_msg({"kind": "npz"}, [])
+    said, buffers = sent.pop()
+    assert buffers is None and said["name"] == "" and "full.npz" in said["said"] and "/srv" not in said["said"]
     assert sent == [({"said": "me.npz, 1 kB, is with your browser's downloads", "name": "me.npz"}, [b"12345"])]
 
 
@@ -455,6 +466,11 @@ def test_failures_are_sentences():
             raise error
         assert said in status.said and "\n" not in status.said
     assert "<b>" not in status.widget.value, "a file's name is no HTML"
+    for path, shown in (("/srv/someone/net.pt", "net.pt"), ("C:\\Users\\me\\net.pt", "net.pt"), (str(ROOT / "assets" / "net.pt"), "assets/net.pt"),
+                        ("1/2 and/or http://a.b/c/d", "1/2 and/or http://a.b/c/d")):  # fmt: skip
+        with status.sentences():
+            raise OSError(f"not there: {path}: look '{path}'")
+        assert f": {shown}: look '{shown}'" in status.said
 
 
 def test_stills_are_pictures(play):

@@ -30,6 +30,11 @@ LIGHT = {
 ON_PHOTO, ALONE, STUDIO = "on the photograph", "its own light", "studio light"
 
 
+def _label(kind: str, mode: int) -> str:
+    """What stands beside a slider: the number's symbol and its unit, standard deviations."""
+    return f"{'e' if kind == 'expression' else kind[-1]} {mode + 1}, σ"
+
+
 class Change(Panel):
     """Widgets: `slot`, `likeness`, `modes` (kind to its sliders), `first` (kind to the choice of its modes), `pose`,
     `light`, `where`, `reset`, `image`. `face` is what they make; `watch(call)` has it told after every change."""
@@ -52,7 +57,7 @@ class Change(Panel):
         self.numbers: dict[str, torch.Tensor] = {}
         self.modes, self.first, pages = {}, {}, []
         for kind, count in self._counts().items():
-            self.modes[kind] = [slider(f"{kind[-1] if kind != 'expression' else 'e'} {k + 1}", -LIMIT, LIMIT, 0.1, 0.0)
+            self.modes[kind] = [slider(_label(kind, k), -LIMIT, LIMIT, 0.1, 0.0)
                                 for k in range(min(AT_ONCE, count))]  # fmt: skip
             runs = [(f"modes {k + 1} to {min(k + AT_ONCE, count)}", k) for k in range(0, count, AT_ONCE)]
             self.first[kind] = w.Dropdown(options=runs, layout=w.Layout(width="180px"))
@@ -127,10 +132,11 @@ class Change(Panel):
     def draw(self) -> None:
         if self._held or not self.ready:
             return
-        face = self.face
-        self.image.value = quick_jpeg(self._drawn(face))
-        for call in self._watchers:
-            call(face)
+        with self.status.sentences():
+            face = self.face
+            self.image.value = quick_jpeg(self._drawn(face))
+            for call in self._watchers:
+                call(face)
 
     def _drawn(self, face: Face) -> torch.Tensor:
         sketch, person = self.play.sketch, self.play.people[self.slot.value]
@@ -154,7 +160,7 @@ class Change(Panel):
         self._held = True
         for k, slider in enumerate(self.modes[kind]):
             slider.disabled = first + k >= count
-            slider.description = f"{kind[-1] if kind != 'expression' else 'e'} {first + k + 1}"
+            slider.description = _label(kind, first + k)
             slider.value = 0.0 if slider.disabled else float(self.numbers[kind][0, first + k].clamp(-LIMIT, LIMIT))
         self._held = held
 

@@ -20,6 +20,7 @@ from ...mesh_files import write_ply
 from ..figures import png_bytes
 from ..sheet import sheet
 from .face import Face
+from .panel import plain
 from .person import Person
 
 KINDS = {
@@ -116,6 +117,9 @@ class Downloads(anywidget.AnyWidget):
         try:
             name, data = self._make(str(content.get("kind")))
         except UserError as error:
-            self.send({"said": str(error), "name": ""})
+            self.send({"said": plain(str(error)), "name": ""})
+            return
+        except Exception as error:  # a full disk, say: the button must not wait for ever
+            self.send({"said": f"That failed ({type(error).__name__}): {plain(str(error))}"[:300], "name": ""})
             return
         self.send({"said": f"{name}, {max(1, round(len(data) / 1000)):,} kB, is with your browser's downloads", "name": name}, [data])

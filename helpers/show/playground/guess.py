@@ -15,7 +15,7 @@ from ..style import mm_colours
 from .choose import SLOTS
 from .drawing import quick_jpeg
 from .face import Face, alone
-from .panel import Panel, Status, below, side_by_side
+from .panel import Panel, Status, below, plain, side_by_side
 from .person import Person
 from .view import View
 
@@ -72,6 +72,7 @@ class NetworkGuess(Panel):
             self.box = self.status.widget
         self.ask.on_click(lambda _: self.draw())
         self.slot.observe(lambda _: self.draw(), "value")
+        play.watch(lambda slot: self.draw() if slot == self.slot.value else None)
         self.draw()
 
     def draw(self) -> None:
@@ -80,13 +81,21 @@ class NetworkGuess(Panel):
             return
         with self.status.sentences():
             person = self.play.people[self.slot.value]
+            if person.result is None:  # what stands there is of another photograph
+                self._show([self.play.sketch.photograph(person), *[np.ones((8, 8, 3))] * (len(TITLES) - 1)])
+                self.status.say(f"{person.name}: not fitted yet: press Fit above.", warning=True)
+                return
+            self.status.say(f"{person.name}: guessing …")
             found = guess(person, self.network, self.play.sketch.model)
-            for image, picture in zip(self.images, self.panels(person, found), strict=True):
-                image.value = quick_jpeg(picture)
+            self._show(self.panels(person, found))
             self.status.say(
                 f"{person.name}: guessed in {1000 * found.seconds:.0f} ms; {found.mean_apart:.1f} mm apart on average, "
                 f"cosine of the coefficients {found.cosine:.2f}."
             )
+
+    def _show(self, pictures: list) -> None:
+        for image, picture in zip(self.images, pictures, strict=True):
+            image.value = quick_jpeg(picture)
 
     def panels(self, person: Person, found: Guess) -> list:
         """Pictures for `TITLES`, all neutral and from the front but the first."""
@@ -120,7 +129,7 @@ def available(path=None) -> tuple[object | None, str]:
         return load_network(path), ""
     except UserError as error:
         if path is not None:
-            return None, f"No network to ask: {error}."
+            return None, f"No network to ask: {plain(str(error))}."
         return None, "No trained network is here to be asked: `python -m helpers train` makes one; Playground(network=…) takes its file."
 
 

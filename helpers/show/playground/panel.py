@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import html
 import os
+import re
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 from ...errors import UserError
 from ..figures import picture
 from ..mesh import _in_a_live_kernel
 
+ROOT = Path(__file__).resolve().parents[3]
+# A path from the top of a disk: its last part is what a reader knows it by.
+ABSOLUTE = re.compile(r"""(?<![\w.:/\\])(?:/|[A-Za-z]:\\)(?:[^\s/\\:'"]+[/\\])+(?=[^\s/\\:'"])""")
 QUIET, WARNING = "var(--jp-ui-font-color2, #57606A)", "var(--jp-warn-color0, #B54700)"
 
 
@@ -50,7 +56,7 @@ class Status:
         self.say(text)
 
     def say(self, text: str, warning: bool = False) -> None:
-        self.said = text
+        self.said = text = plain(text) if text else text
         colour = WARNING if warning else QUIET
         self.widget.value = f'<span role="status" style="color:{colour}; line-height:1.4">{html.escape(text)}</span>'
 
@@ -60,13 +66,17 @@ class Status:
         try:
             yield
         except UserError as error:
-            self.say(_one_line(str(error)), warning=True)
+            self.say(str(error), warning=True)
         except Exception as error:  # torch, Pillow and the network raise many kinds
-            self.say(f"That failed ({type(error).__name__}): {_one_line(str(error))}"[:300], warning=True)
+            self.say(f"That failed ({type(error).__name__}): {plain(str(error))}"[:300], warning=True)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split()) or "no reason given"
+def plain(text: str) -> str:
+    """A sentence for the page: one line, and files by their place in the project or their name, not in this computer."""
+    for folder in (ROOT, Path.cwd(), Path(tempfile.gettempdir()), Path.home()):  # these may have blanks in their names
+        if folder != Path(folder.anchor):
+            text = text.replace(f"{folder}{os.sep}", "")
+    return ABSOLUTE.sub("", " ".join(text.split())) or "no reason given"
 
 
 def heading(text: str):
