@@ -2,7 +2,8 @@
 morph, guess, download.
 
 Needs the extra `browser` (selenium), and Chromium with its driver; without them it is skipped, and says so. With
-$SCREENSHOTS, a folder, it leaves pictures of the page there; with $DARK it asks for the dark theme. $PATIENCE is how many seconds a step may take, for machines that are busy.
+$SCREENSHOTS, a folder, it leaves pictures of the page there; with $DARK it asks for the dark theme. $PATIENCE is how many
+seconds a step may take, for machines that are busy.
 """
 
 import base64
@@ -176,10 +177,14 @@ class Page:
             fetch(image.src).then(answer => answer.arrayBuffer())
                 .then(bytes => done(btoa(String.fromCharCode(...new Uint8Array(bytes))))).catch(() => done(""));
         """
-        data = ""
-        while not data:  # a picture that is replaced while it is read
-            data = self.driver.execute_async_script(read, about)
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))).astype(int)
+        data = []
+
+        def came():  # it does not where a picture is replaced while it is read
+            data[:] = [self.driver.execute_async_script(read, about)]
+            return data[0]
+
+        wait_until(came, f"the picture: {about}", tell=self.status)
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(data[0])))).astype(int)
 
     def changes(self, about, before):
         """Wait until a panel's picture is visibly another one; returns it."""

@@ -20,7 +20,7 @@ from helpers.lighting import sh_basis
 from helpers.photo import Photo, default_photos, photo_of_bytes, read_photo
 from helpers.show.playground import Playground
 from helpers.show.playground import person as people
-from helpers.show.playground.change import ALONE, STUDIO
+from helpers.show.playground.change import ALONE, KINDS, STUDIO
 from helpers.show.playground.download import Downloads, file_of
 from helpers.show.playground.face import (
     PARTS,
@@ -315,6 +315,19 @@ def test_every_mode_can_be_reached(play, back):
     change.modes["shape α"][3].value = 1.5
     assert change.face.alpha[0, 93] == 1.5 and torch.equal(change.face.alpha[0, :90], play.people["A"].face.alpha[0, :90])
     first.value = 0
+
+
+def test_what_a_browser_rounds_is_no_move(play, back):
+    change, fitted = play.change, play.people["A"].face
+    change.reset.click()
+    drawn = change.image.value
+    for kind, sliders in change.modes.items():
+        for one in sliders:  # a browser sends its rounded numbers back
+            one.value = round(one.value, 1)
+        assert torch.equal(change.numbers[kind], getattr(fitted, KINDS[kind]))
+    assert change.image.value == drawn
+    change.modes["shape α"][0].value += 0.1
+    assert change.face.alpha[0, 0] != fitted.alpha[0, 0]
 
 
 def test_updates_are_counted(play, back):

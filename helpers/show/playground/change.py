@@ -18,6 +18,7 @@ from .view import View
 # kind of number -> the field of a `Face` that holds it
 KINDS = {"shape α": "alpha", "texture β": "beta", "expression": "expression"}
 AT_ONCE = 10  # modes that have a slider at a time
+STEP = 0.1  # standard deviations
 LIMIT = 5.0  # standard deviations; a fit may go beyond the 3 that are likely
 # name on the slider: smallest, largest, step, start
 POSE = {"yaw °": (-60, 60, 1, 0), "pitch °": (-40, 40, 1, 0), "roll °": (-45, 45, 1, 0)}
@@ -57,7 +58,7 @@ class Change(Panel):
         self.numbers: dict[str, torch.Tensor] = {}
         self.modes, self.first, pages = {}, {}, []
         for kind, count in self._counts().items():
-            self.modes[kind] = [slider(_label(kind, k), -LIMIT, LIMIT, 0.1, 0.0)
+            self.modes[kind] = [slider(_label(kind, k), -LIMIT, LIMIT, STEP, 0.0)
                                 for k in range(min(AT_ONCE, count))]  # fmt: skip
             runs = [(f"modes {k + 1} to {min(k + AT_ONCE, count)}", k) for k in range(0, count, AT_ONCE)]
             self.first[kind] = w.Dropdown(options=runs, layout=w.Layout(width="180px"))
@@ -148,11 +149,15 @@ class Change(Panel):
         return sketch.draw(turned_by(frontal, *(slider.value for slider in self.pose.values())))
 
     def _moved(self, kind: str, k: int, value: float) -> None:
-        if not self._held:
-            numbers = self.numbers[kind].clone()  # faces that were handed out keep theirs
-            numbers[0, self.first[kind].value + k] = value
-            self.numbers[kind] = numbers
-            self.draw()
+        mode = self.first[kind].value + k
+        # The browser rounds a slider's number to its steps and sends that back. It is no move of the reader's, and the fitted
+        # number stays as exact as it was.
+        if self._held or abs(value - float(self.numbers[kind][0, mode])) <= 0.501 * STEP:
+            return
+        numbers = self.numbers[kind].clone()  # faces that were handed out keep theirs
+        numbers[0, mode] = value
+        self.numbers[kind] = numbers
+        self.draw()
 
     def _turn_page(self, kind: str) -> None:
         """Give the sliders of a kind the numbers of the modes that are chosen."""
