@@ -17,6 +17,8 @@ from .mesh import _in_a_live_kernel
 from .pose_light import quick_png
 from .style import BLUE, PALETTE
 
+MARKERS = "osD^vPX"  # so that lines can be told apart in grey, too
+
 
 def spread_bars(spreads: dict[str, float], xlabel: str = "distance from their mean, mm"):
     """A bar for each cause, in the order given, with its value beside it."""
@@ -42,13 +44,16 @@ def rules_figure(counts, errors: dict[str, Tensor], references: dict[str, float]
         middle = error.mean(1).numpy()
         bar = (error.std(1) / error.shape[1] ** 0.5).numpy()
         at = np.asarray(counts, float) * np.exp(steps[k])
-        axes.errorbar(at, middle, bar, marker="o", markersize=4, capsize=2, color=PALETTE[k % len(PALETTE)], label=name)
+        axes.errorbar(
+            at, middle, bar, marker=MARKERS[k % len(MARKERS)], markersize=5, linestyle=("-", "--", ":")[k % 3], capsize=2,
+            color=PALETTE[k % len(PALETTE)], label=name,
+        )  # fmt: skip
     for name, value in (references or {}).items():
         axes.axhline(value, color="grey", linestyle=":", linewidth=1)
         axes.annotate(name, (counts[-1], value), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=8)
     axes.set(xscale="log", xticks=list(counts), xticklabels=[str(n) for n in counts], xlabel="photographs of a person", ylabel="shape error, mm")
     axes.minorticks_off()
-    axes.legend(fontsize=8, ncols=2)
+    axes.legend(fontsize=8, ncols=2, handlelength=3)
     return drawing
 
 
