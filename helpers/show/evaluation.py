@@ -7,7 +7,7 @@ import torch
 
 from .faces import heads
 from .figures import figure, tile, write
-from .mesh import _in_a_live_kernel
+from .mesh import display_live
 from .pose_light import quick_png
 from .style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, YELLOW, mm_colours
 
@@ -114,10 +114,7 @@ class CropSlider:
 def crop_slider(model, scan, *, live: bool | None = None, **how) -> CropSlider:
     """Show a `CropSlider` and return it. live: None decides by itself: not while notebooks are executed to be stored."""
     made = CropSlider(model, scan, **how)
-    if _in_a_live_kernel() if live is None else live:
-        from IPython.display import display
-
-        display(made.box)
+    display_live(lambda: made.box, live)
     return made
 
 

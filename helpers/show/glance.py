@@ -15,7 +15,7 @@ from ..lighting import DEFAULT_LIGHT
 from ..rendering import render
 from .faces import heads
 from .figures import tile
-from .mesh import _in_a_live_kernel
+from .mesh import display_live
 from .pose_light import quick_png
 
 TURN, LAMP, GREY = "turn", "light from the side", "grey"
@@ -106,8 +106,5 @@ def glance_slider(network, model, alpha, beta, size: int = 200, *, live: bool | 
     live: None decides by itself: not while notebooks are executed to be stored, where a view would open blank.
     """
     made = GlanceSlider(network, model, alpha, beta, size)
-    if _in_a_live_kernel() if live is None else live:
-        from IPython.display import display
-
-        display(made.box)
+    display_live(lambda: made.box, live)
     return made

@@ -26,10 +26,7 @@ def mesh(vertices, triangles, colours=None, *, alt: str, live: bool | None = Non
     colours = torch.tensor(CLAY).expand_as(vertices) if colours is None else torch.as_tensor(colours)
     colours = colours.detach().cpu().float().reshape(-1, 3)
     picture(stills(vertices, triangles, colours, yaws), alt=alt)
-    if _in_a_live_kernel() if live is None else live:
-        from IPython.display import display
-
-        display(_k3d_plot(vertices, triangles, colours))
+    display_live(lambda: _k3d_plot(vertices, triangles, colours), live)
 
 
 def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224) -> np.ndarray:
@@ -58,6 +55,14 @@ def _k3d_plot(vertices, triangles, colours):
     plot.camera_auto_fit = False
     plot.camera = [*(centre + torch.tensor([0.0, 0.0, 330.0])).tolist(), *centre.tolist(), 0.0, 1.0, 0.0]
     return plot
+
+
+def display_live(make, live: bool | None = None) -> None:
+    """Display the view that `make` makes. live: None decides by itself: not while notebooks are executed to be stored."""
+    if _in_a_live_kernel() if live is None else live:
+        from IPython.display import display
+
+        display(make())
 
 
 def _in_a_live_kernel() -> bool:

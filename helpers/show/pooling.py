@@ -13,7 +13,7 @@ from ..face_model import MorphableModel
 from ..pooling import pool
 from .faces import error_heads, mm_legend
 from .figures import figure, tile, write
-from .mesh import _in_a_live_kernel
+from .mesh import display_live
 from .pose_light import quick_png
 from .style import BLUE, PALETTE
 
@@ -136,8 +136,5 @@ class PoolSlider:
 def pool_slider(model, alpha, truth, weight, rules, *, live: bool | None = None, **how) -> PoolSlider:
     """Show a `PoolSlider` and return it. live: None decides by itself: not while notebooks are executed to be stored."""
     made = PoolSlider(model, alpha, truth, weight, rules, **how)
-    if _in_a_live_kernel() if live is None else live:
-        from IPython.display import display
-
-        display(made.box)
+    display_live(lambda: made.box, live)
     return made

@@ -13,7 +13,7 @@ from ..lighting import STUDIO_LIGHT
 from ..pose import estimate_pose
 from ..rendering import render
 from .figures import as_bytes, tile, write
-from .mesh import _in_a_live_kernel
+from .mesh import display_live
 from .pose import pose_error
 from .pose_light import quick_png
 from .style import DETECTED, MODELLED
@@ -121,10 +121,7 @@ def pose_game(model, size: int = 256, *, live: bool | None = None) -> PoseGame:
     live: None decides by itself: not while notebooks are executed to be stored, where a view would open blank.
     """
     made = PoseGame(model, size)
-    if _in_a_live_kernel() if live is None else live:
-        from IPython.display import display
-
-        display(made.box)
+    display_live(lambda: made.box, live)
     return made
 
 

@@ -12,7 +12,7 @@ import torch
 from ..camera import Camera, Pose
 from ..rendering import render
 from .figures import as_bytes, tile
-from .mesh import _in_a_live_kernel
+from .mesh import display_live
 from .views import DISTANCE, DROP
 
 # name on the slider: smallest, largest, start
@@ -83,10 +83,7 @@ def pose_light(vertices, triangles, albedo, size: int = 256, *, live: bool | Non
     live: None decides by itself: not while notebooks are executed to be stored, where a view would open blank.
     """
     made = PoseLight(vertices, triangles, albedo, size)
-    if _in_a_live_kernel() if live is None else live:
-        from IPython.display import display
-
-        display(made.box)
+    display_live(lambda: made.box, live)
     return made
 
 

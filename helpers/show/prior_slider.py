@@ -16,7 +16,7 @@ from ..fitting.prior_term import make_prior
 from ..fitting.solvers import gauss_newton
 from .faces import heads
 from .figures import as_bytes, draw_landmarks, tile
-from .mesh import _in_a_live_kernel
+from .mesh import display_live
 from .pose_light import quick_png
 
 
@@ -83,8 +83,5 @@ def prior_slider(fit_model, points, start, camera, size: int = 256, *, live: boo
     live: None decides by itself: not while notebooks are executed to be stored, where a view would open blank.
     """
     made = PriorSlider(fit_model, points, start, camera, size)
-    if _in_a_live_kernel() if live is None else live:
-        from IPython.display import display
-
-        display(made.box)
+    display_live(lambda: made.box, live)
     return made

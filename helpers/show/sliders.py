@@ -11,7 +11,7 @@ import torch
 from ..rendering import render
 from .faces import heads, table
 from .figures import as_bytes, picture
-from .mesh import _in_a_live_kernel
+from .mesh import display_live
 from .views import studio
 
 LIMIT = 3.0  # standard deviations
@@ -25,10 +25,7 @@ def face_sliders(model, n: int = 10, size: int = 256, *, alt: str, live: bool | 
     live: None decides by itself: not while notebooks are executed to be stored.
     """
     picture(modes_table(model), alt=alt)
-    if _in_a_live_kernel() if live is None else live:
-        from IPython.display import display
-
-        display(FaceSliders.of(model, n, size).widget)
+    display_live(lambda: FaceSliders.of(model, n, size).widget, live)
 
 
 def modes_table(model, modes=(1, 2, 3, 4), amount: float = 2.5, height: int = 110) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...errors import UserError
 from ..figures import picture
-from ..mesh import _in_a_live_kernel
+from ..mesh import display_live
 
 ROOT = Path(__file__).resolve().parents[3]
 # A path from the top of a disk: its last part is what a reader knows it by.
@@ -34,10 +34,7 @@ class Panel:
         """
         if not in_voila():
             picture(self.still(), alt=alt)
-        if _in_a_live_kernel() if live is None else live:
-            from IPython.display import display
-
-            display(self.box)
+        display_live(lambda: self.box, live)
 
 
 def in_voila() -> bool:
