@@ -16,7 +16,7 @@ from helpers.regression.checkpoint import load_checkpoint
 from helpers.regression.data import PeopleSource, StepBatches, hold, indices_of_step, step_loader
 from helpers.regression.log import read_log
 from helpers.regression.loss import huber_loss, l2_loss, make_loss
-from helpers.regression.metrics import cosine, importance_of, magnitude_ratio, shape_rms
+from helpers.regression.metrics import cosine, importance_of, magnitude_ratio, shape_rms, shape_spread
 from helpers.regression.rates import Plateau, rate_factor
 from helpers.regression.training import ShapeScale, WeightedLoss
 
@@ -294,6 +294,18 @@ def test_measures():
     std, other = torch.tensor([5.0, 2.0]), torch.zeros(2, 2)
     moved = ((target - other) * std) @ basis.T
     assert torch.allclose(shape_rms(other, target, std, 3), moved.view(2, 3, 3).square().sum(-1).mean(-1).sqrt())
+
+
+def test_spread_is_that_of_the_vertices_within_people_and_between():
+    generator = torch.Generator().manual_seed(3)
+    alpha, std = torch.randn(7, 2, generator=generator), torch.tensor([5.0, 2.0])
+    person = torch.tensor([4, 9, 4, 9, 9, 4, 0])  # any names, in any order, not equally often
+    within, between = shape_spread(alpha, person, std, 3)
+    shape = (alpha * std) @ torch.linalg.qr(torch.randn(9, 2, generator=generator))[0].T
+    means = torch.stack([shape[person == p].mean(0) for p in person.tolist()])
+    rms = [(difference.square().sum(-1).mean() / 3).sqrt() for difference in (shape - means, means - shape.mean(0))]
+    assert (within, between) == pytest.approx([float(r) for r in rms], rel=1e-5)
+    assert shape_spread(alpha[:1].repeat(4, 1), torch.arange(4) // 2, std, 3) == pytest.approx((0, 0), abs=1e-6)
 
 
 # Augmentation.

@@ -27,6 +27,22 @@ def shape_rms(prediction: Tensor, target: Tensor, std: Tensor, vertices: int) ->
     return ((std * (prediction - target)).square().sum(-1) / vertices).sqrt()
 
 
+def shape_spread(alpha: Tensor, person: Tensor, std: Tensor, vertices: int) -> tuple[float, float]:
+    """How far the shapes α (N, K) of people person (N,) lie apart, in mm: within a person, and between people.
+
+    within: root mean square distance of the shapes from the mean of their person.  between: of the people's means, each
+    counted as often as the person has shapes, from the mean of all. The squares of both add up to the mean squared
+    distance of all shapes from their mean. std, vertices: as in `shape_rms`.
+    """
+    shape = alpha * std
+    _, owner = person.unique(return_inverse=True)
+    mean = shape.new_zeros(int(owner.max()) + 1, shape.shape[1]).index_add_(0, owner, shape)
+    mean = (mean / torch.bincount(owner)[:, None])[owner]
+    squares = ((shape - mean).square().sum(-1), (mean - shape.mean(0)).square().sum(-1))
+    within, between = (float((square.mean() / vertices).sqrt()) for square in squares)
+    return within, between
+
+
 def measures(prediction: Tensor, target: Tensor, n_shape: int = N_SHAPE, std: Tensor | None = None, vertices: int = 0) -> dict[str, Tensor]:
     """Name to (B,): magnitude and cosine of shape and of texture, and with the model's σ the distance in mm."""
     found: dict[str, Tensor] = {}
