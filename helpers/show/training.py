@@ -23,8 +23,9 @@ def training_curve(rows: list[dict[str, float]], path: str | Path | None = None)
         ("magnitude_alpha", "‖α‖, guess / truth"), ("cosine_alpha", "cosine of α"), ("magnitude_beta", "‖β‖, guess / truth"),
         ("cosine_beta", "cosine of β"),
     ):  # fmt: skip
-        # Magnitudes whole, cosines dashed: to be told apart in grey, too.
-        _line(measures, rows, name, label=label, linestyle="--" if "cosine" in name else "-")
+        # Magnitudes whole, cosines dashed, texture thin: to be told apart in grey, too.
+        style = {"linestyle": "--" if "cosine" in name else "-", "linewidth": 1.2 if "beta" in name else 2.6}
+        _line(measures, rows, name, label=label, **style)
     measures.set(xlabel="step", title="held-out people")
     measures.set_ylim(bottom=0)
     measures.legend(loc="lower right")
