@@ -131,7 +131,6 @@ class _Run:
                 bar.update()
                 if self.step % 10 == 0:
                     bar.set_postfix_str(f"loss {loss:.1f}, best {self.best:.1f}", refresh=False)
-                self.seconds = self._clock()
                 time_up = bool(s.minutes) and self.seconds >= 60 * s.minutes
                 last = time_up or self.step == stop
                 if self.step % s.validate_every == 0 or last:
@@ -154,12 +153,12 @@ class _Run:
         return TrainResult(self.bare.eval().to("cpu"), self.step, ended, read_log(self.out / "log.csv"), losses)
 
     def _one_step(self, image: Tensor, target: Tensor, asked: bool) -> tuple[float, bool]:
-        """One step; returns the loss over all processes, and whether any of them was asked to stop."""
+        """One step; returns the loss over all processes, and whether any of them was asked to stop. Sets the time."""
         s = self.settings
         generator = torch.Generator().manual_seed((s.seed * 7_368_787 + self.step * self.team.world + self.team.rank) % 2**63)
         image = augment(as_float(image.to(self.device)), generator, s.augmentation) if s.augments else as_float(image.to(self.device))
         target = target.to(self.device)
-        share = self._clock() / (60 * s.minutes) if s.minutes else self.step / s.steps
+        share = self.seconds / (60 * s.minutes) if s.minutes else self.step / s.steps
         rate = s.rate * rate_factor(s, share) * self.plateau.factor
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -171,9 +170,11 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         length = nn.utils.clip_grad_norm_(self.bare.parameters(), s.clip or torch.inf)
-        # The loss of all processes; the gradients are averaged already, so that all decide alike.
-        value, asked_all = self.team.sum(torch.stack([loss.detach(), loss.new_tensor(float(asked))])).tolist()
-        value /= self.team.world
+        # All processes must decide alike: so the loss, the wish to stop and the time are those of all of them. The gradients
+        # are averaged already.
+        asked_all, clock = torch.tensor([float(asked), self._clock()], dtype=torch.float64).to(self.device)
+        value, asked_all, seconds = self.team.sum(torch.stack([loss.detach().double(), asked_all, clock])).tolist()
+        value, self.seconds = value / self.team.world, seconds / self.team.world
         if torch.isfinite(length) and torch.isfinite(torch.tensor(value)):
             self.optimiser.step()
             self.skips_in_a_row = 0
@@ -220,7 +221,7 @@ class _Run:
         s = self.settings
         with self._with_averages():
             found = validate(self.bare, self.validation, self.loss, s, self.team, self.scale)
-            self.seconds = self._clock()
+            self.seconds = float(self.team.mean(torch.tensor(self._clock(), dtype=torch.float64, device=self.device)))
             better = found["loss"] < self.best
             self.best, self.since_best = (found["loss"], 0) if better else (self.best, self.since_best + 1)
             shown = {k: v.detach().clone() for k, v in self.bare.state_dict().items()} if better else None
@@ -257,7 +258,7 @@ class _Run:
             setattr(self, name, state[name])
 
     def _clock(self) -> float:
-        """Seconds of training, over all the calls of a run."""
+        """Seconds of training by this process' own clock, over all the calls of a run. `seconds` is the mean of all processes."""
         return time.perf_counter() - self.begun
 
 
