@@ -36,6 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output, `head` for one, has gone. Nothing is left to say, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        # A full disk, a folder that was taken away: what is wrong is not in the program, and a traceback would not help.
+        print(f"helpers {args.command}: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def build_parser(commands: dict) -> argparse.ArgumentParser:
@@ -53,8 +57,8 @@ def build_parser(commands: dict) -> argparse.ArgumentParser:
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0 to 2⁶³ − 1 is expected")
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0 to 2³² − 1 is expected")
     return int(text)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from helpers.errors import UserError
+
 
 def write_in_one_step(path: str | Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
     """Call `write(file)` on a temporary file beside `path`, then rename it: it appears whole or never.
@@ -30,10 +32,20 @@ def write_in_one_step(path: str | Path, write: Callable[[BinaryIO], object], dur
         os.replace(temporary, path)
         if durable:
             _force_to_disk(path.parent)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename in (None, temporary):
+            error.filename = str(path)  # the name that means something to whoever reads the error
         with contextlib.suppress(FileNotFoundError):  # where the rename was done
             os.unlink(temporary)
         raise
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder that --out names, unless it is there. Raises UserError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {path}: cannot be made a folder: {error.strerror}") from error
 
 
 def _force_to_disk(folder: Path) -> None:

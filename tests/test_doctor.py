@@ -1,5 +1,6 @@
 """`doctor` sees what is missing, says what to do, and never fails itself; the command line around it."""
 
+import errno
 import json
 import sys
 from argparse import Namespace
@@ -12,6 +13,7 @@ from helpers import __main__ as command_line
 from helpers import commands, device, face_model
 from helpers.commands import doctor
 from helpers.errors import UserError
+from helpers.files import make_folder, write_in_one_step
 from tests.model_files import LFS_POINTER
 
 
@@ -168,6 +170,8 @@ def test_commands_fail_in_one_line(run_command, capsys, monkeypatch):
 
     assert run_command(fail(UserError("a.png: no image"))) == 1
     assert capsys.readouterr().err == "helpers try: a.png: no image\n"
+    assert run_command(fail(OSError(errno.ENOSPC, "No space left on device", "out/b.npz"))) == 1
+    assert capsys.readouterr().err == "helpers try: out/b.npz: No space left on device\n"
     assert run_command(fail(KeyboardInterrupt())) == command_line.INTERRUPTED
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     capsys.readouterr()
@@ -176,11 +180,25 @@ def test_commands_fail_in_one_line(run_command, capsys, monkeypatch):
     assert run_command(lambda args: 0, "--device", "cuda", NEEDS_DEVICE=False) == 0
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["doctor", "--device", "gpu"], ["doctor", "--seed", "x"]])
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["doctor", "--device", "gpu"], ["doctor", "--seed", "x"], ["doctor", "--seed", str(2**32)]])
 def test_wrong_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         command_line.main(arguments)
     assert stop.value.code == 2 and "usage" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_whole_is_named_and_leaves_nothing(tmp_path):
+    def full(file):
+        file.write(b"the first half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "a.npz").write_bytes(b"as before")
+    with pytest.raises(OSError) as error:
+        write_in_one_step(tmp_path / "a.npz", full)
+    assert error.value.filename == str(tmp_path / "a.npz")
+    assert [f.name for f in tmp_path.iterdir()] == ["a.npz"] and (tmp_path / "a.npz").read_bytes() == b"as before"
+    with pytest.raises(UserError, match=r"--out .*a\.npz: cannot be made a folder: File exists"):
+        make_folder(tmp_path / "a.npz")
 
 
 def test_every_command_is_registered():

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import make_folder
 
 NAME = "fit"
 HELP = "turn photographs into 3D faces"
@@ -131,10 +132,7 @@ def prepare(args):
         raise UserError(f"--model {args.model}: {' '.join(str(error).split())}") from error
     if model.landmarks is None:
         raise UserError(f"--model {args.model}: has no landmarks, so it cannot be fitted")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {args.out}: cannot be made a folder: {error.strerror}") from error
+    make_folder(args.out)
     return model
 
 
