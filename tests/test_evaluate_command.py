@@ -97,7 +97,7 @@ def test_labelled_coefficients_are_recognised(tmp_path, capsys):
 def test_synthetic_people_are_the_default(tmp_path, capsys, monkeypatch):
     from helpers.commands import evaluate
 
-    monkeypatch.setattr(evaluate, "_network", lambda args: None)
+    monkeypatch.setattr(evaluate, "_network", lambda args, model: None)
     arguments = ["--people", "4", "--photos", "2", "--folds", "2", "--out", str(tmp_path), "--seed", "1"]
     assert main(["evaluate", *arguments]) == 0
     rows = {row["method"]: row for row in table(tmp_path / "shape.csv")}
@@ -109,11 +109,15 @@ def test_synthetic_people_are_the_default(tmp_path, capsys, monkeypatch):
     assert "4 synthetic people" in capsys.readouterr().out
 
 
-def test_a_missing_network_is_named(tmp_path, capsys, monkeypatch):
+def test_a_network_that_is_missing_or_of_another_face_model(tmp_path, capsys):
     from types import SimpleNamespace
 
     from helpers.commands import evaluate
     from helpers.errors import UserError
+    from helpers.face_model import load
 
     with pytest.raises(UserError, match="nowhere.pt"):
-        evaluate._network(SimpleNamespace(network=tmp_path / "nowhere.pt", device="cpu"))
+        evaluate._network(SimpleNamespace(network=tmp_path / "nowhere.pt", device="cpu"), load("open", level=0))
+    few = load("open", level=0, n_shape=20)
+    assert evaluate._network(SimpleNamespace(network=None, device="cpu"), few) is None  # the course's own is left out
+    assert "takes 119" in capsys.readouterr().err

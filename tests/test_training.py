@@ -463,8 +463,37 @@ def test_a_labelled_folder(labelled):
     assert again.people == held_out.people
 
 
+def test_faces_are_looked_for_once_where_no_rows_are_given(labelled, monkeypatch, capsys):
+    from types import SimpleNamespace
+
+    import helpers.landmarks
+    from helpers.regression.folder import read_folder
+
+    path, table, _ = labelled
+    truth = {row["id"]: np.reshape(row["truth"], (68, 2)) for row in table.to_pylist()}
+    asked = []
+
+    def detector(photo):
+        name = "/".join(photo.path.parts[-2:])
+        asked.append(name)
+        if name.startswith("bob"):
+            raise UserError(f"{name}: no face found")
+        return SimpleNamespace(points=truth[name])
+
+    monkeypatch.setattr(helpers.landmarks, "landmarks_for", detector)
+    train_on, held_out = read_folder(path / "photos", path / "labels.parquet", None, 48, held_out=1)
+    for source in (train_on, held_out, train_on):
+        source.batch(torch.arange(len(source)))
+    assert train_on.people | held_out.people == {"ann", "cleo", "dan"} and len(asked) == len(set(asked)) == 5
+    assert "1 of 5 photographs are left out; the first: bob" in capsys.readouterr().err
+    monkeypatch.setattr(helpers.landmarks, "landmarks_for", lambda photo: (_ for _ in ()).throw(UserError("no detector is installed")))
+    with pytest.raises(UserError, match="no photograph can be used; the first: no detector is installed"):
+        read_folder(path / "photos", path / "labels.parquet", None, 48, held_out=1)
+
+
 def test_label_files_that_do_not_fit(labelled):
-    from helpers.regression.folder import read_folder, read_labels
+    from helpers.face_model import load
+    from helpers.regression.folder import landmarks_of_rows, read_folder, read_labels
 
     path, *_ = labelled
     with pytest.raises(UserError, match="no such file of labels"):
@@ -476,9 +505,44 @@ def test_label_files_that_do_not_fit(labelled):
         read_folder(path / "photos", path / "labels.parquet", path / "rows", 48, held_out=4)
     with pytest.raises(UserError, match="holds no rows"):
         read_folder(path / "photos", path / "labels.parquet", path / "photos", 48, held_out=1)
+    few = load("open", level=0, n_shape=20, n_texture=10)
+    with pytest.raises(UserError, match="198 numbers a person, .* has 20 of shape and 10 of texture"):
+        read_folder(path / "photos", path / "labels.parquet", path / "rows", 48, held_out=1, model=few)
+    with pytest.raises(UserError, match="99 modes of shape, .* has 20"):
+        landmarks_of_rows(path / "rows", few)
 
 
 # The command.
+
+
+def test_a_network_of_another_face_model_says_so(tmp_path, capsys):
+    """A researcher's own face model: train for it, predict with it, and no mixing of its numbers with another's."""
+    from helpers.__main__ import main
+    from helpers.face_model import load, save
+    from helpers.photo import default_photos
+    from helpers.regression import load_network
+
+    own = replace(load("open", level=0, n_shape=20, n_texture=10), name="Of my own")
+    save(own, tmp_path / "own.h5")
+    words = ["--device", "cpu", "--model", str(tmp_path / "own.h5")]
+    recipe = ["--network", "small", "--size", "32", "--batch", "4", "--held-out", "4", "--workers", "0", "--steps", "2"]
+    assert main(["train", *words, "--out", str(tmp_path / "run"), *recipe]) == 0
+    network = load_network(tmp_path / "run" / "network.pt")
+    assert (network.outputs, network.n_shape, network.face_model) == (30, 20, "Of my own")
+    assert "--model own.h5" in network.about["command"]
+    guess = network.predict(torch.rand(2, 32, 32, 3))
+    assert guess.alpha.shape == (2, 20) and guess.beta.shape == (2, 10)
+
+    photo = str(next(iter(default_photos().values())))
+    predict = ["predict", photo, "--network", str(tmp_path / "run" / "network.pt"), "--out", str(tmp_path / "faces"), "--device", "cpu"]
+    capsys.readouterr()
+    assert main(predict) == 2 and "says 30 numbers, the first 20 of shape" in capsys.readouterr().err
+    assert main([*predict, "--model", str(tmp_path / "own.h5")]) == 0
+    with pytest.raises(UserError, match="was trained for Of my own, its numbers mean nothing to Another"):
+        network.require(replace(own, name="Another"))
+    (tmp_path / "none.h5").write_bytes(b"nothing")
+    assert main(["train", "--model", str(tmp_path / "none.h5"), "--out", str(tmp_path / "x"), *recipe]) == 2
+    assert "none.h5" in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
 def test_the_command_trains_goes_on_and_says_what_is_wrong(tmp_path, capsys):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import make_folder
 
 NAME = "evaluate"
 HELP = "measure faces against scans, and coefficients in recognition"
@@ -82,13 +83,10 @@ def _check(args) -> None:
         raise UserError("--people and --photos must be 2 or more: recognition needs pairs of both kinds")
     if args.folds < 2 or (args.coefficients is None and args.folds > args.people // 2):
         raise UserError(f"--folds {args.folds}: must be from 2 to half of the people ({args.people // 2})")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {args.out}: cannot be made a folder: {error.strerror}") from error
+    make_folder(args.out)
 
 
-# The network of the course was trained on the people of seeds 0 to 69, see its model card. These are others.
+# `train` draws its people from seeds beyond 2^32, see `helpers.commands.train`. These are others.
 NEW_PEOPLE = 1_000_000
 
 
@@ -98,6 +96,7 @@ def _people(args) -> int:
     from ..show.evaluation import error_figure, roc_figure
 
     model = _model(args)
+    network = _network(args, model)
     photos = SyntheticPeople(model, args.people, args.photos, seed=NEW_PEOPLE + args.seed, size=224, framing="fit")
     print(f"fitting {len(photos)} photographs of {args.people} synthetic people", file=sys.stderr)
     vectors, confidence, ok = comparison.fit_photographs(photos, model)
@@ -108,7 +107,6 @@ def _people(args) -> int:
         comparison.single("single fit", vectors, person),
         comparison.pooled("pooled fits", vectors, person, confidence, ok),
     ]
-    network = _network(args)
     if network is not None:
         seen = SyntheticPeople(model, args.people, args.photos, seed=NEW_PEOPLE + args.seed, size=network.size, framing="network")
         guessed, sure = (each.cpu() for each in comparison.predict_photographs(seen, network))
@@ -246,16 +244,14 @@ def _model(args):
     return model
 
 
-def _network(args):
-    """The network to be measured, or None, with a word, where the course's own is not there."""
+def _network(args, model):
+    """The network to be measured, or None, with a word, where the course's own is not there or is of another face model."""
+    from ..regression import load_network
+
     try:
-        from ..regression import load_network
-    except ImportError:
-        load_network = None
-    if load_network is None and args.network is not None:
-        raise UserError(f"--network {args.network}: this version cannot load networks")
-    try:
-        return None if load_network is None else load_network(args.network, device=args.device)
+        network = load_network(args.network, device=args.device)
+        network.require(model)
+        return network
     except UserError as error:
         if args.network is not None:
             raise

@@ -6,7 +6,6 @@ import argparse
 import time
 from pathlib import Path
 
-from ..errors import UserError
 from . import fit
 
 NAME = "predict"
@@ -32,9 +31,7 @@ def _prepare(args):
 
     model = fit.prepare(args)
     network = load_network(args.network, device=args.device)
-    needed = len(model.shape_std) + len(model.texture_std)
-    if network.outputs != needed:
-        raise UserError(f"--network: says {network.outputs} numbers, the face model takes {needed}")
+    network.require(model)
     return network, model
 
 

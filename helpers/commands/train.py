@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import make_folder
 
 NAME = "train"
 HELP = "train a network that guesses a face's 198 numbers"
 DESCRIPTION = """Train a network and write into DIR: network.pt (for `predict`), log.csv, curve.png, best.pt and last.pt (to go on from).
 Without --photos it learns from synthetic people, each drawn and photographed once, labelled by their true numbers.
-With --photos FOLDER --labels FILE it learns from photographs: a folder with one folder a person, and the labels that
-`label` and `pool` wrote. People, not photographs, are held out for validation.
+With --photos SOURCE --labels FILE it learns from photographs and the labels that `label` and `pool` made of them.
+People, not photographs, are held out for validation.
 Ctrl-C writes last.pt first; the same command with --resume goes on from it."""
 EPILOG = """Several processes or GPUs: torchrun --nproc-per-node N -m helpers train … (the batch is shared among them).
 Exit status: 0 done, 1 stopped by an error, 2 wrong arguments."""
@@ -27,11 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
 
     what = parser.add_argument_group("what it learns from")
-    what.add_argument("--photos", metavar="FOLDER", type=Path, help="one folder a person")
+    what.add_argument("--model", default="open", metavar="open|PATH", help="face model of the people or the labels (default: open)")
+    what.add_argument("--photos", metavar="SOURCE", type=Path, help="as of `label`: one folder a person, or NAME.rec")
     what.add_argument("--labels", metavar="FILE", type=Path, help="pooled labels, a Parquet file by `pool`")
-    what.add_argument("--rows", metavar="FILE", type=Path, help="rows of `label`, for landmarks; without them faces are looked for")
+    what.add_argument("--rows", metavar="DIR", type=Path, help="folder of `label`, for landmarks; without it faces are looked for")
     what.add_argument("--held-out", type=_count, default=400, metavar="N", help="people to validate on (default: 400)")
-    what.add_argument("--level", type=int, default=1, choices=(0, 1, 2), help="detail of the synthetic heads (default: 1)")
+    what.add_argument("--level", type=int, default=1, choices=(0, 1, 2), help="detail of the open model's heads (default: 1)")
     what.add_argument("--workers", type=_count, default=1, metavar="N", help="processes that prepare pictures (default: 1)")
 
     how = parser.add_argument_group("the recipe, where it is to differ from the preset's")
@@ -74,11 +76,13 @@ def run(args: argparse.Namespace) -> int:
         settings = _settings(args)
         if (args.photos is None) != (args.labels is None):
             raise UserError("--photos and --labels belong together: name both, or neither for synthetic people")
+        model = _model(args)
+        make_folder(args.out)
     except UserError as error:
         print(f"helpers train: {error}", file=sys.stderr)
         return 2
     with team(args.device) as ours:
-        return _train(args, settings, ours)
+        return _train(args, settings, model, ours)
 
 
 def _settings(args: argparse.Namespace):
@@ -94,13 +98,26 @@ def _settings(args: argparse.Namespace):
     return settings
 
 
-def _train(args: argparse.Namespace, settings, ours) -> int:
+def _model(args: argparse.Namespace):
+    from ..face_model import load
+
+    try:
+        model = load(args.model, level=args.level)
+    except (ValueError, OSError) as error:
+        raise UserError(f"--model {args.model}: {' '.join(str(error).split())}") from error
+    if model.landmarks is None:
+        raise UserError(f"--model {args.model}: has no landmarks, so nothing can be cropped about them")
+    return model
+
+
+def _train(args: argparse.Namespace, settings, model, ours) -> int:
     from ..regression import save_network, train
     from ..regression.log import read_log
-    from ..regression.training import spread_on
+    from ..regression.training import ShapeScale, spread_on
     from ..show.training import training_curve
 
-    source, validation, scale = _people(args, settings) if args.photos is None else _folder(args, settings)
+    source, validation = _people(args, settings) if args.photos is None else _folder(args, settings, model, ours.leads)
+    scale = ShapeScale(model.shape_std, model.n_vertices, model.texture_std)
     if ours.leads:
         print(f"{len(source)} pictures to train on, {len(validation)} of other people to validate on", file=sys.stderr)
     result = train(
@@ -112,7 +129,7 @@ def _train(args: argparse.Namespace, settings, ours) -> int:
         best = min(rows, key=lambda row: row.get("loss", float("inf")), default={})
         save_network(
             args.out / "network.pt", result.network, settings.network, settings.size, {**about, "validation": dict(best)},
-            spread_on(validation, result.network),
+            spread_on(validation, result.network), n_shape=len(model.shape_std), face_model=model.name,
         )  # fmt: skip
         training_curve(rows, args.out / "curve.png")
         told = ", ".join(f"{name} {value:.3g}" for name, value in best.items() if name not in ("seconds", "rate", "skipped"))
@@ -125,24 +142,22 @@ def _people(args: argparse.Namespace, settings):
     from ..regression.data import PeopleSource, hold
     from ..regression.training import ENDLESS
 
-    source = PeopleSource(ENDLESS, seed=args.seed * SEED_STEP + TRAINING_SEED, size=settings.size, level=args.level)
-    held_out = PeopleSource(args.held_out, seed=args.seed * SEED_STEP + HELD_OUT_SEED, size=settings.size, level=args.level)
-    return source, hold(held_out), _scale(args)
+    how = {"size": settings.size, "model": args.model, "level": args.level}
+    first = args.seed * SEED_STEP % 2**62  # what a generator takes
+    source = PeopleSource(ENDLESS, seed=first + TRAINING_SEED, **how)
+    held_out = PeopleSource(args.held_out, seed=first + HELD_OUT_SEED, **how)
+    return source, hold(held_out)
 
 
-def _folder(args: argparse.Namespace, settings):
+def _folder(args: argparse.Namespace, settings, model, talks: bool):
+    from ..labelling.store import MANIFEST, read_manifest
     from ..regression.folder import read_folder
 
-    train_on, validate_on = read_folder(args.photos, args.labels, args.rows, settings.size, args.held_out, args.seed)
-    return train_on, validate_on, _scale(args)
-
-
-def _scale(args: argparse.Namespace):
-    from ..face_model import load
-    from ..regression.training import ShapeScale
-
-    model = load("open", level=args.level)
-    return ShapeScale(model.shape_std, model.n_vertices, model.texture_std)
+    if args.rows is not None and (args.rows / MANIFEST).is_file():
+        name = read_manifest(args.rows)[0].model["name"]
+        if name != model.name:
+            raise UserError(f"{args.rows}: was fitted with {name}, not with {model.name}: name that one by --model")
+    return read_folder(args.photos, args.labels, args.rows, settings.size, args.held_out, args.seed, model, talks=talks)
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -152,7 +167,8 @@ def _command(args: argparse.Namespace) -> str:
         if name in ("command", "out", "resume") or value is None or value is False:
             continue
         flag = "--" + name.replace("_", "-")
-        words.append(flag if value is True else f"{flag} {Path(value).name if isinstance(value, Path) else value}")
+        is_path = isinstance(value, Path) or name == "model"
+        words.append(flag if value is True else f"{flag} {Path(value).name if is_path else value}")
     return " ".join(words)
 
 

@@ -7,6 +7,7 @@ no detector has to look again.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,23 +25,16 @@ POSE_COLUMNS = ("alpha", "expression", "rotation_vector", "translation", "focal"
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """One photograph: its name, whom it shows, how to read it, and its points (68, 2) in px, or None to look for them."""
+    """One photograph: its name, whom it shows, how to read it, and its points (68, 2) in px."""
 
     id: str
     person: str
     load: object
-    points: np.ndarray | None
+    points: np.ndarray
 
     def crop(self, size: int) -> Tensor:
         """(S, S, 3): the authors' square."""
-        photo = self.load()
-        if self.points is None:
-            from helpers.landmarks import landmarks_for
-
-            face = landmarks_for(photo)
-        else:
-            face = SimpleNamespace(points=self.points)
-        return authors_crop(photo, face, size).image[0]
+        return authors_crop(self.load(), SimpleNamespace(points=self.points), size).image[0]
 
 
 @dataclass
@@ -65,21 +59,29 @@ class FolderSource:
 
 
 def read_folder(
-    photos, labels: str | Path, rows: str | Path | None, size: int, held_out: int, seed: int = 0, model=None
+    photos, labels: str | Path, rows: str | Path | None, size: int, held_out: int, seed: int = 0, model=None, *, talks: bool = True
 ) -> tuple[FolderSource, FolderSource]:
     """Photographs to train on, and those of `held_out` other people to validate on.
 
-    photos: a folder with one folder a person, or any collection of `PhotoEntry`s.  labels: the Parquet file that `pool` wrote.
-    rows: the folder (or one file) that `label` wrote; None looks for faces anew.  model: the face model of the rows, by
-    default the open one. Photographs of people without a label, or without a usable fit in the rows, are left out.
+    photos: a folder with one folder a person, a RecordIO file NAME.rec, or any collection of `PhotoEntry`s.  labels: the Parquet file that `pool` wrote.
+    rows: the folder (or one file) that `label` wrote; with None faces are looked for in every photograph, once, here.
+    model: the face model of labels and rows, by default the open one.  talks: whether a progress bar is shown.
+    Photographs of people without a label, and those without a face or a usable fit, are left out.
 
     Which people are held out follows from the seed and their names alone. Raises UserError for files that do not fit together.
     """
+    model = _open_model() if model is None else model
     entries = _entries(photos)
     persons, targets = read_labels(labels)
-    points = None if rows is None else landmarks_of_rows(rows, model)
+    if targets.shape[1] != len(model.shape_std) + len(model.texture_std):
+        raise UserError(
+            f"{labels}: {targets.shape[1]} numbers a person, {model.name} has {len(model.shape_std)} of shape and "
+            f"{len(model.texture_std)} of texture: name the --model that the rows were fitted with"
+        )
     place = {person: number for number, person in enumerate(persons)}
-    usable = [e for e in entries if e.person in place and (points is None or e.id in points)]
+    known = [e for e in entries if e.person in place]
+    points = _looked_for(known, talks) if rows is None else landmarks_of_rows(rows, model)
+    usable = [e for e in known if e.id in points]
     people = sorted({e.person for e in usable})
     if not people:
         raise UserError(f"{labels}: no label is of a person in {photos}: make both from the same folder")
@@ -89,7 +91,7 @@ def read_folder(
     aside = {people[i] for i in order[:held_out].tolist()}
 
     def part(chosen) -> FolderSource:
-        found = [LabelledPhoto(e.id, e.person, e.load, None if points is None else points[e.id]) for e in usable if chosen(e.person)]
+        found = [LabelledPhoto(e.id, e.person, e.load, points[e.id]) for e in usable if chosen(e.person)]
         return FolderSource(found, targets[[place[e.person] for e in found]], size)
 
     return part(lambda person: person not in aside), part(lambda person: person in aside)
@@ -98,9 +100,34 @@ def read_folder(
 def _entries(photos):
     if not isinstance(photos, str | Path):
         return list(photos)
-    from helpers.datasets import PhotoFolder
+    from helpers.datasets import PhotoFolder, PhotoRecords
 
-    return list(PhotoFolder(photos))
+    return list(PhotoRecords(photos) if Path(photos).suffix == ".rec" else PhotoFolder(photos))
+
+
+def _open_model():
+    from helpers.face_model import load
+
+    return load("open", level=0)
+
+
+def _looked_for(entries, talks: bool) -> dict[str, np.ndarray]:
+    """Photograph's name to the points (68, 2) px of its face. Those that cannot be read, or show no face, are left out."""
+    from tqdm.auto import tqdm
+
+    from helpers.landmarks import landmarks_for
+
+    found, without = {}, []
+    for entry in tqdm(entries, "looking for faces", unit="photo", file=sys.stderr, disable=None if talks else True):
+        try:
+            found[entry.id] = landmarks_for(entry.load()).points
+        except UserError as error:
+            without.append(str(error))
+    if without and not found:
+        raise UserError(f"no photograph can be used; the first: {without[0]}")
+    if without and talks:
+        print(f"{len(without)} of {len(entries)} photographs are left out; the first: {without[0]}", file=sys.stderr)
+    return found
 
 
 def read_labels(path: str | Path) -> tuple[list[str], Tensor]:
@@ -118,14 +145,16 @@ def landmarks_of_rows(path: str | Path, model=None) -> dict[str, np.ndarray]:
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files:
         raise UserError(f"{path}: holds no rows: make them with `python -m helpers label`")
-    if model is None:
-        from helpers.face_model import load
-
-        model = load("open", level=0)
+    model = _open_model() if model is None else model
     found: dict[str, np.ndarray] = {}
     for file in files:
         table = _read_table(file, ["id", *POSE_COLUMNS], "rows: make them with `python -m helpers label`")
-        points = _points(*(_matrix(table, name) for name in POSE_COLUMNS), model)
+        numbers = [_matrix(table, name) for name in POSE_COLUMNS]
+        expressions = 0 if model.expression_std is None else len(model.expression_std)
+        for what, column, most in (("shape", numbers[0], len(model.shape_std)), ("expression", numbers[1], expressions)):
+            if column.shape[1] > most:
+                raise UserError(f"{file}: {column.shape[1]} modes of {what}, {model.name} has {most}: name the --model of the rows")
+        points = _points(*numbers, model)
         for name, row in zip(table.column("id").to_pylist(), points.numpy(), strict=True):
             if np.isfinite(row).all():
                 found[name] = row

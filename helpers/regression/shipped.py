@@ -29,6 +29,8 @@ class Network:
     module: crops (B, S, S, 3) to numbers (B, outputs), in evaluation mode.  name: of its architecture.  size: px, of the
     crops it was trained on.  about: what the file says of its training.
     spread: (outputs,) standard deviation of its guesses about the truth on held-out people, or None.
+    n_shape: how many of the numbers are of shape; they come first, and those of texture after them.
+    face_model: name of the face model whose coefficients it says, or None where the file does not tell.
     """
 
     module: nn.Module
@@ -36,6 +38,8 @@ class Network:
     size: int
     about: dict
     spread: Tensor | None = None
+    n_shape: int = N_SHAPE
+    face_model: str | None = None
 
     @property
     def outputs(self) -> int:
@@ -43,7 +47,7 @@ class Network:
         return self.module.outputs
 
     def predict(self, faces, detection=None) -> FaceCoefficients:
-        """alpha (B, 99), beta (B, 99), and an expression of zeros (B, 30), which the network does not guess.
+        """alpha (B, Ks), beta (B, Kt), and an expression of zeros (B, 30), which the network does not guess.
 
         faces: crops (B, S, S, 3) sRGB 0–1 as `authors_crop` makes them, a `FaceCrop`, or a `Photo`. A photograph needs a
         `detection`; without one the landmarks are found first. Crops of another size are resampled.
@@ -53,7 +57,7 @@ class Network:
         with torch.inference_mode():
             numbers = self.module(resized(image.to(device).float(), self.size)).float()
         numbers = numbers.clone()  # an inference tensor could not enter later computations with gradients
-        return FaceCoefficients(numbers[:, :N_SHAPE], numbers[:, N_SHAPE:], numbers.new_zeros(len(numbers), N_EXPRESSION))
+        return FaceCoefficients(numbers[:, : self.n_shape], numbers[:, self.n_shape :], numbers.new_zeros(len(numbers), N_EXPRESSION))
 
     def _crops(self, faces, detection) -> Tensor:
         if isinstance(faces, Tensor):
@@ -65,6 +69,20 @@ class Network:
 
             detection = landmarks_for(faces)
         return authors_crop(faces, detection, self.size).image
+
+    def require(self, model) -> None:
+        """Raises UserError unless the network says coefficients of this `MorphableModel`."""
+        needed = (len(model.shape_std), len(model.texture_std))
+        if (self.n_shape, self.outputs - self.n_shape) != needed:
+            raise UserError(
+                f"the network says {self.outputs} numbers, the first {self.n_shape} of shape, and the face model takes {sum(needed)}, "
+                f"the first {needed[0]} of shape: name the --model that it was trained for, or another --network"
+            )
+        if self.face_model not in (None, model.name):
+            raise UserError(
+                f"the network was trained for {self.face_model}, its numbers mean nothing to {model.name}: name the --model that it "
+                f"was trained for, or another --network"
+            )
 
     def to(self, device) -> Network:
         return replace(self, module=self.module.to(device))
@@ -83,14 +101,15 @@ def resized(image: Tensor, size: int) -> Tensor:
 
 
 def save_network(
-    path: str | Path, module: nn.Module, name: str, size: int, about: dict | None = None, spread: Tensor | None = None
+    path: str | Path, module: nn.Module, name: str, size: int, about: dict | None = None, spread: Tensor | None = None,
+    *, n_shape: int = N_SHAPE, face_model: str | None = None,
 ) -> None:
     """Write weights in a quarter of their size, with what is needed to rebuild the network.
 
     Weights of convolutions and of the last layer become whole numbers of 8 bits, see `eight_bits`; what there are few of
     keeps its half precision.
     about: numbers and words on the training; it must hold plain Python values only.
-    spread: (outputs,) see `Network`.
+    spread (outputs,), n_shape, face_model: see `Network`.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     if not all(bool(torch.isfinite(value.half()).all()) for value in state.values()):
@@ -103,7 +122,7 @@ def save_network(
             weights[key] = value
     content = {
         "version": VERSION, "name": name, "size": size, "outputs": module.outputs, "window": module.window,
-        "about": about or {}, "spread": spread, "weights": weights,
+        "about": about or {}, "spread": spread, "weights": weights, "n_shape": n_shape, "face_model": face_model,
     }  # fmt: skip
     write_in_one_step(path, lambda file: torch.save(content, file))
 
@@ -148,7 +167,8 @@ def load_network(path: str | Path | None = None, device: str = "cpu") -> Network
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: its weights do not fit a {content['name']}: {(str(error).splitlines())[0]}") from error
     module = module.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-    return Network(module, content["name"], content["size"], content["about"], content["spread"])
+    told = {name: content[name] for name in ("n_shape", "face_model") if name in content}  # older files do not tell
+    return Network(module, content["name"], content["size"], content["about"], content["spread"], **told)
 
 
 def for_speed(module: nn.Module, precision: str = "bfloat16") -> nn.Module:

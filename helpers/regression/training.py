@@ -296,7 +296,8 @@ def validate(
                 prediction = network(as_float(image.to(team.device)))
             prediction, target = prediction.float(), target.to(team.device)
             std = None if scale is None else scale.std.to(team.device)
-            found = measures(prediction, target, min(N_SHAPE, target.shape[1]), std, scale.vertices if scale else 0)
+            n_shape = min(N_SHAPE, target.shape[1]) if scale is None else len(scale.std)
+            found = measures(prediction, target, n_shape, std, scale.vertices if scale else 0)
             found["loss"] = loss(prediction, target).expand(len(part))
             for name, value in found.items():
                 total[name] = total.get(name, 0) + value.double().sum().cpu()
