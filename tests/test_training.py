@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_refused(tmp_path, one_thread):
     for run, words in (
         (lambda: train(TRAINING, HELD_OUT, FEW, tmp_path / "run"), "--resume"),
         (lambda: train(TRAINING, HELD_OUT, replace(FEW, rate=0.1), tmp_path / "run", resume=True), "made with rate"),
-        (lambda: train(TRAINING, HELD_OUT, FEW, tmp_path / "none", resume=True), "no such checkpoint"),
+        (lambda: train(TRAINING, HELD_OUT, FEW, tmp_path / "none", resume=True), "holds no last.pt"),
         (lambda: train(TRAINING, HELD_OUT, replace(FEW, batch=33), tmp_path / "x"), "at least as many"),
         (lambda: train(TRAINING, pictures(0), FEW, tmp_path / "x"), "validate on"),
         (lambda: train(TRAINING, HELD_OUT, replace(FEW, emphasis=1.0), tmp_path / "x"), "emphasis"),
@@ -492,6 +492,9 @@ def test_faces_are_looked_for_once_where_no_rows_are_given(labelled, monkeypatch
 
 
 def test_label_files_that_do_not_fit(labelled):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     from helpers.face_model import load
     from helpers.regression.folder import landmarks_of_rows, read_folder, read_labels
 
@@ -505,6 +508,9 @@ def test_label_files_that_do_not_fit(labelled):
         read_folder(path / "photos", path / "labels.parquet", path / "rows", 48, held_out=4)
     with pytest.raises(UserError, match="holds no rows"):
         read_folder(path / "photos", path / "labels.parquet", path / "photos", 48, held_out=1)
+    pq.write_table(pa.table({"person": ["ann", "bob"], "coefficients": [[1.0] * 198, [2.0] * 5]}), path / "ragged.parquet")
+    with pytest.raises(UserError, match=r"ragged\.parquet: column coefficients: numbers, or lists of one length"):
+        read_labels(path / "ragged.parquet")
     few = load("open", level=0, n_shape=20, n_texture=10)
     with pytest.raises(UserError, match="198 numbers a person, .* has 20 of shape and 10 of texture"):
         read_folder(path / "photos", path / "labels.parquet", path / "rows", 48, held_out=1, model=few)
@@ -561,3 +567,4 @@ def test_the_command_trains_goes_on_and_says_what_is_wrong(tmp_path, capsys):
     assert main([*words, "--steps", "2"]) == 1 and "--resume" in capsys.readouterr().err
     assert main([*words, "--steps", "2", "--rate", "-1"]) == 2 and "rate" in capsys.readouterr().err
     assert main([*words, "--photos", str(tmp_path)]) == 2 and "--labels" in capsys.readouterr().err
+    assert main([*words, "--held-out", "0"]) == 2 and "--held-out must be 1 or more" in capsys.readouterr().err

@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
         settings = _settings(args)
         if (args.photos is None) != (args.labels is None):
             raise UserError("--photos and --labels belong together: name both, or neither for synthetic people")
+        if args.held_out < 1:
+            raise UserError("--held-out must be 1 or more: without people to validate on nobody knows which weights are best")
         model = _model(args)
         make_folder(args.out)
     except UserError as error:
@@ -112,10 +114,12 @@ def _model(args: argparse.Namespace):
 
 def _train(args: argparse.Namespace, settings, model, ours) -> int:
     from ..regression import save_network, train
+    from ..regression.checkpoint import check_folder
     from ..regression.log import read_log
     from ..regression.training import ShapeScale, spread_on
     from ..show.training import training_curve
 
+    check_folder(args.out, args.resume)  # before pictures are made, which takes a while
     source, validation = _people(args, settings) if args.photos is None else _folder(args, settings, model, ours.leads)
     scale = ShapeScale(model.shape_std, model.n_vertices, model.texture_std)
     if ours.leads:

@@ -23,6 +23,15 @@ def save_checkpoint(path: str | Path, state: dict, settings: TrainSettings) -> N
     write_in_one_step(path, lambda file: torch.save(content, file))
 
 
+def check_folder(folder: str | Path, resume: bool) -> None:
+    """Raises UserError unless `folder` holds a run to go on from, or none where a run is to begin."""
+    there = (Path(folder) / "last.pt").exists()
+    if resume and not there:
+        raise UserError(f"{folder}: holds no last.pt to go on from: start without --resume, or name the folder of the run")
+    if there and not resume:
+        raise UserError(f"{folder}: holds a training run already: go on with --resume, or name another folder")
+
+
 def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> dict:
     """The state that `save_checkpoint` wrote. Nothing in the file is run (`weights_only`).
 
@@ -35,7 +44,9 @@ def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> 
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint: start without --resume") from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read as a checkpoint: {first_line(error)}") from error
+        raise UserError(
+            f"{path}: cannot be read as a checkpoint: damaged, or of another program; start anew in another folder"
+        ) from error
     if not isinstance(state, dict) or state.get("version") != VERSION or "step" not in state:
         raise UserError(f"{path}: is no checkpoint of this version of `helpers train`")
     if settings is not None:
@@ -50,7 +61,3 @@ def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> 
             name = changed[0]
             raise UserError(f"{path}: was made with {name} {then.get(name)!r}, now it is {now[name]!r}: resume with the same settings")
     return state
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -133,7 +133,7 @@ def _looked_for(entries, talks: bool) -> dict[str, np.ndarray]:
 def read_labels(path: str | Path) -> tuple[list[str], Tensor]:
     """Names of the people, and their coefficients (P, K)."""
     table = _read_table(path, ["person", "coefficients"], "labels: make one with `python -m helpers pool`")
-    targets = _matrix(table, "coefficients")
+    targets = _matrix(table, "coefficients", path)
     if not torch.isfinite(targets).all():
         raise UserError(f"{path}: has coefficients that are not numbers: pool again")
     return table.column("person").to_pylist(), targets
@@ -149,7 +149,7 @@ def landmarks_of_rows(path: str | Path, model=None) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for file in files:
         table = _read_table(file, ["id", *POSE_COLUMNS], "rows: make them with `python -m helpers label`")
-        numbers = [_matrix(table, name) for name in POSE_COLUMNS]
+        numbers = [_matrix(table, name, file) for name in POSE_COLUMNS]
         expressions = 0 if model.expression_std is None else len(model.expression_std)
         for what, column, most in (("shape", numbers[0], len(model.shape_std)), ("expression", numbers[1], expressions)):
             if column.shape[1] > most:
@@ -190,9 +190,9 @@ def _read_table(path: str | Path, columns: list[str], what: str):
         raise UserError(f"{path}: is no file of {what} ({str(error).splitlines()[0]})") from error
 
 
-def _matrix(table, name: str) -> Tensor:
+def _matrix(table, name: str, path: str | Path) -> Tensor:
     """A column of numbers, or of lists of equal length, as (N, K) float32."""
     try:
         return torch.from_numpy(np.array(table.column(name).to_pylist(), np.float32).reshape(len(table), -1))
     except ValueError as error:
-        raise UserError(f"column {name}: numbers, or lists of one length, are expected") from error
+        raise UserError(f"{path}: column {name}: numbers, or lists of one length, are expected") from error

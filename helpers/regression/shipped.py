@@ -157,7 +157,7 @@ def load_network(path: str | Path | None = None, device: str = "cpu") -> Network
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such network: name a file that `python -m helpers train` wrote") from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read as a network: {(str(error).splitlines() or ['damaged'])[0]}") from error
+        raise UserError(f"{path}: cannot be read as a network: damaged, or no network.pt of `python -m helpers train`") from error
     if not isinstance(content, dict) or content.get("version") != VERSION or "weights" not in content:
         raise UserError(f"{path}: is no network of this version; `python -m helpers train` writes network.pt")
     with torch.random.fork_rng(devices=[]):  # the random weights, replaced at once, must not use up the caller's numbers

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from helpers.errors import UserError
 from helpers.regression.augment import augment
-from helpers.regression.checkpoint import load_checkpoint, save_checkpoint
+from helpers.regression.checkpoint import check_folder, load_checkpoint, save_checkpoint
 from helpers.regression.data import Source, StepBatches, as_float, step_loader
 from helpers.regression.distributed import Team
 from helpers.regression.log import Log, read_log
@@ -97,10 +97,9 @@ class _Run:
             raise UserError("there is no picture to validate on")
         self.source, self.validation, self.out, self.scale, self.workers = source, validation, out, scale, workers
         self.device = self.team.device
+        check_folder(out, resume)
         out.mkdir(parents=True, exist_ok=True)
         state = load_checkpoint(out / "last.pt", settings) if resume else None
-        if not resume and (out / "last.pt").exists():
-            raise UserError(f"{out}: holds a training run already: go on with --resume, or name another folder")
         torch.manual_seed(settings.seed)
         self.bare = network or build_network(settings.network, target_count(source), settings.weights, settings.window)
         self.bare = self.bare.to(self.device, memory_format=torch.channels_last)
