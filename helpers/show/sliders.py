@@ -63,7 +63,7 @@ class FaceSliders:
         counts = _counts(model)
         wide = w.Layout(width="300px")
         sliders = {
-            kind: [w.FloatSlider(0.0, min=-LIMIT, max=LIMIT, step=0.1, description=f"{i + 1}", layout=wide)
+            kind: [w.FloatSlider(0.0, min=-LIMIT, max=LIMIT, step=0.1, description=f"mode {i + 1}, σ", layout=wide)
                    for i in range(min(n, counts[kind]))]
             for kind in KINDS
         }  # fmt: skip
