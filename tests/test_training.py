@@ -14,11 +14,12 @@ from helpers.errors import UserError
 from helpers.regression import PRESETS, Augmentation, TensorSource, TrainSettings, augment, settings_of, train
 from helpers.regression.checkpoint import load_checkpoint
 from helpers.regression.data import PeopleSource, StepBatches, hold, indices_of_step, step_loader
+from helpers.regression.distributed import Team
 from helpers.regression.log import read_log
 from helpers.regression.loss import huber_loss, l2_loss, make_loss
 from helpers.regression.metrics import cosine, importance_of, magnitude_ratio, shape_rms, shape_spread
 from helpers.regression.rates import Plateau, rate_factor
-from helpers.regression.training import ShapeScale, WeightedLoss
+from helpers.regression.validation import ShapeScale, WeightedLoss
 
 FEW = TrainSettings(network="small", size=32, batch=8, steps=8, validate_every=4, schedule="constant", warmup=0.0, precision="float32")
 
@@ -41,6 +42,21 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("training", "held_out", "world", "message"),
+    [
+        (pictures(4), HELD_OUT, 1, "a batch of 8 needs at least as many pictures, there are 4"),
+        (TRAINING, HELD_OUT, 3, "a batch of 8 cannot be shared evenly by 3 processes"),
+        (TRAINING, pictures(0), 1, "there is no picture to validate on"),
+        (TRAINING, pictures(1), 2, "2 processes cannot share 1 picture to validate on"),
+    ],
+)
+def test_too_few_pictures_for_the_batch_or_the_processes(training, held_out, world, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        train(training, held_out, FEW, tmp_path / "run", team=Team(0, world, torch.device("cpu")))
+    assert not (tmp_path / "run").exists()
 
 
 def test_it_learns_and_leaves_a_record(tmp_path, one_thread):

@@ -116,7 +116,7 @@ def _train(args: argparse.Namespace, settings, model, ours) -> int:
     from ..regression import save_network, train
     from ..regression.checkpoint import check_folder
     from ..regression.log import read_log
-    from ..regression.training import ShapeScale, spread_on
+    from ..regression.validation import ShapeScale, spread_on
     from ..show.training import training_curve
 
     check_folder(args.out, args.resume)  # before pictures are made, which takes a while
