@@ -52,7 +52,8 @@ def test_faces_are_measured_against_scans(folders, tmp_path, capsys):
 
 
 def test_a_broken_scan_is_named_and_nothing_is_left_half(folders, tmp_path, capsys):
-    for wrong, words in (("none.ply", "must be two files or two folders"), ("faces/ada.npy", "expected to end in")):
+    wrongs = (("none.ply", "none.ply: no such file"), ("scans", "must be two files or two folders"), ("faces/ada.npy", "expected to end in"))
+    for wrong, words in wrongs:
         arguments = ["--meshes", str(folders / "faces" / "ada.ply"), "--scans", str(folders / wrong), "--out", str(tmp_path)]
         assert main(["evaluate", *arguments]) == 1
         said = capsys.readouterr().err

@@ -195,6 +195,9 @@ def _matched(args) -> list:
     """(face, scan) for each mesh of --meshes that has a scan of its name."""
     from ..evaluation import find_scans, read_surface
 
+    for name, path in (("--meshes", args.meshes), ("--scans", args.scans)):
+        if not path.exists():
+            raise UserError(f"{name} {path}: no such file or folder")
     if args.meshes.is_file() and args.scans.is_file():
         named = [(args.meshes, args.scans)]
     elif args.meshes.is_dir() and args.scans.is_dir():
@@ -205,7 +208,7 @@ def _matched(args) -> list:
         if not named:
             raise UserError(f"no mesh of {args.meshes} has the name of a scan of {args.scans}")
     else:
-        raise UserError("--meshes and --scans must be two files or two folders that exist")
+        raise UserError(f"--meshes {args.meshes} and --scans {args.scans} must be two files or two folders, not one of each")
     model = None
     pairs = []
     for face_path, scan_path in named:
