@@ -1,6 +1,7 @@
 """python -m helpers evaluate: tables that can be read back, and one clear line where something is wrong."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -59,6 +60,32 @@ def test_a_broken_scan_is_named_and_nothing_is_left_half(folders, tmp_path, caps
         said = capsys.readouterr().err
         assert words in said and len(said.strip().splitlines()) == 1
     assert not list(tmp_path.glob("*.csv"))
+
+
+def test_one_broken_scan_does_not_stop_the_others(folders, tmp_path, capsys):
+    for kind in ("faces", "scans"):
+        shutil.copytree(folders / kind, tmp_path / kind)
+    (tmp_path / "scans" / "grace.ply").write_text("no mesh")
+    arguments = ["--meshes", str(tmp_path / "faces"), "--scans", str(tmp_path / "scans"), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", *arguments]) == 1
+    said = capsys.readouterr()
+    assert "grace.ply: no readable PLY mesh" in said.err and "The same 1 face by protocol" in said.out
+    assert [row["face"] for row in table(tmp_path / "out" / "scans.csv")] == ["ada"]
+
+
+def test_meshes_of_the_face_model_need_no_landmarks_whichever_side_they_are_on(tmp_path, capsys, open3d):
+    model = load("open")
+    shapes = model.shape(model.sample(2, torch.Generator().manual_seed(5)).alpha).numpy()
+    for name, shape in zip(("guessed", "fitted"), shapes, strict=True):
+        write_ply(tmp_path / f"{name}.ply", shape, model.triangles, np.full(shape.shape, 0.5))
+    arguments = ["--meshes", str(tmp_path / "guessed.ply"), "--scans", str(tmp_path / "fitted.ply"), "--out", str(tmp_path)]
+    assert main(["evaluate", *arguments]) == 0
+    guessed, fitted = (Surface.of(s, model.triangles, model.landmarks) for s in shapes)
+    assert float(table(tmp_path / "scans.csv")[0]["rmse"]) == pytest.approx(micc_rmse(guessed, fitted), abs=0.02)
+    write_ply(tmp_path / "strange.ply", shapes[0][:-1], model.triangles[(model.triangles < len(shapes[0]) - 1).all(1)], np.full(shapes[0][:-1].shape, 0.5))
+    arguments[3] = str(tmp_path / "strange.ply")
+    assert main(["evaluate", *arguments]) == 1
+    assert "strange.ply: has no landmarks beside it (strange.pp, .npy, .json or .txt)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments, words", [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import make_folder
+from ..progress import progress_bar
 
 NAME = "evaluate"
 HELP = "measure faces against scans, and coefficients in recognition"
@@ -20,7 +21,7 @@ DESCRIPTION = """Measure, print tables, and write them as CSV, with plots, into 
       reconstructed faces against scans: 3DRMSE under several protocols, depth errors
       (scans.csv, protocols.csv). PATH is a .ply or .obj file, or a folder; a face belongs to the scan of its name.
       MICC's folders subject_NN are known. Landmarks lie beside a mesh, as STEM.pp, .npy, .json or .txt, with 68, 51 or
-      7 points or the nose tip alone. Meshes that `fit` wrote need none.
+      7 points or the nose tip alone. Meshes that `fit` or `predict` wrote need none.
   evaluate --coefficients PATH --out DIR
       recognition on a labelled Parquet file, or on a folder of results of `fit` (recognition.csv, roc.png)"""
 EPILOG = """Exit status: 0 done, 1 something could not be read or measured, 2 wrong arguments."""
@@ -142,21 +143,27 @@ def _labelled(args) -> int:
 def _scans(args) -> int:
     from ..evaluation import compare_protocols, scan_error
 
-    pairs = _matched(args)
+    read, matched = _Reader(args), _matched(args)
     rows, good, failed = [], [], 0
-    for face, scan in pairs:
-        try:
-            error = scan_error(face, scan)
-            rows.append({"face": face.name, "rmse": error.rmse, "mean": error.mean, "median": error.median, **_depth(face, scan, error.motion)})
+    with progress_bar(matched, "3DRMSE", unit="face") as bar:
+        for paths in bar:
+            try:
+                face, scan = read.pair(*paths)
+                error = scan_error(face, scan)
+                depth = _depth(face, scan, error.motion)
+            except UserError as problem:
+                if len(matched) == 1:
+                    raise
+                failed += 1
+                bar.write(f"helpers evaluate: {problem}", sys.stderr)
+                continue
+            rows.append({"face": face.name, "rmse": error.rmse, "mean": error.mean, "median": error.median, **depth})
             good.append((face, scan))
-        except UserError as problem:
-            failed += 1
-            print(f"helpers evaluate: {face.name}: {problem}", file=sys.stderr)
     if not rows:
         raise UserError("no face could be measured")
     _report(args.out / "scans.csv", rows, SCAN_COLUMNS, "Each face: scan to model, 95 mm about the nose tip, no scale")
     protocols = _possible_protocols(good)
-    _report(args.out / "protocols.csv", compare_protocols(good, protocols), PROTOCOL_COLUMNS, f"The same {len(good)} faces by protocol")
+    _report(args.out / "protocols.csv", compare_protocols(good, protocols), PROTOCOL_COLUMNS, f"The same {len(good)} {'face' if len(good) == 1 else 'faces'} by protocol")
     return 1 if failed else 0
 
 
@@ -191,48 +198,48 @@ def _depth(face, scan, motion) -> dict:
     return {"depth_rmse": float(errors.rmse), "log10": float(errors.log10), "rel": float(errors.rel)}
 
 
-def _matched(args) -> list:
-    """(face, scan) for each mesh of --meshes that has a scan of its name."""
-    from ..evaluation import find_scans, read_surface
+def _matched(args) -> list[tuple[Path, Path]]:
+    """The files of face and scan, for each mesh of --meshes that has a scan of its name."""
+    from ..evaluation import find_scans
 
     for name, path in (("--meshes", args.meshes), ("--scans", args.scans)):
         if not path.exists():
             raise UserError(f"{name} {path}: no such file or folder")
     if args.meshes.is_file() and args.scans.is_file():
-        named = [(args.meshes, args.scans)]
-    elif args.meshes.is_dir() and args.scans.is_dir():
+        return [(args.meshes, args.scans)]
+    if args.meshes.is_dir() and args.scans.is_dir():
         faces, scans = find_scans(args.meshes), find_scans(args.scans)
         named = [(faces[name], scans[name]) for name in faces if name in scans]
         for name in sorted(set(faces) ^ set(scans)):
             print(f"helpers evaluate: {name}: {'no scan' if name in faces else 'no face'} of this name", file=sys.stderr)
         if not named:
             raise UserError(f"no mesh of {args.meshes} has the name of a scan of {args.scans}")
-    else:
-        raise UserError(f"--meshes {args.meshes} and --scans {args.scans} must be two files or two folders, not one of each")
-    model = None
-    pairs = []
-    for face_path, scan_path in named:
-        face, scan = read_surface(face_path), read_surface(scan_path, unit=args.unit)
-        if not _has_landmarks(face):
-            model = model or _model(args).to("cpu")
-            face = _with_landmarks(face, model)
-        pairs.append((face, scan))
-    return pairs
+        return named
+    raise UserError(f"--meshes {args.meshes} and --scans {args.scans} must be two files or two folders, not one of each")
 
 
-def _has_landmarks(surface) -> bool:
-    import numpy as np
+class _Reader:
+    """Reads faces and scans. Meshes of the face model's own vertices, as `fit` writes them, have its landmarks."""
 
-    return bool(np.isfinite(surface.landmarks).any())
+    def __init__(self, args):
+        self.args, self.model = args, None
 
+    def pair(self, face: Path, scan: Path) -> tuple:
+        from ..evaluation import read_surface
 
-def _with_landmarks(face, model):
-    """A mesh of the face model's own vertices has its landmarks there."""
-    from ..evaluation import Surface
+        return self._with_landmarks(read_surface(face), face), self._with_landmarks(read_surface(scan, unit=self.args.unit), scan)
 
-    if model.landmarks is None or len(face.vertices) != model.n_vertices:
-        raise UserError(f"{face.name}: has no landmarks beside it, and is no mesh of {model.name}")
-    return Surface.of(face.vertices, face.triangles, model.landmarks, face.name)
+    def _with_landmarks(self, surface, path: Path):
+        import numpy as np
+
+        from ..evaluation import Surface
+
+        if np.isfinite(surface.landmarks).any():
+            return surface
+        self.model = self.model or _model(self.args).to("cpu")
+        if len(surface.vertices) != self.model.n_vertices:
+            raise UserError(f"{path}: has no landmarks beside it ({path.stem}.pp, .npy, .json or .txt), and is no mesh of {self.model.name}")
+        return Surface.of(surface.vertices, surface.triangles, self.model.landmarks, surface.name)
 
 
 def _model(args):

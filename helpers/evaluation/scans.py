@@ -139,6 +139,9 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    with path.open("rb") as file:
+        if file.read(3) != b"ply":  # Open3D's reader would write a line of its own to standard error
+            raise UserError(f"{path}: no readable PLY mesh")
     o3d = open3d()
     with contextlib.ExitStack() as quiet:
         quiet.enter_context(o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error))
