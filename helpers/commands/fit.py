@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import make_folder
+from ..progress import progress_bar
 
 NAME = "fit"
 HELP = "turn photographs into 3D faces"
@@ -64,15 +65,13 @@ def over_photos(args: argparse.Namespace, name: str, prepare, work) -> int:
 
     work: (photograph, target without ending, prepared, args, note) -> the line to be printed; `note(text)` says more.
     """
-    from tqdm.auto import tqdm
-
     try:
         prepared = prepare(args)
     except UserError as error:
         print(f"helpers {name}: {error}", file=sys.stderr)
         return 2
     failed = 0
-    with tqdm(total=len(args.photos), unit="photo", file=sys.stderr, disable=None) as bar:
+    with progress_bar(total=len(args.photos), unit="photo") as bar:
         for path, stem in zip(args.photos, output_names(args.photos), strict=True):
             try:
                 line = work(path, args.out / stem, prepared, args, lambda text: bar.write(text, sys.stderr))

@@ -120,7 +120,7 @@ def _train(args: argparse.Namespace, settings, model, ours) -> int:
     from ..show.training import training_curve
 
     check_folder(args.out, args.resume)  # before pictures are made, which takes a while
-    source, validation = _people(args, settings) if args.photos is None else _folder(args, settings, model, ours.leads)
+    source, validation = _people(args, settings, ours.leads) if args.photos is None else _folder(args, settings, model, ours.leads)
     scale = ShapeScale(model.shape_std, model.n_vertices, model.texture_std)
     if ours.leads:
         print(f"{len(source)} pictures to train on, {len(validation)} of other people to validate on", file=sys.stderr)
@@ -141,7 +141,7 @@ def _train(args: argparse.Namespace, settings, model, ours) -> int:
     return 0
 
 
-def _people(args: argparse.Namespace, settings):
+def _people(args: argparse.Namespace, settings, talks: bool):
     """Synthetic people: as many as are asked for to train on, and others to validate on."""
     from ..regression.data import PeopleSource, hold
     from ..regression.training import ENDLESS
@@ -150,7 +150,7 @@ def _people(args: argparse.Namespace, settings):
     first = args.seed * SEED_STEP % 2**62  # what a generator takes
     source = PeopleSource(ENDLESS, seed=first + TRAINING_SEED, **how)
     held_out = PeopleSource(args.held_out, seed=first + HELD_OUT_SEED, **how)
-    return source, hold(held_out)
+    return source, hold(held_out, progress=talks)
 
 
 def _folder(args: argparse.Namespace, settings, model, talks: bool):

@@ -27,6 +27,7 @@ from helpers.evaluation.shape import shape_rmse
 from helpers.evaluation.surface import Surface
 from helpers.face_model import MorphableModel
 from helpers.pooling import pool
+from helpers.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,21 @@ def second_half(index: Tensor) -> Tensor:
     return out
 
 
-def fit_photographs(people, model, *, batch: int = 16, settings=None) -> tuple[Tensor, Tensor, Tensor]:
+def fit_photographs(people, model, *, batch: int = 16, settings=None, progress: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """Fit every photograph of a `SyntheticPeople` with framing "fit": vectors (N, 198), the detector's confidence (N,), and
-    whether each fit can be believed (N,)."""
+    whether each fit can be believed (N,). progress: with a bar."""
     from helpers.fitting import FitModel, fit
 
     model = model if isinstance(model, FitModel) else FitModel(model)
     vectors, confidence, ok = [], [], []
-    for start in range(0, len(people), batch):
-        photos = people.batch(torch.arange(start, min(start + batch, len(people))))
-        found = fit(photos.image, photos.landmarks, model, settings=settings)
-        vectors.append(torch.cat([found.alpha, found.beta], -1))
-        confidence.append(photos.confidence)
-        ok.append(found.ok)
+    with progress_bar(what="fits", total=len(people), unit="photo", shown=progress) as bar:
+        for start in range(0, len(people), batch):
+            photos = people.batch(torch.arange(start, min(start + batch, len(people))))
+            found = fit(photos.image, photos.landmarks, model, settings=settings)
+            vectors.append(torch.cat([found.alpha, found.beta], -1))
+            confidence.append(photos.confidence)
+            ok.append(found.ok)
+            bar.update(len(found.ok))
     return torch.cat(vectors), torch.cat(confidence), torch.cat(ok)
 
 
@@ -102,13 +105,15 @@ def predict_photographs(people, network, *, batch: int = 64) -> tuple[Tensor, Te
     return torch.cat(vectors), torch.cat(confidence)
 
 
-def shape_table(model: MorphableModel, alpha: Tensor, methods: list[Method], *, icp: bool = True) -> list[dict]:
+def shape_table(
+    model: MorphableModel, alpha: Tensor, methods: list[Method], *, icp: bool = True, progress: bool = True
+) -> list[dict]:
     """How far each method is from the true shapes of alpha (P, Ks): a row each.
 
     rigid, similarity: mm over the vertices of the face that the model's mask "skin" names (all, if it has none), after
     the best alignment of corresponding vertices without and with scale: mean over the faces, and rigid_std.
     icp, icp_std: 3DRMSE by the protocol `MICC`, for the first face of each person; NaN unless asked for.
-    cosine: of α with the true α.  length: ‖α‖ / ‖true α‖.
+    cosine: of α with the true α.  length: ‖α‖ / ‖true α‖.  progress: with a bar.
     """
     weights = None if not model.masks or "skin" not in model.masks else (model.masks["skin"] > 0.5).to(alpha)[None]
     truth = model.shape(alpha)
@@ -123,7 +128,7 @@ def shape_table(model: MorphableModel, alpha: Tensor, methods: list[Method], *, 
             firsts = [int((method.owner == p).nonzero()[0]) for p in method.owner.unique()]
             by_icp = np.array([
                 micc_rmse(*(Surface.of(s, model.triangles, model.landmarks) for s in (shapes[f], truth[method.owner[f]])))
-                for f in firsts
+                for f in progress_bar(firsts, f"3DRMSE, {method.name}", unit="face", leave=False, shown=progress)
             ])  # fmt: skip
         rows.append({
             "method": method.name, "rigid": float(rigid.mean()), "rigid_std": float(rigid.std()),

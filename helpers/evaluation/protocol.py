@@ -14,6 +14,7 @@ import numpy as np
 from helpers.errors import UserError
 from helpers.evaluation.icp import Motion, best_motion, ground, icp, partners
 from helpers.evaluation.surface import Nearest, Surface
+from helpers.progress import progress_bar
 
 RADIUS = 95.0  # mm
 
@@ -113,21 +114,26 @@ def initial_motion(model: Surface, scan: Surface, scale: bool = False, by_landma
     return Motion(np.eye(3), scan.nose - model.nose)
 
 
-def compare_protocols(pairs, protocols: dict[str, Protocol] = PROTOCOLS) -> list[dict]:
+def compare_protocols(pairs, protocols: dict[str, Protocol] = PROTOCOLS, *, progress: bool = True) -> list[dict]:
     """The same faces under each protocol, as rows of a table.
 
     pairs: (model, scan) surfaces.  Each row has protocol, mean, std, worst (mm, over the pairs), size (the mean factor by
-    which the models were scaled) and rounds.
+    which the models were scaled) and rounds.  progress: with a bar.
     """
     rows = []
+    bar = progress_bar(what="protocols", total=len(protocols) * len(pairs), unit="face", shown=progress)
     for name, protocol in protocols.items():
-        errors = [scan_error(model, scan, protocol) for model, scan in pairs]
+        errors = []
+        for model, scan in pairs:
+            errors.append(scan_error(model, scan, protocol))
+            bar.update()
         rmse = np.array([error.rmse for error in errors])
         rows.append({
             "protocol": name, "mean": float(rmse.mean()), "std": float(rmse.std()), "worst": float(rmse.max()),
             "size": float(np.mean([error.motion.size for error in errors])),
             "rounds": float(np.mean([error.rounds for error in errors])),
         })  # fmt: skip
+    bar.close()
     return rows
 
 

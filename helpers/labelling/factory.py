@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from helpers.labelling.labeller import Batch, Job
 from helpers.labelling.schedule import work_off
 from helpers.labelling.sources import Source, open_source
 from helpers.labelling.store import Store, shard_files
+from helpers.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def label(
         rows_done = sum(len(store.places(number)) for number in done)
         if len(done) < store.shards:
             crew = make_crew(Job(source, model, settings, size, device), engine, workers, start)
-            with _bar(len(source), rows_done, progress) as bar, crew:
+            with progress_bar(total=len(source), initial=rows_done, unit="photo", smoothing=0.05, shown=progress) as bar, crew:
                 _fill(store, work_off(batches_of(store, done), crew), bar)
         store.write_quarantine()
     good, doubtful, quarantined = count_codes(out)
@@ -123,9 +123,3 @@ def count_codes(folder: str | Path) -> tuple[int, int, int]:
         counts[1] += int((code > 0).sum())
         counts[2] += int((code < 0).sum())
     return tuple(counts)
-
-
-def _bar(total: int, done: int, progress: bool):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, initial=done, unit="photo", smoothing=0.05, file=sys.stderr, disable=None if progress else True)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from helpers.progress import progress_bar
+
 
 class Source(Protocol):
     """Pictures with labels. `endless`: each is new, so that order does not matter and none needs to be seen twice."""
@@ -115,11 +117,20 @@ def as_bytes(images: Tensor) -> Tensor:
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def hold(source: Source, indices: Tensor | None = None, at_once: int = 64) -> TensorSource:
-    """A source's pictures, kept in memory as bytes: for validation, which sees the same ones again and again."""
+def hold(source: Source, indices: Tensor | None = None, at_once: int = 64, *, progress: bool = True) -> TensorSource:
+    """A source's pictures, kept in memory as bytes: for validation, which sees the same ones again and again.
+
+    progress: with a bar.
+    """
     indices = torch.arange(len(source)) if indices is None else indices
-    parts = [source.batch(part) for part in indices.split(at_once)]
-    return TensorSource(torch.cat([as_bytes(image) for image, _ in parts]), torch.cat([target for _, target in parts]))
+    images, targets = [], []
+    with progress_bar(what="people to validate on", total=len(indices), unit="picture", shown=progress) as bar:
+        for part in indices.split(at_once):
+            image, target = source.batch(part)
+            images.append(as_bytes(image))
+            targets.append(target)
+            bar.update(len(part))
+    return TensorSource(torch.cat(images), torch.cat(targets))
 
 
 def indices_of_step(step: int, batch: int, length: int, seed: int, endless: bool = False) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.crop import authors_crop
 from helpers.errors import UserError
+from helpers.progress import progress_bar
 
 POSE_COLUMNS = ("alpha", "expression", "rotation_vector", "translation", "focal", "principal_point", "crop_scale", "crop_origin")
 
@@ -113,12 +114,10 @@ def _open_model():
 
 def _looked_for(entries, talks: bool) -> dict[str, np.ndarray]:
     """Photograph's name to the points (68, 2) px of its face. Those that cannot be read, or show no face, are left out."""
-    from tqdm.auto import tqdm
-
     from helpers.landmarks import landmarks_for
 
     found, without = {}, []
-    for entry in tqdm(entries, "looking for faces", unit="photo", file=sys.stderr, disable=None if talks else True):
+    for entry in progress_bar(entries, "looking for faces", unit="photo", shown=talks):
         try:
             found[entry.id] = landmarks_for(entry.load()).points
         except UserError as error:

@@ -8,7 +8,6 @@ and they leave a record.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.errors import UserError
+from helpers.progress import progress_bar
 from helpers.regression.augment import augment
 from helpers.regression.checkpoint import check_folder, load_checkpoint, save_checkpoint
 from helpers.regression.data import Source, StepBatches, as_float, step_loader
@@ -112,10 +112,10 @@ class _Run:
     def go(self) -> TrainResult:
         s = self.settings
         losses, self.begun = [], time.perf_counter() - self.seconds
-        stop = ENDLESS if s.minutes else s.steps
+        stop, known = (ENDLESS, None) if s.minutes else (s.steps, s.steps)
         batches = StepBatches(self.source, s.batch, s.seed, self.team.rank, self.team.world)
         ended = f"all {s.steps} steps done"
-        with _progress(self, stop) as bar, _asked_to_stop() as asked:
+        with progress_bar(total=known, initial=self.step, unit="step", shown=self.team.leads) as bar, _asked_to_stop() as asked:
             for image, target in step_loader(batches, self.step, stop, self.workers):
                 loss, asked_now = self._one_step(image, target, asked.is_set())
                 losses.append(loss)
@@ -281,13 +281,6 @@ class _NoLog:
     def add(self, row) -> None: ...
 
     def close(self) -> None: ...
-
-
-def _progress(run: _Run, stop: int):
-    from tqdm.auto import tqdm
-
-    hidden = None if run.team.leads else True  # None: shown where a person looks on
-    return tqdm(total=None if stop == ENDLESS else stop, initial=run.step, unit="step", file=sys.stderr, disable=hidden)
 
 
 @contextmanager
