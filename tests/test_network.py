@@ -211,6 +211,6 @@ def test_nothing_in_a_file_is_run(tmp_path):
 def test_weights_that_are_no_numbers_are_not_written(tmp_path):
     network = build_network("small", 4)
     network.backbone.fc.bias.data[0] = torch.nan
-    with pytest.raises(ValueError, match="not a number"):
+    with pytest.raises(UserError, match="not a number"):
         save_network(tmp_path / "n.pt", network, "small", 48)
     assert not (tmp_path / "n.pt").exists()

@@ -141,7 +141,7 @@ def test_a_step_without_a_number_is_left_out(tmp_path, one_thread):
 def test_too_many_of_them_end_the_run(tmp_path, one_thread):
     source = Poisoned(TRAINING.images, TRAINING.targets)
     source.bad_steps = range(4, 99)
-    with pytest.raises(UserError, match=r"not a number in 5 steps.*lower --rate.*last\.pt"):
+    with pytest.raises(UserError, match=r"not a number in 5 steps.*lower --rate.*best\.pt"):
         train(source, HELD_OUT, replace(FEW, steps=50), tmp_path)
     state = load_checkpoint(tmp_path / "last.pt")
     assert state["step"] == 8 and state["skipped"] == 4  # the weights of step 4, the last that had a loss
@@ -175,6 +175,27 @@ def test_the_paper_preset_is_the_paper():
     assert (paper.network, paper.weights, paper.size, paper.batch) == ("resnet101", "imagenet", 224, 144)
     assert (paper.optimiser, paper.rate, paper.momentum, paper.weight_decay) == ("sgd", 0.01, 0.9, 5e-4)
     assert (paper.loss, paper.over, paper.under, paper.emphasis, paper.schedule) == ("asymmetric", 1.0, 3.0, 0.0, "plateau")
+
+
+def test_the_papers_rate_wants_the_loss_of_a_coefficient(tmp_path, one_thread):
+    """The rate 0.01 overshoots where the loss sums over 198 coefficients, and is small enough for their mean."""
+    source = pictures(32, outputs=198)
+    settings = replace(PRESETS["paper"], network="resnet18", weights=None, size=32, batch=8, steps=40, validate_every=20, precision="float32")
+    with pytest.raises(UserError, match="lower --rate") as said:
+        train(source, pictures(8, 198, seed=1), replace(settings, loss_per="face"), tmp_path / "face")
+    assert "start again" in str(said.value) and not (tmp_path / "face" / "last.pt").exists()
+    result = train(source, pictures(8, 198, seed=1), settings, tmp_path / "coefficient")
+    assert max(result.losses) < 6 and sum(result.losses[-8:]) < sum(result.losses[:8])
+
+
+def test_an_older_checkpoint_goes_on(tmp_path, one_thread):
+    """One from before there was a setting was made with what is the setting's default now."""
+    whole = train(TRAINING, HELD_OUT, FEW, tmp_path / "whole")
+    train(TRAINING, HELD_OUT, replace(FEW, steps=4), tmp_path / "cut")
+    state = torch.load(tmp_path / "cut" / "last.pt", weights_only=True)
+    del state["settings"]["loss_per"]
+    torch.save(state, tmp_path / "cut" / "last.pt")
+    assert train(TRAINING, HELD_OUT, FEW, tmp_path / "cut", resume=True).losses == whole.losses[4:]
 
 
 # Two processes.

@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--loss", choices=("asymmetric", "l2", "huber"))
     how.add_argument("--over", type=float, metavar="λ1", help="weight of going too far, of the asymmetric loss")
     how.add_argument("--under", type=float, metavar="λ2", help="weight of staying too near the mean face")
+    how.add_argument("--loss-per", choices=("face", "coefficient"), help="sum over the coefficients, or their mean")
     how.add_argument("--emphasis", type=float, metavar="POWER", help="of σ, by which modes count; 0 as in the paper")
     how.add_argument("--size", type=int, metavar="PX", help="side of the crop")
     how.add_argument("--window", type=float, metavar="SHARE", help="middle part of the crop's side that is looked at")
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 RECIPE = (
-    "network", "loss", "over", "under", "emphasis", "size", "window", "batch", "steps", "minutes", "optimiser", "rate", "schedule", "clip",
+    "network", "loss", "over", "under", "loss_per", "emphasis", "size", "window", "batch", "steps", "minutes", "optimiser", "rate", "schedule", "clip",
     "average", "precision", "validate_every", "patience",
 )  # fmt: skip
 # Each group of people has a seed of its own, counted up from here. People to validate on start far beyond, and small seeds

@@ -50,7 +50,7 @@ def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> 
     if not isinstance(state, dict) or state.get("version") != VERSION or "step" not in state:
         raise UserError(f"{path}: is no checkpoint of this version of `helpers train`")
     if settings is not None:
-        then, now = state["settings"], asdict(settings)
+        then, now = asdict(TrainSettings()) | state["settings"], asdict(settings)  # what older files do not name was so
         if now["precision"] == "auto":
             now["precision"] = then["precision"]
         # Along a cosine, or in a warm-up, the length of the run sets every step's rate.

@@ -113,7 +113,7 @@ def save_network(
     """
     state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     if not all(bool(torch.isfinite(value.half()).all()) for value in state.values()):
-        raise ValueError("some weight is not a number, or too large for half precision")
+        raise UserError(f"{path}: not written, as some weight is not a number, or too large for half precision: the training has run away")
     weights = {}
     for key, value in state.items():
         if value.is_floating_point():

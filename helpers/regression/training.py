@@ -7,6 +7,7 @@ and they leave a record.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -65,7 +66,8 @@ def train(
     from out/last.pt: on the CPU, with the same settings and number of threads, every later loss is the same to the bit.
     network: to train instead of the one that the settings name, for experiments.  scale: to report shape errors in mm.
 
-    Raises UserError for settings or files that do not fit, and when the loss is not a number `SKIPS_ALLOWED` times in a row.
+    Raises UserError for settings or files that do not fit, and when the loss is not a number `SKIPS_ALLOWED` times in a row, or
+    at the first validation.
     """
     run = _Run(source, validation, settings, Path(out), device, workers, scale, team, network, resume)
     try:
@@ -184,10 +186,15 @@ class _Run:
         self.skipped += 1
         self.skips_in_a_row += 1
         if self.skips_in_a_row >= SKIPS_ALLOWED:
-            raise UserError(
-                f"the loss was not a number in {SKIPS_ALLOWED} steps in a row, the last one step {self.step + 1}: lower --rate and "
-                f"start again, or go on from {self.out / 'last.pt'}"
-            )
+            self._ran_away(f"the loss was not a number in {SKIPS_ALLOWED} steps in a row", self.step + 1)
+
+    def _ran_away(self, why: str, step: int | None = None) -> None:
+        """Ends the run without writing anything: what lies in the folder is from before."""
+        best = self.out / "best.pt"
+        raise UserError(
+            f"{why}, at step {self.step if step is None else step}: lower --rate or limit the gradient with --clip, and start again"
+            + (f" in another folder; {best} holds the best weights so far" if best.exists() else "")
+        )
 
     def _average(self, share: float) -> None:
         """Running averages of the weights. Early on they forget faster, so that the random start does not linger."""
@@ -212,6 +219,8 @@ class _Run:
         s = self.settings
         with self._with_averages():
             found = validate(self.bare, self.validation, self.loss, s, self.team, self.scale)
+            if not (math.isfinite(found["loss"]) or math.isfinite(self.best)):  # later the best weights are kept, and patience ends the run
+                self._ran_away("the validation loss is not a number")
             self.seconds = float(self.team.mean(torch.tensor(self._clock(), dtype=torch.float64, device=self.device)))
             better = found["loss"] < self.best
             self.best, self.since_best = (found["loss"], 0) if better else (self.best, self.since_best + 1)

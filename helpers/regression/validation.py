@@ -35,9 +35,11 @@ class WeightedLoss(nn.Module):
         self.loss = make_loss(s.loss, s.over, s.under)
         root = importance_of(scale.std, scale.texture_std, s.emphasis).sqrt() if s.emphasis else torch.ones(1)
         self.register_buffer("root", root.cpu())
+        self.mean = s.loss_per == "coefficient"
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return self.loss(prediction * self.root, target * self.root)
+        loss = self.loss(prediction * self.root, target * self.root)
+        return loss / target.shape[1] if self.mean else loss
 
 
 def validate(
