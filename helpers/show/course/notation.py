@@ -71,6 +71,8 @@ SYMBOLS = (
     Symbol("06", r"$\cos(\gamma_p, \gamma)$", "whether it goes in the right direction", "regression.metrics.cosine", "(B,)", "–"),
     Symbol("06", r"$\lambda_1$", "weight of what lies beyond the target", "regression.AsymmetricEuclideanLoss(over)", "a number", "–", REPORTED),
     Symbol("06", r"$\lambda_2$", "weight of what stays short of it", "regression.AsymmetricEuclideanLoss(under)", "a number", "–", REPORTED),
+    Symbol("06", r"$\eta$", "rate of the steps against the slope of the loss", "regression.TrainSettings.rate", "a number", "–", REPORTED),
+    Symbol("06", r"$h$", "features: what a network's last layer gets", "regression.network.FaceRegressor(backbone)", "(B, 512) or (B, 2048)", "–"),
     Symbol("07", r"$x_i$", "points of a scan within the crop", "evaluation.ScanError.query", "(N,), numbers of vertices", "–"),
     Symbol("07", r"$M$", "a reconstructed surface", "evaluation.Surface", "(V, 3), (F, 3)", "mm"),
     Symbol("07", r"$T$", "motion of the model onto a scan", "evaluation.Motion", "rotation, shift, size", "–, mm, –"),
