@@ -91,6 +91,20 @@ def test_bad_requests_say_what_to_do(tmp_path, monkeypatch):
         build_network("resnet18", weights="imagenet")
 
 
+@pytest.mark.parametrize("content", [b"", b"garbage", "resnet34", "evil"])
+def test_a_file_of_other_weights_is_named_and_never_run(content, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    models = _torchvision.torchvision().models
+    file = tmp_path / "hub" / "checkpoints" / models.ResNet18_Weights.DEFAULT.url.rsplit("/", 1)[-1]
+    file.parent.mkdir(parents=True)
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        torch.save(Ran() if content == "evil" else models.resnet34().state_dict(), file)
+    with pytest.raises(UserError, match=f"{file.name}: cut short, or not torchvision's resnet18: delete it"):
+        build_network("resnet18", weights="imagenet")
+
+
 def test_weights_at_hand_are_used(monkeypatch):
     """ImageNet's weights go into all layers but the last, without being looked at again."""
     torch.manual_seed(1)

@@ -124,7 +124,8 @@ def _train(args: argparse.Namespace, settings, model, ours) -> int:
     source, validation = _people(args, settings, ours.leads) if args.photos is None else _folder(args, settings, model, ours.leads)
     scale = ShapeScale(model.shape_std, model.n_vertices, model.texture_std)
     if ours.leads:
-        print(f"{len(source)} pictures to train on, {len(validation)} of other people to validate on", file=sys.stderr)
+        pictures = "synthetic people without end" if source.endless else f"{len(source)} pictures"
+        print(f"{pictures} to train on, {len(validation)} of other people to validate on", file=sys.stderr)
     result = train(
         source, validation, settings, args.out, resume=args.resume, workers=args.workers, scale=scale, team=ours
     )

@@ -7,6 +7,10 @@ must learn within a minute.
 
 from __future__ import annotations
 
+import pickle
+import sys
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
@@ -91,24 +95,28 @@ def build_network(
         return FaceRegressor(SmallResNet(outputs), window)
     backbone = getattr(torchvision().models, name)(weights=None)
     if weights == "imagenet":
-        backbone.load_state_dict(_imagenet(name))
+        _load_imagenet(backbone, name)
     backbone.fc = nn.Linear(backbone.fc.in_features, outputs)
     nn.init.normal_(backbone.fc.weight, std=FIRST_GUESS)
     nn.init.zeros_(backbone.fc.bias)
     return FaceRegressor(backbone, window)
 
 
-def _imagenet(name: str) -> dict[str, Tensor]:
-    """torchvision's weights of this name, from torch's cache or its site."""
+def _load_imagenet(backbone: nn.Module, name: str) -> None:
+    """Give a ResNet torchvision's weights, from torch's cache or its site. Nothing in the file is run."""
     known = getattr(torchvision().models, RESNETS[name]).DEFAULT
+    file = Path(torch.hub.get_dir()) / "checkpoints" / known.url.rsplit("/", 1)[-1]
     try:
-        return known.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:  # no net, or a file that is cut short
-        folder = torch.hub.get_dir() + "/checkpoints"
-        file = known.url.rsplit("/", 1)[-1]
+        backbone.load_state_dict(known.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, weights_only=True))
+    except OSError as error:  # no net
         raise UserError(
-            f"ImageNet weights of {name} cannot be had ({error}): download {known.url} where there is a net and put {file} "
-            f"into {folder}, or train from random weights with --weights none"
+            f"ImageNet weights of {name} cannot be had ({error}): download {known.url} where there is a net and put {file.name} "
+            f"into {file.parent}, or train from random weights with --weights none"
+        ) from error
+    except (RuntimeError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{file}: cut short, or not torchvision's {name}: delete it, and it is downloaded again from {known.url}, or train from "
+            "random weights with --weights none"
         ) from error
 
 
