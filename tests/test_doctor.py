@@ -83,7 +83,7 @@ def test_missing_detector_is_no_obstacle(monkeypatch):
     finding = find("detector")
     assert not finding.ok and "pip install" in finding.advice and "--landmarks" in finding.advice
     assert doctor.can_run([finding])
-    assert "the course runs without" in doctor.report([finding])
+    assert "the course runs without" in doctor.advice([finding])
 
 
 def test_missing_face_model(monkeypatch):

@@ -49,8 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; 0 if the course can run here, 1 if something it needs is missing."""
-    findings = [examine(thing, check) for thing, check in checks(args.device).items()]
-    print(json.dumps([asdict(f) for f in findings], indent=2) if args.json else report(findings))
+    findings, todo = [], checks(args.device)
+    for thing, check in todo.items():
+        findings.append(examine(thing, check))
+        if not args.json:  # at once, as some checks take seconds
+            print(line(findings[-1], max(map(len, todo))), flush=True)
+    print(json.dumps([asdict(f) for f in findings], indent=2) if args.json else advice(findings))
     return 0 if can_run(findings) else 1
 
 
@@ -84,12 +88,14 @@ def examine(thing: str, check: Callable[[], Finding]) -> Finding:
         return Finding(thing, False, cause, REPAIR)
 
 
-def report(findings: list[Finding]) -> str:
-    """The findings as a table, and below it what to do."""
-    width = max(len(f.thing) for f in findings)
-    marks = {True: "ok", False: "missing"}
-    lines = [f"{f.thing:{width}}  {marks[f.ok]:7}  {f.found}" for f in findings]
-    lines += [f"\n{f.thing}{'' if f.required else ' (the course runs without)'}: {f.advice}" for f in findings if f.advice]
+def line(finding: Finding, width: int) -> str:
+    """The finding as a row of the table."""
+    return f"{finding.thing:{width}}  {'ok' if finding.ok else 'missing':7}  {finding.found}"
+
+
+def advice(findings: list[Finding]) -> str:
+    """What to do about the findings, and whether the course can run."""
+    lines = [f"\n{f.thing}{'' if f.required else ' (the course runs without)'}: {f.advice}" for f in findings if f.advice]
     verdict = "The course can run here." if can_run(findings) else "The course cannot run here yet."
     return "\n".join([*lines, "", verdict])
 
