@@ -82,7 +82,8 @@ def test_meshes_of_the_face_model_need_no_landmarks_whichever_side_they_are_on(t
     assert main(["evaluate", *arguments]) == 0
     guessed, fitted = (Surface.of(s, model.triangles, model.landmarks) for s in shapes)
     assert float(table(tmp_path / "scans.csv")[0]["rmse"]) == pytest.approx(micc_rmse(guessed, fitted), abs=0.02)
-    write_ply(tmp_path / "strange.ply", shapes[0][:-1], model.triangles[(model.triangles < len(shapes[0]) - 1).all(1)], np.full(shapes[0][:-1].shape, 0.5))
+    few = len(shapes[0]) - 1
+    write_ply(tmp_path / "strange.ply", shapes[0][:few], model.triangles[(model.triangles < few).all(1)], np.full((few, 3), 0.5))
     arguments[3] = str(tmp_path / "strange.ply")
     assert main(["evaluate", *arguments]) == 1
     assert "strange.ply: has no landmarks beside it (strange.pp, .npy, .json or .txt)" in capsys.readouterr().err

@@ -154,8 +154,6 @@ def test_what_does_not_fit_is_refused(tmp_path, one_thread):
         (lambda: train(TRAINING, HELD_OUT, FEW, tmp_path / "run"), "--resume"),
         (lambda: train(TRAINING, HELD_OUT, replace(FEW, rate=0.1), tmp_path / "run", resume=True), "made with rate"),
         (lambda: train(TRAINING, HELD_OUT, FEW, tmp_path / "none", resume=True), "holds no last.pt"),
-        (lambda: train(TRAINING, HELD_OUT, replace(FEW, batch=33), tmp_path / "x"), "at least as many"),
-        (lambda: train(TRAINING, pictures(0), FEW, tmp_path / "x"), "validate on"),
         (lambda: train(TRAINING, HELD_OUT, replace(FEW, emphasis=1.0), tmp_path / "x"), "emphasis"),
         (lambda: settings_of("fast"), "quick"),
         (lambda: settings_of("quick", rate=-1.0), "rate must be above 0"),
@@ -257,13 +255,6 @@ def test_two_processes_end_at_the_same_step_though_their_clocks_differ(tmp_path)
     """If each went by its own clock, the second would leave at once, and the first would wait for it for ever."""
     said = train_by_two(tmp_path / "two", minutes=10, ahead=3600.0)
     assert len(said["losses"]) == 1 and said["ended"] == ["10", "minutes", "are", "over"]
-
-
-def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
-    from helpers.regression.distributed import Team
-
-    with pytest.raises(UserError, match="shared evenly by 3"):
-        train(TRAINING, HELD_OUT, FEW, tmp_path, team=Team(0, 3, torch.device("cpu")))
 
 
 # Who sees what.

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import make_folder
 from ..progress import progress_bar
+from ._model import add_model, load_model
 
 NAME = "evaluate"
 HELP = "measure faces against scans, and coefficients in recognition"
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for tables and plots")
-    parser.add_argument("--model", default="open", metavar="open|PATH", help="face model (default: open)")
+    add_model(parser)
     parser.add_argument("--people", type=_count, default=20, metavar="N", help="synthetic people (default: 20)")
     parser.add_argument("--photos", type=_count, default=4, metavar="N", help="photographs of each (default: 4)")
     parser.add_argument("--folds", type=_count, default=10, metavar="N", help="folds of people for the accuracy (default: 10)")
@@ -96,7 +97,7 @@ def _people(args) -> int:
     from ..evaluation import people as comparison
     from ..show.evaluation import error_figure, roc_figure
 
-    model = _model(args)
+    model = load_model(args, device=args.device)
     network = _network(args, model)
     photos = SyntheticPeople(model, args.people, args.photos, seed=NEW_PEOPLE + args.seed, size=224, framing="fit")
     print(f"fitting {len(photos)} photographs of {args.people} synthetic people", file=sys.stderr)
@@ -162,8 +163,9 @@ def _scans(args) -> int:
     if not rows:
         raise UserError("no face could be measured")
     _report(args.out / "scans.csv", rows, SCAN_COLUMNS, "Each face: scan to model, 95 mm about the nose tip, no scale")
-    protocols = _possible_protocols(good)
-    _report(args.out / "protocols.csv", compare_protocols(good, protocols), PROTOCOL_COLUMNS, f"The same {len(good)} {'face' if len(good) == 1 else 'faces'} by protocol")
+    protocols = compare_protocols(good, _possible_protocols(good))
+    faces = "face" if len(good) == 1 else "faces"
+    _report(args.out / "protocols.csv", protocols, PROTOCOL_COLUMNS, f"The same {len(good)} {faces} by protocol")
     return 1 if failed else 0
 
 
@@ -236,22 +238,10 @@ class _Reader:
 
         if np.isfinite(surface.landmarks).any():
             return surface
-        self.model = self.model or _model(self.args).to("cpu")
+        self.model = self.model or load_model(self.args)
         if len(surface.vertices) != self.model.n_vertices:
             raise UserError(f"{path}: has no landmarks beside it ({path.stem}.pp, .npy, .json or .txt), and is no mesh of {self.model.name}")
         return Surface.of(surface.vertices, surface.triangles, self.model.landmarks, surface.name)
-
-
-def _model(args):
-    from ..face_model import load
-
-    try:
-        model = load(args.model, device=args.device)
-    except (ValueError, OSError) as error:
-        raise UserError(f"--model {args.model}: {' '.join(str(error).split())}") from error
-    if model.landmarks is None:
-        raise UserError(f"--model {args.model}: has no landmarks")
-    return model
 
 
 def _network(args, model):

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import make_folder
 from ..progress import progress_bar
+from ._model import add_model, load_model
 
 NAME = "fit"
 HELP = "turn photographs into 3D faces"
@@ -43,7 +44,7 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("photos", nargs="+", metavar="PHOTO", type=Path, help="image files, one face each")
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the results")
-    parser.add_argument("--model", default="open", metavar="open|PATH", help="face model (default: open)")
+    add_model(parser)
     parser.add_argument(
         "--landmarks",
         metavar="FILE",
@@ -117,7 +118,6 @@ def _prepare(args):
 
 def prepare(args):
     """The face model, after whatever can be wrong about the arguments has been looked at; makes the folder."""
-    from ..face_model import load
     from ..landmarks import read_points
 
     if args.landmarks is not None and len(args.photos) > 1:
@@ -125,12 +125,7 @@ def prepare(args):
     _refuse_to_overwrite(args)
     if args.landmarks is not None:
         read_points(args.landmarks)  # a broken file is a wrong argument, said before any work is done
-    try:
-        model = load(args.model, device=args.device)
-    except (ValueError, OSError) as error:
-        raise UserError(f"--model {args.model}: {' '.join(str(error).split())}") from error
-    if model.landmarks is None:
-        raise UserError(f"--model {args.model}: has no landmarks, so it cannot be fitted")
+    model = load_model(args, device=args.device)
     make_folder(args.out)
     return model
 

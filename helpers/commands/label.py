@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ..errors import UserError
+from ._model import add_model, load_model
 
 NAME = "label"
 HELP = "fit every photograph of a collection, and go on where an earlier run was stopped"
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("source", metavar="SOURCE", help="folder, NAME.rec, or synthetic:PEOPLExPHOTOS")
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the rows")
-    parser.add_argument("--model", default="open", metavar="open|PATH", help="face model (default: open)")
+    add_model(parser)
     parser.add_argument("--level", type=int, choices=(0, 1, 2), default=2, help="of the open model's mesh, coarse to fine (default: 2)")
     parser.add_argument("--size", type=_number(64, 1024), default=224, metavar="PX", help="side of the crop (default: 224)")
     parser.add_argument("--batch", type=_number(1), default=32, metavar="N", help="photographs fitted together (default: 32)")
@@ -63,15 +64,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _prepare(args):
     """The model and the source, and whatever can be wrong about them."""
-    from ..face_model import load
     from ..labelling import open_source
 
-    try:
-        model = load(args.model, level=args.level)
-    except (ValueError, OSError) as error:
-        raise UserError(f"--model {args.model}: {' '.join(str(error).split())}") from error
-    if model.landmarks is None:
-        raise UserError(f"--model {args.model}: has no landmarks, so it cannot be fitted")
+    model = load_model(args, level=args.level)
     return model, open_source(args.source, model=model, size=args.size, seed=args.seed)
 
 

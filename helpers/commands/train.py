@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import make_folder
+from ._model import add_model, load_model
 
 NAME = "train"
 HELP = "train a network that guesses a face's 198 numbers"
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
 
     what = parser.add_argument_group("what it learns from")
-    what.add_argument("--model", default="open", metavar="open|PATH", help="face model of the people or the labels (default: open)")
+    add_model(what, " of the people or the labels")
     what.add_argument("--photos", metavar="SOURCE", type=Path, help="as of `label`: one folder a person, or NAME.rec")
     what.add_argument("--labels", metavar="FILE", type=Path, help="pooled labels, a Parquet file by `pool`")
     what.add_argument("--rows", metavar="DIR", type=Path, help="folder of `label`, for landmarks; without it faces are looked for")
@@ -61,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 RECIPE = (
-    "network", "loss", "over", "under", "loss_per", "emphasis", "size", "window", "batch", "steps", "minutes", "optimiser", "rate", "schedule", "clip",
-    "average", "precision", "validate_every", "patience",
+    "network", "loss", "over", "under", "loss_per", "emphasis", "size", "window", "batch", "steps", "minutes", "optimiser", "rate",
+    "schedule", "clip", "average", "precision", "validate_every", "patience",
 )  # fmt: skip
 # Each group of people has a seed of its own, counted up from here. People to validate on start far beyond, and small seeds
 # are left to whoever evaluates: nobody is met twice.
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("--photos and --labels belong together: name both, or neither for synthetic people")
         if args.held_out < 1:
             raise UserError("--held-out must be 1 or more: without people to validate on nobody knows which weights are best")
-        model = _model(args)
+        model = load_model(args, level=args.level)
         make_folder(args.out)
     except UserError as error:
         print(f"helpers train: {error}", file=sys.stderr)
@@ -99,18 +100,6 @@ def _settings(args: argparse.Namespace):
     if args.augment is not None:
         settings = replace(settings, augmentation=Augmentation() if args.augment else Augmentation.none())
     return settings
-
-
-def _model(args: argparse.Namespace):
-    from ..face_model import load
-
-    try:
-        model = load(args.model, level=args.level)
-    except (ValueError, OSError) as error:
-        raise UserError(f"--model {args.model}: {' '.join(str(error).split())}") from error
-    if model.landmarks is None:
-        raise UserError(f"--model {args.model}: has no landmarks, so nothing can be cropped about them")
-    return model
 
 
 def _train(args: argparse.Namespace, settings, model, ours) -> int:

@@ -120,20 +120,17 @@ def compare_protocols(pairs, protocols: dict[str, Protocol] = PROTOCOLS, *, prog
     pairs: (model, scan) surfaces.  Each row has protocol, mean, std, worst (mm, over the pairs), size (the mean factor by
     which the models were scaled) and rounds.  progress: with a bar.
     """
+    todo = [(protocol, *pair) for protocol in protocols.values() for pair in pairs]
+    measured = [scan_error(model, scan, protocol) for protocol, model, scan in progress_bar(todo, "protocols", unit="face", shown=progress)]
     rows = []
-    bar = progress_bar(what="protocols", total=len(protocols) * len(pairs), unit="face", shown=progress)
-    for name, protocol in protocols.items():
-        errors = []
-        for model, scan in pairs:
-            errors.append(scan_error(model, scan, protocol))
-            bar.update()
+    for k, name in enumerate(protocols):
+        errors = measured[k * len(pairs) : (k + 1) * len(pairs)]
         rmse = np.array([error.rmse for error in errors])
         rows.append({
             "protocol": name, "mean": float(rmse.mean()), "std": float(rmse.std()), "worst": float(rmse.max()),
             "size": float(np.mean([error.motion.size for error in errors])),
             "rounds": float(np.mean([error.rounds for error in errors])),
         })  # fmt: skip
-    bar.close()
     return rows
 
 

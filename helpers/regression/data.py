@@ -124,7 +124,7 @@ def hold(source: Source, indices: Tensor | None = None, at_once: int = 64, *, pr
     """
     indices = torch.arange(len(source)) if indices is None else indices
     images, targets = [], []
-    with progress_bar(what="people to validate on", total=len(indices), unit="picture", shown=progress) as bar:
+    with progress_bar(what="pictures to validate on", total=len(indices), unit="picture", shown=progress) as bar:
         for part in indices.split(at_once):
             image, target = source.batch(part)
             images.append(as_bytes(image))

@@ -64,7 +64,8 @@ def read_folder(
 ) -> tuple[FolderSource, FolderSource]:
     """Photographs to train on, and those of `held_out` other people to validate on.
 
-    photos: a folder with one folder a person, a RecordIO file NAME.rec, or any collection of `PhotoEntry`s.  labels: the Parquet file that `pool` wrote.
+    photos: a folder with one folder a person, a RecordIO file NAME.rec, or any collection of `PhotoEntry`s.
+    labels: the Parquet file that `pool` wrote.
     rows: the folder (or one file) that `label` wrote; with None faces are looked for in every photograph, once, here.
     model: the face model of labels and rows, by default the open one.  talks: whether a progress bar is shown.
     Photographs of people without a label, and those without a face or a usable fit, are left out.

@@ -20,9 +20,10 @@ class TrainSettings:
     """Numbers of a training run.
 
     network, weights, window: see `build_network`.  size: side of the pictures, px.  loss: one of `LOSSES`; over and under
-    belong to the asymmetric one.  loss_per: "face" sums over the coefficients, as the loss is written; "coefficient" takes their mean,
-    which makes the gradient as many times smaller.  emphasis: how much more the modes count that change a face more, see `importance_of`; 0 as in
-    the paper, where all count alike.  batch: pictures a step, over all processes together.  steps: how many, at most.
+    belong to the asymmetric one.  loss_per: "face" sums over the coefficients, as the loss is written; "coefficient" takes
+    their mean, which makes the gradient as many times smaller.
+    emphasis: how much more the modes count that change a face more, see `importance_of`; 0 as in the paper, where all count
+    alike.  batch: pictures a step, over all processes together.  steps: how many, at most.
     minutes: instead, if above 0: the schedule follows the clock and ends when the time is up. Such a run cannot be
     repeated to the bit.
     optimiser, rate, momentum, weight_decay: of the steps.  clip: longest gradient, 0 for any.  warmup: share of the run

@@ -186,13 +186,13 @@ class _Run:
         self.skipped += 1
         self.skips_in_a_row += 1
         if self.skips_in_a_row >= SKIPS_ALLOWED:
-            self._ran_away(f"the loss was not a number in {SKIPS_ALLOWED} steps in a row", self.step + 1)
+            self._ran_away(f"the loss was not a number in {SKIPS_ALLOWED} steps in a row, the last one step {self.step + 1}")
 
-    def _ran_away(self, why: str, step: int | None = None) -> None:
+    def _ran_away(self, why: str) -> None:
         """Ends the run without writing anything: what lies in the folder is from before."""
         best = self.out / "best.pt"
         raise UserError(
-            f"{why}, at step {self.step if step is None else step}: lower --rate or limit the gradient with --clip, and start again"
+            f"{why}: lower --rate or limit the gradient with --clip, and start again"
             + (f" in another folder; {best} holds the best weights so far" if best.exists() else "")
         )
 
@@ -219,8 +219,8 @@ class _Run:
         s = self.settings
         with self._with_averages():
             found = validate(self.bare, self.validation, self.loss, s, self.team, self.scale)
-            if not (math.isfinite(found["loss"]) or math.isfinite(self.best)):  # later the best weights are kept, and patience ends the run
-                self._ran_away("the validation loss is not a number")
+            if not (math.isfinite(found["loss"]) or math.isfinite(self.best)):  # later the best weights are kept
+                self._ran_away(f"the validation loss is not a number at step {self.step}")
             self.seconds = float(self.team.mean(torch.tensor(self._clock(), dtype=torch.float64, device=self.device)))
             better = found["loss"] < self.best
             self.best, self.since_best = (found["loss"], 0) if better else (self.best, self.since_best + 1)

@@ -1,0 +1,28 @@
+"""The option --model, which most commands have, and the face model that it names."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..errors import UserError
+
+
+def add_model(parser: argparse._ActionsContainer, of: str = "") -> None:
+    """Give a parser, or a group of one, the option --model. of: whose face model it is, for --help."""
+    parser.add_argument("--model", default="open", metavar="open|PATH", help=f"face model{of} (default: open)")
+
+
+def load_model(args: argparse.Namespace, **how):
+    """The `MorphableModel` that --model names. how: see `helpers.face_model.load`.
+
+    Raises UserError where it cannot be read, or has no landmarks to lay it over a photograph by.
+    """
+    from ..face_model import load
+
+    try:
+        model = load(args.model, **how)
+    except (ValueError, OSError) as error:
+        raise UserError(f"--model {args.model}: {' '.join(str(error).split())}") from error
+    if model.landmarks is None:
+        raise UserError(f"--model {args.model}: has no landmarks, so it cannot be laid over a photograph")
+    return model
