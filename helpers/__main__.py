@@ -6,9 +6,9 @@ import argparse
 import os
 import sys
 
-from .commands import load_commands
-from .device import check_name, resolve
-from .errors import UserError
+from helpers.commands import load_commands
+from helpers.device import check_name, resolve
+from helpers.errors import UserError
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 

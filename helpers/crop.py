@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .camera import Camera
+from helpers.camera import Camera
 
 # The longer side of the box around the 68 points takes this share of the square ...
 FACE_SHARE = 0.5

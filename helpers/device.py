@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .errors import UserError
+from helpers.errors import UserError
 
 
 def resolve(name: str = "auto") -> str:

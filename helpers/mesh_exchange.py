@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import write_in_one_step
-from .mesh_files import checked_mesh
+from helpers.files import write_in_one_step
+from helpers.mesh_files import checked_mesh
 
 # glTF 2.0: numbers that name kinds of data.
 GLTF_MAGIC, GLTF_VERSION = b"glTF", 2

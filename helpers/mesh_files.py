@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import write_in_one_step
+from helpers.files import write_in_one_step
 
 _HEADER = """ply
 format binary_little_endian 1.0

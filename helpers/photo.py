@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from .crop import FaceCrop, crop_face, stack_crops
-from .errors import UserError
+from helpers.crop import FaceCrop, crop_face, stack_crops
+from helpers.errors import UserError
 
 __all__ = ["FaceCrop", "Photo", "crop_face", "default_photos", "photo_of_bytes", "read_photo", "stack_crops"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..errors import UserError
+from helpers.errors import UserError
 
 
 def add_model(parser: argparse._ActionsContainer, of: str = "") -> None:
@@ -17,7 +17,7 @@ def load_model(args: argparse.Namespace, **how):
 
     Raises UserError where it cannot be read, or has no landmarks to lay it over a photograph by.
     """
-    from ..face_model import load
+    from helpers.face_model import load
 
     try:
         model = load(args.model, **how)

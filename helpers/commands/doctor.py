@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..errors import UserError
+from helpers.errors import UserError
 
 NAME = "doctor"
 HELP = "say what is installed, and what to do about what is not"
@@ -112,7 +112,7 @@ def python() -> Finding:
 def torch(device: str) -> Finding:
     import torch
 
-    from ..device import resolve
+    from helpers.device import resolve
 
     if torch.cuda.is_available():
         gpus = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
@@ -131,7 +131,7 @@ def torch(device: str) -> Finding:
 
 def torchvision() -> Finding:
     """The large networks are torchvision's; the small one, fits and notebooks do without."""
-    from .._torchvision import torchvision as load
+    from helpers._torchvision import torchvision as load
 
     try:
         return Finding("torchvision", True, load().__version__, required=False)
@@ -142,7 +142,7 @@ def torchvision() -> Finding:
 def warp() -> Finding:
     import warp
 
-    from .. import _warp  # noqa: F401 (keeps Warp from greeting)
+    from helpers import _warp  # noqa: F401 (keeps Warp from greeting)
 
     warp.init()
     devices = ", ".join(f"{device.alias} ({device.name})" for device in warp.get_devices())
@@ -159,7 +159,7 @@ def notebooks() -> Finding:
 
 def open3d() -> Finding:
     """Tests compare with open3d and `make model` traces rays by it; notebooks and `fit` do without."""
-    from .._open3d import open3d as load
+    from helpers._open3d import open3d as load
 
     try:
         return Finding("open3d", True, load().__version__, required=False)
@@ -169,7 +169,7 @@ def open3d() -> Finding:
 
 
 def detector() -> Finding:
-    from ..landmarks import missing_backends
+    from helpers.landmarks import missing_backends
 
     absent = missing_backends()
     there = [name for name, cause in absent.items() if cause is None]
@@ -180,7 +180,7 @@ def detector() -> Finding:
 
 
 def open_face_model() -> Finding:
-    from ..face_model.open_model import ASSET
+    from helpers.face_model.open_model import ASSET
 
     if ASSET.is_file():
         return Finding("open face model", True, f"{_shown(ASSET)}, {ASSET.stat().st_size / 1e6:.1f} MB")
@@ -189,7 +189,7 @@ def open_face_model() -> Finding:
 
 def other_face_models() -> Finding:
     """Models of others that the user may have, most of them lent on request. Being without is no fault."""
-    from ..face_model import find, how_to_get, model_folders
+    from helpers.face_model import find, how_to_get, model_folders
 
     named = {source: find(source) for source in how_to_get()}
     there = {path: f"{source.name}: " for source, path in named.items() if path is not None}
@@ -203,9 +203,9 @@ def other_face_models() -> Finding:
 
 def _kind(path: Path) -> str:
     """In brackets what model a file is, or what it is instead if it has a model's name; its numbers are not read."""
-    from ..face_model.formats import recognise
-    from ..face_model.formats.look import looks_like
-    from ..face_model.sources import SOURCES
+    from helpers.face_model.formats import recognise
+    from helpers.face_model.formats.look import looks_like
+    from helpers.face_model.sources import SOURCES
 
     kind = recognise(path)
     known = any(name.rstrip("/") == path.name for source in SOURCES for name in source.files)
@@ -233,7 +233,7 @@ def _importable(thing: str, modules: dict[str, str]) -> Finding:
 
 def _models_in(folder: Path) -> list[Path]:
     """What may be model files in a folder and the folders in it; none if it cannot be read."""
-    from ..face_model.formats import ENDINGS
+    from helpers.face_model.formats import ENDINGS
 
     try:
         return sorted(p for p in [*folder.glob("*"), *folder.glob("*/*")] if p.suffix.lower() in ENDINGS)

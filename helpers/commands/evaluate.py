@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..errors import UserError
-from ..files import make_folder
-from ..progress import progress_bar
-from ._model import add_model, load_model
+from helpers.commands._model import add_model, load_model
+from helpers.errors import UserError
+from helpers.files import make_folder
+from helpers.progress import progress_bar
 
 NAME = "evaluate"
 HELP = "measure faces against scans, and coefficients in recognition"
@@ -93,9 +93,9 @@ NEW_PEOPLE = 1_000_000
 
 
 def _people(args) -> int:
-    from ..datasets import SyntheticPeople
-    from ..evaluation import people as comparison
-    from ..show.evaluation import error_figure, roc_figure
+    from helpers.datasets import SyntheticPeople
+    from helpers.evaluation import people as comparison
+    from helpers.show.evaluation import error_figure, roc_figure
 
     model = load_model(args, device=args.device)
     network = _network(args, model)
@@ -125,9 +125,9 @@ def _people(args) -> int:
 
 
 def _labelled(args) -> int:
-    from ..evaluation import make_pairs, read_labelled, read_pairs
-    from ..evaluation.people import recognition_rows
-    from ..show.evaluation import roc_figure
+    from helpers.evaluation import make_pairs, read_labelled, read_pairs
+    from helpers.evaluation.people import recognition_rows
+    from helpers.show.evaluation import roc_figure
 
     labelled = read_labelled(args.coefficients)
     try:
@@ -142,7 +142,7 @@ def _labelled(args) -> int:
 
 
 def _scans(args) -> int:
-    from ..evaluation import compare_protocols, scan_error
+    from helpers.evaluation import compare_protocols, scan_error
 
     read, matched = _Reader(args), _matched(args)
     rows, good, failed = [], [], 0
@@ -171,7 +171,7 @@ def _scans(args) -> int:
 
 def _possible_protocols(pairs):
     """Those that all scans allow: steps along normals need triangles where partners are looked for."""
-    from ..evaluation import PROTOCOLS
+    from helpers.evaluation import PROTOCOLS
 
     bare = any(scan.triangles is None for _, scan in pairs)
     return {name: p for name, p in PROTOCOLS.items() if not (bare and p.direction == "model to scan" and p.step == "plane")}
@@ -181,8 +181,8 @@ def _depth(face, scan, motion) -> dict:
     """Depth errors of one aligned face, seen as the landmarks of the scan say is the front; empty where they cannot."""
     import torch
 
-    from ..evaluation import Surface, best_motion, depth_errors, depth_map
-    from ..face_model import load
+    from helpers.evaluation import Surface, best_motion, depth_errors, depth_map
+    from helpers.face_model import load
 
     if scan.triangles is None or face.triangles is None:
         return {}
@@ -202,7 +202,7 @@ def _depth(face, scan, motion) -> dict:
 
 def _matched(args) -> list[tuple[Path, Path]]:
     """The files of face and scan, for each mesh of --meshes that has a scan of its name."""
-    from ..evaluation import find_scans
+    from helpers.evaluation import find_scans
 
     for name, path in (("--meshes", args.meshes), ("--scans", args.scans)):
         if not path.exists():
@@ -227,14 +227,14 @@ class _Reader:
         self.args, self.model = args, None
 
     def pair(self, face: Path, scan: Path) -> tuple:
-        from ..evaluation import read_surface
+        from helpers.evaluation import read_surface
 
         return self._with_landmarks(read_surface(face), face), self._with_landmarks(read_surface(scan, unit=self.args.unit), scan)
 
     def _with_landmarks(self, surface, path: Path):
         import numpy as np
 
-        from ..evaluation import Surface
+        from helpers.evaluation import Surface
 
         if np.isfinite(surface.landmarks).any():
             return surface
@@ -246,7 +246,7 @@ class _Reader:
 
 def _network(args, model):
     """The network to be measured, or None, with a word, where the course's own is not there or is of another face model."""
-    from ..regression import load_network
+    from helpers.regression import load_network
 
     try:
         network = load_network(args.network, device=args.device)
@@ -266,15 +266,15 @@ def _owners(args):
 
 
 def _report(path: Path, rows: list[dict], columns: dict, title: str) -> None:
-    from ..evaluation.tables import text_table, write_csv
+    from helpers.evaluation.tables import text_table, write_csv
 
     print(f"{title}\n\n{text_table(rows, columns)}\n")
     write_csv(path, rows)
 
 
 def _picture(path: Path, figure) -> None:
-    from ..files import write_in_one_step
-    from ..show.figures import png_bytes
+    from helpers.files import write_in_one_step
+    from helpers.show.figures import png_bytes
 
     data = png_bytes(figure)
     write_in_one_step(path, lambda file: file.write(data))

@@ -8,10 +8,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import UserError
-from ..files import make_folder
-from ..progress import progress_bar
-from ._model import add_model, load_model
+from helpers.commands._model import add_model, load_model
+from helpers.errors import UserError
+from helpers.files import make_folder
+from helpers.progress import progress_bar
 
 NAME = "fit"
 HELP = "turn photographs into 3D faces"
@@ -106,7 +106,7 @@ def output_names(photos: list[Path]) -> list[str]:
 
 
 def _prepare(args):
-    from ..fitting import FitModel
+    from helpers.fitting import FitModel
 
     if args.mask is not None:
         if len(args.photos) > 1:
@@ -118,7 +118,7 @@ def _prepare(args):
 
 def prepare(args):
     """The face model, after whatever can be wrong about the arguments has been looked at; makes the folder."""
-    from ..landmarks import read_points
+    from helpers.landmarks import read_points
 
     if args.landmarks is not None and len(args.photos) > 1:
         raise UserError(f"--landmarks gives the points of one photograph, but {len(args.photos)} are named")
@@ -143,8 +143,8 @@ def _refuse_to_overwrite(args) -> None:
 
 def _fit_one(path: Path, target: Path, prepared, args, note) -> str:
     """Fit one photograph and write its three files; returns the line to be printed."""
-    from ..fitting import FitSettings, fit
-    from ..photo import crop_face
+    from helpers.fitting import FitSettings, fit
+    from helpers.photo import crop_face
 
     fit_model, model = prepared
     start = time.perf_counter()
@@ -164,7 +164,7 @@ def _fit_one(path: Path, target: Path, prepared, args, note) -> str:
 
 def _read_mask(path: Path, shape: tuple[int, ...] | None):
     """The mask as an image; it must have the (height, width) of `shape`, if that is given."""
-    from ..photo import read_photo
+    from helpers.photo import read_photo
 
     try:
         image = read_photo(path).image
@@ -178,8 +178,8 @@ def _read_mask(path: Path, shape: tuple[int, ...] | None):
 
 def face_of(path: Path, args, note):
     """The photograph and the face in it, with a note on what is doubtful about it."""
-    from ..landmarks import SPREAD_DOUBTFUL, landmarks_for
-    from ..photo import read_photo
+    from helpers.landmarks import SPREAD_DOUBTFUL, landmarks_for
+    from helpers.photo import read_photo
 
     photo = read_photo(path)
     face = landmarks_for(photo, args.landmarks, seed=args.seed)
@@ -202,10 +202,10 @@ def write_results(target: Path, crop, result, model, face) -> None:
     """The three files of one photograph: target.ply, target.npz and target.png."""
     import numpy as np
 
-    from ..files import write_in_one_step
-    from ..mesh_files import write_ply
-    from ..show.figures import png_bytes
-    from ..show.sheet import fitted_face, sheet
+    from helpers.files import write_in_one_step
+    from helpers.mesh_files import write_ply
+    from helpers.show.figures import png_bytes
+    from helpers.show.sheet import fitted_face, sheet
 
     shown = fitted_face(result, model)
     strip = png_bytes(sheet(crop, result, model))
@@ -258,7 +258,7 @@ def fit_numbers(crop, result, face) -> dict:
 def _gain_and_offset(light):
     import numpy as np
 
-    from ..lighting.packed import GAIN, OFFSET
+    from helpers.lighting.packed import GAIN, OFFSET
 
     if light.dim() == 1:
         return np.stack([light[GAIN], light[OFFSET]])

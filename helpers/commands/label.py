@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..errors import UserError
-from ._model import add_model, load_model
+from helpers.commands._model import add_model, load_model
+from helpers.errors import UserError
 
 NAME = "label"
 HELP = "fit every photograph of a collection, and go on where an earlier run was stopped"
@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the command; returns the exit status."""
-    from ..labelling import label
-    from ..labelling.configuration import quick_settings
+    from helpers.labelling import label
+    from helpers.labelling.configuration import quick_settings
 
     try:
         model, source = _prepare(args)
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _prepare(args):
     """The model and the source, and whatever can be wrong about them."""
-    from ..labelling import open_source
+    from helpers.labelling import open_source
 
     model = load_model(args, level=args.level)
     return model, open_source(args.source, model=model, size=args.size, seed=args.seed)

@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the command; returns the exit status."""
-    from ..errors import UserError
-    from ..labelling.labels import pool_shards, write_labels
+    from helpers.errors import UserError
+    from helpers.labelling.labels import pool_shards, write_labels
 
     labels = pool_shards(args.folder, args.rule, by=args.by, also=args.also, partial=args.partial)
     try:

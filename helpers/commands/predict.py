@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from . import fit
+from helpers.commands import fit
 
 NAME = "predict"
 HELP = "turn photographs into 3D faces by the network"
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare(args):
-    from ..regression import load_network
+    from helpers.regression import load_network
 
     model = fit.prepare(args)
     network = load_network(args.network, device=args.device)
@@ -37,8 +37,8 @@ def _prepare(args):
 
 def _predict(path: Path, target: Path, prepared, args, note) -> str:
     """Guess one photograph's face and write its three files; returns the line to be printed."""
-    from ..photo import crop_face
-    from ..regression.held_fit import held_fit
+    from helpers.photo import crop_face
+    from helpers.regression.held_fit import held_fit
 
     network, model = prepared
     photo, face = fit.face_of(path, args, note)

@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..errors import UserError
-from ..files import make_folder
-from ._model import add_model, load_model
+from helpers.commands._model import add_model, load_model
+from helpers.errors import UserError
+from helpers.files import make_folder
 
 NAME = "train"
 HELP = "train a network that guesses a face's 198 numbers"
@@ -72,7 +72,7 @@ SEED_STEP, TRAINING_SEED, HELD_OUT_SEED = 2**34, 2**32, 2**33
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the command; returns the exit status."""
-    from ..regression.distributed import team
+    from helpers.regression.distributed import team
 
     try:
         settings = _settings(args)
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 def _settings(args: argparse.Namespace):
     from dataclasses import replace
 
-    from ..regression import Augmentation, settings_of
+    from helpers.regression import Augmentation, settings_of
 
     settings = settings_of(args.preset, seed=args.seed, **{name: getattr(args, name) for name in RECIPE})
     if args.weights is not None:
@@ -103,11 +103,11 @@ def _settings(args: argparse.Namespace):
 
 
 def _train(args: argparse.Namespace, settings, model, ours) -> int:
-    from ..regression import save_network, train
-    from ..regression.checkpoint import check_folder
-    from ..regression.log import read_log
-    from ..regression.validation import ShapeScale, spread_on
-    from ..show.training import training_curve
+    from helpers.regression import save_network, train
+    from helpers.regression.checkpoint import check_folder
+    from helpers.regression.log import read_log
+    from helpers.regression.validation import ShapeScale, spread_on
+    from helpers.show.training import training_curve
 
     check_folder(args.out, args.resume)  # before pictures are made, which takes a while
     source, validation = _people(args, settings, ours.leads) if args.photos is None else _folder(args, settings, model, ours.leads)
@@ -134,8 +134,8 @@ def _train(args: argparse.Namespace, settings, model, ours) -> int:
 
 def _people(args: argparse.Namespace, settings, talks: bool):
     """Synthetic people: as many as are asked for to train on, and others to validate on."""
-    from ..regression.data import PeopleSource, hold
-    from ..regression.training import ENDLESS
+    from helpers.regression.data import PeopleSource, hold
+    from helpers.regression.training import ENDLESS
 
     how = {"size": settings.size, "model": args.model, "level": args.level}
     first = args.seed * SEED_STEP % 2**62  # what a generator takes
@@ -145,8 +145,8 @@ def _people(args: argparse.Namespace, settings, talks: bool):
 
 
 def _folder(args: argparse.Namespace, settings, model, talks: bool):
-    from ..labelling.store import MANIFEST, read_manifest
-    from ..regression.folder import read_folder
+    from helpers.labelling.store import MANIFEST, read_manifest
+    from helpers.regression.folder import read_folder
 
     if args.rows is not None and (args.rows / MANIFEST).is_file():
         name = read_manifest(args.rows)[0].model["name"]

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import UserError
-from ..photo import Photo
-from .detection import CONFIDENCE_NEEDED, N_LANDMARKS, SPREAD_DOUBTFUL, Detection, eye_distance
-from .files import FileDetector, read_detection, read_points, write_points
-from .registry import Detector, any_backend, detect, detector, missing_backends
-from .simulated import SimulatedDetector
-from .stored import stored_name, stored_points
+from helpers.errors import UserError
+from helpers.landmarks.detection import (
+    CONFIDENCE_NEEDED,
+    N_LANDMARKS,
+    SPREAD_DOUBTFUL,
+    Detection,
+    eye_distance,
+)
+from helpers.landmarks.files import FileDetector, read_detection, read_points, write_points
+from helpers.landmarks.registry import Detector, any_backend, detect, detector, missing_backends
+from helpers.landmarks.simulated import SimulatedDetector
+from helpers.landmarks.stored import stored_name, stored_points
+from helpers.photo import Photo
 
 __all__ = [
     "CONFIDENCE_NEEDED", "N_LANDMARKS", "SPREAD_DOUBTFUL", "Detection", "Detector", "FileDetector",

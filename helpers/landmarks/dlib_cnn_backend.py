@@ -21,8 +21,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from . import dlib_backend as dlib_hog
-from .detection import CONFIDENCE_NEEDED, OUTER_EYES, Detection, largest_first
+from helpers.landmarks import dlib_backend as dlib_hog
+from helpers.landmarks.detection import CONFIDENCE_NEEDED, OUTER_EYES, Detection, largest_first
 
 NETWORK = "mmod_human_face_detector.dat"
 SEARCH_SIDE = 640

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from ..files import write_in_one_step
-from .detection import N_LANDMARKS, Detection
+from helpers.errors import UserError
+from helpers.files import write_in_one_step
+from helpers.landmarks.detection import N_LANDMARKS, Detection
 
 
 def read_points(path: str | Path) -> np.ndarray:

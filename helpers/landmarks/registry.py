@@ -12,8 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import UserError
-from .detection import Detection
+from helpers.errors import UserError
+from helpers.landmarks.detection import Detection
 
 # Name of a backend -> its module, in the order in which "auto" asks them.
 BACKENDS = {"dlib": "dlib_backend", "dlib-cnn": "dlib_cnn_backend", "clnf": "clnf_backend"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .detection import N_LANDMARKS, SPREAD_DOUBTFUL, Detection, eye_distance
+from helpers.landmarks.detection import N_LANDMARKS, SPREAD_DOUBTFUL, Detection, eye_distance
 
 OUTLIER_REACH = 0.5  # gross errors go up to this share of the box around the points, along each axis
 
@@ -35,7 +35,7 @@ class SimulatedDetector:
     @classmethod
     def of_face(cls, points_3d, pose, camera, **noise):
         """From the face's points (68, 3) or (1, 68, 3) mm in model axes, its pose and its camera (one of each)."""
-        from ..camera import model_to_camera, project
+        from helpers.camera import model_to_camera, project
 
         points_3d = points_3d if points_3d.dim() == 3 else points_3d[None]
         truth = project(model_to_camera(points_3d, pose), camera)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 
-from ..errors import UserError
-from ..photo import default_photos, read_photo
-from .files import write_points
-from .registry import detect
-from .stored import FOLDER, fingerprint
+from helpers.errors import UserError
+from helpers.landmarks.files import write_points
+from helpers.landmarks.registry import detect
+from helpers.landmarks.stored import FOLDER, fingerprint
+from helpers.photo import default_photos, read_photo
 
 
 def main() -> int:

@@ -6,10 +6,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from ..errors import UserError
-from ..photo import default_photos
-from .detection import Detection
-from .files import read_detection
+from helpers.errors import UserError
+from helpers.landmarks.detection import Detection
+from helpers.landmarks.files import read_detection
+from helpers.photo import default_photos
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "photographs"
 RENEW = "python -m helpers.landmarks.store_defaults"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .colour import ColourTransform
-from .phong import SHININESS, SPECULAR, PhongLight
+from helpers.lighting.colour import ColourTransform
+from helpers.lighting.phong import SHININESS, SPECULAR, PhongLight
 
 N_LAMP = 15
 AMBIENT, DIFFUSE, DIRECTION = slice(0, 3), slice(3, 6), slice(6, 8)

@@ -3,15 +3,22 @@
 Only notebooks and the command line import this package; nothing that computes does.
 """
 
-from .answers import check, expect, expect_below
-from .evaluation import CropSlider, crop_slider, distance_heads, error_figure, roc_figure, spread_figure
-from .faces import error_heads, heads, mm_legend, table
-from .figures import draw_landmarks, figure, picture, row, tile
-from .fitting import energy_figure, portraits, state_overlay
-from .glance import glance_slider
-from .mesh import mesh
-from .pooling import PoolSlider, pool_slider, rules_figure, rules_table, spread_bars
-from .pose import (
+from helpers.show.answers import check, expect, expect_below
+from helpers.show.evaluation import (
+    CropSlider,
+    crop_slider,
+    distance_heads,
+    error_figure,
+    roc_figure,
+    spread_figure,
+)
+from helpers.show.faces import error_heads, heads, mm_legend, table
+from helpers.show.figures import draw_landmarks, figure, picture, row, tile
+from helpers.show.fitting import energy_figure, portraits, state_overlay
+from helpers.show.glance import glance_slider
+from helpers.show.mesh import mesh
+from helpers.show.pooling import PoolSlider, pool_slider, rules_figure, rules_table, spread_bars
+from helpers.show.pose import (
     cloud_picture,
     correspondence_picture,
     head_over,
@@ -19,15 +26,15 @@ from .pose import (
     motion_picture,
     pose_error,
 )
-from .pose_game import pose_game
-from .prior_slider import prior_slider
-from .rendering import pixels
-from .road import road
-from .sheet import sheet
-from .sliders import FaceSliders, face_sliders, modes_table
-from .source import source
-from .style import mm_colourbar, mm_colours, style
-from .training import training_curve
+from helpers.show.pose_game import pose_game
+from helpers.show.prior_slider import prior_slider
+from helpers.show.rendering import pixels
+from helpers.show.road import road
+from helpers.show.sheet import sheet
+from helpers.show.sliders import FaceSliders, face_sliders, modes_table
+from helpers.show.source import source
+from helpers.show.style import mm_colourbar, mm_colours, style
+from helpers.show.training import training_curve
 
 __all__ = [
     "CropSlider", "FaceSliders", "PoolSlider", "check", "cloud_picture", "correspondence_picture",

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..crop import crop_face, stack_crops
-from ..face_model import load
-from ..files import write_in_one_step
-from ..fitting import fit
-from ..landmarks import stored_points
-from ..photo import default_photos, read_photo
-from .figures import encoded
-from .road import road_figure
-from .sheet import sheet
+from helpers.crop import crop_face, stack_crops
+from helpers.face_model import load
+from helpers.files import write_in_one_step
+from helpers.fitting import fit
+from helpers.landmarks import stored_points
+from helpers.photo import default_photos, read_photo
+from helpers.show.figures import encoded
+from helpers.show.road import road_figure
+from helpers.show.sheet import sheet
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .faces import heads
-from .figures import figure, tile, write
-from .mesh import display_live
-from .pose_light import quick_png
-from .style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, YELLOW, mm_colours
+from helpers.show.faces import heads
+from helpers.show.figures import figure, tile, write
+from helpers.show.mesh import display_live
+from helpers.show.pose_light import quick_png
+from helpers.show.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, YELLOW, mm_colours
 
 METHOD_COLOURS = {
     "mean face": GREY, "single fit": BLUE, "pooled fits": PINK, "network": ORANGE, "network, pooled": RED,
@@ -81,7 +81,7 @@ class CropSlider:
     def __init__(self, model, scan, radii=(40, 50, 60, 70, 80, 90, 95, 100, 110, 120, 130), size: int = 256, yaw: float = 25.0):
         import ipywidgets
 
-        from ..evaluation import Protocol, scan_error
+        from helpers.evaluation import Protocol, scan_error
 
         self.scan, self.radii, self.size, self.yaw = scan, tuple(radii), size, yaw
         self.errors = [scan_error(model, scan, Protocol(radius=float(radius))) for radius in self.radii]

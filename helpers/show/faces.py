@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .figures import as_bytes, tile, write
-from .fitting import portraits
-from .style import MM_RANGE, mm_colours
-from .views import CLAY
+from helpers.show.figures import as_bytes, tile, write
+from helpers.show.fitting import portraits
+from helpers.show.style import MM_RANGE, mm_colours
+from helpers.show.views import CLAY
 
 
 def heads(vertices, triangles, colours=None, *, yaw: float = 0.0, size: int = 170) -> list[torch.Tensor]:

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from .style import DETECTED, MODELLED, style
+from helpers.show.style import DETECTED, MODELLED, style
 
 
 def figure(width: float = 7.0, height: float = 3.5, **subplots):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from ..rendering import render
-from .figures import figure
-from .sheet import FittedFace, overlay
-from .style import STEP_COLOURS
-from .views import studio
+from helpers.rendering import render
+from helpers.show.figures import figure
+from helpers.show.sheet import FittedFace, overlay
+from helpers.show.style import STEP_COLOURS
+from helpers.show.views import studio
 
 TERM_COLOURS = {
     "landmarks": STEP_COLOURS["landmarks"],

@@ -8,15 +8,15 @@ import time
 import numpy as np
 import torch
 
-from ..camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
-from ..crop import AUTHORS_REACH
-from ..evaluation import shape_rmse
-from ..lighting import DEFAULT_LIGHT
-from ..rendering import render
-from .faces import heads
-from .figures import tile
-from .mesh import display_live
-from .pose_light import quick_png
+from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
+from helpers.crop import AUTHORS_REACH
+from helpers.evaluation import shape_rmse
+from helpers.lighting import DEFAULT_LIGHT
+from helpers.rendering import render
+from helpers.show.faces import heads
+from helpers.show.figures import tile
+from helpers.show.mesh import display_live
+from helpers.show.pose_light import quick_png
 
 TURN, LAMP, GREY = "turn", "light from the side", "grey"
 

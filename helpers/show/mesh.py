@@ -7,8 +7,8 @@ import os
 import numpy as np
 import torch
 
-from .figures import picture, tile
-from .views import CLAY, studio
+from helpers.show.figures import picture, tile
+from helpers.show.views import CLAY, studio
 
 # Set while notebooks are executed to be stored: a live view would leave widget state that opens blank.
 STATIC = "HELPERS_STATIC"
@@ -31,7 +31,7 @@ def mesh(vertices, triangles, colours=None, *, alt: str, live: bool | None = Non
 
 def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224) -> np.ndarray:
     """The mesh (V, 3) turned by each of `yaws` degrees, in studio light, side by side: (H, W, 3) uint8."""
-    from ..rendering import render
+    from helpers.rendering import render
 
     pose, camera, light = studio(yaws, size)
     B = len(yaws)

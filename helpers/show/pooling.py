@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..evaluation import shape_rmse
-from ..face_model import MorphableModel
-from ..pooling import pool
-from .faces import error_heads, mm_legend
-from .figures import figure, tile, write
-from .mesh import display_live
-from .pose_light import quick_png
-from .style import BLUE, PALETTE
+from helpers.evaluation import shape_rmse
+from helpers.face_model import MorphableModel
+from helpers.pooling import pool
+from helpers.show.faces import error_heads, mm_legend
+from helpers.show.figures import figure, tile, write
+from helpers.show.mesh import display_live
+from helpers.show.pose_light import quick_png
+from helpers.show.style import BLUE, PALETTE
 
 MARKERS = "osD^vPX"  # so that lines can be told apart in grey, too
 
@@ -106,7 +106,7 @@ class PoolSlider:
         """The face coloured by its distance from the truth: (size, size, 3) uint8, the error written below it."""
         from PIL import Image
 
-        from ..evaluation import align_similarity
+        from helpers.evaluation import align_similarity
 
         shape = self.model.shape(self.pooled(photographs, rule))
         moved = align_similarity(self.truth[None], shape, self.weight[None])

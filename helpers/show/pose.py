@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..camera import Camera, Pose, model_to_camera, project
-from ..lighting import STUDIO_LIGHT
-from ..rendering import render
-from .figures import as_bytes, figure, write
-from .rendering import pixels
-from .style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED
-from .views import CLAY
+from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.lighting import STUDIO_LIGHT
+from helpers.rendering import render
+from helpers.show.figures import as_bytes, figure, write
+from helpers.show.rendering import pixels
+from helpers.show.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED
+from helpers.show.views import CLAY
 
 # The 68 points as lines: name -> (first, last, closed), and a colour each.
 PARTS = {
@@ -195,7 +195,7 @@ def _above(outline: torch.Tensor, poses: Pose) -> list[np.ndarray]:
 
 def model_with_points(model, size: int = 320):
     """The mean face from the front, with its colours (size, size, 3), and where its 68 points fall (68, 2) px."""
-    from .views import studio
+    from helpers.show.views import studio
 
     pose, camera, light = studio((0.0,), size)
     with torch.no_grad():

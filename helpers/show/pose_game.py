@@ -7,17 +7,17 @@ import time
 import numpy as np
 import torch
 
-from ..camera import Camera, Pose, model_to_camera, project
-from ..landmarks import SimulatedDetector
-from ..lighting import STUDIO_LIGHT
-from ..pose import estimate_pose
-from ..rendering import render
-from .figures import as_bytes, tile, write
-from .mesh import display_live
-from .pose import pose_error
-from .pose_light import quick_png
-from .style import DETECTED, MODELLED
-from .views import CLAY, DISTANCE, DROP
+from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.landmarks import SimulatedDetector
+from helpers.lighting import STUDIO_LIGHT
+from helpers.pose import estimate_pose
+from helpers.rendering import render
+from helpers.show.figures import as_bytes, tile, write
+from helpers.show.mesh import display_live
+from helpers.show.pose import pose_error
+from helpers.show.pose_light import quick_png
+from helpers.show.style import DETECTED, MODELLED
+from helpers.show.views import CLAY, DISTANCE, DROP
 
 # name on the slider: smallest, largest, step, start
 SLIDERS = {

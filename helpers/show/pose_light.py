@@ -9,11 +9,11 @@ from math import cos, radians, sin
 import numpy as np
 import torch
 
-from ..camera import Camera, Pose
-from ..rendering import render
-from .figures import as_bytes, tile
-from .mesh import display_live
-from .views import DISTANCE, DROP
+from helpers.camera import Camera, Pose
+from helpers.rendering import render
+from helpers.show.figures import as_bytes, tile
+from helpers.show.mesh import display_live
+from helpers.show.views import DISTANCE, DROP
 
 # name on the slider: smallest, largest, start
 SLIDERS = {

@@ -7,17 +7,17 @@ import time
 import numpy as np
 import torch
 
-from ..camera import Camera
-from ..fitting import FitModel, FitSettings
-from ..fitting.energy import Energy, free_parameters
-from ..fitting.landmark_term import landmark_rows
-from ..fitting.parameters import FaceState
-from ..fitting.prior_term import make_prior
-from ..fitting.solvers import gauss_newton
-from .faces import heads
-from .figures import as_bytes, draw_landmarks, tile
-from .mesh import display_live
-from .pose_light import quick_png
+from helpers.camera import Camera
+from helpers.fitting import FitModel, FitSettings
+from helpers.fitting.energy import Energy, free_parameters
+from helpers.fitting.landmark_term import landmark_rows
+from helpers.fitting.parameters import FaceState
+from helpers.fitting.prior_term import make_prior
+from helpers.fitting.solvers import gauss_newton
+from helpers.show.faces import heads
+from helpers.show.figures import as_bytes, draw_landmarks, tile
+from helpers.show.mesh import display_live
+from helpers.show.pose_light import quick_png
 
 
 class PriorSlider:

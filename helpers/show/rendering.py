@@ -7,13 +7,13 @@ import io
 import numpy as np
 import torch
 
-from ..camera import Camera, Pose
-from ..lighting import STUDIO_LIGHT
-from ..rasterizer.reference import edge_functions
-from ..rendering import render
-from .figures import figure, png_bytes
-from .style import BLUE, GREY, INK, ORANGE, PAPER, PINK, RED, YELLOW
-from .views import CLAY
+from helpers.camera import Camera, Pose
+from helpers.lighting import STUDIO_LIGHT
+from helpers.rasterizer.reference import edge_functions
+from helpers.rendering import render
+from helpers.show.figures import figure, png_bytes
+from helpers.show.style import BLUE, GREY, INK, ORANGE, PAPER, PINK, RED, YELLOW
+from helpers.show.views import CLAY
 
 CORNER_COLOURS = (YELLOW, PINK, BLUE)  # bright, middling and dark, so that they are told apart in grey too
 SIGNED_MAP, DEPTH_MAP = "RdBu_r", "viridis"

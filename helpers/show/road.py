@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .figures import picture
-from .style import GREY, INK, PAPER, STEP_COLOURS, style
+from helpers.show.figures import picture
+from helpers.show.style import GREY, INK, PAPER, STEP_COLOURS, style
 
 # Step: the notebook, and what comes out of it.
 STEPS = {

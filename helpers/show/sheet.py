@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..camera import Camera, Pose, model_to_camera, project
-from ..lighting.packed import unpack_lamp
-from ..rendering import render
-from .figures import as_bytes, draw_landmarks, tile
-from .views import CLAY, studio
+from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.lighting.packed import unpack_lamp
+from helpers.rendering import render
+from helpers.show.figures import as_bytes, draw_landmarks, tile
+from helpers.show.views import CLAY, studio
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..rendering import render
-from .faces import heads, table
-from .figures import as_bytes, picture
-from .mesh import display_live
-from .views import studio
+from helpers.rendering import render
+from helpers.show.faces import heads, table
+from helpers.show.figures import as_bytes, picture
+from helpers.show.mesh import display_live
+from helpers.show.views import studio
 
 LIMIT = 3.0  # standard deviations
 KINDS = ("shape α", "texture β", "expression")

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from .mesh import STATIC
+from helpers.show.mesh import STATIC
 
 CELL_SECONDS = 120
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -28,8 +28,8 @@ def main(paths: list[str]) -> int:
     """Execute and store each notebook, then renew what is made from them; the first failure ends it."""
     from nbclient.exceptions import CellExecutionError
 
-    from .course import renew
-    from .cover import main as draw_cover
+    from helpers.show.course import renew
+    from helpers.show.cover import main as draw_cover
 
     # No live views while executing, and no progress bars.
     os.environ.update({STATIC: "1", "TQDM_DISABLE": "1"})
@@ -49,8 +49,8 @@ def store(path: Path) -> float:
     import nbformat
     from nbclient import NotebookClient
 
-    from ..files import write_in_one_step
-    from .exercises import renew as renew_exercises
+    from helpers.files import write_in_one_step
+    from helpers.show.exercises import renew as renew_exercises
 
     notebook = nbformat.read(path, as_version=4)
     renew_exercises(notebook, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .figures import figure, png_bytes
+from helpers.show.figures import figure, png_bytes
 
 
 def training_curve(rows: list[dict[str, float]], path: str | Path | None = None):
@@ -12,7 +12,7 @@ def training_curve(rows: list[dict[str, float]], path: str | Path | None = None)
 
     rows: of `helpers.regression.log.read_log`.
     """
-    from ..files import write_in_one_step
+    from helpers.files import write_in_one_step
 
     made, (losses, measures) = figure(9.0, 3.4, ncols=2)
     for name, label in (("train_loss", "training"), ("loss", "held-out people")):

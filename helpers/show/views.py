@@ -6,8 +6,8 @@ from math import radians
 
 import torch
 
-from ..camera import Camera, Pose
-from ..lighting import STUDIO_LIGHT
+from helpers.camera import Camera, Pose
+from helpers.lighting import STUDIO_LIGHT
 
 CLAY = (0.72, 0.72, 0.74)
 # Head and neck fill most of the square at this distance, in mm, and this much below the camera's axis.

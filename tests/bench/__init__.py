@@ -5,7 +5,18 @@ milliseconds are this machine's. Writes build/bench.json, a list of {"name", "va
 `ratio` is peer over value for times (how many times faster than the peer), value over peer for errors.
 """
 
-from . import datasets, evaluation, fitting, formats, labelling, model, pooling, pose, regression, rendering  # noqa: F401 (each enters its benches in the table)
-from .registry import BENCHES, bench, faster
+from tests.bench import (  # noqa: F401 (each enters its benches in the table)
+    datasets,
+    evaluation,
+    fitting,
+    formats,
+    labelling,
+    model,
+    pooling,
+    pose,
+    regression,
+    rendering,
+)
+from tests.bench.registry import BENCHES, bench, faster
 
 __all__ = ["BENCHES", "bench", "faster"]

@@ -10,9 +10,8 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from helpers.files import write_in_one_step
-
-from . import BENCHES
-from . import __doc__ as ABOUT
+from tests.bench import BENCHES
+from tests.bench import __doc__ as ABOUT
 
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
 

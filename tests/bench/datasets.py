@@ -6,8 +6,7 @@ import torch
 
 from helpers.datasets import Nuisances, SyntheticPeople
 from helpers.rendering import render
-
-from .registry import bench, best, faster, model
+from tests.bench.registry import bench, best, faster, model
 
 
 def streamed(size: int, nuisances: Nuisances, batch: int = 64) -> dict:

@@ -7,8 +7,7 @@ import torch
 
 from helpers._open3d import open3d
 from helpers.evaluation import Surface, micc_rmse
-
-from .registry import bench, best, faster, model
+from tests.bench.registry import bench, best, faster, model
 
 
 @bench

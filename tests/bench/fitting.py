@@ -11,8 +11,7 @@ import torch
 from helpers.datasets import known_faces
 from helpers.evaluation import shape_rmse
 from helpers.fitting import FitModel, fit
-
-from .registry import bench, best, faster, model
+from tests.bench.registry import bench, best, faster, model
 
 
 @cache

@@ -11,8 +11,7 @@ import scipy.io
 
 from helpers.face_model import load, save
 from tests import model_files
-
-from .registry import bench, best, faster, model
+from tests.bench.registry import bench, best, faster, model
 
 
 @bench

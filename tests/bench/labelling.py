@@ -16,8 +16,7 @@ from helpers.labelling.crews import make_crew
 from helpers.labelling.labeller import Batch, Job
 from helpers.labelling.schedule import work_off
 from helpers.labelling.sources import open_source
-
-from .registry import bench, model, peak_mb
+from tests.bench.registry import bench, model, peak_mb
 
 SIZE, BATCH = 112, 16
 FLAT_PHOTOS = 5000

@@ -10,8 +10,7 @@ from functools import cache
 import torch
 
 from helpers.face_model import load
-
-from .registry import bench, best, faster, model
+from tests.bench.registry import bench, best, faster, model
 
 
 @bench

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from helpers.pooling import pool
-
-from .registry import bench, best, faster
+from tests.bench.registry import bench, best, faster
 
 
 @bench

@@ -9,8 +9,7 @@ import torch
 
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.pose import estimate_pose
-
-from .registry import bench, best, faster, model
+from tests.bench.registry import bench, best, faster, model
 
 FACES, FACES_OF_PEER = 10_000, 500
 FLIP = torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)

@@ -9,8 +9,7 @@ from helpers.regression.data import StepBatches, step_loader
 from helpers.regression.shipped import for_speed
 from helpers.regression.training import make_optimiser
 from helpers.regression.validation import autocast, faster_precision
-
-from .registry import bench, best, faster
+from tests.bench.registry import bench, best, faster
 
 
 @bench

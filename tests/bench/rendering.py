@@ -7,8 +7,7 @@ import torch
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.rasterizer import rasterize
 from helpers.rendering import render
-
-from .registry import bench, best, faster, model, peak_mb, turned_heads
+from tests.bench.registry import bench, best, faster, model, peak_mb, turned_heads
 
 
 def raster_against_open3d(batch: int, size: int = 224) -> dict:

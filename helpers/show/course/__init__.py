@@ -3,6 +3,6 @@
 `python -m helpers.show.course` writes it anew without executing a notebook; `make notebooks` does so at its end.
 """
 
-from .renew import outdated, renew
+from helpers.show.course.renew import outdated, renew
 
 __all__ = ["outdated", "renew"]

@@ -1,6 +1,6 @@
 """Write everything that is generated: `python -m helpers.show.course`."""
 
-from .renew import renew
+from helpers.show.course.renew import renew
 
 for path in renew():
     print(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..contents import title_and_question
+from helpers.show.contents import title_and_question
 
 HEADING = "## Previous and next"
 PAGES = "[symbols](pages/notation.md) · [words](pages/glossary.md) · [where it is in the paper](pages/paper.md)"

@@ -78,7 +78,7 @@ def code_of(number: str, root: Path) -> tuple[list[ast.stmt], dict[str, ast.Func
     import nbformat
     from IPython.core.inputtransformer2 import TransformerManager
 
-    from ..exercises import file_of, read
+    from helpers.show.exercises import file_of, read
 
     path = notebook_path(number, root)
     cells = nbformat.read(path, as_version=4).cells

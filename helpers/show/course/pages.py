@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..contents import title_and_question
-from ..exercises import FOLDER, read
-from .glossary import WORDS
-from .naive import PAIRS
-from .notation import SYMBOLS
-from .paper import STEPS
+from helpers.show.contents import title_and_question
+from helpers.show.course.glossary import WORDS
+from helpers.show.course.naive import PAIRS
+from helpers.show.course.notation import SYMBOLS
+from helpers.show.course.paper import STEPS
+from helpers.show.exercises import FOLDER, read
 
 
 def generated(root: Path) -> dict[str, str]:

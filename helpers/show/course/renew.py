@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..contents import table, with_table
-from ..exercises import renew as renew_exercises
-from .links import renew_links, titles_in
+from helpers.show.contents import table, with_table
+from helpers.show.course.links import renew_links, titles_in
+from helpers.show.exercises import renew as renew_exercises
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -49,6 +49,6 @@ def notebooks(folder: Path) -> dict[Path, str]:
 
 def pages(root: Path) -> dict[Path, str]:
     """The generated pages, in notebooks/pages."""
-    from .pages import generated
+    from helpers.show.course.pages import generated
 
     return {root / "notebooks" / "pages" / name: text for name, text in generated(root).items()}

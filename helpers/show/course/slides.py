@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from .site import mathjax
+from helpers.show.course.site import mathjax
 
 OUT = Path(__file__).resolve().parents[3] / "build" / "slides"
 LEFT_OUT = ("Exercises", "References", "Previous and next")

@@ -4,6 +4,6 @@
 to the browser, and each of `choose`, `change`, `live`, `two` and `guess` is a panel of the page. `app` joins them.
 """
 
-from .app import Playground
+from helpers.show.playground.app import Playground
 
 __all__ = ["Playground"]

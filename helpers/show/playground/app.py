@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...face_model import load
-from ...fitting import FitModel
-from ...photo import default_photos
-from ..sheet import sheet
-from .change import Change
-from .choose import Choose
-from .download import Downloads, as_result, file_of
-from .drawing import Sketch
-from .guess import NetworkGuess
-from .live import Live
-from .panel import Panel, below, heading
-from .person import Person, fitted, from_file
-from .two import Morph, Swap
+from helpers.face_model import load
+from helpers.fitting import FitModel
+from helpers.photo import default_photos
+from helpers.show.playground.change import Change
+from helpers.show.playground.choose import Choose
+from helpers.show.playground.download import Downloads, as_result, file_of
+from helpers.show.playground.drawing import Sketch
+from helpers.show.playground.guess import NetworkGuess
+from helpers.show.playground.live import Live
+from helpers.show.playground.panel import Panel, below, heading
+from helpers.show.playground.person import Person, fitted, from_file
+from helpers.show.playground.two import Morph, Swap
+from helpers.show.sheet import sheet
 
 
 class Playground:

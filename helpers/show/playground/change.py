@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..figures import tile
-from .choose import SLOTS
-from .drawing import quick_jpeg
-from .face import Face, alone, relit, stretched, turned_by
-from .panel import Panel, Status, below, heading, side_by_side
-from .view import View
+from helpers.show.figures import tile
+from helpers.show.playground.choose import SLOTS
+from helpers.show.playground.drawing import quick_jpeg
+from helpers.show.playground.face import Face, alone, relit, stretched, turned_by
+from helpers.show.playground.panel import Panel, Status, below, heading, side_by_side
+from helpers.show.playground.view import View
 
 # kind of number -> the field of a `Face` that holds it
 KINDS = {"shape α": "alpha", "texture β": "beta", "expression": "expression"}

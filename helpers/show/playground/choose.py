@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ...photo import default_photos
-from ..figures import draw_landmarks, tile
-from ..fitting import state_overlay
-from . import person as people
-from .drawing import quick_jpeg
-from .landmark_editor import LandmarkEditor, _view, _window
-from .panel import Panel, Status, below, side_by_side
-from .upload import PhotoUpload
-from .view import View
+from helpers.photo import default_photos
+from helpers.show.figures import draw_landmarks, tile
+from helpers.show.fitting import state_overlay
+from helpers.show.playground import person as people
+from helpers.show.playground.drawing import quick_jpeg
+from helpers.show.playground.landmark_editor import LandmarkEditor, _view, _window
+from helpers.show.playground.panel import Panel, Status, below, side_by_side
+from helpers.show.playground.upload import PhotoUpload
+from helpers.show.playground.view import View
 
 SLOTS = {"A": "first photograph", "B": "second photograph"}
 NAMES = {"astronaut": "Eileen Collins (NASA)", "grace_hopper": "Grace Hopper (US Navy)"}
@@ -79,7 +79,7 @@ class Choose(Panel):
         self.fit.disabled = False
 
     def _watch(self, person):
-        from ...camera import Camera
+        from helpers.camera import Camera
 
         size = people.FIT_SIZE
         camera = Camera.default(size)

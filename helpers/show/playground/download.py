@@ -12,16 +12,16 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ...camera import Pose
-from ...commands.fit import fit_numbers
-from ...errors import UserError
-from ...mesh_exchange import write_glb
-from ...mesh_files import write_ply
-from ..figures import png_bytes
-from ..sheet import sheet
-from .face import Face
-from .panel import plain
-from .person import Person
+from helpers.camera import Pose
+from helpers.commands.fit import fit_numbers
+from helpers.errors import UserError
+from helpers.mesh_exchange import write_glb
+from helpers.mesh_files import write_ply
+from helpers.show.figures import png_bytes
+from helpers.show.playground.face import Face
+from helpers.show.playground.panel import plain
+from helpers.show.playground.person import Person
+from helpers.show.sheet import sheet
 
 KINDS = {
     "ply": "PLY: coloured mesh, mm",

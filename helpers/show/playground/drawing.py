@@ -7,13 +7,13 @@ import io
 import torch
 from torch import Tensor
 
-from ...crop import crop_face
-from ...rasterizer import interpolate
-from ...rendering import render
-from ..figures import as_bytes
-from ..views import CLAY
-from .face import Face, alone
-from .person import Person
+from helpers.crop import crop_face
+from helpers.rasterizer import interpolate
+from helpers.rendering import render
+from helpers.show.figures import as_bytes
+from helpers.show.playground.face import Face, alone
+from helpers.show.playground.person import Person
+from helpers.show.views import CLAY
 
 JPEG_QUALITY = 88
 

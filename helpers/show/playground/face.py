@@ -8,9 +8,9 @@ from math import radians
 import torch
 from torch import Tensor
 
-from ...camera import Camera, Pose, rotation_from_vector, vector_from_rotation
-from ...lighting import STUDIO_LIGHT, sh_basis
-from ..views import studio
+from helpers.camera import Camera, Pose, rotation_from_vector, vector_from_rotation
+from helpers.lighting import STUDIO_LIGHT, sh_basis
+from helpers.show.views import studio
 
 # What may be taken from one person or the other; "pose" brings the camera with it.
 PARTS = ("shape", "texture", "expression", "pose", "light")

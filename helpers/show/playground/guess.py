@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ...errors import UserError
-from ...evaluation import align_similarity
-from ..figures import tile
-from ..style import mm_colours
-from .choose import SLOTS
-from .drawing import quick_jpeg
-from .face import Face, alone
-from .panel import Panel, Status, below, plain, side_by_side
-from .person import Person
-from .view import View
+from helpers.errors import UserError
+from helpers.evaluation import align_similarity
+from helpers.show.figures import tile
+from helpers.show.playground.choose import SLOTS
+from helpers.show.playground.drawing import quick_jpeg
+from helpers.show.playground.face import Face, alone
+from helpers.show.playground.panel import Panel, Status, below, plain, side_by_side
+from helpers.show.playground.person import Person
+from helpers.show.playground.view import View
+from helpers.show.style import mm_colours
 
 TITLES = ("photograph", "fit", "network", "fit, shape", "network, shape", "apart, 0–4 mm")
 
@@ -122,7 +122,7 @@ class NetworkGuess(Panel):
 def available(path=None) -> tuple[object | None, str]:
     """(network, "") or (None, one sentence on what is missing)."""
     try:
-        from ...regression import load_network
+        from helpers.regression import load_network
     except ImportError:
         return None, "The network that guesses the numbers is not part of this version of the course."
     try:

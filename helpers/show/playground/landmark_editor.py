@@ -6,10 +6,10 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ...landmarks import N_LANDMARKS
-from ..style import DETECTED
-from .drawing import quick_jpeg
-from .person import Person
+from helpers.landmarks import N_LANDMARKS
+from helpers.show.playground.drawing import quick_jpeg
+from helpers.show.playground.person import Person
+from helpers.show.style import DETECTED
 
 SIDE = 480  # px of the view's longer side
 ROOM = 0.6  # around the box of the points, in parts of its longer side

@@ -7,9 +7,9 @@ import asyncio
 import numpy as np
 import torch
 
-from ..mesh import _k3d_plot, stills
-from .face import Face
-from .panel import Panel, below
+from helpers.show.mesh import _k3d_plot, stills
+from helpers.show.playground.face import Face
+from helpers.show.playground.panel import Panel, below
 
 # A mesh takes longer to send than a picture: it follows when the slider has come to rest, after this many seconds.
 REST = 0.25

@@ -9,9 +9,9 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...errors import UserError
-from ..figures import picture
-from ..mesh import display_live
+from helpers.errors import UserError
+from helpers.show.figures import picture
+from helpers.show.mesh import display_live
 
 ROOT = Path(__file__).resolve().parents[3]
 # A path from the top of a disk: its last part is what a reader knows it by.

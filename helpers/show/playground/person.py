@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...crop import FaceCrop, crop_face
-from ...errors import UserError
-from ...fitting import GOOD_CONFIDENCE, FitModel, FitResult, fit
-from ...landmarks import N_LANDMARKS, SPREAD_DOUBTFUL, Detection, landmarks_for
-from ...photo import Photo, photo_of_bytes, read_photo
-from .face import Face
+from helpers.crop import FaceCrop, crop_face
+from helpers.errors import UserError
+from helpers.fitting import GOOD_CONFIDENCE, FitModel, FitResult, fit
+from helpers.landmarks import N_LANDMARKS, SPREAD_DOUBTFUL, Detection, landmarks_for
+from helpers.photo import Photo, photo_of_bytes, read_photo
+from helpers.show.playground.face import Face
 
 FIT_SIZE = 224  # px, as `python -m helpers fit` has it: the same numbers come out
 # A file is held in memory as bytes and as pixels, and travels through a web socket.
@@ -88,7 +88,7 @@ def with_points(photo: Photo) -> Person:
 
 def placed(photo: Photo) -> Detection:
     """The points of the mean face, upright in the middle of the photograph."""
-    from ...face_model import load
+    from helpers.face_model import load
 
     model = load("open", level=0)
     points = model.mean_shape[model.landmarks].numpy()[:, :2] * [1, -1]

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..figures import tile
-from .choose import SLOTS
-from .drawing import quick_jpeg
-from .face import PARTS, Face, alone, between, mixed
-from .panel import Panel, Status, below, side_by_side
-from .view import View
+from helpers.show.figures import tile
+from helpers.show.playground.choose import SLOTS
+from helpers.show.playground.drawing import quick_jpeg
+from helpers.show.playground.face import PARTS, Face, alone, between, mixed
+from helpers.show.playground.panel import Panel, Status, below, side_by_side
+from helpers.show.playground.view import View
 
 ASKED = {
     "shape": "shape (α)", "texture": "texture (β)", "expression": "expression", "pose": "pose, photograph", "light": "light",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anywidget
 import traitlets
 
-from .person import LARGEST_FILE
+from helpers.show.playground.person import LARGEST_FILE
 
 PART = 1_000_000  # bytes
 
