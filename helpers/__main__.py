@@ -38,7 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except OSError as error:
         # A full disk, a folder that was taken away: what is wrong is not in the program, and a traceback would not help.
-        print(f"helpers {args.command}: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        print(
+            f"helpers {args.command}: {error.filename or 'a file'}: {error.strerror or error}",
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -50,7 +53,11 @@ def build_parser(commands: dict) -> argparse.ArgumentParser:
         its_parser = choices.add_parser(name, help=command.HELP, description=command.HELP)
         command.add_arguments(its_parser)
         its_parser.add_argument(
-            "--device", type=_device, default="auto", metavar="auto|cpu|cuda", help="where to compute (default: auto)"
+            "--device",
+            type=_device,
+            default="auto",
+            metavar="auto|cpu|cuda",
+            help="where to compute (default: auto)",
         )
         its_parser.add_argument("--seed", type=_seed, default=0, help="of all random numbers (default: 0)")
     return parser

@@ -27,7 +27,9 @@ def open3d():
         with contextlib.redirect_stdout(io.StringIO()):
             import open3d as module
     except ModuleNotFoundError as error:
-        raise UserError(f"open3d cannot be imported ({error}): install it with `pip install open3d`") from error
+        raise UserError(
+            f"open3d cannot be imported ({error}): install it with `pip install open3d`"
+        ) from error
     except (ImportError, OSError) as error:
         advice = "on Debian `apt install libegl1 libgl1 libx11-6 libusb-1.0-0`"
         raise UserError(f"open3d is installed but a system library is missing: {error}; {advice}") from error

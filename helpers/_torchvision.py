@@ -26,14 +26,20 @@ def torchvision():
         return _imported()
     except RuntimeError as error:
         if "does not exist" not in str(error):
-            raise UserError(f"torchvision cannot be loaded: {error}; install the release that goes with torch {torch.__version__}") from error
+            raise UserError(
+                f"torchvision cannot be loaded: {error}; install the release that goes with torch {torch.__version__}"
+            ) from error
     except ImportError as error:
-        raise UserError(f"torchvision cannot be imported ({error}): install it with `pip install torchvision`") from error
+        raise UserError(
+            f"torchvision cannot be imported ({error}): install it with `pip install torchvision`"
+        ) from error
     _declare()
     try:
         return _imported()
     except (RuntimeError, ImportError) as error:
-        raise UserError(f"torchvision cannot be loaded: {error}; install the release that goes with torch {torch.__version__}") from error
+        raise UserError(
+            f"torchvision cannot be loaded: {error}; install the release that goes with torch {torch.__version__}"
+        ) from error
 
 
 def _imported():

@@ -23,10 +23,7 @@ RAISED = 0.06
 
 # The square of the authors' released code, for their network: how far it reaches to the left, up, to the right and
 # down from the middle of the box around the points, or of a detector's box, in half sides of that box (the longer).
-AUTHORS_REACH = {
-    "landmarks": (1.9255, 2.2591, 1.9423, 1.6087),
-    "box": (1.785974, 1.951171, 1.8356, 1.670403),
-}
+AUTHORS_REACH = {"landmarks": (1.9255, 2.2591, 1.9423, 1.6087), "box": (1.785974, 1.951171, 1.8356, 1.670403)}
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,6 @@ class FaceCrop:
     def to_crop(self, points: Tensor) -> Tensor:
         """Pixels of the photograph (B, N, 2) to crop pixels."""
         return (points - self.origin[:, None]) * self.scale[:, None, None]
-
 
     def camera_of_crop(self, photo: Camera) -> Camera:
         """The camera that makes the crop, given the one (B or 1) that made the photograph."""

@@ -22,7 +22,9 @@ def resolve(name: str = "auto") -> str:
     if name == "auto":
         return "cuda" if usable else "cpu"
     if not usable:
-        cause = "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no NVIDIA GPU"
+        cause = (
+            "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no NVIDIA GPU"
+        )
         raise UserError(f"--device {name}: {cause}; use --device cpu, or a machine with a GPU and its driver")
     count = torch.cuda.device_count()
     if ":" in name and int(name.split(":")[1]) >= count:

@@ -39,7 +39,11 @@ CAUSES = (
         "check the connection, and run it again: what is already there is kept",
     ),
     (r"DO NOT MATCH THE HASHES", "a download is damaged", "`python3 -m pip cache purge`, and run it again"),
-    (r"Permission denied|Errno 13", "a folder is not yours to write", "check who owns this folder (`ls -ld . .venv`)"),
+    (
+        r"Permission denied|Errno 13",
+        "a folder is not yours to write",
+        "check who owns this folder (`ls -ld . .venv`)",
+    ),
     (r"MemoryError|Killed", "the memory is full", "close other programs, and run it again"),
     (
         r"No matching distribution found|Could not find a version that satisfies",
@@ -76,7 +80,9 @@ def install(folder):
         os.makedirs(log_folder, exist_ok=True)
         with open(LOG, "w") as log:
             python = environment(folder, log)
-            print(f"Installing into {folder}: a few minutes, and more where torch comes with CUDA. Details: {LOG}")
+            print(
+                f"Installing into {folder}: a few minutes, and more where torch comes with CUDA. Details: {LOG}"
+            )
             status = follow([python, "-m", "pip", "install", "-e", f".[{EXTRAS}]"], log)
     except OSError as error:
         raise SetupError(explain(str(error), error.strerror or str(error))) from error
@@ -93,14 +99,18 @@ def check_python(version):
     """Raise SetupError unless the Python is one that every package exists for."""
     if not LOW <= tuple(version[:2]) < BELOW:
         found, wanted = f"{version[0]}.{version[1]}", f"{LOW[0]}.{LOW[1]} to {BELOW[0]}.{BELOW[1] - 1}"
-        raise SetupError(f"Python {found} does not suit: install {wanted}, then `make setup PYTHON=python3.11`")
+        raise SetupError(
+            f"Python {found} does not suit: install {wanted}, then `make setup PYTHON=python3.11`"
+        )
 
 
 def check_space(folder):
     """Raise SetupError where a first install cannot fit."""
     free = shutil.disk_usage(".").free / 1e9
     if free < SPACE_NEEDED_GB and not os.path.exists(os.path.join(folder, STAMP)):
-        raise SetupError(f"the disk has {free:.1f} GB left, about {SPACE_NEEDED_GB} are needed: free some room first")
+        raise SetupError(
+            f"the disk has {free:.1f} GB left, about {SPACE_NEEDED_GB} are needed: free some room first"
+        )
 
 
 def environment(folder, log):
@@ -109,14 +119,20 @@ def environment(folder, log):
     python = os.path.join(folder, *name)
     if works(python):
         return python
-    if os.path.isdir(folder) and os.listdir(folder) and not os.path.exists(os.path.join(folder, "pyvenv.cfg")):
+    if (
+        os.path.isdir(folder)
+        and os.listdir(folder)
+        and not os.path.exists(os.path.join(folder, "pyvenv.cfg"))
+    ):
         raise SetupError(f"{folder} is no virtual environment: give another folder, `make setup VENV=FOLDER`")
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError as error:
         package = f"python3.{sys.version_info[1]}-venv"
-        raise SetupError(f"this Python cannot make environments: `apt install {package}`, and run it again") from error
+        raise SetupError(
+            f"this Python cannot make environments: `apt install {package}`, and run it again"
+        ) from error
     if follow([sys.executable, "-m", "venv", "--clear", folder], log) or not works(python):
         with open(LOG, errors="replace") as text:
             raise SetupError(explain(text.read(), f"the environment {folder} cannot be made, see {LOG}"))
@@ -127,7 +143,12 @@ def works(python):
     """Whether this interpreter runs and has pip."""
     if not os.path.exists(python):
         return False
-    return subprocess.call([python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    return (
+        subprocess.call(
+            [python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        == 0
+    )
 
 
 def follow(command, log):

@@ -53,7 +53,9 @@ def _description(parts) -> dict:
     views, accessors, offset = [], [], 0
     for number, (array, kind, component, target) in enumerate(parts):
         views.append({"buffer": 0, "byteOffset": offset, "byteLength": array.nbytes, "target": target})
-        accessors.append({"bufferView": number, "componentType": component, "count": len(array), "type": kind})
+        accessors.append(
+            {"bufferView": number, "componentType": component, "count": len(array), "type": kind}
+        )
         offset += array.nbytes
     # The one accessor that must tell its bounds.
     accessors[0] |= {"min": parts[0][0].min(0).tolist(), "max": parts[0][0].max(0).tolist()}
@@ -75,7 +77,10 @@ def _description(parts) -> dict:
 def _container(description: dict, content: bytes) -> bytes:
     """Header and two chunks; each chunk's length is a multiple of four."""
     text = json.dumps(description, separators=(",", ":")).encode()
-    chunks = [(JSON_CHUNK, text + b" " * (-len(text) % 4)), (BINARY_CHUNK, content + b"\0" * (-len(content) % 4))]
+    chunks = [
+        (JSON_CHUNK, text + b" " * (-len(text) % 4)),
+        (BINARY_CHUNK, content + b"\0" * (-len(content) % 4)),
+    ]
     body = b"".join(struct.pack("<I4s", len(data), kind) + data for kind, data in chunks)
     return struct.pack("<4sII", GLTF_MAGIC, GLTF_VERSION, 12 + len(body)) + body
 

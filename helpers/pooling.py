@@ -60,7 +60,9 @@ def pool(
     known of that person. A person with one photograph keeps its coefficients (under "precision" too).
     Raises ValueError for shapes that do not fit together, negative confidences and unknown rules.
     """
-    coefficients, person, confidence, usable = _checked(coefficients, person, rule, confidence, covariance, ok)
+    coefficients, person, confidence, usable = _checked(
+        coefficients, person, rule, confidence, covariance, ok
+    )
     people, index = person.unique(return_inverse=True)
     P = len(people)
     used = torch.zeros(P, dtype=torch.long, device=index.device).index_add_(0, index, usable.long())
@@ -69,7 +71,10 @@ def pool(
     if rule == "median":
         pooled, weights = _medians(coefficients, index, usable, P), torch.full_like(confidence, torch.nan)
     elif rule == "precision":
-        pooled, weights = product_of_posteriors(clean, covariance, index, usable, P), torch.full_like(confidence, torch.nan)
+        pooled, weights = (
+            product_of_posteriors(clean, covariance, index, usable, P),
+            torch.full_like(confidence, torch.nan),
+        )
     else:
         raw = torch.where(usable, confidence, 0.0)
         if rule == "ranking":
@@ -120,7 +125,9 @@ def _checked(coefficients, person, rule, confidence, covariance, ok):
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
     if coefficients.dim() != 2 or not coefficients.is_floating_point():
-        raise ValueError(f"coefficients must be floating-point numbers (N, K), got {tuple(coefficients.shape)} {coefficients.dtype}")
+        raise ValueError(
+            f"coefficients must be floating-point numbers (N, K), got {tuple(coefficients.shape)} {coefficients.dtype}"
+        )
     N, K = coefficients.shape
     if person.shape != (N,) or person.is_floating_point():
         raise ValueError(f"person must be whole numbers ({N},), got {tuple(person.shape)} {person.dtype}")

@@ -5,7 +5,15 @@ from __future__ import annotations
 import sys
 
 
-def progress_bar(things=None, what: str | None = None, *, total: int | None = None, unit: str = "it", shown: bool = True, **options):
+def progress_bar(
+    things=None,
+    what: str | None = None,
+    *,
+    total: int | None = None,
+    unit: str = "it",
+    shown: bool = True,
+    **options,
+):
     """A bar of tqdm about `things`, or one of length `total` to be moved by hand with `update`.
 
     It is drawn on standard error, so that what a command prints can be read by another one. shown: False for none at all.

@@ -71,7 +71,9 @@ def vertex_normals(vertices: Tensor, triangles: Tensor) -> Tensor:
 def vertex_normals_reference(vertices: Tensor, triangles: Tensor) -> Tensor:
     """`vertex_normals` in plain torch, in any precision."""
     B, V, _ = vertices.shape
-    flat = vertices.reshape(B * V, 3)  # one table for the batch: its rows are gathered and added to much faster
+    flat = vertices.reshape(
+        B * V, 3
+    )  # one table for the batch: its rows are gathered and added to much faster
     corners = (triangles + V * torch.arange(B, device=vertices.device).view(B, 1, 1)).view(-1, 3)
     a, b, c = (flat.index_select(0, corners[:, k]) for k in range(3))
     face = torch.linalg.cross(b - a, c - a)
@@ -120,7 +122,9 @@ def render(
     B = _check(vertices, albedo, pose, camera, background, supersample)
     phong = isinstance(light, PhongLight)
     if shadows and not phong:
-        raise ValueError("shadows need a lamp: pass a PhongLight as light; spherical harmonics come from everywhere")
+        raise ValueError(
+            "shadows need a lamp: pass a PhongLight as light; spherical harmonics come from everywhere"
+        )
     light = DEFAULT_LIGHT.to(vertices)[None] if light is None else light
     count = len(light.ambient) if phong else len(light)
     if count not in (1, B) or not (phong or light.shape[1:] == (9, 3)):
@@ -129,9 +133,19 @@ def render(
     if colour is not None and len(colour.contrast) not in (1, B):
         raise ValueError(f"colour must be for {B} images or 1, got {len(colour.contrast)}")
     scene = _Scene(
-        B, vertices, triangles, albedo, pose, light, colour, background, shadows, antialias, linear_light,
+        B,
+        vertices,
+        triangles,
+        albedo,
+        pose,
+        light,
+        colour,
+        background,
+        shadows,
+        antialias,
+        linear_light,
         cull_backfaces,
-    )  # fmt: skip
+    )
     if supersample == 1:
         return _draw(scene, camera)
     coarse = _draw(replace(scene, shadows=False, antialias=False), camera)
@@ -222,7 +236,9 @@ def _draw_in_torch(scene: _Scene, camera: Camera | OrthographicCamera) -> tuple[
     return Rendering(image, depth, normal, mask[..., 0].to(points), raster), points
 
 
-def _shaded(scene: _Scene, in_camera: Tensor, albedo: Tensor, normal: Tensor, position: Tensor, perspective: bool) -> Tensor:
+def _shaded(
+    scene: _Scene, in_camera: Tensor, albedo: Tensor, normal: Tensor, position: Tensor, perspective: bool
+) -> Tensor:
     """Colours of surface points (B, H, W, 3) at positions in camera axes, of any value where no face is."""
     if scene.linear_light:
         albedo = srgb_to_linear(albedo)
@@ -275,14 +291,24 @@ def _check(vertices: Tensor, albedo: Tensor, pose: Pose, camera, background, sup
     if vertices.dim() != 3 or vertices.shape[-1] != 3:
         raise ValueError(f"vertices must be (B, V, 3), got {tuple(vertices.shape)}")
     if albedo.dim() != 3 or albedo.shape[1:] != vertices.shape[1:]:
-        raise ValueError(f"albedo must be (B or 1, {vertices.shape[1]}, 3) like vertices, got {tuple(albedo.shape)}")
+        raise ValueError(
+            f"albedo must be (B or 1, {vertices.shape[1]}, 3) like vertices, got {tuple(albedo.shape)}"
+        )
     lengths = {
-        "vertices": len(vertices), "albedo": len(albedo), "pose": len(pose.rotation_vector), "camera": len(camera.principal_point)
-    }  # fmt: skip
+        "vertices": len(vertices),
+        "albedo": len(albedo),
+        "pose": len(pose.rotation_vector),
+        "camera": len(camera.principal_point),
+    }
     B = max(lengths.values())
     if not set(lengths.values()) <= {1, B}:
-        raise ValueError(f"each of vertices, albedo, pose and camera must come once or {B} times, got {lengths}")
-    if isinstance(background, Tensor) and background.shape not in ((B, *camera.size, 3), (1, *camera.size, 3)):
+        raise ValueError(
+            f"each of vertices, albedo, pose and camera must come once or {B} times, got {lengths}"
+        )
+    if isinstance(background, Tensor) and background.shape not in (
+        (B, *camera.size, 3),
+        (1, *camera.size, 3),
+    ):
         raise ValueError(
             f"background must be a number or ({B} or 1, {camera.size[0]}, {camera.size[1]}, 3), "
             f"got {tuple(background.shape)}"

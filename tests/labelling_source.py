@@ -67,7 +67,15 @@ class TinySource:
                 index.append(place)
         image = self.image[index].clone()
         for row, place in enumerate(index):
-            image[row, 20:30] = {"nan": torch.nan, "raise": 100.0}.get(self.harm.get(place), image[row, 20:30])
+            image[row, 20:30] = {"nan": torch.nan, "raise": 100.0}.get(
+                self.harm.get(place), image[row, 20:30]
+            )
         B = len(index)
-        crop = FaceCrop(image, torch.ones(B, SIZE, SIZE), self.points[index], torch.ones(B), torch.zeros(B, 2)) if B else None
-        return Loaded(index, crop, torch.linspace(0.5, 1.0, 9)[torch.tensor(index, dtype=torch.long) % 9], failed)
+        crop = (
+            FaceCrop(image, torch.ones(B, SIZE, SIZE), self.points[index], torch.ones(B), torch.zeros(B, 2))
+            if B
+            else None
+        )
+        return Loaded(
+            index, crop, torch.linspace(0.5, 1.0, 9)[torch.tensor(index, dtype=torch.long) % 9], failed
+        )

@@ -22,10 +22,17 @@ import scipy.sparse
 
 # Where scalismo's names lie among the 68 points; Basel's files have these and more.
 BASEL_POINTS = {
-    "center.chin.tip": 8, "center.nose.tip": 30, "right.eye.corner_outer": 36, "right.eye.corner_inner": 39,
-    "left.eye.corner_inner": 42, "left.eye.corner_outer": 45, "right.lips.corner": 48, "left.lips.corner": 54,
-    "center.lips.upper.outer": 51, "center.lips.lower.outer": 57,
-}  # fmt: skip
+    "center.chin.tip": 8,
+    "center.nose.tip": 30,
+    "right.eye.corner_outer": 36,
+    "right.eye.corner_inner": 39,
+    "left.eye.corner_inner": 42,
+    "left.eye.corner_outer": 45,
+    "right.lips.corner": 48,
+    "left.lips.corner": 54,
+    "center.lips.upper.outer": 51,
+    "center.lips.lower.outer": 57,
+}
 
 
 class Face:
@@ -39,7 +46,10 @@ class Face:
         self.shape, self.shape_std = flat(model.shape_basis), model.shape_std.double().numpy()
         self.colour = model.mean_texture.double().numpy()
         self.texture, self.texture_std = flat(model.texture_basis), model.texture_std.double().numpy()
-        self.expression, self.expression_std = flat(model.expression_basis), model.expression_std.double().numpy()
+        self.expression, self.expression_std = (
+            flat(model.expression_basis),
+            model.expression_std.double().numpy(),
+        )
         self.units, self.unit_names = flat(model.expression_units), model.expression_names
         self.triangles = model.triangles.numpy()
         self.landmarks = None if model.landmarks is None else model.landmarks.numpy()
@@ -116,7 +126,9 @@ def _write_mat_73(path: Path, arrays: dict, struct_name: str | None) -> None:
         group = file if struct_name is None else file.create_group(struct_name)
         for name, values in arrays.items():
             item = group.create_dataset(name, data=np.ascontiguousarray(values.T))
-            item.attrs["MATLAB_class"] = np.bytes_({"f": "double", "i": "int32", "u": "uint8"}[values.dtype.kind])
+            item.attrs["MATLAB_class"] = np.bytes_(
+                {"f": "double", "i": "int32", "u": "uint8"}[values.dtype.kind]
+            )
     with open(path, "r+b") as file:
         file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(116) + bytes(8) + b"\x00\x02IM")
 
@@ -138,9 +150,13 @@ def write_scalismo(path: Path, face: Face, version=(0, 9), names: dict | None = 
             model["noiseVariance"] = np.zeros(1, np.float32)
             file[f"{name}/representer/points"] = face.mean.T.astype(np.float32)
             file[f"{name}/representer/cells"] = face.triangles.T.astype(np.int32)
-            file[f"{name}/version/majorVersion"], file[f"{name}/version/minorVersion"] = map(np.int32, version)
+            file[f"{name}/version/majorVersion"], file[f"{name}/version/minorVersion"] = map(
+                np.int32, version
+            )
         names = BASEL_POINTS if names is None else names
-        marks = [{"id": n, "coordinates": (face.mean[face.landmarks[i]] + 0.1).tolist()} for n, i in names.items()]
+        marks = [
+            {"id": n, "coordinates": (face.mean[face.landmarks[i]] + 0.1).tolist()} for n, i in names.items()
+        ]
         file["metadata/landmarks/json"] = json.dumps(marks)
     return path
 
@@ -247,7 +263,13 @@ def _python2_pickle(arrays: dict[str, np.ndarray]) -> bytes:
         code = f"{values.dtype.kind}{values.dtype.itemsize}".encode()
         kind = b"cnumpy\ndtype\n" + text(code) + whole(0) + whole(1) + b"\x87R"
         kind += b"(" + whole(3) + text(b"<") + b"NNN" + whole(-1) + whole(-1) + whole(0) + b"tb"
-        empty = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + whole(0) + b"\x85" + text(b"b") + b"\x87R"
+        empty = (
+            b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+            + whole(0)
+            + b"\x85"
+            + text(b"b")
+            + b"\x87R"
+        )
         raw = np.ascontiguousarray(values).tobytes()
         shape = b"(" + b"".join(whole(n) for n in values.shape) + b"t"
         state = b"(" + whole(1) + shape + kind + b"\x89" + b"T" + struct.pack("<i", len(raw)) + raw + b"t"
@@ -262,9 +284,20 @@ def gnm_arrays(face: Face) -> dict[str, np.ndarray]:
     count = len(face.mean)
     shape = (face.shape * face.shape_std).T.reshape(-1, count, 3) / 1e3
     moves = (face.expression * face.expression_std).T.reshape(-1, count, 3) / 1e3
-    empty = ("joint_identity_basis", "skinning_weights", "quad_uvs", "triangle_uvs", "single_atlas_quad_uvs",
-             "single_atlas_triangle_uvs", "mirror_indices", "joint_regressor", "pose_correctives_regressor",
-             "bone_aligned_template_joint_orientations", "vertex_groups", "joint_parent_indices")  # fmt: skip
+    empty = (
+        "joint_identity_basis",
+        "skinning_weights",
+        "quad_uvs",
+        "triangle_uvs",
+        "single_atlas_quad_uvs",
+        "single_atlas_triangle_uvs",
+        "mirror_indices",
+        "joint_regressor",
+        "pose_correctives_regressor",
+        "bone_aligned_template_joint_orientations",
+        "vertex_groups",
+        "joint_parent_indices",
+    )
     return {
         "version": np.array("3.0"),
         "variant": np.array("head"),
@@ -288,7 +321,9 @@ def write_gnm(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     return path
 
 
-def eos_bytes(face: Face, version: int = 4, expression: str | None = "blendshapes", colour: bool = True) -> bytes:
+def eos_bytes(
+    face: Face, version: int = 4, expression: str | None = "blendshapes", colour: bool = True
+) -> bytes:
     """As cereal writes eos' MorphableModel: little endian, matrices by columns, no padding."""
 
     def matrix(values) -> bytes:
@@ -330,7 +365,5 @@ def zipped(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-LFS_POINTER = (
-    b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258da\nsize 240875364\n"
-)
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258da\nsize 240875364\n"
 WEB_PAGE = b"<!DOCTYPE html>\n<html><head><title>Please log in</title></head><body>...</body></html>\n"

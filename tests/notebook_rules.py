@@ -34,7 +34,13 @@ SKELETON = (
     "Previous and next",
 )
 # The first notebook and the playground teach no step: these headings in this order, and others between them.
-LOOSE_SKELETON = ("What you will be able to do", "Before you start", "Where we are", "Summary", "Previous and next")
+LOOSE_SKELETON = (
+    "What you will be able to do",
+    "Before you start",
+    "Where we are",
+    "Summary",
+    "Previous and next",
+)
 LOOSE = ("00", "08")
 
 MEDIAN_LINES, MOST_LINES = 6, 25
@@ -95,7 +101,9 @@ def headings(notebook) -> list[str]:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             text = re.sub(r"^```.*?^```", "", cell.source, flags=re.DOTALL | re.MULTILINE)
-            lines += [line[3:].replace("`", "").strip() for line in text.splitlines() if line.startswith("## ")]
+            lines += [
+                line[3:].replace("`", "").strip() for line in text.splitlines() if line.startswith("## ")
+            ]
     return lines
 
 
@@ -105,10 +113,18 @@ def _known(heading: str, wanted) -> str:
 
 def cell_lengths(notebook) -> list[str]:
     """Code cells have at most 6 lines by the median, and none over 25; empty lines do not count."""
-    lengths = {n: sum(bool(line.strip()) for line in cell.source.splitlines()) for n, cell in code_cells(notebook)}
-    out = [f"cell {n} has {length} lines, at most {MOST_LINES} are allowed" for n, length in lengths.items() if length > MOST_LINES]
+    lengths = {
+        n: sum(bool(line.strip()) for line in cell.source.splitlines()) for n, cell in code_cells(notebook)
+    }
+    out = [
+        f"cell {n} has {length} lines, at most {MOST_LINES} are allowed"
+        for n, length in lengths.items()
+        if length > MOST_LINES
+    ]
     if lengths and median(lengths.values()) > MEDIAN_LINES:
-        out.append(f"code cells have {median(lengths.values()):g} lines by the median, at most {MEDIAN_LINES} are allowed")
+        out.append(
+            f"code cells have {median(lengths.values()):g} lines by the median, at most {MEDIAN_LINES} are allowed"
+        )
     return out
 
 
@@ -124,7 +140,9 @@ def last_lines(notebook) -> list[str]:
         else:
             last = (_tree(cell.source) or ast.Module([], [])).body[-1:]
             if last and isinstance(last[0], ast.Expr) and isinstance(last[0].value, ast.Name):
-                out.append(f"cell {n} ends in the bare name {last[0].value.id}: print what is to be seen of it")
+                out.append(
+                    f"cell {n} ends in the bare name {last[0].value.id}: print what is to be seen of it"
+                )
     return out
 
 
@@ -152,7 +170,11 @@ def tags(notebook) -> list[str]:
     """Every cell is run and may not fail: no tag and no comment says otherwise."""
     out = []
     for n, cell in code_cells(notebook):
-        out += [f"cell {n} has the tag {tag}" for tag in cell.metadata.get("tags", []) if tag.lower() in FORBIDDEN_TAGS]
+        out += [
+            f"cell {n} has the tag {tag}"
+            for tag in cell.metadata.get("tags", [])
+            if tag.lower() in FORBIDDEN_TAGS
+        ]
         if re.search(r"#\s*(NBVAL_SKIP|NBVAL_RAISES_EXCEPTION|PYTEST_VALIDATE_IGNORE)", cell.source):
             out.append(f"cell {n} tells nbval not to check it")
     return out
@@ -168,7 +190,11 @@ def executed_in_order(notebook) -> list[str]:
 
 def no_errors(notebook) -> list[str]:
     """No stored output is an error."""
-    return [f"cell {n} stores the error {o.ename}: {o.evalue}" for n, o in outputs(notebook) if o.output_type == "error"]
+    return [
+        f"cell {n} stores the error {o.ename}: {o.evalue}"
+        for n, o in outputs(notebook)
+        if o.output_type == "error"
+    ]
 
 
 def no_residue(notebook) -> list[str]:
@@ -200,13 +226,19 @@ def no_machine_paths(notebook) -> list[str]:
         for text in texts:
             match = MACHINE_PATH.search(text)
             if match:
-                out.append(f"cell {n} names a path of one machine: {text[match.start() : match.start() + 40]!r}")
+                out.append(
+                    f"cell {n} names a path of one machine: {text[match.start() : match.start() + 40]!r}"
+                )
     return out
 
 
 def no_addresses(notebook) -> list[str]:
     """No output shows an object's address: it is another one each time, and says nothing."""
-    return [f"cell {n} shows an object's address" for n, o in outputs(notebook) if any(ADDRESS.search(t) for t in _texts(o))]
+    return [
+        f"cell {n} shows an object's address"
+        for n, o in outputs(notebook)
+        if any(ADDRESS.search(t) for t in _texts(o))
+    ]
 
 
 def alt_texts(notebook) -> list[str]:
@@ -214,19 +246,29 @@ def alt_texts(notebook) -> list[str]:
     out = []
     for n, cell in enumerate(notebook.cells, 1):
         if cell.cell_type == "markdown":
-            out += [f"cell {n}: a picture lacks alt text" for alt in MARKDOWN_PICTURE.findall(cell.source) if not alt.strip()]
+            out += [
+                f"cell {n}: a picture lacks alt text"
+                for alt in MARKDOWN_PICTURE.findall(cell.source)
+                if not alt.strip()
+            ]
             out += _html_without_alt(n, cell.source)
     for n, output in outputs(notebook):
         for kind in PICTURES:
             about = output.get("metadata", {}).get(kind, {})
             if kind in output.get("data", {}) and not str(about.get("alt", "")).strip():
-                out.append(f"cell {n}: the {kind} it shows lacks alt text: show it by helpers.show.picture(…, alt=…)")
+                out.append(
+                    f"cell {n}: the {kind} it shows lacks alt text: show it by helpers.show.picture(…, alt=…)"
+                )
         out += _html_without_alt(n, output.get("data", {}).get("text/html", ""))
     return out
 
 
 def _html_without_alt(n: int, html: str) -> list[str]:
-    return [f"cell {n}: {tag[:40]} lacks alt text" for tag in HTML_PICTURE.findall(html) if not HTML_ALT.search(tag)]
+    return [
+        f"cell {n}: {tag[:40]} lacks alt text"
+        for tag in HTML_PICTURE.findall(html)
+        if not HTML_ALT.search(tag)
+    ]
 
 
 def plain_metadata(notebook) -> list[str]:
@@ -244,7 +286,11 @@ def plain_metadata(notebook) -> list[str]:
 def course_metadata(notebook) -> list[str]:
     """metadata.course says what is needed first and how long a run took, for the README's table."""
     course = notebook.metadata.get("course", {})
-    out = [] if isinstance(course.get("needs"), str) else ['metadata.course.needs must say what comes first, or "nothing"']
+    out = (
+        []
+        if isinstance(course.get("needs"), str)
+        else ['metadata.course.needs must say what comes first, or "nothing"']
+    )
     seconds = course.get("seconds")
     if not isinstance(seconds, int):
         out.append("metadata.course.seconds is missing: run `make notebooks`")
@@ -255,13 +301,30 @@ def course_metadata(notebook) -> list[str]:
 
 def size(count: int) -> list[str]:
     """At most 1 MB, so that the page opens quickly and the repository stays small."""
-    return [f"it has {count / 1e6:.2f} MB, at most {MOST_BYTES / 1e6:.0f} is allowed"] if count > MOST_BYTES else []
+    return (
+        [f"it has {count / 1e6:.2f} MB, at most {MOST_BYTES / 1e6:.0f} is allowed"]
+        if count > MOST_BYTES
+        else []
+    )
 
 
 RULES = (
-    title, cell_lengths, last_lines, magics, valid_code, tags, executed_in_order, no_errors, no_residue,
-    no_widgets, no_machine_paths, no_addresses, alt_texts, plain_metadata, course_metadata,
-)  # fmt: skip
+    title,
+    cell_lengths,
+    last_lines,
+    magics,
+    valid_code,
+    tags,
+    executed_in_order,
+    no_errors,
+    no_residue,
+    no_widgets,
+    no_machine_paths,
+    no_addresses,
+    alt_texts,
+    plain_metadata,
+    course_metadata,
+)
 
 
 def code_cells(notebook):
@@ -277,7 +340,11 @@ def outputs(notebook):
 def _texts(output) -> list[str]:
     """What an output says in words; pictures, which are base64, left out."""
     data = output.get("data", {})
-    texts = [value if isinstance(value, str) else json.dumps(value) for kind, value in data.items() if kind not in PICTURES]
+    texts = [
+        value if isinstance(value, str) else json.dumps(value)
+        for kind, value in data.items()
+        if kind not in PICTURES
+    ]
     texts += [json.dumps(output.metadata, ensure_ascii=False)] if output.get("metadata") else []
     return [*texts, output.get("text", ""), output.get("evalue", ""), *output.get("traceback", [])]
 

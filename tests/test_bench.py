@@ -41,7 +41,9 @@ def test_the_peak_of_memory_is_ones_own_and_can_be_reset():
     assert high > before + 350 and peak_mb() > high - 5  # the kernel counts in batches
     child = subprocess.run(
         [sys.executable, "-c", "from tests.bench.registry import peak_mb; print(peak_mb())"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert float(child.stdout) < high
     assert peak_mb(reset=True) < high - 350

@@ -75,10 +75,18 @@ def test_against_a_plain_singular_value_decomposition():
     rng = np.random.default_rng(0)
     heads = rng.normal(0, 5, (12, V, 3)) + mean_head().numpy()
     textures = rng.random((12, V, 3))
-    built = build_model(torch.from_numpy(heads), TRIANGLES, textures=torch.from_numpy(textures), n_modes=5, align_by="none")
+    built = build_model(
+        torch.from_numpy(heads), TRIANGLES, textures=torch.from_numpy(textures), n_modes=5, align_by="none"
+    )
     for samples, mean, basis, std, spread in (
         (heads, built.model.mean_shape, built.model.shape_basis, built.model.shape_std, built.shape),
-        (textures, built.model.mean_texture, built.model.texture_basis, built.model.texture_std, built.texture),
+        (
+            textures,
+            built.model.mean_texture,
+            built.model.texture_basis,
+            built.model.texture_std,
+            built.texture,
+        ),
     ):
         X = samples.reshape(12, -1)
         _, S, Vt = np.linalg.svd(X - X.mean(0), full_matrices=False)
@@ -102,9 +110,11 @@ def scattered(heads, seed, scale=False):
     """The same heads, each turned and moved at random, and resized if wanted."""
     generator = torch.Generator().manual_seed(seed)
     N = len(heads)
-    turn = roma.random_rotmat(N, dtype=torch.float64) if seed is None else roma.rotvec_to_rotmat(
-        2.0 * torch.randn(N, 3, generator=generator, dtype=torch.float64)
-    )  # fmt: skip
+    turn = (
+        roma.random_rotmat(N, dtype=torch.float64)
+        if seed is None
+        else roma.rotvec_to_rotmat(2.0 * torch.randn(N, 3, generator=generator, dtype=torch.float64))
+    )
     size = torch.exp(0.3 * torch.randn(N, 1, 1, generator=generator, dtype=torch.float64)) if scale else 1.0
     return size * heads @ turn + 200 * torch.randn(N, 1, 3, generator=generator, dtype=torch.float64)
 
@@ -132,9 +142,12 @@ def test_unaligned_heads_make_a_worse_model():
 def test_similarity_also_takes_the_size_away():
     heads, mean, _, _ = exact_population(sigma=SIGMA / 20)
     moved = scattered(heads, 4, scale=True)
-    rigid, similar = (build_model(moved, TRIANGLES, reference=mean, align_by=how) for how in ("rigid", "similarity"))
+    rigid, similar = (
+        build_model(moved, TRIANGLES, reference=mean, align_by=how) for how in ("rigid", "similarity")
+    )
     assert similar.shape.variance.sum() < 1.1 * (SIGMA / 20).square().sum() * 1.5
     assert rigid.shape.variance.sum() > 100 * similar.shape.variance.sum()
+
     # The mean keeps the mean size of the heads, and does not shrink from round to round.
     def size(x):
         return (x - x.mean(-2, keepdim=True)).square().sum((-2, -1)).sqrt()
@@ -157,7 +170,9 @@ def test_alignment_against_a_plain_loop():
             u[:, -1] *= np.sign(np.linalg.det(u @ vt))
             moved.append(x @ u @ vt)
         goal = np.mean(moved, 0)
-    ours = align(torch.from_numpy(heads), weights=torch.from_numpy(7 * weights), tolerance=1e-10, most_rounds=60)
+    ours = align(
+        torch.from_numpy(heads), weights=torch.from_numpy(7 * weights), tolerance=1e-10, most_rounds=60
+    )
     aligned = ours.apply(torch.from_numpy(heads)).numpy()
     np.testing.assert_allclose(aligned.mean(0), ours.mean, atol=1e-9)
     # The frames differ by one motion for all.
@@ -170,7 +185,9 @@ def test_weights_keep_bad_vertices_from_pulling():
     heads, mean, _, _ = exact_population(sigma=SIGMA / 20)
     heads = scattered(heads, 2)
     bad = heads.clone()
-    bad[:, :8] += 30 * torch.randn(len(heads), 8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    bad[:, :8] += 30 * torch.randn(
+        len(heads), 8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     weights = torch.ones(V)
     weights[:8] = 0
     clean, guarded = (align(h, weights=weights, reference=mean) for h in (heads, bad))
@@ -271,10 +288,14 @@ def test_specificity_finds_the_nearest_head():
     zero = specificity(model, torch.cat([far, drawn]), 6, generator=torch.Generator().manual_seed(4))
     assert zero.max() < 1e-5
     plain = torch.cdist(drawn.flatten(1), far.flatten(1)).amin(1) / math.sqrt(V)
-    assert torch.allclose(specificity(model, far, 6, generator=torch.Generator().manual_seed(4)), plain, atol=1e-6)
+    assert torch.allclose(
+        specificity(model, far, 6, generator=torch.Generator().manual_seed(4)), plain, atol=1e-6
+    )
 
 
-HEADS = torch.zeros(3, V, 3) + torch.arange(3.0)[:, None, None] * torch.randn(V, 3, generator=torch.Generator().manual_seed(0))
+HEADS = torch.zeros(3, V, 3) + torch.arange(3.0)[:, None, None] * torch.randn(
+    V, 3, generator=torch.Generator().manual_seed(0)
+)
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,23 @@ PAGES = sorted((ROOT / "notebooks" / "pages").glob("*.md"))
 
 
 def test_nothing_generated_is_out_of_date():
-    assert [str(path.relative_to(ROOT)) for path in course.outdated(ROOT)] == [], "run `python -m helpers.show.course`"
+    assert [str(path.relative_to(ROOT)) for path in course.outdated(ROOT)] == [], (
+        "run `python -m helpers.show.course`"
+    )
 
 
 def test_links_lead_both_ways():
-    titles = {"00_a.ipynb": ("00 · A", "Why?"), "01_b.ipynb": ("01 · B", "How?"), "02_c.ipynb": ("02 · C", "When?")}
+    titles = {
+        "00_a.ipynb": ("00 · A", "Why?"),
+        "01_b.ipynb": ("01 · B", "How?"),
+        "02_c.ipynb": ("02 · C", "When?"),
+    }
     first, middle, last = (links.last_cell(name, titles) for name in titles)
     assert "Before" not in first and "- Next: [01 · B](01_b.ipynb), *How?*" in first
-    assert "- Before this: [00 · A](00_a.ipynb), *Why?*" in middle and "- Next: [02 · C](02_c.ipynb), *When?*" in middle
+    assert (
+        "- Before this: [00 · A](00_a.ipynb), *Why?*" in middle
+        and "- Next: [02 · C](02_c.ipynb), *When?*" in middle
+    )
     assert "- Before this: [01 · B](01_b.ipynb), *How?*" in last and "Next:" not in last
 
 
@@ -36,7 +45,11 @@ def test_renew_writes_what_changed_and_then_nothing(tmp_path):
     (tmp_path / "notebooks").mkdir()
     shutil.copy(ROOT / "README.md", tmp_path)
     for name in ("00_a", "01_b"):
-        cells = [new_markdown_cell(f"# {name}\n\nWhy {name[3:]}?"), new_code_cell("1"), new_markdown_cell(links.HEADING)]
+        cells = [
+            new_markdown_cell(f"# {name}\n\nWhy {name[3:]}?"),
+            new_code_cell("1"),
+            new_markdown_cell(links.HEADING),
+        ]
         nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / f"{name}.ipynb")
     written = course.renew(tmp_path)
     assert {path.name for path in written} >= {"00_a.ipynb", "01_b.ipynb", "README.md", "exercises.md"}
@@ -54,7 +67,9 @@ def markdown_texts():
         yield pytest.param(path, path.read_text("utf-8"), id=path.name)
     for path in NOTEBOOKS:
         cells = nbformat.read(path, as_version=4).cells
-        yield pytest.param(path, "\n\n".join(c.source for c in cells if c.cell_type == "markdown"), id=path.name)
+        yield pytest.param(
+            path, "\n\n".join(c.source for c in cells if c.cell_type == "markdown"), id=path.name
+        )
 
 
 @pytest.mark.parametrize("path, text", list(markdown_texts()))
@@ -67,7 +82,9 @@ def test_links_to_files_lead_somewhere(path, text):
             assert there.exists(), f"{target} leads nowhere"
             if anchor and there.suffix == ".md":
                 headings = re.findall(r"^#+ (.+)$", there.read_text("utf-8"), flags=re.MULTILINE)
-                assert anchor in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}, target
+                assert anchor in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}, (
+                    target
+                )
 
 
 def test_tables_escape_bars():
@@ -84,8 +101,16 @@ def test_names_that_do_not_exist_are_refused():
     from helpers.camera import Pose
     from helpers.pose import estimate_pose
 
-    assert resolve("helpers.camera.Pose") is Pose and resolve("helpers.pose.estimate_pose(points_2d)") is estimate_pose
-    for name in ("helpers.nothing", "helpers.camera.Pose.angle", "helpers.pose.estimate_pose(angle)", "nowhere.at_all"):
+    assert (
+        resolve("helpers.camera.Pose") is Pose
+        and resolve("helpers.pose.estimate_pose(points_2d)") is estimate_pose
+    )
+    for name in (
+        "helpers.nothing",
+        "helpers.camera.Pose.angle",
+        "helpers.pose.estimate_pose(angle)",
+        "nowhere.at_all",
+    ):
         with pytest.raises(LookupError):
             resolve(name)
 
@@ -93,7 +118,9 @@ def test_names_that_do_not_exist_are_refused():
 def notebook_texts(number):
     """The texts of the notebook with this number, or None while there is no such notebook."""
     found = next((ROOT / "notebooks").glob(f"{number}_*.ipynb"), None)
-    return found and [cell.source for cell in nbformat.read(found, as_version=4).cells if cell.cell_type == "markdown"]
+    return found and [
+        cell.source for cell in nbformat.read(found, as_version=4).cells if cell.cell_type == "markdown"
+    ]
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.what)
@@ -101,7 +128,9 @@ def test_steps_of_the_paper_lead_to_notebook_functions_and_tests(step):
     texts = notebook_texts(step.notebook)
     if texts is not None:
         headings = re.findall(r"^##+ (.+)$", "\n".join(texts), flags=re.MULTILINE)
-        assert any(heading.startswith(step.heading) for heading in headings), f"notebook {step.notebook} has no heading {step.heading}"
+        assert any(heading.startswith(step.heading) for heading in headings), (
+            f"notebook {step.notebook} has no heading {step.heading}"
+        )
     for name in step.functions:
         resolve(f"helpers.{name}")
     for name in step.tests:

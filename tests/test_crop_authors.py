@@ -37,7 +37,13 @@ anywhere = st.tuples(st.floats(-60, 140), st.floats(-60, 120))
 
 
 @settings(max_examples=60, deadline=None)
-@given(anywhere, st.floats(3, 150), st.floats(0.3, 1.5), st.sampled_from(["landmarks", "box"]), st.sampled_from([64, 65, 224]))
+@given(
+    anywhere,
+    st.floats(3, 150),
+    st.floats(0.3, 1.5),
+    st.sampled_from(["landmarks", "box"]),
+    st.sampled_from([64, 65, 224]),
+)
 def test_there_and_back(middle, half, aspect, source, size):
     """For faces of any size, anywhere, over the border too."""
     reach = np.array([half * aspect, half])
@@ -58,13 +64,19 @@ def test_there_and_back(middle, half, aspect, source, size):
 
 @settings(max_examples=30, deadline=None)
 @given(
-    st.floats(-0.8, 0.8), st.floats(-60, 60), st.floats(500, 1500), st.floats(400, 2000), st.sampled_from([96, 224])
+    st.floats(-0.8, 0.8),
+    st.floats(-60, 60),
+    st.floats(500, 1500),
+    st.floats(400, 2000),
+    st.sampled_from([96, 224]),
 )
 def test_the_camera_follows(yaw, aside, distance, focal, size):
     """Project by the photograph's camera and move the pixels, or project by the crop's camera: the same."""
     double = torch.float64
     points = torch.randn(1, 68, 3, dtype=double, generator=torch.Generator().manual_seed(0)) * 40
-    pose = Pose(torch.tensor([[0.1, yaw, -0.05]], dtype=double), torch.tensor([[aside, 20.0, distance]], dtype=double))
+    pose = Pose(
+        torch.tensor([[0.1, yaw, -0.05]], dtype=double), torch.tensor([[aside, 20.0, distance]], dtype=double)
+    )
     camera = Camera.default((60, 80), focal, dtype=double)
     in_camera = model_to_camera(points, pose)
     pixels = project(in_camera, camera)[..., :2]
@@ -74,7 +86,9 @@ def test_the_camera_follows(yaw, aside, distance, focal, size):
     assert torch.allclose(project(in_camera, followed)[..., :2], crop.to_crop(pixels), atol=1e-9)
     back = crop.camera_of_photo(followed, camera.size)
     assert back.size == camera.size
-    assert torch.allclose(back.focal, camera.focal) and torch.allclose(back.principal_point, camera.principal_point)
+    assert torch.allclose(back.focal, camera.focal) and torch.allclose(
+        back.principal_point, camera.principal_point
+    )
 
 
 def test_the_principal_point_leaves_the_middle():
@@ -83,7 +97,9 @@ def test_the_principal_point_leaves_the_middle():
     camera = crop.camera_of_crop(Camera.default((60, 80), 100.0))
     assert camera.focal[0] == pytest.approx(100 * float(crop.scale[0]))
     assert camera.principal_point[0, 0] > 224  # the photograph's middle lies outside of the crop
-    assert torch.allclose(crop.to_photo(camera.principal_point[:, None])[0, 0], torch.tensor([39.5, 29.5]), atol=1e-3)
+    assert torch.allclose(
+        crop.to_photo(camera.principal_point[:, None])[0, 0], torch.tensor([39.5, 29.5]), atol=1e-3
+    )
 
 
 def test_a_dot_lands_where_its_point_goes():

@@ -35,8 +35,7 @@ def test_json(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("thing", "module"),
-    [("torch", "torch"), ("Warp", "warp"), ("packages", "roma"), ("notebooks", "k3d")],
+    ("thing", "module"), [("torch", "torch"), ("Warp", "warp"), ("packages", "roma"), ("notebooks", "k3d")]
 )
 def test_missing_packages(thing, module, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, module, None)  # importing it now raises ModuleNotFoundError
@@ -58,7 +57,9 @@ def test_missing_open3d(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [UserError, ImportError, OSError])
-@pytest.mark.parametrize(("library", "package"), [("libusb-1.0.so.0", "libusb-1.0-0"), ("libGL.so.1", "libgl1")])
+@pytest.mark.parametrize(
+    ("library", "package"), [("libusb-1.0.so.0", "libusb-1.0-0"), ("libGL.so.1", "libgl1")]
+)
 def test_missing_system_library(error, library, package, monkeypatch):
     from helpers import _open3d
 
@@ -79,7 +80,9 @@ def test_wrong_python(version, monkeypatch):
 
 
 def test_missing_detector_is_no_obstacle(monkeypatch):
-    monkeypatch.setattr("helpers.landmarks.missing_backends", lambda: {"dlib": "dlib is not installed: pip install it"})
+    monkeypatch.setattr(
+        "helpers.landmarks.missing_backends", lambda: {"dlib": "dlib is not installed: pip install it"}
+    )
     finding = find("detector")
     assert not finding.ok and "pip install" in finding.advice and "--landmarks" in finding.advice
     assert doctor.can_run([finding])
@@ -103,10 +106,16 @@ def test_face_models_of_the_user(tmp_path, monkeypatch):
     monkeypatch.setenv("FACE_MODELS", str(tmp_path))
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
     finding = find("other face models")
-    pointer, basel, mine = finding.found.split(f", {tmp_path}/mine")[0].split(", bfm2019-face12: ") + [finding.found]
+    pointer, basel, mine = finding.found.split(f", {tmp_path}/mine")[0].split(", bfm2019-face12: ") + [
+        finding.found
+    ]
     assert finding.ok and pointer.startswith(f"bfm2009: {tmp_path}/01_MorphableModel.mat (a Git LFS pointer")
     assert basel.startswith(f"{tmp_path}/bfm/model2019_face12.h5 (a model in scalismo's layout")
-    assert f"{tmp_path}/mine.h5 (a model in scalismo" in mine and "notes" not in mine and "measurements" not in mine
+    assert (
+        f"{tmp_path}/mine.h5 (a model in scalismo" in mine
+        and "notes" not in mine
+        and "measurements" not in mine
+    )
     assert "flame2020" in finding.advice and "01_MorphableModel" not in finding.advice
     monkeypatch.delenv("FACE_MODELS")
     finding = find("other face models")
@@ -180,7 +189,16 @@ def test_commands_fail_in_one_line(run_command, capsys, monkeypatch):
     assert run_command(lambda args: 0, "--device", "cuda", NEEDS_DEVICE=False) == 0
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["doctor", "--device", "gpu"], ["doctor", "--seed", "x"], ["doctor", "--seed", str(2**32)]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["doctor", "--device", "gpu"],
+        ["doctor", "--seed", "x"],
+        ["doctor", "--seed", str(2**32)],
+    ],
+)
 def test_wrong_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         command_line.main(arguments)
@@ -196,7 +214,9 @@ def test_a_file_that_cannot_be_written_whole_is_named_and_leaves_nothing(tmp_pat
     with pytest.raises(OSError) as error:
         write_in_one_step(tmp_path / "a.npz", full)
     assert error.value.filename == str(tmp_path / "a.npz")
-    assert [f.name for f in tmp_path.iterdir()] == ["a.npz"] and (tmp_path / "a.npz").read_bytes() == b"as before"
+    assert [f.name for f in tmp_path.iterdir()] == ["a.npz"] and (
+        tmp_path / "a.npz"
+    ).read_bytes() == b"as before"
     with pytest.raises(UserError, match=r"--out .*a\.npz: cannot be made a folder: File exists"):
         make_folder(tmp_path / "a.npz")
 

@@ -112,7 +112,10 @@ def test_the_outlines_angle_points_across_it(fit_model, scene):
     state, camera, _ = scene
     raster = see(fit_model, state, camera)
     points = edge_points(fit_model, raster, 200, torch.Generator().manual_seed(0))
-    position = points.mean + (points.geometry @ state.coefficients[:, None, : fit_model.layout.n_geometry, None])[..., 0]
+    position = (
+        points.mean
+        + (points.geometry @ state.coefficients[:, None, : fit_model.layout.n_geometry, None])[..., 0]
+    )
     pixel = project(model_to_camera(position, state.pose), camera)[..., :2]
     step = 5 * torch.stack([points.angle.cos(), points.angle.sin()], -1)
     sides = []

@@ -39,23 +39,52 @@ def folders(tmp_path_factory, open3d):
 
 def test_faces_are_measured_against_scans(folders, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["evaluate", "--meshes", str(folders / "faces"), "--scans", str(folders / "scans"), "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                "--meshes",
+                str(folders / "faces"),
+                "--scans",
+                str(folders / "scans"),
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr()
     assert "ada" in said.out and "3DRMSE" in said.out and "nobody: no face of this name" in said.err
     rows = table(out / "scans.csv")
     model = load("open", level=0)
-    ada, other = (torch.from_numpy(s) for s in model.shape(model.sample(3, torch.Generator().manual_seed(5)).alpha).numpy()[[0, 2]])
+    ada, other = (
+        torch.from_numpy(s)
+        for s in model.shape(model.sample(3, torch.Generator().manual_seed(5)).alpha).numpy()[[0, 2]]
+    )
     expected = micc_rmse(*(Surface.of(s, model.triangles, model.landmarks) for s in (ada, (ada + other) / 2)))
     assert abs(float(rows[0]["rmse"]) - expected) < 0.02 and [row["face"] for row in rows] == ["ada", "grace"]
     assert 0 < float(rows[0]["log10"]) < 0.01 and 0 < float(rows[0]["depth_rmse"]) < 5
     protocols = table(out / "protocols.csv")
-    assert len(protocols) == 8 and float(protocols[0]["mean"]) == pytest.approx(np.mean([float(row["rmse"]) for row in rows]))
+    assert len(protocols) == 8 and float(protocols[0]["mean"]) == pytest.approx(
+        np.mean([float(row["rmse"]) for row in rows])
+    )
 
 
 def test_a_broken_scan_is_named_and_nothing_is_left_half(folders, tmp_path, capsys):
-    wrongs = (("none.ply", "none.ply: no such file"), ("scans", "must be two files or two folders"), ("faces/ada.npy", "expected to end in"))
+    wrongs = (
+        ("none.ply", "none.ply: no such file"),
+        ("scans", "must be two files or two folders"),
+        ("faces/ada.npy", "expected to end in"),
+    )
     for wrong, words in wrongs:
-        arguments = ["--meshes", str(folders / "faces" / "ada.ply"), "--scans", str(folders / wrong), "--out", str(tmp_path)]
+        arguments = [
+            "--meshes",
+            str(folders / "faces" / "ada.ply"),
+            "--scans",
+            str(folders / wrong),
+            "--out",
+            str(tmp_path),
+        ]
         assert main(["evaluate", *arguments]) == 1
         said = capsys.readouterr().err
         assert words in said and len(said.strip().splitlines()) == 1
@@ -66,7 +95,14 @@ def test_one_broken_scan_does_not_stop_the_others(folders, tmp_path, capsys):
     for kind in ("faces", "scans"):
         shutil.copytree(folders / kind, tmp_path / kind)
     (tmp_path / "scans" / "grace.ply").write_text("no mesh")
-    arguments = ["--meshes", str(tmp_path / "faces"), "--scans", str(tmp_path / "scans"), "--out", str(tmp_path / "out")]
+    arguments = [
+        "--meshes",
+        str(tmp_path / "faces"),
+        "--scans",
+        str(tmp_path / "scans"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main(["evaluate", *arguments]) == 1
     said = capsys.readouterr()
     assert "grace.ply: no readable PLY mesh" in said.err and "The same 1 face by protocol" in said.out
@@ -78,24 +114,43 @@ def test_meshes_of_the_face_model_need_no_landmarks_whichever_side_they_are_on(t
     shapes = model.shape(model.sample(2, torch.Generator().manual_seed(5)).alpha).numpy()
     for name, shape in zip(("guessed", "fitted"), shapes, strict=True):
         write_ply(tmp_path / f"{name}.ply", shape, model.triangles, np.full(shape.shape, 0.5))
-    arguments = ["--meshes", str(tmp_path / "guessed.ply"), "--scans", str(tmp_path / "fitted.ply"), "--out", str(tmp_path)]
+    arguments = [
+        "--meshes",
+        str(tmp_path / "guessed.ply"),
+        "--scans",
+        str(tmp_path / "fitted.ply"),
+        "--out",
+        str(tmp_path),
+    ]
     assert main(["evaluate", *arguments]) == 0
     guessed, fitted = (Surface.of(s, model.triangles, model.landmarks) for s in shapes)
-    assert float(table(tmp_path / "scans.csv")[0]["rmse"]) == pytest.approx(micc_rmse(guessed, fitted), abs=0.02)
+    assert float(table(tmp_path / "scans.csv")[0]["rmse"]) == pytest.approx(
+        micc_rmse(guessed, fitted), abs=0.02
+    )
     few = len(shapes[0]) - 1
-    write_ply(tmp_path / "strange.ply", shapes[0][:few], model.triangles[(model.triangles < few).all(1)], np.full((few, 3), 0.5))
+    write_ply(
+        tmp_path / "strange.ply",
+        shapes[0][:few],
+        model.triangles[(model.triangles < few).all(1)],
+        np.full((few, 3), 0.5),
+    )
     arguments[3] = str(tmp_path / "strange.ply")
     assert main(["evaluate", *arguments]) == 1
-    assert "strange.ply: has no landmarks beside it (strange.pp, .npy, .json or .txt)" in capsys.readouterr().err
+    assert (
+        "strange.ply: has no landmarks beside it (strange.pp, .npy, .json or .txt)" in capsys.readouterr().err
+    )
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["--meshes", "a"], "belong together"),
-    (["--pairs", "p.txt"], "--coefficients must say"),
-    (["--people", "1"], "2 or more"),
-    (["--people", "8", "--folds", "5"], "from 2 to half"),
-    (["--meshes", "a", "--scans", "b", "--coefficients", "c"], "one at a time"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--meshes", "a"], "belong together"),
+        (["--pairs", "p.txt"], "--coefficients must say"),
+        (["--people", "1"], "2 or more"),
+        (["--people", "8", "--folds", "5"], "from 2 to half"),
+        (["--meshes", "a", "--scans", "b", "--coefficients", "c"], "one at a time"),
+    ],
+)
 def test_wrong_arguments(tmp_path, capsys, arguments, words):
     assert main(["evaluate", *arguments, "--out", str(tmp_path)]) == 2
     assert words in capsys.readouterr().err
@@ -107,17 +162,50 @@ def test_labelled_coefficients_are_recognised(tmp_path, capsys):
 
     generator = torch.Generator().manual_seed(0)
     person = torch.arange(12).repeat_interleave(4)
-    vectors = torch.randn(12, 198, generator=generator)[person] + 0.3 * torch.randn(48, 198, generator=generator)
+    vectors = torch.randn(12, 198, generator=generator)[person] + 0.3 * torch.randn(
+        48, 198, generator=generator
+    )
     ids = [f"P{p}_{1 + k % 4:04d}.jpg" for k, p in enumerate(person.tolist())]
     names = [f"P{p}" for p in person.tolist()]
-    parquet.write_table(arrow.table({"id": ids, "person": names, "coefficients": vectors.tolist()}), tmp_path / "labels.parquet")
+    parquet.write_table(
+        arrow.table({"id": ids, "person": names, "coefficients": vectors.tolist()}),
+        tmp_path / "labels.parquet",
+    )
     out = tmp_path / "out"
-    assert main(["evaluate", "--coefficients", str(tmp_path / "labels.parquet"), "--folds", "3", "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                "--coefficients",
+                str(tmp_path / "labels.parquet"),
+                "--folds",
+                "3",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     rows = table(out / "recognition.csv")
-    assert [row["kind"] for row in rows] == ["plain", "signed root", "whitened"] and float(rows[0]["auc"]) > 0.999
+    assert [row["kind"] for row in rows] == ["plain", "signed root", "whitened"] and float(
+        rows[0]["auc"]
+    ) > 0.999
     assert (out / "roc.png").read_bytes().startswith(b"\x89PNG") and "rank one" in capsys.readouterr().out
     (tmp_path / "pairs.txt").write_text("2 1\nP0 1 2\nP0 1 P1 2\nP2 1 2\nP3 1 P2 2\n")
-    assert main(["evaluate", "--coefficients", str(tmp_path), "--pairs", str(tmp_path / "pairs.txt"), "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                "--coefficients",
+                str(tmp_path),
+                "--pairs",
+                str(tmp_path / "pairs.txt"),
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     assert "4 pairs" in capsys.readouterr().out
     assert main(["evaluate", "--coefficients", str(tmp_path), "--folds", "10", "--out", str(out)]) == 1
     assert "take fewer folds" in capsys.readouterr().err
@@ -146,7 +234,11 @@ def test_a_network_that_is_missing_or_of_another_face_model(tmp_path, capsys):
     from helpers.face_model import load
 
     with pytest.raises(UserError, match="nowhere.pt"):
-        evaluate._network(SimpleNamespace(network=tmp_path / "nowhere.pt", device="cpu"), load("open", level=0))
+        evaluate._network(
+            SimpleNamespace(network=tmp_path / "nowhere.pt", device="cpu"), load("open", level=0)
+        )
     few = load("open", level=0, n_shape=20)
-    assert evaluate._network(SimpleNamespace(network=None, device="cpu"), few) is None  # the course's own is left out
+    assert (
+        evaluate._network(SimpleNamespace(network=None, device="cpu"), few) is None
+    )  # the course's own is left out
     assert "takes 119" in capsys.readouterr().err

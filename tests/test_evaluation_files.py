@@ -48,8 +48,12 @@ def test_a_cloud_of_points_as_ply(tmp_path, open3d):
 def test_landmarks_beside_a_mesh_are_found(tmp_path, open3d):
     write_ply(tmp_path / "scan.ply", CORNERS, TRIANGLES, GREY)
     points = np.arange(21.0).reshape(7, 3)
-    rows = "".join(f'<point x="{x}" y="{y}" z="{z}" active="1" name="{k}"/>' for k, (x, y, z) in enumerate(points))
-    (tmp_path / "scan_picked_points.pp").write_text(f"<!DOCTYPE PickedPoints><PickedPoints>{rows}</PickedPoints>")
+    rows = "".join(
+        f'<point x="{x}" y="{y}" z="{z}" active="1" name="{k}"/>' for k, (x, y, z) in enumerate(points)
+    )
+    (tmp_path / "scan_picked_points.pp").write_text(
+        f"<!DOCTYPE PickedPoints><PickedPoints>{rows}</PickedPoints>"
+    )
     read = read_surface(tmp_path / "scan.ply")
     np.testing.assert_allclose(read.landmarks[list(NOW_SEVEN)], points)
     assert np.isfinite(read.landmarks).all(1).sum() == 7
@@ -70,7 +74,11 @@ def test_landmarks_in_every_form(tmp_path):
 
 
 def test_scans_of_a_folder_and_of_the_micc_layout(tmp_path):
-    for place in ("subject_01/Model/frontal1/obj/2.obj", "subject_01/Model/frontal2/obj/1.obj", "subject_02/Model/side/obj/3.obj"):
+    for place in (
+        "subject_01/Model/frontal1/obj/2.obj",
+        "subject_01/Model/frontal2/obj/1.obj",
+        "subject_02/Model/side/obj/3.obj",
+    ):
         (tmp_path / place).parent.mkdir(parents=True)
         (tmp_path / place).write_text("v 0 0 0")
     found = find_scans(tmp_path)

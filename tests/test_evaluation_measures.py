@@ -33,7 +33,9 @@ def test_two_plates_differ_by_their_distance():
     (near, triangles), (far, _) = plate(10.0), plate(0.0)
     centre = torch.zeros(1, 3)
     a, b = (depth_map(v, triangles, centre, radius=50.0, distance=500.0) for v in (near, far))
-    assert a.shape == (1, 101, 101) and float(a[0, 50, 50]) == pytest.approx(490) and float(b[0, 50, 50]) == 500
+    assert (
+        a.shape == (1, 101, 101) and float(a[0, 50, 50]) == pytest.approx(490) and float(b[0, 50, 50]) == 500
+    )
     errors = depth_errors(a, b)
     assert float(errors.rmse) == pytest.approx(10.0, abs=1e-3)
     assert float(errors.rel) == pytest.approx(10 / 500, abs=1e-6)
@@ -81,7 +83,9 @@ def face_points():
     return points
 
 
-@pytest.mark.parametrize(("normaliser", "size"), list(zip(NORMALISERS, (100.0, 80.0, 20000**0.5, 50000**0.5), strict=True)))
+@pytest.mark.parametrize(
+    ("normaliser", "size"), list(zip(NORMALISERS, (100.0, 80.0, 20000**0.5, 50000**0.5), strict=True))
+)
 def test_each_normaliser_divides_by_its_length(normaliser, size):
     points = face_points()
     moved = points + torch.tensor([3.0, 4.0])
@@ -109,7 +113,9 @@ def test_normals_of_a_turned_face_are_turned_by_its_angle(degrees, size):
     # A plate's normals all turn by the angle of the plate.
     flat, triangles = plate(0.0)
     angle = math.radians(degrees)
-    turn = torch.tensor([[1, 0, 0], [0, math.cos(angle), -math.sin(angle)], [0, math.sin(angle), math.cos(angle)]])
+    turn = torch.tensor(
+        [[1, 0, 0], [0, math.cos(angle), -math.sin(angle)], [0, math.sin(angle), math.cos(angle)]]
+    )
     assert float(normal_error(size * flat @ turn.T, flat, triangles)) == pytest.approx(degrees, abs=0.05)
 
 
@@ -119,7 +125,9 @@ def test_normals_of_one_face_agree(model):
     assert float(normal_error(shapes[:1], shapes[1:], model.triangles)) > 2
     weights = torch.zeros(1, len(model.mean_shape))
     weights[0, model.landmarks[30]] = 1
-    assert float(normal_error(shapes[:1], shapes[1:], model.triangles, weights)) != float(normal_error(shapes[:1], shapes[1:], model.triangles))
+    assert float(normal_error(shapes[:1], shapes[1:], model.triangles, weights)) != float(
+        normal_error(shapes[:1], shapes[1:], model.triangles)
+    )
 
 
 def test_parts_share_no_vertex_and_lie_where_they_should(model):

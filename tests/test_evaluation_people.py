@@ -33,7 +33,9 @@ def test_halves_share_no_photograph_and_pool_by_confidence():
     assert torch.allclose(method.faces[0], (w * first).sum(0) / w.sum(), atol=1e-5)
     assert torch.allclose(method.templates[0], (w * first)[:2].sum(0) / w[:2].sum(), atol=1e-5)
     assert torch.allclose(method.templates[1], (w * first)[2:].sum(0) / w[2:].sum(), atol=1e-5)
-    assert method.owner.tolist() == list(range(6)) and method.template_owner.tolist() == [p for p in range(6) for _ in (0, 1)]
+    assert method.owner.tolist() == list(range(6)) and method.template_owner.tolist() == [
+        p for p in range(6) for _ in (0, 1)
+    ]
 
 
 def test_fits_that_cannot_be_believed_are_left_out_and_may_leave_nobody():
@@ -57,21 +59,37 @@ def test_shape_table_of_the_truth_and_the_mean_face(model, open3d):
     ]
     rows = {row["method"]: row for row in comparison.shape_table(model, alpha, methods)}
     assert rows["truth"]["rigid"] < 1e-2 and rows["truth"]["icp"] < 1e-2
-    assert rows["truth"]["cosine"] == pytest.approx(1, abs=1e-5) and rows["truth"]["length"] == pytest.approx(1, abs=1e-5)
+    assert rows["truth"]["cosine"] == pytest.approx(1, abs=1e-5) and rows["truth"]["length"] == pytest.approx(
+        1, abs=1e-5
+    )
     assert rows["mean face"]["cosine"] == 0 == rows["mean face"]["length"]
-    assert rows["truth"]["rigid"] < rows["pooled"]["rigid"] < rows["single"]["rigid"] < rows["mean face"]["rigid"]
+    assert (
+        rows["truth"]["rigid"]
+        < rows["pooled"]["rigid"]
+        < rows["single"]["rigid"]
+        < rows["mean face"]["rigid"]
+    )
     for row in rows.values():
         assert row["similarity"] <= row["rigid"] + 1e-4
-    assert rows["mean face"]["icp"] < rows["mean face"]["rigid"]  # nearest places are never farther than the true ones
+    assert (
+        rows["mean face"]["icp"] < rows["mean face"]["rigid"]
+    )  # nearest places are never farther than the true ones
     assert math.isnan(comparison.shape_table(model, alpha, methods[:1], icp=False)[0]["icp"])
 
 
 def test_recognition_of_noise_is_a_guess_and_of_the_truth_is_sure():
     _, person, vectors = photographs(noise=0.3, people=12)
     rows, results = comparison.recognition_table(
-        [comparison.single("good", vectors, person), comparison.single("mean face", torch.zeros_like(vectors), person)], folds=3
+        [
+            comparison.single("good", vectors, person),
+            comparison.single("mean face", torch.zeros_like(vectors), person),
+        ],
+        folds=3,
     )
-    assert rows[0]["accuracy"] == 1 == rows[0]["auc"] == rows[0]["rank_one"] == rows[0]["tar"] and rows[0]["eer"] == 0
+    assert (
+        rows[0]["accuracy"] == 1 == rows[0]["auc"] == rows[0]["rank_one"] == rows[0]["tar"]
+        and rows[0]["eer"] == 0
+    )
     assert rows[1]["accuracy"] == 0.5 == rows[1]["auc"] and isinstance(results["good, plain"], Verification)
     noise = torch.randn(200, 20, generator=torch.Generator().manual_seed(3))
     found = comparison.recognise(noise, torch.arange(50).repeat_interleave(4), folds=5)
@@ -85,7 +103,9 @@ def test_whitening_never_sees_the_people_it_is_tested_on():
     honest = comparison.recognise(noise, person, "whitened", folds=5).curve.auc
     pairs = make_pairs(person, 5)
     white = comparison.Whitening.of(noise, person, shrink=0.01)
-    leaked = comparison.verify(pairs.score(comparison.represent(noise, "whitened", white)), pairs.same, pairs.fold).curve.auc
+    leaked = comparison.verify(
+        pairs.score(comparison.represent(noise, "whitened", white)), pairs.same, pairs.fold
+    ).curve.auc
     assert abs(honest - 0.5) < 0.1 and leaked > honest + 0.1
 
 
@@ -97,7 +117,9 @@ def test_identify_by_hand():
 def test_spread_counts_every_pair_once():
     _, person, vectors = photographs(people=3, photos=4)
     within, between = comparison.spread(vectors, person)
-    assert len(within) == 3 * 6 and len(between) == 66 - 18 and within.mean() > 0.6 > 0.2 > between.mean().abs()
+    assert (
+        len(within) == 3 * 6 and len(between) == 66 - 18 and within.mean() > 0.6 > 0.2 > between.mean().abs()
+    )
 
 
 class FewPeople:
@@ -116,7 +138,9 @@ class FewPeople:
         from types import SimpleNamespace
 
         return SimpleNamespace(
-            image=self.faces.image[numbers], landmarks=self.faces.landmarks[numbers], confidence=self.confidence[numbers]
+            image=self.faces.image[numbers],
+            landmarks=self.faces.landmarks[numbers],
+            confidence=self.confidence[numbers],
         )
 
 
@@ -135,13 +159,19 @@ def test_photographs_are_fitted_and_predicted_in_batches(model):
             return SimpleNamespace(alpha=mean[:, None].expand(-1, 99), beta=-mean[:, None].expand(-1, 99))
 
     guessed, _ = comparison.predict_photographs(few, Network(), batch=1)
-    assert torch.allclose(guessed[:, 0], few.faces.image.mean((1, 2, 3))) and torch.equal(guessed[:, 0], -guessed[:, 150])
+    assert torch.allclose(guessed[:, 0], few.faces.image.mean((1, 2, 3))) and torch.equal(
+        guessed[:, 0], -guessed[:, 150]
+    )
 
 
 def test_tables_as_text_and_as_csv(tmp_path):
     rows = [{"name": "a", "mm": 1.25, "n": 3}, {"name": "long name", "mm": float("nan"), "n": 12}]
     text = text_table(rows, {"name": ("", ""), "mm": ("error, mm", ".1f"), "n": ("n", "")})
-    assert text.splitlines() == ["           error, mm   n", "a                1.2   3", "long name          –  12"]
+    assert text.splitlines() == [
+        "           error, mm   n",
+        "a                1.2   3",
+        "long name          –  12",
+    ]
     assert text_table([]) == "(no rows)" and "name" in text_table(rows)
     write_csv(tmp_path / "t.csv", rows)
     with open(tmp_path / "t.csv", newline="") as file:

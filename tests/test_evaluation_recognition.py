@@ -114,7 +114,9 @@ def test_pairs_keep_people_in_one_fold_and_both_kinds_alike():
         mine = set(person[torch.cat([pairs.first[here], pairs.second[here]])].tolist())
         others = set(person[torch.cat([pairs.first[~here], pairs.second[~here]])].tolist())
         assert not mine & others
-    assert ((person[pairs.first] == person[pairs.second]) == pairs.same).all() and (pairs.first != pairs.second).all()
+    assert ((person[pairs.first] == person[pairs.second]) == pairs.same).all() and (
+        pairs.first != pairs.second
+    ).all()
     assert len({*zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)}) == len(pairs.first)
     again = make_pairs(person, folds=5, per_fold=20, seed=3)
     assert torch.equal(pairs.first, again.first)
@@ -204,15 +206,26 @@ def test_the_rows_of_label_come_back(tmp_path):
     from helpers.labelling.rows import row_schema
 
     schema, generator = row_schema(4, 3, 2, 27), torch.Generator().manual_seed(0)
-    columns = {"id": [f"p/{k}.jpg" for k in range(4)], "person": ["a", "b", "a", None], "index": [0, 1, 2, 3], "code": [0, 0, 8, 0]}
+    columns = {
+        "id": [f"p/{k}.jpg" for k in range(4)],
+        "person": ["a", "b", "a", None],
+        "index": [0, 1, 2, 3],
+        "code": [0, 0, 8, 0],
+    }
     for field in schema:
         if field.name not in columns:
             width = getattr(field.type, "list_size", None)
-            columns[field.name] = torch.randn(4, width, generator=generator).tolist() if width else ["x" if "string" in str(field.type) else 0.5] * 4
+            columns[field.name] = (
+                torch.randn(4, width, generator=generator).tolist()
+                if width
+                else ["x" if "string" in str(field.type) else 0.5] * 4
+            )
     table = arrow.table({field.name: arrow.array(columns[field.name], field.type) for field in schema})
     parquet.write_table(table.slice(0, 2), tmp_path / "shard-00000.parquet")
     parquet.write_table(table.slice(2), tmp_path / "shard-00001.parquet")
-    write_parquet(tmp_path / "pooled.parquet", torch.ones(2, 9), torch.tensor([0, 1]))  # of other length, and not read
+    write_parquet(
+        tmp_path / "pooled.parquet", torch.ones(2, 9), torch.tensor([0, 1])
+    )  # of other length, and not read
     read = read_labelled(tmp_path)
     assert read.people == ["a", "b"] and read.person.tolist() == [0, 1, 0] and read.names == ["0", "1", "2"]
     expected = torch.cat([torch.tensor(columns["alpha"]), torch.tensor(columns["beta"])], -1)[:3]
@@ -227,7 +240,11 @@ def test_results_of_fit_come_back_by_folder_and_by_name(tmp_path):
     for name in ("Ada_L_0001", "Ada_L_0002", "Grace_H_0001"):
         np.savez(tmp_path / "flat" / f"{name}.npz", alpha=np.full(3, 1.0), beta=np.full(2, 2.0))
     deep, flat = read_labelled(tmp_path / "deep"), read_labelled(tmp_path / "flat")
-    assert deep.people == ["Ada", "Grace"] and flat.people == ["Ada_L", "Grace_H"] and deep.person.tolist() == [0, 0, 1]
+    assert (
+        deep.people == ["Ada", "Grace"]
+        and flat.people == ["Ada_L", "Grace_H"]
+        and deep.person.tolist() == [0, 0, 1]
+    )
     assert torch.equal(deep.vectors[0], torch.tensor([1.0, 1, 1, 2, 2]))
 
 
@@ -264,9 +281,15 @@ def test_pairs_of_lfw_are_read_as_they_are_written(tmp_path):
     pairs = read_pairs(file, labelled)
     assert pairs.first.tolist() == [0, 1, 6, 11] and pairs.second.tolist() == [2, 3, 7, 8]
     assert pairs.same.tolist() == [True, False, True, False] and pairs.fold.tolist() == [0, 0, 1, 1]
-    assert torch.allclose(pairs.score(represent(vectors)), torch.cosine_similarity(vectors[pairs.first], vectors[pairs.second]), atol=1e-6)
+    assert torch.allclose(
+        pairs.score(represent(vectors)),
+        torch.cosine_similarity(vectors[pairs.first], vectors[pairs.second]),
+        atol=1e-6,
+    )
     for text, words in (
-        ("hello\n", "line 1"), ("2 1\nP0 1 3\n", "announced"), ("1 1\nP0 1 3\nP0 x P1 1\n", "line 3: expected"),
+        ("hello\n", "line 1"),
+        ("2 1\nP0 1 3\n", "announced"),
+        ("1 1\nP0 1 3\nP0 x P1 1\n", "line 3: expected"),
         ("1 1\nP0 1 3\nP0 1 P1 9\n", "line 3: there are no coefficients of the photograph P1_0009"),
     ):
         file.write_text(text)

@@ -33,7 +33,9 @@ def heads(open3d):
 
     model = load("open", level=1)
     shapes = model.shape(model.sample(2, torch.Generator().manual_seed(5)).alpha)
-    return [Surface.of(shape, model.triangles, model.landmarks, f"person {k}") for k, shape in enumerate(shapes)]
+    return [
+        Surface.of(shape, model.triangles, model.landmarks, f"person {k}") for k, shape in enumerate(shapes)
+    ]
 
 
 def moved(surface, motion):
@@ -98,11 +100,16 @@ def test_spheres_differ_by_their_radii(open3d):
     small, large = (Surface(v, t, nose) for v, t in ((a, ta), (b, tb)))
     for direction in ("scan to model", "model to scan"):
         assert abs(scan_error(small, large, Protocol(direction=direction, keep=1.0)).rmse - 3.0) < 0.1
-        assert scan_error(small, large, Protocol(direction=direction, scale=True, step="point", keep=1.0)).rmse < 0.1
+        assert (
+            scan_error(small, large, Protocol(direction=direction, scale=True, step="point", keep=1.0)).rmse
+            < 0.1
+        )
 
 
 def test_distances_are_those_of_open3d(heads, open3d):
-    points = heads[0].vertices[::7] + np.random.default_rng(0).normal(size=(len(heads[0].vertices[::7]), 3)) * 5
+    points = (
+        heads[0].vertices[::7] + np.random.default_rng(0).normal(size=(len(heads[0].vertices[::7]), 3)) * 5
+    )
     found, _ = Nearest(heads[1].vertices, heads[1].triangles)(points)
     scene = open3d.t.geometry.RaycastingScene()
     mesh = open3d.geometry.TriangleMesh(
@@ -120,8 +127,12 @@ def test_distances_are_those_of_open3d(heads, open3d):
 def test_normals_are_the_renderers(heads):
     import torch
 
-    expected = vertex_normals_reference(torch.from_numpy(heads[0].vertices)[None], torch.from_numpy(heads[0].triangles))[0]
-    np.testing.assert_allclose(vertex_normals(heads[0].vertices, heads[0].triangles), expected.numpy(), atol=1e-9)
+    expected = vertex_normals_reference(
+        torch.from_numpy(heads[0].vertices)[None], torch.from_numpy(heads[0].triangles)
+    )[0]
+    np.testing.assert_allclose(
+        vertex_normals(heads[0].vertices, heads[0].triangles), expected.numpy(), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -141,13 +152,20 @@ def test_size_matters_unless_scale_is_free(heads):
 
 def test_the_error_is_zero_for_the_same_face_and_grows(heads):
     assert micc_rmse(heads[0], heads[0]) < 0.01
-    between = Surface((heads[0].vertices + heads[1].vertices) / 2, heads[0].triangles, (heads[0].landmarks + heads[1].landmarks) / 2)
+    between = Surface(
+        (heads[0].vertices + heads[1].vertices) / 2,
+        heads[0].triangles,
+        (heads[0].landmarks + heads[1].landmarks) / 2,
+    )
     assert 0.1 < micc_rmse(between, heads[1]) < micc_rmse(heads[0], heads[1])
 
 
 def test_the_error_is_that_of_the_result(heads):
     error = scan_error(heads[0], heads[1])
-    assert np.isclose(error.rmse, np.sqrt(np.mean(error.distance**2))) and error.median <= error.mean <= error.rmse
+    assert (
+        np.isclose(error.rmse, np.sqrt(np.mean(error.distance**2)))
+        and error.median <= error.mean <= error.rmse
+    )
     inside = np.linalg.norm(heads[1].vertices[error.query] - heads[1].nose, axis=1)
     assert inside.max() <= MICC.radius < np.linalg.norm(heads[1].vertices - heads[1].nose, axis=1).max()
     assert error_map(heads[0], heads[1], error.motion).shape == (len(heads[0].vertices),)
@@ -159,7 +177,15 @@ def test_trimming_keeps_hair_out_of_the_alignment(heads):
     up = hairy[:, 1] > scan.nose[1] + 50
     hairy[up] += [0, 0, 30.0]
     hairy = Surface(hairy, scan.triangles, scan.landmarks)
-    plain, robust = (icp(scan, hairy, keep=keep, query=np.flatnonzero(np.linalg.norm(hairy.vertices - scan.nose, axis=1) < 95)) for keep in (1.0, 0.6))
+    plain, robust = (
+        icp(
+            scan,
+            hairy,
+            keep=keep,
+            query=np.flatnonzero(np.linalg.norm(hairy.vertices - scan.nose, axis=1) < 95),
+        )
+        for keep in (1.0, 0.6)
+    )
 
     def off(found):
         return np.linalg.norm(found.motion(scan.vertices) - scan.vertices, axis=1)[~up].mean()
@@ -176,9 +202,13 @@ def test_a_cloud_of_points_is_a_scan_too(heads):
 
 
 def test_a_table_of_protocols_has_a_row_for_each(heads):
-    rows = compare_protocols([(heads[0], heads[1]), (heads[1], heads[0])], {"a": MICC, "b": Protocol(scale=True)})
+    rows = compare_protocols(
+        [(heads[0], heads[1]), (heads[1], heads[0])], {"a": MICC, "b": Protocol(scale=True)}
+    )
     assert [row["protocol"] for row in rows] == ["a", "b"]
-    assert np.isclose(rows[0]["mean"], np.mean([micc_rmse(heads[0], heads[1]), micc_rmse(heads[1], heads[0])]))
+    assert np.isclose(
+        rows[0]["mean"], np.mean([micc_rmse(heads[0], heads[1]), micc_rmse(heads[1], heads[0])])
+    )
     assert rows[0]["size"] == 1.0 != rows[1]["size"] and rows[1]["mean"] < rows[0]["mean"]
 
 

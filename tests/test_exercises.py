@@ -65,11 +65,16 @@ def test_notebook_holds_what_the_file_says(path):
         return
     stored = [(cell.cell_type, cell.source, dict(cell.metadata)) for cell in notebook.cells]
     exercises.renew(notebook, path)
-    assert stored == [(cell.cell_type, cell.source, dict(cell.metadata)) for cell in notebook.cells], "run `make notebooks`"
+    assert stored == [(cell.cell_type, cell.source, dict(cell.metadata)) for cell in notebook.cells], (
+        "run `make notebooks`"
+    )
 
 
 def test_exercises_are_two_to_four_a_notebook():
-    teaching = {path.stem[:2] for path in NOTEBOOKS} - {"00", "08"}  # the first and the playground teach no step
+    teaching = {path.stem[:2] for path in NOTEBOOKS} - {
+        "00",
+        "08",
+    }  # the first and the playground teach no step
     assert {file.stem for file in FILES} == teaching
     for file in FILES:
         _, found = exercises.read(file.read_text("utf-8"), file.name)
@@ -109,7 +114,12 @@ def thrice(x):
 def test_reading():
     shared, (exercise,) = exercises.read(TEXT)
     assert shared == "import torch"
-    assert (exercise.name, exercise.title, exercise.difficulty, exercise.minutes) == ("twice", "Twice", "easy", 5)
+    assert (exercise.name, exercise.title, exercise.difficulty, exercise.minutes) == (
+        "twice",
+        "Twice",
+        "easy",
+        5,
+    )
     assert exercise.task == "Return `x` twice.\n\nThat is all." and exercise.why == "Because."
     assert exercise.stub == 'def twice(x):\n    """Two of x."""\n    return None  # your code: a number'
     assert exercise.answer == 'def twice(x):\n    """Two of x."""\n    return 2 * x'
@@ -135,13 +145,23 @@ def test_a_file_with_a_mistake_is_refused(change, said):
 
 def test_put_replaces_the_part_and_keeps_outputs_and_neighbours():
     kept = new_code_cell("print(twice(1))", execution_count=7, outputs=[new_output("stream", text="2")])
-    notebook = new_notebook(cells=[
-        new_markdown_cell("# T"), new_markdown_cell("last words\n\n## Exercises\n\nold"), kept, new_code_cell("gone"),
-        new_markdown_cell("old end\n\n## Summary\n\nso"), new_code_cell("x = 1"),
-    ])  # fmt: skip
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("# T"),
+            new_markdown_cell("last words\n\n## Exercises\n\nold"),
+            kept,
+            new_code_cell("gone"),
+            new_markdown_cell("old end\n\n## Summary\n\nso"),
+            new_code_cell("x = 1"),
+        ]
+    )
     exercises.put(notebook, exercises.section(TEXT))
     sources = [cell.source for cell in notebook.cells]
-    assert sources[:2] == ["# T", "last words"] and sources[2].startswith("## Exercises") and sources[-2:] == ["## Summary\n\nso", "x = 1"]
+    assert (
+        sources[:2] == ["# T", "last words"]
+        and sources[2].startswith("## Exercises")
+        and sources[-2:] == ["## Summary\n\nso", "x = 1"]
+    )
     assert "gone" not in sources and not any("old" in source for source in sources)
     check = next(cell for cell in notebook.cells if cell.source == "print(twice(1))")
     assert check.execution_count == 7 and check.outputs[0].text == "2" and check.metadata.tags == ["check"]
@@ -207,6 +227,10 @@ def test_what_a_reader_raises_becomes_a_sentence(capsys):
     answers.check(lambda f: f(1) + 1, none)
     answers.check(lambda f: answers.expect(f(1), 1, "one"), lambda x: x)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("mine: not right yet: expected an answer, got AttributeError in line 3 of mine: ")
-    assert lines[1].startswith("none: not right yet: expected an answer, got TypeError from what none returned")
+    assert lines[0].startswith(
+        "mine: not right yet: expected an answer, got AttributeError in line 3 of mine: "
+    )
+    assert lines[1].startswith(
+        "none: not right yet: expected an answer, got TypeError from what none returned"
+    )
     assert lines[2] == "<lambda>: right"

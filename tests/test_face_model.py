@@ -15,13 +15,40 @@ from helpers.face_model.open_model import ASSET
 
 COUNTS = {0: (3456, 6790), 1: (13700, 27160), 2: (54558, 108640)}
 MASKS = {
-    "eyes", "mouth_interior", "teeth", "ears", "neck", "brows", "forehead", "lips", "skin", "forehead_gate",
-}  # fmt: skip
+    "eyes",
+    "mouth_interior",
+    "teeth",
+    "ears",
+    "neck",
+    "brows",
+    "forehead",
+    "lips",
+    "skin",
+    "forehead_gate",
+}
 # The iBUG points that mirror onto each other.
-MIRRORED = [(i, 16 - i) for i in range(8)] + [(17 + i, 26 - i) for i in range(5)] + [
-    (31, 35), (32, 34), (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46), (48, 54), (49, 53), (50, 52),
-    (59, 55), (58, 56), (60, 64), (61, 63), (67, 65),
-]  # fmt: skip
+MIRRORED = (
+    [(i, 16 - i) for i in range(8)]
+    + [(17 + i, 26 - i) for i in range(5)]
+    + [
+        (31, 35),
+        (32, 34),
+        (36, 45),
+        (37, 44),
+        (38, 43),
+        (39, 42),
+        (40, 47),
+        (41, 46),
+        (48, 54),
+        (49, 53),
+        (50, 52),
+        (59, 55),
+        (58, 56),
+        (60, 64),
+        (61, 63),
+        (67, 65),
+    ]
+)
 MIDLINE = [8, 27, 28, 29, 30, 33, 51, 57, 62, 66]
 
 
@@ -152,10 +179,17 @@ def test_masks_are_weights_of_sensible_size(models, level):
     share = {name: float((mask > 0.5).sum()) / v for name, mask in masks.items()}
     assert all(mask.min() >= 0 and mask.max() <= 1 for mask in masks.values())
     for name, (low, high) in {
-        "eyes": (0.05, 0.12), "mouth_interior": (0.03, 0.1), "teeth": (0.005, 0.03), "ears": (0.1, 0.25),
-        "neck": (0.01, 0.1), "brows": (0.003, 0.02), "forehead": (0.02, 0.1), "lips": (0.04, 0.1), "skin": (0.4, 0.7),
+        "eyes": (0.05, 0.12),
+        "mouth_interior": (0.03, 0.1),
+        "teeth": (0.005, 0.03),
+        "ears": (0.1, 0.25),
+        "neck": (0.01, 0.1),
+        "brows": (0.003, 0.02),
+        "forehead": (0.02, 0.1),
+        "lips": (0.04, 0.1),
+        "skin": (0.4, 0.7),
         "forehead_gate": (0.01, 0.05),
-    }.items():  # fmt: skip
+    }.items():
         assert low < share[name] < high, (name, share[name])
     for other in ("eyes", "teeth", "neck"):
         assert (masks["skin"] * (masks[other] > 0.99)).max() == 0, other

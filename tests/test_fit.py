@@ -35,12 +35,16 @@ def errors(fit_model, faces, alpha):
 def test_error_is_under_half_the_mean_faces(fit_model, faces, result):
     fitted = errors(fit_model, faces, result.alpha)
     mean_face = errors(fit_model, faces, torch.zeros_like(result.alpha))
-    assert fitted.mean() < 0.5 * mean_face.mean(), f"fit {fitted.mean():.2f} mm, mean face {mean_face.mean():.2f} mm"
+    assert fitted.mean() < 0.5 * mean_face.mean(), (
+        f"fit {fitted.mean():.2f} mm, mean face {mean_face.mean():.2f} mm"
+    )
 
 
 def test_pixels_improve_on_landmarks(fit_model, faces, result):
     landmarks_only = fit(faces.image, faces.landmarks, fit_model, settings=FitSettings(dense=False))
-    assert errors(fit_model, faces, result.alpha).mean() < errors(fit_model, faces, landmarks_only.alpha).mean()
+    assert (
+        errors(fit_model, faces, result.alpha).mean() < errors(fit_model, faces, landmarks_only.alpha).mean()
+    )
     assert landmarks_only.energy.shape[1] == landmarks_only.iterations_landmarks
 
 
@@ -72,7 +76,9 @@ def test_a_second_run_gives_the_same_numbers_and_a_batch_what_single_fits_give(f
     # Matrix products of other sizes round differently. A pixel at the rim may then fall on the other side, one of
     # the drawn points is another, and twenty iterations carry that along.
     two = fit(faces.image[5:7], faces.landmarks[5:7], fit_model)
-    shape, batch_shape = (fit_model.model.shape(a) for a in (torch.cat([alone.alpha, two.alpha]), result.alpha[[1, 5, 6]]))
+    shape, batch_shape = (
+        fit_model.model.shape(a) for a in (torch.cat([alone.alpha, two.alpha]), result.alpha[[1, 5, 6]])
+    )
     assert shape_rmse(shape, batch_shape, faces.visible[[1, 5, 6]]).max() < 0.3  # mm
 
 

@@ -57,10 +57,22 @@ def test_three_files_a_photograph(fitted):
 def test_numbers(fitted):
     numbers = np.load(fitted / "astronaut.npz")
     shapes = {
-        "alpha": (99,), "beta": (99,), "expression": (30,), "rotation_vector": (3,), "translation": (3,), "focal": (),
-        "principal_point": (2,), "light": (9, 3), "colour": (2, 3), "landmarks": (68, 2), "confidence": (),
-        "fit_confidence": (), "landmark_error": (68,), "crop_scale": (), "crop_origin": (2,),
-    }  # fmt: skip
+        "alpha": (99,),
+        "beta": (99,),
+        "expression": (30,),
+        "rotation_vector": (3,),
+        "translation": (3,),
+        "focal": (),
+        "principal_point": (2,),
+        "light": (9, 3),
+        "colour": (2, 3),
+        "landmarks": (68, 2),
+        "confidence": (),
+        "fit_confidence": (),
+        "landmark_error": (68,),
+        "crop_scale": (),
+        "crop_origin": (2,),
+    }
     for name, shape in shapes.items():
         assert numbers[name].shape == shape and np.isfinite(numbers[name]).all(), name
     assert numbers["energy"].ndim == 1 and len(numbers["energy"]) > 10
@@ -232,14 +244,19 @@ def test_a_mask_hides_what_is_in_front_of_a_face(tmp_path):
         return model.texture(torch.from_numpy(found[name]["beta"])[None])
 
     skin = model.masks["skin"][:, None]
-    off = {name: float(((albedo(name) - albedo("whole")) * skin).square().mean()) for name in ("bare", "masked")}
+    off = {
+        name: float(((albedo(name) - albedo("whole")) * skin).square().mean()) for name in ("bare", "masked")
+    }
     assert off["masked"] < 0.5 * off["bare"], off
 
 
 def test_masks_that_do_not_fit(tmp_path, capsys):
     Image.new("L", (100, 80), 255).save(tmp_path / "small.png")
     landmarks = stored(tmp_path)
-    assert fit(ASTRONAUT, "--out", tmp_path / "o", "--landmarks", landmarks, "--mask", tmp_path / "small.png") == 1
+    assert (
+        fit(ASTRONAUT, "--out", tmp_path / "o", "--landmarks", landmarks, "--mask", tmp_path / "small.png")
+        == 1
+    )
     assert "small.png: is 100 × 80 px, the photograph is 512 × 512" in capsys.readouterr().err
     assert fit(ASTRONAUT, "--out", tmp_path / "o", "--mask", tmp_path / "none.png") == 2
     assert "--mask" in capsys.readouterr().err

@@ -11,8 +11,24 @@ from helpers.fitting import GOOD_CONFIDENCE, REASONS, FitModel, fit, posterior_s
 from helpers.landmarks import stored_points
 from helpers.photo import default_photos, read_photo
 
-MIRROR = [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), *range(45, 41, -1), 47, 46,
-          *range(39, 35, -1), 41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65]  # fmt: skip
+MIRROR = [
+    *range(16, -1, -1),
+    *range(26, 16, -1),
+    *range(27, 31),
+    *range(35, 30, -1),
+    *range(45, 41, -1),
+    47,
+    46,
+    *range(39, 35, -1),
+    41,
+    40,
+    *range(54, 47, -1),
+    *range(59, 54, -1),
+    *range(64, 59, -1),
+    67,
+    66,
+    65,
+]
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +101,13 @@ def test_confidence_separates_good_from_bad(fit_model, faces, good, photographs)
     middle = faces.landmarks.mean(1, keepdim=True)
     mean_face = shape_rmse(fit_model.model.shape(torch.zeros(12, 99)), faces.neutral, faces.visible)
     for points in (
-        faces.landmarks, faces.landmarks + 2.75 * noise, faces.landmarks + torch.tensor([6.0, 0.0]),
-        faces.landmarks.roll(1, 0), faces.landmarks + shift, middle + 1.4 * (faces.landmarks - middle),
-    ):  # fmt: skip
+        faces.landmarks,
+        faces.landmarks + 2.75 * noise,
+        faces.landmarks + torch.tensor([6.0, 0.0]),
+        faces.landmarks.roll(1, 0),
+        faces.landmarks + shift,
+        middle + 1.4 * (faces.landmarks - middle),
+    ):
         result = fit(faces.image, points, fit_model)
         error = shape_rmse(fit_model.model.shape(result.alpha), faces.neutral, faces.visible)
         scores.append(result.confidence[error < 0.67 * mean_face])

@@ -54,7 +54,9 @@ def test_lamp_slopes_are_torchs_own():
     found = lamp_colours(*inputs)
     for b in range(2):
         for p in range(12):
-            for ours, theirs in zip((found.by_albedo, found.by_normal, found.by_view), slopes[:3], strict=True):
+            for ours, theirs in zip(
+                (found.by_albedo, found.by_normal, found.by_view), slopes[:3], strict=True
+            ):
                 assert torch.allclose(ours[b, p], theirs[b, p, :, b, p], atol=1e-10)
             assert torch.allclose(found.by_light[b, p], slopes[3][b, p, :, b], atol=1e-10)
 
@@ -76,7 +78,9 @@ def test_pixel_rows_agree_with_finite_differences(fit_model, scene, light_model)
     slopes = with_slopes(ramp[None].repeat(2, 1, 1, 1))
     inner = torch.zeros(2, 160, 160)
     inner[:, 10:-10, 10:-10] = 1
-    points = sample_points(fit_model, see(fit_model, state, camera), inner, 200, torch.Generator().manual_seed(2))
+    points = sample_points(
+        fit_model, see(fit_model, state, camera), inner, 200, torch.Generator().manual_seed(2)
+    )
 
     def rows(step):
         return pixel_rows(fit_model, state.moved(step, layout), camera, slopes, points, settings)
@@ -99,7 +103,9 @@ def test_huber_is_quadratic_and_then_linear():
     weight, rho = robust(x.square(), "huber")
     assert torch.allclose(rho, torch.tensor([0.0, 0.25, 1.0, 3.0, 19.0], dtype=torch.float64))
     (slope,) = torch.autograd.grad(rho.sum(), x)
-    assert torch.allclose(slope, 2 * weight * x)  # iteratively reweighted squares have the energy's own gradient
+    assert torch.allclose(
+        slope, 2 * weight * x
+    )  # iteratively reweighted squares have the energy's own gradient
     weight, rho = robust(x.square(), "cauchy")
     (slope,) = torch.autograd.grad(rho.sum(), x)
     assert torch.allclose(slope, 2 * weight * x)
@@ -129,7 +135,9 @@ def test_papers_settings_recover_known_faces(faces):
     assert result.landmark_weight[:, 60:].abs().max() == 0
     # Stages three and four look at pixels, the first two do not.
     first = result.iterations_landmarks
-    assert (result.energy_terms["pixels"][:, :first] == 0).all() and (result.energy_terms["pixels"][:, first:] > 0).all()
+    assert (result.energy_terms["pixels"][:, :first] == 0).all() and (
+        result.energy_terms["pixels"][:, first:] > 0
+    ).all()
     assert (result.energy_terms["landmarks"][:, first:] == 0).all()
 
 

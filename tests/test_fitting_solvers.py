@@ -42,13 +42,17 @@ def test_other_solvers_reach_the_minimum_of_gauss_newton(problem, solver, iterat
     energy, start, free = problem
     lowest = gauss_newton(energy, start, free, 20, damping=1e-6).equations.energy
     seen = []
-    found = solver(energy, start, free, iterations, watch=lambda state, terms: seen.append(sum(terms.values())))
+    found = solver(
+        energy, start, free, iterations, watch=lambda state, terms: seen.append(sum(terms.values()))
+    )
     began = seen[0]
     assert ((found.equations.energy - lowest) < 0.02 * (began - lowest)).all()
     assert len(seen) == iterations
     held = energy.layout.light
     assert torch.equal(found.state.light, start.light) and held.stop == energy.layout.size
-    assert torch.equal(found.state.coefficients[:, energy.layout.beta], start.coefficients[:, energy.layout.beta])
+    assert torch.equal(
+        found.state.coefficients[:, energy.layout.beta], start.coefficients[:, energy.layout.beta]
+    )
 
 
 def test_stochastic_newton_comes_down_on_random_points(problem):
@@ -63,7 +67,9 @@ def test_stochastic_newton_comes_down_on_random_points(problem):
         def some(state):
             rows = whole(state)
             factor = (68 / 20) ** 0.5
-            return type(rows)(rows.residual[:, rows_of] * factor, rows.jacobian[:, rows_of] * factor, rows.energy)
+            return type(rows)(
+                rows.residual[:, rows_of] * factor, rows.jacobian[:, rows_of] * factor, rows.energy
+            )
 
         return Energy(energy.layout, energy.prior, {"landmarks": some})
 
@@ -76,7 +82,9 @@ def test_stochastic_newton_comes_down_on_random_points(problem):
 def test_gauss_newton_takes_back_what_does_not_help(problem):
     energy, start, free = problem
     energies = []
-    gauss_newton(energy, start, free, 12, damping=1e-6, watch=lambda state, terms: energies.append(sum(terms.values())))
+    gauss_newton(
+        energy, start, free, 12, damping=1e-6, watch=lambda state, terms: energies.append(sum(terms.values()))
+    )
     energies = torch.stack(energies)
     assert (energies[1:] <= energies[:-1]).all() and (energies[-1] < 0.2 * energies[0]).all()
 

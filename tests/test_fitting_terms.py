@@ -26,9 +26,7 @@ def test_pixel_rows_agree_with_the_differentiated_twin(fit_model, scene):
     state, camera, image = scene
     layout = fit_model.layout
     raster = see(fit_model, state, camera)
-    points = sample_points(
-        fit_model, raster, torch.ones(2, 160, 160), 300, torch.Generator().manual_seed(2)
-    )
+    points = sample_points(fit_model, raster, torch.ones(2, 160, 160), 300, torch.Generator().manual_seed(2))
     points = replace(points, weight=torch.ones_like(points.weight))
     # No robust weight and no grazing weight: then every row has the same, known weight.
     settings = FitSettings(pixel_robust=1e6, grazing_start=-2.0, grazing_full=-1.5)
@@ -42,9 +40,16 @@ def test_pixel_rows_agree_with_the_differentiated_twin(fit_model, scene):
         pinhole = torch.cat([camera.focal[b : b + 1], camera.principal_point[b]])
         corners = points.corners[b].long()
         arguments = [
-            basis[corners], vertices[b][corners], albedo[b][corners], state.pose.rotation[b],
-            state.pose.translation[b], state.light[b], pinhole, slopes[b], points.barycentric[b],
-        ]  # fmt: skip
+            basis[corners],
+            vertices[b][corners],
+            albedo[b][corners],
+            state.pose.rotation[b],
+            state.pose.translation[b],
+            state.light[b],
+            pinhole,
+            slopes[b],
+            points.barycentric[b],
+        ]
         residual, jacobian = pixel_jacobian(layout, *[t.double() for t in arguments])
         assert torch.allclose(rows.residual[b].double() / weight, residual.flatten(), atol=2e-6)
         ours, theirs = rows.jacobian[b].double() / weight, jacobian.flatten(0, 1)
@@ -70,7 +75,9 @@ def test_landmark_rows_agree_with_finite_differences(fit_model, scene, shift_sig
         forward = landmark_rows(fit_model, state.moved(step, layout), camera, points, settings).residual
         backward = landmark_rows(fit_model, state.moved(-step, layout), camera, points, settings).residual
         slope = (forward - backward) / (2 * h)
-        assert torch.allclose(rows.jacobian[..., i], slope, rtol=1e-2, atol=5e-3 * slope.abs().max().item() + 1e-3)
+        assert torch.allclose(
+            rows.jacobian[..., i], slope, rtol=1e-2, atol=5e-3 * slope.abs().max().item() + 1e-3
+        )
 
 
 def test_a_shift_of_all_points_costs_what_its_prior_says(fit_model, scene):
@@ -140,8 +147,12 @@ def test_prior_is_its_own_gradient_and_splits_the_channels(fit_model, scene):
     ones = torch.ones(3)
     tint = torch.tensor([1.0, -1.0, 0.0])
     assert torch.allclose(prior.light[0, :3, :3] @ ones, ones / settings.light_sigma[0] ** 2, rtol=1e-4)
-    assert torch.allclose(prior.light[0, :3, :3] @ tint, tint / settings.light_colour_sigma[0] ** 2, rtol=1e-4, atol=1e-3)
-    assert torch.allclose(prior.light[1, :3, :3] @ tint, tint / settings.grey_colour_sigma[0] ** 2, rtol=1e-4, atol=1e-3)
+    assert torch.allclose(
+        prior.light[0, :3, :3] @ tint, tint / settings.light_colour_sigma[0] ** 2, rtol=1e-4, atol=1e-3
+    )
+    assert torch.allclose(
+        prior.light[1, :3, :3] @ tint, tint / settings.grey_colour_sigma[0] ** 2, rtol=1e-4, atol=1e-3
+    )
 
 
 def test_without_data_a_step_goes_back_to_the_prior(fit_model, scene):
@@ -167,8 +178,10 @@ def test_sampled_points_lie_where_the_photograph_is_trusted(fit_model, scene):
     points = sample_points(fit_model, raster, trust, 500, torch.Generator().manual_seed(4))
     vertices = fit_model.geometry(state.coefficients)[0][points.corners[0].long()]
     surface = (vertices * points.barycentric[0][..., None]).sum(1)
-    pixel = project(model_to_camera(surface[None], Pose(
-        state.pose.rotation_vector[:1], state.pose.translation[:1])), Camera.default(160, focal=700.0))[0]  # fmt: skip
+    pixel = project(
+        model_to_camera(surface[None], Pose(state.pose.rotation_vector[:1], state.pose.translation[:1])),
+        Camera.default(160, focal=700.0),
+    )[0]
     assert (points.weight[0] > 0).all() and (points.weight[1] == 0).all()
     assert pixel[:, 0].min() > 69.4 and pixel[:, 0].max() < 89.6
     assert pixel[:, 1].min() > 59.4 and pixel[:, 1].max() < 99.6
@@ -181,9 +194,9 @@ def test_blur_keeps_the_mean_and_slopes_are_derivatives():
     image = torch.rand(1, 40, 50, 3, generator=torch.Generator().manual_seed(5))
     blurred = gaussian_blur(image, 2.0)
     assert abs(float(blurred.mean() - image.mean())) < 0.02 and blurred.std() < 0.3 * image.std()
-    ramp = (torch.arange(50.0)[None, None, :, None] * 0.01 + torch.arange(40.0)[None, :, None, None] * 0.02).expand(
-        1, 40, 50, 3
-    )
+    ramp = (
+        torch.arange(50.0)[None, None, :, None] * 0.01 + torch.arange(40.0)[None, :, None, None] * 0.02
+    ).expand(1, 40, 50, 3)
     slopes = with_slopes(ramp)
     assert torch.allclose(slopes[0, 1:-1, 1:-1, 3:6], torch.tensor(0.01), atol=1e-5)
     assert torch.allclose(slopes[0, 1:-1, 1:-1, 6:], torch.tensor(0.02), atol=1e-5)
@@ -246,7 +259,9 @@ def test_symmetry_of_the_albedo_is_its_own_gradient_and_zero_for_symmetric_skin(
     layout = fit_model.layout
     term = albedo_symmetry(fit_model, 7.0)
     mirror, weight = mirrored_vertices(fit_model.model.mean_shape, fit_model.weight)
-    assert torch.equal(mirror[mirror], torch.arange(len(mirror))) and (weight == 1).all()  # the patch mirrors onto itself
+    assert (
+        torch.equal(mirror[mirror], torch.arange(len(mirror))) and (weight == 1).all()
+    )  # the patch mirrors onto itself
     # By its definition, vertex by vertex.
     albedo = fit_model.albedo(state.coefficients)
     by_hand = 0.5 * 7.0 * (albedo - albedo[:, mirror]).square().sum(-1).mean(-1) / ASYMMETRY_SIGMA**2

@@ -23,6 +23,10 @@ def test_every_kernel_compiles_for_cuda(arch, tmp_path):
 
 def test_warp_starts_without_a_word():
     done = subprocess.run(
-        [sys.executable, "-c", "import helpers._warp"], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", "import helpers._warp"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     assert done.stdout == "" and "CUDA" not in done.stderr

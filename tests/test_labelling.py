@@ -28,7 +28,15 @@ COUNT = 24
 
 
 def run(out, source=None, **changes):
-    options = {"model": model(), "settings": SETTINGS, "size": SIZE, "batch": 3, "shard": 4, "workers": 0, "progress": False}
+    options = {
+        "model": model(),
+        "settings": SETTINGS,
+        "size": SIZE,
+        "batch": 3,
+        "shard": 4,
+        "workers": 0,
+        "progress": False,
+    }
     return label(source or TinySource(COUNT), out, **{**options, **changes})
 
 
@@ -54,12 +62,21 @@ def test_rows_are_the_fit(undisturbed):
     torch.set_num_threads(threads)
     assert rows.column("id")[7].as_py() == "photo 7" and rows.column("person")[7].as_py() == "person 1"
     for name, expected in {
-        "alpha": result.alpha, "beta": result.beta, "expression": result.expression, "light": result.light.flatten(1),
-        "rotation_vector": result.pose.rotation_vector, "translation": result.pose.translation, "focal": result.camera.focal,
-        "fit_confidence": result.confidence, "detector_confidence": torch.tensor([0.5 + 7 / 16]), "code": result.code,
-    }.items():  # fmt: skip
+        "alpha": result.alpha,
+        "beta": result.beta,
+        "expression": result.expression,
+        "light": result.light.flatten(1),
+        "rotation_vector": result.pose.rotation_vector,
+        "translation": result.pose.translation,
+        "focal": result.camera.focal,
+        "fit_confidence": result.confidence,
+        "detector_confidence": torch.tensor([0.5 + 7 / 16]),
+        "code": result.code,
+    }.items():
         np.testing.assert_array_equal(numbers_of(rows, name)[7], expected[0].numpy(), err_msg=name)
-    variance = np.concatenate([numbers_of(rows, f"variance_{part}")[7] for part in ("alpha", "expression", "beta")])
+    variance = np.concatenate(
+        [numbers_of(rows, f"variance_{part}")[7] for part in ("alpha", "expression", "beta")]
+    )
     np.testing.assert_allclose(variance, result.covariance[0].diagonal().numpy(), rtol=1e-6)
     assert rows.column("index").to_pylist() == list(range(COUNT))
     assert summary.photographs == summary.labelled == COUNT and summary.quarantined == 0
@@ -90,7 +107,9 @@ def test_killed_at_twenty_random_moments(undisturbed, tmp_path):
             shards = shard_files(out) if out.exists() else {}
             stopped_half_way += 0 < len(shards) < COUNT // 4
             for number, file in shards.items():
-                assert pq.read_table(file).column("index").to_pylist() == list(range(4 * number, 4 * number + 4))
+                assert pq.read_table(file).column("index").to_pylist() == list(
+                    range(4 * number, 4 * number + 4)
+                )
         else:
             assert os.waitstatus_to_exitcode(status) == 0
             assert read_rows(out).equals(expected)
@@ -158,7 +177,9 @@ def test_a_shard_of_another_folder_is_refused(undisturbed, tmp_path):
     run(tmp_path / "a", batch=4)
     with Store(tmp_path / "b", _configuration(), COUNT):
         pass
-    (tmp_path / "b" / "shard-00000.parquet").write_bytes((tmp_path / "a" / "shard-00000.parquet").read_bytes())
+    (tmp_path / "b" / "shard-00000.parquet").write_bytes(
+        (tmp_path / "a" / "shard-00000.parquet").read_bytes()
+    )
     with pytest.raises(UserError, match="shard-00000.parquet: comes from another configuration"):
         run(tmp_path / "b")
 
@@ -191,14 +212,19 @@ def test_poisonous_photographs_are_quarantined(undisturbed, tmp_path):
     reasons = dict(zip(rows.column("index").to_pylist(), rows.column("reason").to_pylist(), strict=True))
     assert [reasons[place] for place in harm] == ["unreadable", "error", "not_finite"]
     assert "colours from 0 to 1" in rows.column("explanation")[5].as_py()
-    assert np.isnan(numbers_of(rows, "alpha")[[0, 5]]).all() and not np.isnan(numbers_of(rows, "alpha")[1]).any()
+    assert (
+        np.isnan(numbers_of(rows, "alpha")[[0, 5]]).all() and not np.isnan(numbers_of(rows, "alpha")[1]).any()
+    )
     same = [place for place in range(COUNT) if place not in (0, 1, 2, 4, 5, 6, 10, 8, 9)]
     assert rows.take(same).equals(undisturbed[0].take(same))
     without = Labeller(job(TinySource(COUNT, harm))).label(Batch(1, 0, (4, 6)))
     np.testing.assert_allclose(numbers_of(rows, "alpha")[[4, 6]], numbers_of(without, "alpha"), atol=1e-4)
     assert summary.quarantined == 2
     listed = (tmp_path / "quarantine.csv").read_text().splitlines()
-    assert listed[0] == "id,reason,explanation" and [line.split(",")[0] for line in listed[1:]] == ["photo 0", "photo 5"]
+    assert listed[0] == "id,reason,explanation" and [line.split(",")[0] for line in listed[1:]] == [
+        "photo 0",
+        "photo 5",
+    ]
 
 
 def test_a_photograph_that_kills_its_worker_is_quarantined(undisturbed, tmp_path):
@@ -266,9 +292,12 @@ def test_rows_arrive_in_any_order(undisturbed):
 
 def test_wrong_arguments(tmp_path):
     for change, words in (
-        ({"engine": "slurm"}, "local, ray"), ({"workers": -1}, "0 or more"), ({"batch": 0}, "at least 1"),
-        ({"model": replace(model(), landmarks=None)}, "no landmarks"), ({"engine": "ray", "workers": 0}, "at least one"),
-    ):  # fmt: skip
+        ({"engine": "slurm"}, "local, ray"),
+        ({"workers": -1}, "0 or more"),
+        ({"batch": 0}, "at least 1"),
+        ({"model": replace(model(), landmarks=None)}, "no landmarks"),
+        ({"engine": "ray", "workers": 0}, "at least one"),
+    ):
         with pytest.raises(UserError, match=words):
             run(tmp_path / "new", **change)
     (tmp_path / "file").write_text("")
@@ -285,11 +314,15 @@ def test_without_ray_the_message_says_what_to_install(tmp_path, monkeypatch):
 def _configuration():
     from helpers.labelling import Configuration
 
-    return Configuration.of(TinySource(COUNT).describe(), model(), size=SIZE, batch=3, shard=4, settings=SETTINGS)
+    return Configuration.of(
+        TinySource(COUNT).describe(), model(), size=SIZE, batch=3, shard=4, settings=SETTINGS
+    )
 
 
 def _children(pid: int) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
     return [int(word) for word in found.stdout.split()]
 
 

@@ -17,7 +17,9 @@ def cluster():
 
     patch = pytest.MonkeyPatch()
     # Actors must find this folder's code, and a test must not write a token into the home folder.
-    patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
+    patch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    )
     patch.setenv("RAY_AUTH_MODE", "disabled")
     for attempt in range(3):  # on a busy machine Ray gives up after 30 s
         try:
@@ -33,7 +35,14 @@ def cluster():
 
 
 def test_a_killed_actor_is_replaced_and_the_rows_are_the_same(cluster, tmp_path):
-    options = {"model": model(), "settings": SETTINGS, "size": SIZE, "batch": 3, "shard": 8, "progress": False}
+    options = {
+        "model": model(),
+        "settings": SETTINGS,
+        "size": SIZE,
+        "batch": 3,
+        "shard": 8,
+        "progress": False,
+    }
     label(TinySource(COUNT), tmp_path / "here", workers=0, **options)
     gone = tmp_path / "gone"
     source = TinySource(COUNT, {13: "kill_once"}, str(gone))

@@ -53,13 +53,18 @@ def test_a_folder_gives_crops_and_says_what_is_wrong_with_the_others(folder):
     source = pickle.loads(pickle.dumps(open_source(str(folder), model=model())))
     names = [source.name(place) for place in range(len(source))]
     assert names == [
-        ("collins/1.png", "collins"), ("hopper/1.jpg", "hopper"), ("hopper/2.jpg", "hopper"), ("hopper/4.png", "hopper"),
+        ("collins/1.png", "collins"),
+        ("hopper/1.jpg", "hopper"),
+        ("hopper/2.jpg", "hopper"),
+        ("hopper/4.png", "hopper"),
         ("hopper/3.jpg", "hopper"),
-    ]  # fmt: skip
+    ]
     loaded = source.load(range(5), 96)
     assert loaded.index == [0, 1] and {place: words[0] for place, words in loaded.failed.items()} == {
-        2: "unreadable", 3: "no_face" if _dlib() else "unreadable", 4: "unreadable",
-    }  # fmt: skip
+        2: "unreadable",
+        3: "no_face" if _dlib() else "unreadable",
+        4: "unreadable",
+    }
     assert "empty" in loaded.failed[4][1]
     photo = read_photo(folder / "hopper" / "1.jpg")
     face = landmarks_for(photo)
@@ -101,7 +106,9 @@ def test_the_command_labels_a_folder(folder, tmp_path, capsys):
     assert rows.column("id").to_pylist()[-1] == "hopper/3.jpg" and len(rows) == 5
     assert (numbers_of(rows, "code") < 0).tolist() == [False, False, True, True, True]
     # The pose and the crop lead back to the photograph: the middle of the face lies on it.
-    to_photo = numbers_of(rows, "principal_point") / numbers_of(rows, "crop_scale")[:, None] + numbers_of(rows, "crop_origin")
+    to_photo = numbers_of(rows, "principal_point") / numbers_of(rows, "crop_scale")[:, None] + numbers_of(
+        rows, "crop_origin"
+    )
     points = landmarks_for(read_photo(folder / "collins" / "1.png")).points
     assert np.linalg.norm(to_photo[0] - points.mean(0)) < np.ptp(points, axis=0).max()
     said = capsys.readouterr().out
@@ -111,7 +118,9 @@ def test_the_command_labels_a_folder(folder, tmp_path, capsys):
 def test_wrong_arguments_of_the_command(folder, labelled, tmp_path, capsys):
     assert main(["label", "nowhere", "--out", str(tmp_path / "out"), *CHEAP]) == 2
     assert not (tmp_path / "out").exists()
-    assert main(["label", "synthetic:6x4", "--out", str(labelled), "--batch", "6", "--shard", "9", *CHEAP]) == 1
+    assert (
+        main(["label", "synthetic:6x4", "--out", str(labelled), "--batch", "6", "--shard", "9", *CHEAP]) == 1
+    )
     said = capsys.readouterr().err
     assert "another configuration" in said and "Traceback" not in said
     with pytest.raises(SystemExit) as status:
@@ -129,15 +138,21 @@ def test_pooling_shards_is_pooling_rows(labelled, rule, monkeypatch):
     names, index = np.unique(rows.column("person").to_pylist(), return_inverse=True)
     ok = np.isin(numbers_of(rows, "code"), [0, 8])
     expected = pool(
-        torch.from_numpy(coefficients), torch.from_numpy(index), rule, ok=torch.from_numpy(ok),
+        torch.from_numpy(coefficients),
+        torch.from_numpy(index),
+        rule,
+        ok=torch.from_numpy(ok),
         confidence=torch.from_numpy(numbers_of(rows, "detector_confidence").copy()),
         covariance=torch.from_numpy(variances) if rule == "precision" else None,
-    )  # fmt: skip
+    )
     has = (expected.used > 0).numpy()
     labels = pool_shards(labelled, rule, also=["unconverged"])
     assert labels.person == names[has].tolist() and list(labels.without) == names[~has].tolist()
     np.testing.assert_allclose(labels.coefficients, expected.coefficients.numpy()[has], atol=2e-6)
-    assert labels.n_photos.tolist() == expected.used[has].tolist() and labels.n_excluded.tolist() == expected.excluded[has].tolist()
+    assert (
+        labels.n_photos.tolist() == expected.used[has].tolist()
+        and labels.n_excluded.tolist() == expected.excluded[has].tolist()
+    )
     assert labels.rule == rule and labels.coefficients.shape[1] == 198
 
 
@@ -184,7 +199,11 @@ def test_the_command_offers_the_rules_that_there_are():
 
 
 def test_wrong_arguments_of_pooling(labelled, tmp_path):
-    for change, words in (({"rule": "best"}, "one of confidence"), ({"by": "me"}, "detector or fit"), ({"also": ["ugly"]}, "unconverged")):
+    for change, words in (
+        ({"rule": "best"}, "one of confidence"),
+        ({"by": "me"}, "detector or fit"),
+        ({"also": ["ugly"]}, "unconverged"),
+    ):
         with pytest.raises(UserError, match=words):
             pool_shards(labelled, **change)
     with pytest.raises(UserError, match="manifest"):
@@ -195,11 +214,22 @@ def test_wrong_arguments_of_pooling(labelled, tmp_path):
 
 
 def test_labels_come_back_as_they_were(tmp_path):
-    labels = Labels(["a", "b"], np.arange(8, dtype=np.float32).reshape(2, 4), np.array([1, 2], np.int32), np.array([0, 3], np.int32), "robust")
+    labels = Labels(
+        ["a", "b"],
+        np.arange(8, dtype=np.float32).reshape(2, 4),
+        np.array([1, 2], np.int32),
+        np.array([0, 3], np.int32),
+        "robust",
+    )
     write_labels(tmp_path / "l.parquet", labels)
     back = read_labels(tmp_path / "l.parquet")
     np.testing.assert_array_equal(back.coefficients, labels.coefficients)
-    assert (back.person, back.n_photos.tolist(), back.n_excluded.tolist(), back.rule) == (["a", "b"], [1, 2], [0, 3], "robust")
+    assert (back.person, back.n_photos.tolist(), back.n_excluded.tolist(), back.rule) == (
+        ["a", "b"],
+        [1, 2],
+        [0, 3],
+        "robust",
+    )
 
 
 def test_the_commands_answer_help_without_torch():
@@ -210,7 +240,9 @@ def test_the_commands_answer_help_without_torch():
 
 
 def test_the_folder_of_the_course_is_what_photofolder_lists(folder):
-    assert len(PhotoFolder(folder)) + len(PhotoFolder(folder).unreadable) == len(open_source(str(folder), model=model()))
+    assert len(PhotoFolder(folder)) + len(PhotoFolder(folder).unreadable) == len(
+        open_source(str(folder), model=model())
+    )
 
 
 def _dlib() -> bool:

@@ -98,7 +98,9 @@ def test_the_network_agrees_with_the_default_detector_on_an_upright_face():
 @pytest.mark.parametrize("tilt", [-50, 45])
 def test_the_network_finds_a_tilted_face_that_the_default_detector_misses(tilt):
     photo = read_photo(default_photos()["astronaut"]).image[20:260, 100:340]
-    turned = np.asarray(Image.fromarray((photo * 255).astype(np.uint8)).rotate(tilt, Image.Resampling.BICUBIC))
+    turned = np.asarray(
+        Image.fromarray((photo * 255).astype(np.uint8)).rotate(tilt, Image.Resampling.BICUBIC)
+    )
     turned = turned.astype(np.float32) / 255
     assert landmarks.detect(turned, "dlib") == []
     faces = landmarks.detect(turned)
@@ -169,8 +171,12 @@ def test_a_simulated_face_is_projected_by_its_camera():
 
 
 def test_wrong_simulations_are_refused():
-    for bad in ({"truth": POINTS[:60]}, {"truth": POINTS * np.nan}, {"truth": POINTS, "noise_px": -1.0},
-                {"truth": POINTS, "outliers": 1.5}):  # fmt: skip
+    for bad in (
+        {"truth": POINTS[:60]},
+        {"truth": POINTS * np.nan},
+        {"truth": POINTS, "noise_px": -1.0},
+        {"truth": POINTS, "outliers": 1.5},
+    ):
         with pytest.raises(ValueError, match="must be"):
             landmarks.SimulatedDetector(**bad)
     with pytest.raises(ValueError, match="confidence"):
@@ -230,7 +236,15 @@ class StandInForCLNF:
         self.fresh = False
         return np.zeros((68, 2)), {"params": np.array(face_bbox), "model_likelihood": -1e-3}
 
-    def fit(self, image, face_bbox, initial_params=None, landmarks_5pt=None, return_params=False, detector_type=None):
+    def fit(
+        self,
+        image,
+        face_bbox,
+        initial_params=None,
+        landmarks_5pt=None,
+        return_params=False,
+        detector_type=None,
+    ):
         assert self.fresh and (initial_params == face_bbox).all()
         self.fresh = False
         x, y, width, height = face_bbox
@@ -250,7 +264,9 @@ def stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyclnf", package)
     monkeypatch.setitem(sys.modules, "pyclnf.models", models)
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: package if name == "pyclnf" else found(name))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: package if name == "pyclnf" else found(name)
+    )
     clnf_backend._load.cache_clear()
     yield package
     clnf_backend._load.cache_clear()

@@ -61,12 +61,16 @@ def test_phong_by_hand():
     angle = math.radians(40)
     light = dataclasses.replace(PhongLight.defaults(), direction=torch.tensor([[angle, 0.0]]))
     assert light.specular.item() == pytest.approx(80 / 255) and light.shininess.item() == 16
-    normal = torch.tensor([[[0.0, 0.0, 1.0], [math.sin(angle / 2), 0.0, math.cos(angle / 2)], [0.0, 0.0, -1.0]]])
+    normal = torch.tensor(
+        [[[0.0, 0.0, 1.0], [math.sin(angle / 2), 0.0, math.cos(angle / 2)], [0.0, 0.0, -1.0]]]
+    )
     view = torch.tensor([0.0, 0.0, 1.0]).expand(1, 3, 3)
     colour = shade_phong(torch.full((1, 3, 3), 0.8), normal, view, light)[0, :, 0]
     # Mirrored at the first normal the lamp is 40° off the viewer; at the second, straight at him; the third is dark.
     highlight = 0.5 * 80 / 255
-    assert colour[0] == pytest.approx(0.8 * (0.45 + 0.5 * math.cos(angle)) + highlight * math.cos(angle) ** 16)
+    assert colour[0] == pytest.approx(
+        0.8 * (0.45 + 0.5 * math.cos(angle)) + highlight * math.cos(angle) ** 16
+    )
     assert colour[1] == pytest.approx(0.8 * (0.45 + 0.5 * math.cos(angle / 2)) + highlight)
     assert colour[2] == pytest.approx(0.8 * 0.45)
     shadowed = shade_phong(torch.full((1, 3, 3), 0.8), normal, view, light, torch.zeros(1, 3))
@@ -75,7 +79,10 @@ def test_phong_by_hand():
 
 def test_phong_gradients_in_float64():
     generator = torch.Generator().manual_seed(3)
-    normal, view = (torch.nn.functional.normalize(torch.randn(2, 5, 3, generator=generator).double(), dim=-1) for _ in "nv")
+    normal, view = (
+        torch.nn.functional.normalize(torch.randn(2, 5, 3, generator=generator).double(), dim=-1)
+        for _ in "nv"
+    )
     light = PhongLight.defaults(2, dtype=torch.float64)
     parts = [getattr(light, f.name).clone().requires_grad_() for f in dataclasses.fields(light)]
     albedo = torch.rand(2, 5, 3, generator=generator).double().requires_grad_()
@@ -108,8 +115,14 @@ def test_srgb_has_its_published_values_and_can_be_undone():
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (lambda: dataclasses.replace(PhongLight.defaults(2), diffuse=torch.ones(1, 3)), r"diffuse must have shape \(2, 3\)"),
-        (lambda: ColourTransform(torch.ones(2), torch.ones(3), torch.ones(2, 3)), r"gain must have shape \(2, 3\)"),
+        (
+            lambda: dataclasses.replace(PhongLight.defaults(2), diffuse=torch.ones(1, 3)),
+            r"diffuse must have shape \(2, 3\)",
+        ),
+        (
+            lambda: ColourTransform(torch.ones(2), torch.ones(3), torch.ones(2, 3)),
+            r"gain must have shape \(2, 3\)",
+        ),
     ],
 )
 def test_light_of_the_wrong_shape_is_refused(wrong, message):

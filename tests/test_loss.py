@@ -71,7 +71,13 @@ def test_a_mean_face_is_no_minimum():
     sizes = torch.linspace(0.2, 1.8, 9)[:, None]
     guesses = torch.linspace(0, 2, 401)
     best = [
-        float(guesses[torch.stack([asymmetric_euclidean_loss(g.expand(9, 1), sizes, 1.0, under) for g in guesses]).argmin()])
+        float(
+            guesses[
+                torch.stack(
+                    [asymmetric_euclidean_loss(g.expand(9, 1), sizes, 1.0, under) for g in guesses]
+                ).argmin()
+            ]
+        )
         for under in (1.0, 3.0)
     ]
     assert best[0] == pytest.approx(1.0, abs=0.01) and best[1] > 1.15
@@ -87,9 +93,16 @@ def test_bad_input_is_refused():
 
 
 def test_a_negative_zero_is_a_zero_and_targets_have_gradients():
-    loss = [float(asymmetric_euclidean_loss(torch.tensor([[1.0]]), torch.tensor([[zero]]))) for zero in (0.0, -0.0)]
+    loss = [
+        float(asymmetric_euclidean_loss(torch.tensor([[1.0]]), torch.tensor([[zero]])))
+        for zero in (0.0, -0.0)
+    ]
     assert loss == [1.0, 1.0]
     generator = torch.Generator().manual_seed(2)
-    guess, truth = (torch.randn(3, 5, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    guess, truth = (
+        torch.randn(3, 5, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2)
+    )
     for reduction in ("mean", "sum", "none"):
-        assert torch.autograd.gradcheck(lambda g, t, r=reduction: asymmetric_euclidean_loss(g, t, 1.0, 3.0, r), (guess, truth))
+        assert torch.autograd.gradcheck(
+            lambda g, t, r=reduction: asymmetric_euclidean_loss(g, t, 1.0, 3.0, r), (guess, truth)
+        )

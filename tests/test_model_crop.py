@@ -38,7 +38,9 @@ def test_shape_of_the_crop_is_the_crop_of_shape(model, seed, share):
     same_faces(part, model, keep)
     kept = set(keep.tolist())
     expected = [t for t in model.triangles.tolist() if kept.issuperset(t)]
-    assert keep[part.triangles].tolist() == expected  # the same triangles, in the same order, seen from outside
+    assert (
+        keep[part.triangles].tolist() == expected
+    )  # the same triangles, in the same order, seen from outside
     if kept.issuperset(model.landmarks.tolist()):
         assert torch.equal(keep[part.landmarks], model.landmarks)
     else:

@@ -25,9 +25,13 @@ def face():
     """The open model at its coarsest, with few modes: what is written into every file."""
     model = face_model.load("open", level=0, n_shape=6, n_texture=5)
     return replace(
-        model, expression_basis=model.expression_basis[..., :4], expression_std=model.expression_std[:4],
-        expression_units=model.expression_units[..., :3], expression_names=model.expression_names[:3], masks=None,
-    )  # fmt: skip
+        model,
+        expression_basis=model.expression_basis[..., :4],
+        expression_std=model.expression_std[:4],
+        expression_units=model.expression_units[..., :3],
+        expression_names=model.expression_names[:3],
+        masks=None,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +43,9 @@ def write(name: str, folder, numbers):
     """A file in the layout `name`, "FORMAT" or "FORMAT VARIANT"."""
     kind, _, variant = name.partition(" ")
     if kind == "bfm2009":
-        return files.write_mat(folder / "01_MorphableModel.mat", files.bfm2009_arrays(numbers), variant or "5")
+        return files.write_mat(
+            folder / "01_MorphableModel.mat", files.bfm2009_arrays(numbers), variant or "5"
+        )
     if kind == "face3d":
         return files.write_mat(folder / "BFM.mat", files.face3d_arrays(numbers), variant or "5", "model")
     if kind == "deep3d":
@@ -52,7 +58,9 @@ def write(name: str, folder, numbers):
     if kind == "ict":
         return files.write_ict(folder / "FaceXModel", numbers)
     if kind == "flame":
-        return files.write_flame(folder / "generic_model.pkl", files.flame_arrays(numbers), variant or "chumpy")
+        return files.write_flame(
+            folder / "generic_model.pkl", files.flame_arrays(numbers), variant or "chumpy"
+        )
     if kind == "gnm":
         return files.write_gnm(folder / "gnm_head.npz", files.gnm_arrays(numbers))
     version, _, expression = variant.partition(" ")
@@ -94,10 +102,16 @@ def test_shape_in_millimetres(name, face, loaded):
     model, k = loaded(name), 3 if name == "ict" else 6
     assert len(model.shape_std) == (99 if name.startswith("flame") else k)
     assert torch.allclose(model.mean_shape, face.mean_shape, atol=2e-4)
-    assert torch.allclose(scaled(model.shape_basis, model.shape_std)[:, :k], scaled(face.shape_basis, face.shape_std)[:, :k], atol=2e-4)
+    assert torch.allclose(
+        scaled(model.shape_basis, model.shape_std)[:, :k],
+        scaled(face.shape_basis, face.shape_std)[:, :k],
+        atol=2e-4,
+    )
     assert torch.allclose(model.shape_basis.double().square().sum((0, 1)), torch.ones(1).double(), atol=1e-4)
     assert model.mean_shape.dtype == model.shape_basis.dtype == model.shape_std.dtype == torch.float32
-    assert torch.equal(sorted_corners(model.triangles), sorted_corners(face.triangles)), "as many, turned outwards"
+    assert torch.equal(sorted_corners(model.triangles), sorted_corners(face.triangles)), (
+        "as many, turned outwards"
+    )
     assert model.name and model.licence
 
 
@@ -140,7 +154,9 @@ def test_expression_units_with_their_names(name, face, loaded):
     assert torch.allclose(model.expression_units, face.expression_units, atol=2e-4)
     assert model.expression_names == face.expression_names
     assert torch.allclose(
-        scaled(model.expression_basis, model.expression_std), face.expression_units.double().flatten(0, 1), atol=2e-4
+        scaled(model.expression_basis, model.expression_std),
+        face.expression_units.double().flatten(0, 1),
+        atol=2e-4,
     )
 
 
@@ -175,13 +191,21 @@ def test_landmarks_are_those_of_the_file_or_none(name, face, loaded):
 @pytest.mark.parametrize("name", ALL)
 def test_recognised_without_reading_it(name, written):
     titles = {
-        "bfm2009": "Basel Face Model 2009", "face3d": "face3d", "deep3d": "Deep3D", "scalismo": "scalismo",
-        "ict": "ICT-FaceKit", "flame": "FLAME", "gnm": "GNM", "eos": "eos",
-    }  # fmt: skip
+        "bfm2009": "Basel Face Model 2009",
+        "face3d": "face3d",
+        "deep3d": "Deep3D",
+        "scalismo": "scalismo",
+        "ict": "ICT-FaceKit",
+        "flame": "FLAME",
+        "gnm": "GNM",
+        "eos": "eos",
+    }
     assert titles[name.split(" ")[0]] in formats.recognise(written(name))
 
 
-@pytest.mark.parametrize("name", ["bfm2009 5", "bfm2009 7.3", "scalismo", "deep3d 5", "flame plain", "gnm", "eos 4", "ict"])
+@pytest.mark.parametrize(
+    "name", ["bfm2009 5", "bfm2009 7.3", "scalismo", "deep3d 5", "flame plain", "gnm", "eos 4", "ict"]
+)
 def test_as_many_modes_as_wanted_if_there_are(name, written):
     few, all_of_them = face_model.load(written(name), n_shape=2, n_texture=3), face_model.load(written(name))
     assert len(few.shape_std) == 2 and few.shape_basis.shape == (few.n_vertices, 3, 2)
@@ -190,13 +214,17 @@ def test_as_many_modes_as_wanted_if_there_are(name, written):
     assert torch.equal(few.texture_std, all_of_them.texture_std[:3])
 
 
-@pytest.mark.parametrize("wrong", [{"n_shape": 0}, {"n_texture": 2.5}, {"part": "face"}, {"device": "toaster"}])
+@pytest.mark.parametrize(
+    "wrong", [{"n_shape": 0}, {"n_texture": 2.5}, {"part": "face"}, {"device": "toaster"}]
+)
 def test_wrong_arguments(wrong, written):
     with pytest.raises(UserError, match=next(iter(wrong))):
         face_model.load(written("bfm2009 5"), **wrong)
 
 
-@pytest.mark.parametrize("name", ["open", "bfm2009 5", "face3d 5", "deep3d 5", "scalismo", "ict", "flame plain", "eos 4"])
+@pytest.mark.parametrize(
+    "name", ["open", "bfm2009 5", "face3d 5", "deep3d 5", "scalismo", "ict", "flame plain", "eos 4"]
+)
 def test_saved_and_loaded_again_it_is_the_same_model(name, face, loaded, tmp_path):
     model = face if name == "open" else loaded(name)
     face_model.save(model, tmp_path / "saved.h5")
@@ -224,8 +252,15 @@ def test_every_model_has_a_way_to_it():
     sources = face_model.how_to_get()
     assert len({s.name for s in sources}) == len(sources) == 13
     for source in sources:
-        assert source.page.startswith("https://") and source.licence and source.files and source.page in source.way
-    assert sorted(name for reader in formats.FORMATS for name in reader.NAMES) == sorted(s.name for s in sources)
+        assert (
+            source.page.startswith("https://")
+            and source.licence
+            and source.files
+            and source.page in source.way
+        )
+    assert sorted(name for reader in formats.FORMATS for name in reader.NAMES) == sorted(
+        s.name for s in sources
+    )
 
 
 # The real numbers of vertices: a face, and points that no triangle uses.
@@ -238,10 +273,14 @@ def padded(face, count):
         return torch.cat([values, values[:1].expand(extra, *values.shape[1:])])
 
     return replace(
-        face, mean_shape=pad(face.mean_shape), shape_basis=pad(face.shape_basis), mean_texture=pad(face.mean_texture),
-        texture_basis=pad(face.texture_basis), expression_basis=pad(face.expression_basis),
+        face,
+        mean_shape=pad(face.mean_shape),
+        shape_basis=pad(face.shape_basis),
+        mean_texture=pad(face.mean_texture),
+        texture_basis=pad(face.texture_basis),
+        expression_basis=pad(face.expression_basis),
         expression_units=pad(face.expression_units),
-    )  # fmt: skip
+    )
 
 
 def with_landmarks_at(face, count, places, n_triangles=None):
@@ -255,16 +294,23 @@ def with_landmarks_at(face, count, places, n_triangles=None):
     number = torch.empty(count, dtype=torch.int64)
     number[torch.from_numpy(order)] = torch.arange(count)
     return replace(
-        model, mean_shape=model.mean_shape[order], shape_basis=model.shape_basis[order],
-        mean_texture=model.mean_texture[order], texture_basis=model.texture_basis[order],
-        expression_basis=model.expression_basis[order], expression_units=model.expression_units[order],
-        triangles=number[model.triangles[torch.arange(n_triangles or len(model.triangles)) % len(model.triangles)]],
+        model,
+        mean_shape=model.mean_shape[order],
+        shape_basis=model.shape_basis[order],
+        mean_texture=model.mean_texture[order],
+        texture_basis=model.texture_basis[order],
+        expression_basis=model.expression_basis[order],
+        expression_units=model.expression_units[order],
+        triangles=number[
+            model.triangles[torch.arange(n_triangles or len(model.triangles)) % len(model.triangles)]
+        ],
         landmarks=torch.tensor(places),
-    )  # fmt: skip
+    )
 
 
 def unit_columns(model):
     """Padding made the columns longer; what is promised to be of unit length must be."""
+
     def unit(basis):
         return basis / basis.square().sum((0, 1)).sqrt()
 
@@ -350,9 +396,10 @@ EOS_FILES = {
     ),
 }
 FIRST = {
-    "shape": [-0.39668062, -0.08126325, 0.0879786], "colour": [-0.09011654, 0.00529328, 0.2847952],
+    "shape": [-0.39668062, -0.08126325, 0.0879786],
+    "colour": [-0.09011654, 0.00529328, 0.2847952],
     "expression": [-0.07085253, 0.16235626, -0.27796593],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", EOS_FILES)
@@ -360,7 +407,15 @@ def test_files_that_eos_itself_has_written(kind, tmp_path):
     path = tmp_path / "rough.bin"
     path.write_bytes(zlib.decompress(base64.b64decode(EOS_FILES[kind])))
     model = face_model.load(path)
-    corners = [[0, 40, 0], [0, -35, 2.5], [-35, 0, -10], [35, 0, -10], [0, 0, 30], [-15, 20, 10], [15, 20, 10]]
+    corners = [
+        [0, 40, 0],
+        [0, -35, 2.5],
+        [-35, 0, -10],
+        [35, 0, -10],
+        [0, 0, 30],
+        [-15, 20, 10],
+        [15, 20, 10],
+    ]
     assert torch.equal(model.mean_shape, torch.tensor(corners, dtype=torch.float32))
     assert model.shape_std.tolist() == [3.0, 2.0] and model.name == "rough"
     # The first numbers of the columns that were given to eos.

@@ -21,9 +21,11 @@ from tests import model_files as files
 NOSE = {"center.nose.tip": 30}  # too few points of the 68 for an estimate of the others, which takes a second
 ENDINGS = [".mat", ".h5", ".pkl", ".npz", ".bin"]
 ONE_BY_ONE = settings(
-    max_examples=60, deadline=None, derandomize=True,
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +43,21 @@ def small():
         return torch.from_numpy(np.linalg.qr(rng.normal(size=(mean.size, k)))[0].reshape(-1, 3, k)).float()
 
     return face_model.MorphableModel(
-        mean_shape=torch.from_numpy(mean).float(), shape_basis=modes(4), shape_std=torch.tensor([40.0, 20.0, 9.0, 5.0]),
-        mean_texture=torch.full((len(mean), 3), 0.5), texture_basis=modes(2), texture_std=torch.tensor([3.0, 1.0]),
-        triangles=torch.from_numpy(triangles), name="grid", licence="none", landmarks=points_of_a_face(corner),
-        expression_basis=modes(2), expression_std=torch.tensor([9.0, 4.0]),
-        expression_units=modes(2) * 5, expression_names=("smile", "frown"),
-    )  # fmt: skip
+        mean_shape=torch.from_numpy(mean).float(),
+        shape_basis=modes(4),
+        shape_std=torch.tensor([40.0, 20.0, 9.0, 5.0]),
+        mean_texture=torch.full((len(mean), 3), 0.5),
+        texture_basis=modes(2),
+        texture_std=torch.tensor([3.0, 1.0]),
+        triangles=torch.from_numpy(triangles),
+        name="grid",
+        licence="none",
+        landmarks=points_of_a_face(corner),
+        expression_basis=modes(2),
+        expression_std=torch.tensor([9.0, 4.0]),
+        expression_units=modes(2) * 5,
+        expression_names=("smile", "frown"),
+    )
 
 
 def points_of_a_face(corner) -> torch.Tensor:
@@ -54,8 +65,25 @@ def points_of_a_face(corner) -> torch.Tensor:
     jaw = [(8 + min(i, 16 - i), 2 + i) for i in range(17)]
     brows = [(5, 4 + i) for i in range(5)] + [(5, 12 + i) for i in range(5)]
     nose = [(9, 10), (10, 10), (11, 10), (12, 10)] + [(13, 8 + i) for i in range(5)]
-    eyes = [(7, 4), (6, 5), (6, 6), (7, 7), (8, 6), (8, 5), (7, 13), (6, 14), (6, 15), (7, 16), (8, 15), (8, 14)]
-    mouth = [(15, 7 + i) for i in range(7)] + [(14, 7 + i) for i in range(7)] + [(14, 14), (15, 14), (14, 6), (15, 6), (14, 5), (15, 5)]
+    eyes = [
+        (7, 4),
+        (6, 5),
+        (6, 6),
+        (7, 7),
+        (8, 6),
+        (8, 5),
+        (7, 13),
+        (6, 14),
+        (6, 15),
+        (7, 16),
+        (8, 15),
+        (8, 14),
+    ]
+    mouth = (
+        [(15, 7 + i) for i in range(7)]
+        + [(14, 7 + i) for i in range(7)]
+        + [(14, 14), (15, 14), (14, 6), (15, 6), (14, 5), (15, 5)]
+    )
     return torch.tensor([int(corner[at]) for at in jaw + brows + nose + eyes + mouth])
 
 
@@ -72,7 +100,9 @@ def folder(tmp_path_factory):
 def same(one, other) -> bool:
     for f in fields(one):
         a, b = getattr(one, f.name), getattr(other, f.name)
-        if isinstance(a, torch.Tensor) and (not isinstance(b, torch.Tensor) or a.shape != b.shape or not torch.allclose(a, b)):
+        if isinstance(a, torch.Tensor) and (
+            not isinstance(b, torch.Tensor) or a.shape != b.shape or not torch.allclose(a, b)
+        ):
             return False
         if a is None and b is not None:
             return False
@@ -132,7 +162,11 @@ def test_what_is_no_model_at_all(ending, content, words, tmp_path):
 
 
 def test_a_file_with_the_name_of_a_model_is_compared_with_that_one(tmp_path):
-    for name, page in (("01_MorphableModel.mat", "unibas.ch/bfm/ "), ("model2019_face12.h5", "bfm2019.html"), ("BFM.mat", "face3d")):
+    for name, page in (
+        ("01_MorphableModel.mat", "unibas.ch/bfm/ "),
+        ("model2019_face12.h5", "bfm2019.html"),
+        ("BFM.mat", "face3d"),
+    ):
         (tmp_path / name).write_bytes(files.LFS_POINTER)
         message = refused(tmp_path / name)
         assert page in message and message.count("MATLAB file with") <= 1 and "Deep3D" not in message
@@ -163,14 +197,35 @@ def test_an_unreadable_file(tmp_path, monkeypatch):
 
 ARRAYS = {
     "bfm2009": (files.bfm2009_arrays, ["shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV", "tl"]),
-    "face3d": (files.face3d_arrays, ["shapeMU", "shapePC", "shapeEV", "texPC", "expMU", "expPC", "expEV", "tri", "kpt_ind"]),
-    "deep3d": (files.deep3d_arrays, ["meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "keypoints"]),
-    "gnm": (files.gnm_arrays, ["template_vertex_positions", "vertex_identity_basis", "expression_basis", "triangles"]),
+    "face3d": (
+        files.face3d_arrays,
+        ["shapeMU", "shapePC", "shapeEV", "texPC", "expMU", "expPC", "expEV", "tri", "kpt_ind"],
+    ),
+    "deep3d": (
+        files.deep3d_arrays,
+        ["meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "keypoints"],
+    ),
+    "gnm": (
+        files.gnm_arrays,
+        ["template_vertex_positions", "vertex_identity_basis", "expression_basis", "triangles"],
+    ),
     "flame": (files.flame_arrays, ["v_template", "shapedirs", "f"]),
-    "scalismo": (None, ["shape/model/mean", "shape/model/pcaBasis", "shape/model/pcaVariance", "color/model/mean",
-                        "color/model/pcaBasis", "color/model/pcaVariance", "expression/model/mean",
-                        "expression/model/pcaBasis", "expression/model/pcaVariance", "shape/representer/cells"]),
-}  # fmt: skip
+    "scalismo": (
+        None,
+        [
+            "shape/model/mean",
+            "shape/model/pcaBasis",
+            "shape/model/pcaVariance",
+            "color/model/mean",
+            "color/model/pcaBasis",
+            "color/model/pcaVariance",
+            "expression/model/mean",
+            "expression/model/pcaBasis",
+            "expression/model/pcaVariance",
+            "shape/representer/cells",
+        ],
+    ),
+}
 
 
 def write_arrays(kind, arrays, folder):
@@ -238,11 +293,16 @@ def check_changed(kind, name, what, path, genuine) -> None:
     sound(model)
     numbers_only = what in ("zero", "negative", "in metres", "enormous")
     # A mesh with other triangles is a mesh; `test_the_number_of_triangles` is about the known ones.
-    numbers_only |= name in ("tl", "tri", "triangles", "f", "shape/representer/cells") and what in ("cut", "one too many")
+    numbers_only |= name in ("tl", "tri", "triangles", "f", "shape/representer/cells") and what in (
+        "cut",
+        "one too many",
+    )
     assert numbers_only or same(genuine, model), (kind, name, what)
     if what in ("zero", "negative") and name in ("shapeEV", "texEV", "expEV", "idBase", "texBase"):
         assert what == "negative" and name in ("idBase", "texBase"), (kind, name, what)
-    assert not (what == "in metres" and name in ("shapeMU", "meanshape", "template_vertex_positions", "v_template"))
+    assert not (
+        what == "in metres" and name in ("shapeMU", "meanshape", "template_vertex_positions", "v_template")
+    )
 
 
 @pytest.mark.parametrize("name", ARRAYS["scalismo"][1])
@@ -289,8 +349,20 @@ def test_the_number_of_triangles(small, folder):
     def pad(values):
         return torch.cat([values, values[:1].expand(extra, *values.shape[1:])])
 
-    big = replace(small, **{key: pad(getattr(small, key)) for key in (
-        "mean_shape", "shape_basis", "mean_texture", "texture_basis", "expression_basis", "expression_units")})  # fmt: skip
+    big = replace(
+        small,
+        **{
+            key: pad(getattr(small, key))
+            for key in (
+                "mean_shape",
+                "shape_basis",
+                "mean_texture",
+                "texture_basis",
+                "expression_basis",
+                "expression_units",
+            )
+        },
+    )
     arrays = files.bfm2009_arrays(files.Face(big))
     for name in ("shapePC", "texPC"):
         arrays[name] /= np.linalg.norm(arrays[name], axis=0)
@@ -448,11 +520,15 @@ def test_damaged_ict(numbers, tmp_path):
     assert "not finite" in refused_with("identity001.obj", mesh.replace(lines[2], "v nan 0 0", 1))
     assert "damaged" in refused_with("identity001.obj", mesh.replace(lines[2], "v x 0 0", 1))
     assert "three numbers" in refused_with("identity001.obj", files.LFS_POINTER.decode())
-    assert "zero everywhere" in refused_with("identity001.obj", (folder / "generic_neutral_mesh.obj").read_text())
+    assert "zero everywhere" in refused_with(
+        "identity001.obj", (folder / "generic_neutral_mesh.obj").read_text()
+    )
     assert "not there" in refused_with("generic_neutral_mesh.obj", mesh + "f 1 2 99999\n")
     assert "fewer than three" in refused_with("generic_neutral_mesh.obj", mesh + "f 1 2\n")
     assert "list of expressions" in refused_with("vertex_indices.json", "{}")
-    assert "list of expressions" in refused_with("vertex_indices.json", '{"expressions": ["../../etc/passwd"]}')
+    assert "list of expressions" in refused_with(
+        "vertex_indices.json", '{"expressions": ["../../etc/passwd"]}'
+    )
     assert "damaged" in refused_with("vertex_indices.json", '{"expressions": ')
     face_model.load(folder)
 
@@ -461,5 +537,7 @@ def test_the_grid_is_a_face(small, folder, numbers):
     """The oracle of this file: what is written from the grid loads as the grid."""
     path = files.write_mat(folder / "grid.mat", files.face3d_arrays(numbers), "5", "model")
     model = face_model.load(path)
-    assert torch.allclose(model.mean_shape, small.mean_shape, atol=1e-4) and torch.equal(model.landmarks, small.landmarks)
+    assert torch.allclose(model.mean_shape, small.mean_shape, atol=1e-4) and torch.equal(
+        model.landmarks, small.landmarks
+    )
     assert not same(model, replace(model, mean_shape=model.mean_shape + 0.1))

@@ -21,10 +21,16 @@ from helpers.show.views import studio
 from tests import model_files as files
 
 LAYOUTS = {
-    "BFM 2009": lambda folder, face: files.write_mat(folder / "01_MorphableModel.mat", files.bfm2009_arrays(face)),
+    "BFM 2009": lambda folder, face: files.write_mat(
+        folder / "01_MorphableModel.mat", files.bfm2009_arrays(face)
+    ),
     "BFM 2017/2019": lambda folder, face: files.write_scalismo(folder / "model2019_bfm.h5", face),
-    "face3d, 3DDFA": lambda folder, face: files.write_mat(folder / "BFM.mat", files.face3d_arrays(face), "5", "model"),
-    "Deep3D": lambda folder, face: files.write_mat(folder / "BFM_model_front.mat", files.deep3d_arrays(face), "7.3"),
+    "face3d, 3DDFA": lambda folder, face: files.write_mat(
+        folder / "BFM.mat", files.face3d_arrays(face), "5", "model"
+    ),
+    "Deep3D": lambda folder, face: files.write_mat(
+        folder / "BFM_model_front.mat", files.deep3d_arrays(face), "7.3"
+    ),
     "ICT-FaceKit": lambda folder, face: files.write_ict(folder / "FaceXModel", face, n_shape=1, n_units=1),
     "FLAME": lambda folder, face: files.write_flame(folder / "flame2023.pkl", files.flame_arrays(face)),
     "GNM Head": lambda folder, face: files.write_gnm(folder / "gnm_head.npz", files.gnm_arrays(face)),
@@ -58,7 +64,10 @@ def sheet(folder: Path) -> tuple[np.ndarray, dict]:
         picture, pixels, _ = drawn(model)
         image = picture.image[0].clamp(0, 1)
         pictures.append(image if pixels is None else draw_landmarks(image, pixels[:, :2]))
-    titles = [title if model.landmarks is not None else f"{title} (points need its real mesh)" for title, model in models.items()]
+    titles = [
+        title if model.landmarks is not None else f"{title} (points need its real mesh)"
+        for title, model in models.items()
+    ]
     rows = [tile(pictures[i : i + 4], titles[i : i + 4], height=SIZE) for i in (0, 4)]
     return np.concatenate(rows), models
 

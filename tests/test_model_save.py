@@ -63,15 +63,24 @@ def test_scalismo_would_read_it(model, saved):
             representer = group["representer"]
             assert representer.attrs["name"] == f"gravis::Mesh{part.capitalize()}Representer"
             assert representer.attrs["datasetType"] == "POLYGON_MESH"
-            assert representer["points"].shape == (3, model.n_vertices) and representer["points"].dtype == np.float32
-            assert representer["cells"].shape == (3, len(model.triangles)) and representer["cells"].dtype == np.int32
+            assert (
+                representer["points"].shape == (3, model.n_vertices)
+                and representer["points"].dtype == np.float32
+            )
+            assert (
+                representer["cells"].shape == (3, len(model.triangles))
+                and representer["cells"].dtype == np.int32
+            )
             np.testing.assert_array_equal(representer["points"][()].T, model.mean_shape)
             assert group["model/noiseVariance"].shape == (1,)
         noise = [float(file[f"{part}/model/noiseVariance"][0]) for part in ("shape", "color", "expression")]
         assert noise == pytest.approx([0.25, 1e-4, 0])
         assert set(file["catalog"]) == {
-            "MorphableModel", "MorphableModel.shape", "MorphableModel.color", "MorphableModel.expression",
-        }  # fmt: skip
+            "MorphableModel",
+            "MorphableModel.shape",
+            "MorphableModel.color",
+            "MorphableModel.expression",
+        }
         for entry in file["catalog"].values():
             where, kind = entry["modelPath"].asstr()[()], entry["modelType"].asstr()[()]
             assert where in file and kind.endswith("_MODEL")
@@ -84,8 +93,11 @@ def test_scalismo_would_read_it(model, saved):
 def read_back(path) -> MorphableModel:
     """A reader for the test: the plain formula of the layout, apart from the loaders."""
     with h5py.File(path) as file:
+
         def part(name):
-            mean, basis, variance = (file[f"{name}/model/{k}"][()] for k in ("mean", "pcaBasis", "pcaVariance"))
+            mean, basis, variance = (
+                file[f"{name}/model/{k}"][()] for k in ("mean", "pcaBasis", "pcaVariance")
+            )
             numbers = mean.reshape(-1, 3), basis.reshape(-1, 3, basis.shape[1]), np.sqrt(variance)
             return [torch.from_numpy(a) for a in numbers]
 
@@ -132,9 +144,14 @@ def test_same_model_same_bytes(model, saved, tmp_path):
 
 def test_a_model_without_extras(model, tmp_path):
     bare = replace(
-        model.to(torch.float64), landmarks=None, masks=None, expression_basis=None, expression_std=None,
-        expression_units=None, expression_names=(),
-    )  # fmt: skip
+        model.to(torch.float64),
+        landmarks=None,
+        masks=None,
+        expression_basis=None,
+        expression_std=None,
+        expression_units=None,
+        expression_names=(),
+    )
     save(bare, tmp_path / "bare.H5")
     with h5py.File(tmp_path / "bare.H5") as file:
         assert "expression" not in file and "landmarks" not in file["metadata"]
@@ -181,7 +198,9 @@ def test_glb_is_valid(model, tmp_path):
     assert attribute["NORMAL"][model.landmarks[30], 2] > 0.8  # the tip of the nose looks at the viewer
     from skimage.color import rgb2xyz  # an independent way to linear light
 
-    to_xyz = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
+    to_xyz = np.array(
+        [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+    )
     linear = rgb2xyz(model.mean_texture.numpy()) @ np.linalg.inv(to_xyz).T
     np.testing.assert_allclose(attribute["COLOR_0"], linear, atol=2e-6)
 

@@ -24,8 +24,22 @@ from helpers.show.course.names import resolve
 ROOT = Path(__file__).parents[1]
 SEEDS = (0, 1, 2)
 COMPARISONS = {}
-CUBE = torch.tensor([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
-                     [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
+CUBE = torch.tensor(
+    [
+        [0, 1, 3],
+        [0, 3, 2],
+        [4, 6, 7],
+        [4, 7, 5],
+        [0, 4, 5],
+        [0, 5, 1],
+        [2, 3, 7],
+        [2, 7, 6],
+        [0, 2, 6],
+        [0, 6, 4],
+        [1, 5, 7],
+        [1, 7, 3],
+    ]
+)
 
 
 def comparison(*functions):
@@ -41,7 +55,10 @@ def comparison(*functions):
 
 def check(naive, real, inputs, pair, generator):
     """Values, and the slopes of a random sum of them by every input."""
-    inputs = [each.clone().requires_grad_(each.is_floating_point() and pair.slopes_within is not None) for each in inputs]
+    inputs = [
+        each.clone().requires_grad_(each.is_floating_point() and pair.slopes_within is not None)
+        for each in inputs
+    ]
     values = [flat(function(*inputs)) for function in (naive, real)]
     torch.testing.assert_close(values[0], values[1].to(values[0]), atol=pair.within, rtol=0)
     if pair.slopes_within is not None:
@@ -49,7 +66,9 @@ def check(naive, real, inputs, pair, generator):
         slopes = [torch.autograd.grad((v * weights.to(v)).sum(), inputs, retain_graph=True) for v in values]
         assert any(slope.abs().max() > 0 for slope in slopes[0]), "a comparison of zeros proves nothing"
         for ours, theirs in zip(*slopes, strict=True):
-            torch.testing.assert_close(ours, theirs.to(ours), atol=pair.slopes_within, rtol=pair.slopes_within)
+            torch.testing.assert_close(
+                ours, theirs.to(ours), atol=pair.slopes_within, rtol=pair.slopes_within
+            )
 
 
 def flat(result):
@@ -103,9 +122,21 @@ def test_a_wrong_function_is_noticed():
     pair = next(pair for pair in PAIRS if pair.functions == ("basis_by_hand",))
     inputs = [torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64)]
     with pytest.raises(AssertionError):
-        check(lambda n: 1.001 * lighting.sh_basis(n), lighting.sh_basis, inputs, pair, torch.Generator().manual_seed(0))
+        check(
+            lambda n: 1.001 * lighting.sh_basis(n),
+            lighting.sh_basis,
+            inputs,
+            pair,
+            torch.Generator().manual_seed(0),
+        )
     with pytest.raises(AssertionError):  # the same value, another slope
-        check(lambda n: lighting.sh_basis(n.detach()) + 0 * n.sum(), lighting.sh_basis, inputs, pair, torch.Generator().manual_seed(0))
+        check(
+            lambda n: lighting.sh_basis(n.detach()) + 0 * n.sum(),
+            lighting.sh_basis,
+            inputs,
+            pair,
+            torch.Generator().manual_seed(0),
+        )
 
 
 # Notebook 01
@@ -127,7 +158,13 @@ def _(name, pair, g):
 @comparison("shape_by_loops")
 def _(name, pair, g):
     by_loops, some = function_of("01", name), [0, 7, 1000]
-    check(lambda a: by_loops(face(), a, some), lambda a: face().shape(a[None])[0, some], (randn(g, 99),), pair, g)
+    check(
+        lambda a: by_loops(face(), a, some),
+        lambda a: face().shape(a[None])[0, some],
+        (randn(g, 99),),
+        pair,
+        g,
+    )
 
 
 @comparison("shape_by_tensors")
@@ -141,7 +178,12 @@ def _(name, pair, g):
 
 def a_view(g):
     """Rotation vector, translation in mm, focal length and principal point in px."""
-    return randn(g, 3, scale=0.4), randn(g, 3, scale=30) + torch.tensor([0.0, 0, 900]), 500 + 500 * rand(g), 100 + 20 * rand(g, 2)
+    return (
+        randn(g, 3, scale=0.4),
+        randn(g, 3, scale=30) + torch.tensor([0.0, 0, 900]),
+        500 + 500 * rand(g),
+        100 + 20 * rand(g, 2),
+    )
 
 
 @comparison("project_one")
@@ -152,7 +194,10 @@ def _(name, pair, g):
         return project_one(P, roma.rotvec_to_rotmat(r), t, f, c)
 
     def real(P, r, t, f, c):
-        return cameras.project(cameras.model_to_camera(P[None, None], Pose(r[None], t[None])), Camera(f[None], c[None], (224, 224)))[0]
+        return cameras.project(
+            cameras.model_to_camera(P[None, None], Pose(r[None], t[None])),
+            Camera(f[None], c[None], (224, 224)),
+        )[0]
 
     check(naive, real, (randn(g, 3, scale=80), *a_view(g)), pair, g)
 
@@ -173,7 +218,9 @@ def triangles_on_screen(g, turned=0.7):
     """A cube in a random pose, on an image of 24 × 24 px."""
     corners = torch.tensor([[x, y, z] for x in (-50, 50) for y in (-50, 50) for z in (-50, 50)]).double()
     pose = Pose(randn(g, 1, 3, scale=turned), torch.tensor([[0.0, 0, 600]]).double())
-    return cameras.project(cameras.model_to_camera(corners[None], pose), Camera.default(24, focal=85.0, dtype=torch.float64))
+    return cameras.project(
+        cameras.model_to_camera(corners[None], pose), Camera.default(24, focal=85.0, dtype=torch.float64)
+    )
 
 
 @comparison("z_buffer", "z_buffer_tensor")
@@ -205,8 +252,12 @@ def _(name, pair, g):
 @comparison("normals_by_loop")
 def _(name, pair, g):
     by_loop = function_of("02", name)
-    corners = torch.tensor([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) + randn(g, 8, 3, scale=0.2)
-    check(lambda v: by_loop(v, CUBE), lambda v: rendering.vertex_normals(v[None], CUBE)[0], (corners,), pair, g)
+    corners = torch.tensor([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) + randn(
+        g, 8, 3, scale=0.2
+    )
+    check(
+        lambda v: by_loop(v, CUBE), lambda v: rendering.vertex_normals(v[None], CUBE)[0], (corners,), pair, g
+    )
 
 
 def unit(v):
@@ -229,11 +280,20 @@ def _(name, pair, g):
     usual = lighting.PhongLight.defaults(dtype=torch.float64)
 
     def real(a, n, w, ambient, diffuse, angles):
-        lamp = lighting.PhongLight(ambient[None], diffuse[None], angles[None], usual.specular, usual.shininess)
+        lamp = lighting.PhongLight(
+            ambient[None], diffuse[None], angles[None], usual.specular, usual.shininess
+        )
         return lighting.shade_phong(a[None], n[None], w[None], lamp)
 
     towards = torch.tensor([0.0, 0, 1]).double()
-    inputs = (rand(g, 3), unit(towards + randn(g, 3, scale=0.3)), unit(towards + randn(g, 3, scale=0.2)), rand(g, 3), rand(g, 3), randn(g, 2, scale=0.4))
+    inputs = (
+        rand(g, 3),
+        unit(towards + randn(g, 3, scale=0.3)),
+        unit(towards + randn(g, 3, scale=0.2)),
+        rand(g, 3),
+        rand(g, 3),
+        randn(g, 2, scale=0.4),
+    )
     check(function_of("02", name), real, inputs, pair, g)
 
 
@@ -242,7 +302,13 @@ def _(name, pair, g):
     def real(colour, contrast, gain, offset):
         return lighting.ColourTransform(contrast[None], gain[None], offset[None])(colour[None])
 
-    check(function_of("02", name), real, (rand(g, 3), rand(g), 0.5 + rand(g, 3), randn(g, 3, scale=0.1)), pair, g)
+    check(
+        function_of("02", name),
+        real,
+        (rand(g, 3), rand(g), 0.5 + rand(g, 3), randn(g, 3, scale=0.1)),
+        pair,
+        g,
+    )
 
 
 @comparison("my_render")
@@ -268,7 +334,9 @@ def _(name, pair, g):
 
     def real(h):
         left, one = torch.full_like(h, -5), torch.ones_like(h)
-        wall = torch.stack([torch.stack([u, v * one, 1000 * one]) for u, v in ((left, -5), (left, 5), (h, 5), (h, -5))])[None]
+        wall = torch.stack(
+            [torch.stack([u, v * one, 1000 * one]) for u, v in ((left, -5), (left, 5), (h, 5), (h, -5))]
+        )[None]
         raster = rasterizer.rasterize(wall, halves, (3, 10), backend="torch")
         return antialias(raster.mask[..., None].to(h), wall, halves, raster)[0, 1, :, 0]
 
@@ -296,8 +364,15 @@ def the_68(g):
     X = model.shape(randn(g, 1, 99))[0, model.landmarks]
     theta = torch.cat([randn(g, 3, scale=0.3), torch.tensor([0.0, 0, 1250]) + randn(g, 3, scale=20)])
     camera = Camera.default(224, dtype=torch.float64)
-    given = {"X": X, "F": torch.tensor([1.0, -1, -1]).double(), "f": float(camera.focal), "c": camera.principal_point[0]}
-    seen = cameras.project(cameras.model_to_camera(X[None], Pose(theta[None, :3], theta[None, 3:])), camera)[0, :, :2]
+    given = {
+        "X": X,
+        "F": torch.tensor([1.0, -1, -1]).double(),
+        "f": float(camera.focal),
+        "c": camera.principal_point[0],
+    }
+    seen = cameras.project(cameras.model_to_camera(X[None], Pose(theta[None, :3], theta[None, 3:])), camera)[
+        0, :, :2
+    ]
     return given, theta, camera, seen + randn(g, 68, 2)
 
 
@@ -307,7 +382,9 @@ def _(name, pair, g):
     (project_all,) = take("03", (name,), ROOT, **given)
 
     def real(theta):
-        return cameras.project(cameras.model_to_camera(given["X"][None], Pose(theta[None, :3], theta[None, 3:])), camera)[0, :, :2]
+        return cameras.project(
+            cameras.model_to_camera(given["X"][None], Pose(theta[None, :3], theta[None, 3:])), camera
+        )[0, :, :2]
 
     check(project_all, real, (theta,), pair, g)
 
@@ -348,7 +425,13 @@ def _(name, pair, g):
         pose = poses.scaled_orthographic_pose(seen[None], X[None], camera, weights[None])
         return pose.rotation[0], pose.translation[0]
 
-    check(lambda s, X, w: weighted_pos(s, X, w, given["f"], given["c"]), real, (seen, given["X"], 0.1 + rand(g, 68)), pair, g)
+    check(
+        lambda s, X, w: weighted_pos(s, X, w, given["f"], given["c"]),
+        real,
+        (seen, given["X"], 0.1 + rand(g, 68)),
+        pair,
+        g,
+    )
 
 
 @comparison("mirror_points")
@@ -380,9 +463,16 @@ def fitting_scene(seed):
     raster = see(fit_model, truth, faces.camera)
     points = sample_points(fit_model, raster, torch.ones(1, *size), 50, torch.Generator().manual_seed(seed))
     given = {
-        "fit_model": fit_model, "layout": fit_model.layout, "truth": truth, "pose": faces.pose, "camera": faces.camera,
-        "points": points, "points_seen": faces.landmarks, "blurred": blurred, "settings": settings,
-    }  # fmt: skip
+        "fit_model": fit_model,
+        "layout": fit_model.layout,
+        "truth": truth,
+        "pose": faces.pose,
+        "camera": faces.camera,
+        "points": points,
+        "points_seen": faces.landmarks,
+        "blurred": blurred,
+        "settings": settings,
+    }
     return given
 
 
@@ -393,7 +483,9 @@ def _(name, pair, g):
     given = fitting_scene(g.initial_seed())
     (one_pixel,) = take("04", (name,), ROOT, **given)
     points, truth = given["points"], given["truth"]
-    look = look_at_points(given["fit_model"], truth, given["camera"], given["blurred"], points, given["settings"])
+    look = look_at_points(
+        given["fit_model"], truth, given["camera"], given["blurred"], points, given["settings"]
+    )
     a1 = truth.coefficients[0, 0]
     for n in range(0, 50, 10):
         torch.testing.assert_close(one_pixel(a1, n), look.residual[0, n], atol=pair.within, rtol=0)
@@ -426,8 +518,20 @@ def _(name, pair, g):
     from helpers.regression import asymmetric_euclidean_loss
 
     function = function_of("06", name)
-    check(function, lambda p, t: asymmetric_euclidean_loss(p[None], t[None]), (randn(g, 198), randn(g, 198)), pair, g)
-    check(lambda p, t: function(p, t, 2.0, 5.0), lambda p, t: asymmetric_euclidean_loss(p[None], t[None], 2.0, 5.0), (randn(g, 9), randn(g, 9)), pair, g)
+    check(
+        function,
+        lambda p, t: asymmetric_euclidean_loss(p[None], t[None]),
+        (randn(g, 198), randn(g, 198)),
+        pair,
+        g,
+    )
+    check(
+        lambda p, t: function(p, t, 2.0, 5.0),
+        lambda p, t: asymmetric_euclidean_loss(p[None], t[None], 2.0, 5.0),
+        (randn(g, 9), randn(g, 9)),
+        pair,
+        g,
+    )
 
 
 @comparison("gradient_by_hand")
@@ -436,7 +540,9 @@ def _(name, pair, g):
 
     prediction, target = randn(g, 198).requires_grad_(), randn(g, 198)
     (slope,) = torch.autograd.grad(asymmetric_euclidean_loss(prediction[None], target[None]), prediction)
-    torch.testing.assert_close(function_of("06", name)(prediction.detach(), target), slope, atol=pair.within, rtol=0)
+    torch.testing.assert_close(
+        function_of("06", name)(prediction.detach(), target), slope, atol=pair.within, rtol=0
+    )
 
 
 # Notebook 07
@@ -457,7 +563,9 @@ def _(name, pair, g):
     from helpers.evaluation import Nearest
 
     points, vertices = randn(g, 15, 3).numpy(), randn(g, 40, 3).numpy()
-    assert (function_of("07", name)(points, vertices) == Nearest(vertices, vertices_only=True)(points)[1]).all()
+    assert (
+        function_of("07", name)(points, vertices) == Nearest(vertices, vertices_only=True)(points)[1]
+    ).all()
 
 
 @comparison("icp_by_hand")
@@ -467,8 +575,19 @@ def _(name, pair, g):
     vertices = randn(g, 60, 3, scale=50).numpy()
     points = vertices + randn(g, 60, 3, scale=8).numpy()
     by_hand, rms = function_of("07", name)(points, Nearest(vertices), Motion.none(), 6)
-    real = icp(Surface.of(vertices), Surface.of(points), step="point", nearest="vertex", keep=1.0, rounds=6, tolerance=0.0)
-    assert abs(by_hand(points) - real.motion(points)).max() < pair.within and abs(rms - real.rms[:-1]).max() < pair.within
+    real = icp(
+        Surface.of(vertices),
+        Surface.of(points),
+        step="point",
+        nearest="vertex",
+        keep=1.0,
+        rounds=6,
+        tolerance=0.0,
+    )
+    assert (
+        abs(by_hand(points) - real.motion(points)).max() < pair.within
+        and abs(rms - real.rms[:-1]).max() < pair.within
+    )
 
 
 @comparison("rates_by_loop")
@@ -477,8 +596,13 @@ def _(name, pair, g):
 
     score, same = rand(g, 30).mul(10).round(), torch.arange(30) % 3 == 0
     curve = roc(score, same)
-    for threshold, *rates in zip(curve.threshold.tolist(), curve.false_accept.tolist(), curve.true_accept.tolist(), strict=True):
-        assert abs(flat(function_of("07", name)(score, same, threshold)) - flat(tuple(rates))).max() < pair.within
+    for threshold, *rates in zip(
+        curve.threshold.tolist(), curve.false_accept.tolist(), curve.true_accept.tolist(), strict=True
+    ):
+        assert (
+            abs(flat(function_of("07", name)(score, same, threshold)) - flat(tuple(rates))).max()
+            < pair.within
+        )
 
 
 @comparison("crop_rmse")
@@ -491,7 +615,9 @@ def _(name, pair, g):
     error = scan_error(model, scan)
     back = error.motion.back(scan.vertices)
     distance = torch.from_numpy(Nearest(model.vertices, model.triangles)(back)[0] - back).norm(dim=-1)
-    mine = function_of("07", name)(torch.from_numpy(scan.vertices), distance, torch.from_numpy(scan.nose), 95.0)
+    mine = function_of("07", name)(
+        torch.from_numpy(scan.vertices), distance, torch.from_numpy(scan.nose), 95.0
+    )
     assert abs(float(mine) - error.rmse) < pair.within
 
 
@@ -501,7 +627,9 @@ def _(name, pair, g):
 
     score, same = rand(g, 30).mul(10).round(), torch.arange(30) % 3 == 0
     for far in (0.0, 0.1, 0.45, 1.0):
-        assert abs(float(function_of("07", name)(score, same, far)) - tar_at_far(score, same, far)) < pair.within
+        assert (
+            abs(float(function_of("07", name)(score, same, far)) - tar_at_far(score, same, far)) < pair.within
+        )
 
 
 @comparison("plane_step")
@@ -547,7 +675,9 @@ def _(name, pair, g):
 
     vectors, person = torch.randn(12, 99, generator=g), torch.arange(4).repeat(3)
     for ours, theirs in zip(function_of("05", name)(vectors, person), spread(vectors, person), strict=True):
-        torch.testing.assert_close(ours.sort().values, theirs.to(ours).sort().values, atol=pair.within, rtol=0)
+        torch.testing.assert_close(
+            ours.sort().values, theirs.to(ours).sort().values, atol=pair.within, rtol=0
+        )
 
 
 @comparison("weights")
@@ -556,7 +686,9 @@ def _(name, pair, g):
 
     def real(confidence):
         one = torch.zeros(len(confidence), dtype=torch.long)
-        return pool(randn(torch.Generator().manual_seed(0), len(confidence), 3), one, confidence=confidence).weights
+        return pool(
+            randn(torch.Generator().manual_seed(0), len(confidence), 3), one, confidence=confidence
+        ).weights
 
     check(function_of("05", name), real, (0.1 + rand(g, 5),), pair, g)
     for special in (torch.zeros(3).double(), torch.tensor([float("nan"), 0.5, 0.25]).double()):
@@ -579,8 +711,20 @@ def _(name, pair, g):
     (label_in_memory,) = take("09", (name,), ROOT, **given)
     rows = label_in_memory([range(0, 2), range(2, 4)])
     with tempfile.TemporaryDirectory() as folder:
-        label(source, f"{folder}/rows", model=model, settings=settings, size=64, batch=2, shard=4, workers=0, progress=False)
+        label(
+            source,
+            f"{folder}/rows",
+            model=model,
+            settings=settings,
+            size=64,
+            batch=2,
+            shard=4,
+            workers=0,
+            progress=False,
+        )
         real = torch.tensor(read_rows(f"{folder}/rows").column("alpha").to_pylist())
     # To the bit where both use one thread, as the notebook does; sums of more threads round otherwise.
-    torch.testing.assert_close(torch.stack([rows[place] for place in range(4)]), real, atol=pair.within, rtol=0)
+    torch.testing.assert_close(
+        torch.stack([rows[place] for place in range(4)]), real, atol=pair.within, rtol=0
+    )
     assert real.abs().sum() > 1

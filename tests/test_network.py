@@ -23,7 +23,11 @@ def test_torchvision_loads_in_a_fresh_process():
 
 
 def test_other_troubles_of_torchvision_are_one_line(monkeypatch):
-    for trouble, word in ((ImportError("no module"), "pip install"), (RuntimeError("built for another torch"), "goes with torch")):
+    for trouble, word in (
+        (ImportError("no module"), "pip install"),
+        (RuntimeError("built for another torch"), "goes with torch"),
+    ):
+
         def fail(trouble=trouble):
             raise trouble
 
@@ -35,7 +39,9 @@ def test_other_troubles_of_torchvision_are_one_line(monkeypatch):
     _torchvision.torchvision.cache_clear()
 
 
-@pytest.mark.parametrize(("name", "millions"), [("small", 0.3), ("resnet18", 11.2), ("resnet50", 23.5), ("resnet101", 42.5)])
+@pytest.mark.parametrize(
+    ("name", "millions"), [("small", 0.3), ("resnet18", 11.2), ("resnet50", 23.5), ("resnet101", 42.5)]
+)
 def test_networks_say_as_many_numbers_as_asked(name, millions):
     network = build_network(name, 7).eval()
     with torch.inference_mode():
@@ -72,9 +78,11 @@ def test_small_treats_every_image_alone():
 
 def test_bad_requests_say_what_to_do(tmp_path, monkeypatch):
     for wrong, words in (
-        (dict(name="resnet19"), "resnet18, resnet50"), (dict(name="resnet18", outputs=0), "at least 1"),
-        (dict(name="resnet18", weights="faces"), "imagenet"), (dict(name="small", weights="imagenet"), "no ImageNet weights"),
-    ):  # fmt: skip
+        (dict(name="resnet19"), "resnet18, resnet50"),
+        (dict(name="resnet18", outputs=0), "at least 1"),
+        (dict(name="resnet18", weights="faces"), "imagenet"),
+        (dict(name="small", weights="imagenet"), "no ImageNet weights"),
+    ):
         with pytest.raises(UserError, match=words):
             build_network(**wrong)
     with pytest.raises(ValueError, match="window"):
@@ -134,7 +142,9 @@ def test_the_fast_form_says_the_same():
         fast = for_speed(network, "bfloat16")(image)
     assert fast.dtype == torch.float32 and (fast - wanted).norm() < 0.05 * wanted.norm()
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in for_speed(network).modules())
-    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())  # the original is left as it was
+    assert any(
+        isinstance(m, torch.nn.BatchNorm2d) for m in network.modules()
+    )  # the original is left as it was
 
 
 @pytest.fixture
@@ -165,7 +175,9 @@ def test_a_file_gives_the_network_back(saved):
 
 
 def test_eight_bits_are_within_half_a_step():
-    weight = torch.randn(5, 3, 3, 3, generator=torch.Generator().manual_seed(1)) * torch.logspace(-3, 1, 5).view(-1, 1, 1, 1)
+    weight = torch.randn(5, 3, 3, 3, generator=torch.Generator().manual_seed(1)) * torch.logspace(
+        -3, 1, 5
+    ).view(-1, 1, 1, 1)
     weight[2] = 0
     packed = eight_bits(weight)
     off = packed["int8"].float() * packed["scale"].view(-1, 1, 1, 1) - weight
@@ -180,7 +192,9 @@ def test_it_takes_crops_of_any_size_photographs_and_detections(saved):
     crop = authors_crop(photo, face, 48)
     assert isinstance(crop, FaceCrop)
     wanted = loaded.predict(crop.image).alpha
-    assert torch.equal(loaded.predict(crop).alpha, wanted) and torch.equal(loaded.predict(photo, face).alpha, wanted)
+    assert torch.equal(loaded.predict(crop).alpha, wanted) and torch.equal(
+        loaded.predict(photo, face).alpha, wanted
+    )
     large = loaded.predict(authors_crop(photo, face, 96).image).alpha
     assert (large - wanted).norm() < 0.2 * wanted.norm()
     with pytest.raises(ValueError, match="B, S, S, 3"):
@@ -191,7 +205,9 @@ def test_resampling_keeps_places_and_means():
     image = torch.zeros(1, 64, 64, 3)
     image[:, 16:32, 40:56] = 1
     small = resized(image, 32)
-    assert small[0, 8:16, 20:28].min() > 0.6 and float(small.mean()) == pytest.approx(float(image.mean()), rel=0.02)
+    assert small[0, 8:16, 20:28].min() > 0.6 and float(small.mean()) == pytest.approx(
+        float(image.mean()), rel=0.02
+    )
     assert resized(image, 64) is image
 
 

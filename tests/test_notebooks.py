@@ -87,7 +87,10 @@ BAD = {
     "picture": (rules.alt_texts, notebook(outputs=[shown(PNG)])),
     "picture, empty alt": (rules.alt_texts, notebook(outputs=[shown(PNG, **{"image/png": {"alt": " "}})])),
     "HTML picture": (rules.alt_texts, notebook(outputs=[shown({"text/html": "<p><img src='a.png'></p>"})])),
-    "HTML picture, empty alt": (rules.alt_texts, notebook(outputs=[shown({"text/html": '<IMG alt="" src="a">'})])),
+    "HTML picture, empty alt": (
+        rules.alt_texts,
+        notebook(outputs=[shown({"text/html": '<IMG alt="" src="a">'})]),
+    ),
     "picture in text": (rules.alt_texts, notebook(text="![](a.png)")),
     "HTML picture in text": (rules.alt_texts, notebook(text='<img src="a.png">')),
     "kernel": (rules.plain_metadata, notebook(kernelspec={"name": "mine", "display_name": "Mine"})),
@@ -109,21 +112,28 @@ def test_every_rule_is_shown_to_notice():
 
 
 def test_rules_let_good_notebooks_be(tmp_path):
-    text = "# A title\nWhat is *asked*?\n\n![a face](a.png) <img src='b.png' alt='a nose'> https://a.org/work/b"
+    text = (
+        "# A title\nWhat is *asked*?\n\n![a face](a.png) <img src='b.png' alt='a nose'> https://a.org/work/b"
+    )
     good = notebook(
-        "%matplotlib inline\nx = 1", "%%time\nx.real", 'print("100 %!")',
-        text=text, course=COURSE,
+        "%matplotlib inline\nx = 1",
+        "%%time\nx.real",
+        'print("100 %!")',
+        text=text,
+        course=COURSE,
         outputs=[
             stream("100 %!\n"),
             shown({**PNG, "text/plain": "a face"}, **{"image/png": {"alt": "a face"}}),
             shown({"text/html": '<img alt="a face" src="data:,">'}),
         ],
-    )  # fmt: skip
+    )
     good.cells.append(new_markdown_cell("\n\n".join(f"## {heading}" for heading in rules.LOOSE_SKELETON)))
     nbformat.write(good, tmp_path / "00_good.ipynb")
     assert rules.complaints(tmp_path / "00_good.ipynb") == []
     found = rules.complaints(shutil.copy(tmp_path / "00_good.ipynb", tmp_path / "01_good.ipynb"))
-    assert [text for text in found if "heading missing: ## Theory" in text], "other notebooks are held to more"
+    assert [text for text in found if "heading missing: ## Theory" in text], (
+        "other notebooks are held to more"
+    )
 
 
 def with_headings(names):
@@ -165,7 +175,13 @@ def test_store_leaves_out_what_belongs_to_the_run(tmp_path):
     store.store(path)
     assert path.read_bytes() == first, "the same twice"
     stored = nbformat.read(path, as_version=4)
-    for rule in (rules.executed_in_order, rules.no_widgets, rules.no_residue, rules.plain_metadata, rules.course_metadata):
+    for rule in (
+        rules.executed_in_order,
+        rules.no_widgets,
+        rules.no_residue,
+        rules.plain_metadata,
+        rules.course_metadata,
+    ):
         assert rule(stored) == []
     assert stored.metadata.course.needs == "01"
     assert stored.cells[2].outputs[0].text == "3 True\n"
@@ -184,9 +200,21 @@ def test_cells_after_a_failed_one_are_skipped(tmp_path):
     shutil.copy(ROOT / "notebooks" / "conftest.py", tmp_path)
     nbformat.write(notebook("x = 1", "assert x == 2", "y = x", "z = y"), tmp_path / "bad.ipynb")
     nbformat.write(notebook("x = 1", "y = x"), tmp_path / "good.ipynb")
-    options = ["--nbval-lax", "--nbval-current-env", "-p", "no:dash", "-p", "no:randomly", "-p", "no:cacheprovider"]
+    options = [
+        "--nbval-lax",
+        "--nbval-current-env",
+        "-p",
+        "no:dash",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "--rootdir", ".", "."], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-m", "pytest", *options, "--rootdir", ".", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert "1 failed, 3 passed, 2 skipped" in done.stdout, done.stdout
 

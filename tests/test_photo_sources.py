@@ -43,8 +43,10 @@ def test_photographs_of_people_in_folders(tmp_path):
     put(tmp_path, "Ann_Lee/.hidden.jpg", picture(1))
     photos = PhotoFolder(tmp_path)
     assert [(e.id, e.person) for e in photos] == [
-        ("0000102/001.jpg", "0000102"), ("0000102/002.jpg", "0000102"), ("Ann_Lee/Ann_Lee_0001.PNG", "Ann_Lee"),
-    ]  # fmt: skip
+        ("0000102/001.jpg", "0000102"),
+        ("0000102/002.jpg", "0000102"),
+        ("Ann_Lee/Ann_Lee_0001.PNG", "Ann_Lee"),
+    ]
     assert [grey_of(load()) for _, _, load in photos] == [20, 30, 10]
     assert photos.people == ["0000102", "Ann_Lee"] and photos.unreadable == [] == photos.check()
     assert len(photos) == len(photos.photos) == 3
@@ -73,8 +75,10 @@ def test_unusable_files_are_listed_and_the_others_stay(tmp_path):
     os.symlink(tmp_path / "nowhere.jpg", tmp_path / "a" / "broken.jpg")
     photos = PhotoFolder(tmp_path)
     assert {u.id: u.reason.split(":")[0] for u in photos.unreadable} == {
-        "a/empty.jpg": "is empty", "a/broken.jpg": "cannot be read", "stray.jpg": "lies in no person's folder",
-    }  # fmt: skip
+        "a/empty.jpg": "is empty",
+        "a/broken.jpg": "cannot be read",
+        "stray.jpg": "lies in no person's folder",
+    }
     assert [e.id for e in photos] == ["a/good.png", "a/page.jpg"]
     with pytest.raises(UserError, match="web page"):
         photos[1].load()
@@ -154,16 +158,24 @@ def test_records_of_casia(tmp_path, indexed):
     for source in (path, tmp_path):
         photos = PhotoRecords(source)
         assert [(e.id, e.person) for e in photos] == [
-            ("00000001", "0"), ("00000002", "1"), ("00000003", "1"), ("00000004", "7"),
-        ]  # fmt: skip
+            ("00000001", "0"),
+            ("00000002", "1"),
+            ("00000003", "1"),
+            ("00000004", "7"),
+        ]
         assert [grey_of(e.load()) for e in photos] == [10, 20, 30, 40]
         assert photos.people == ["0", "1", "7"] and photos.unreadable == [] == photos.check()
     assert pickle.loads(pickle.dumps(photos[2])).load().name == "00000003"
 
 
 def test_records_without_a_head_are_all_pictures(tmp_path):
-    path = write_records(tmp_path / "some.rec", [labelled(3.0, picture(50)), labelled(4.0, picture(60))], keys=[12, 5])
-    assert [(e.id, e.person, grey_of(e.load())) for e in PhotoRecords(path)] == [("00000005", "4", 60), ("00000012", "3", 50)]
+    path = write_records(
+        tmp_path / "some.rec", [labelled(3.0, picture(50)), labelled(4.0, picture(60))], keys=[12, 5]
+    )
+    assert [(e.id, e.person, grey_of(e.load())) for e in PhotoRecords(path)] == [
+        ("00000005", "4", 60),
+        ("00000012", "3", 50),
+    ]
 
 
 @pytest.mark.parametrize("places", [[0], [8], [0, 4], [4, 12, 16]])
@@ -197,7 +209,14 @@ def test_a_label_that_begins_with_the_mark(tmp_path):
 
 def test_damaged_records_are_listed_and_the_others_stay(tmp_path):
     good, cut = labelled(1.0, picture(20)), picture(30)
-    contents = [good, labelled(1.0, b"short"), labelled(0.5, cut), b"tiny", labelled(2.0, cut[: len(cut) // 2]), good]
+    contents = [
+        good,
+        labelled(1.0, b"short"),
+        labelled(0.5, cut),
+        b"tiny",
+        labelled(2.0, cut[: len(cut) // 2]),
+        good,
+    ]
     path = write_records(tmp_path / "bad.rec", contents)
     path.write_bytes(path.read_bytes()[:-8])
     path.with_suffix(".idx").write_text(path.with_suffix(".idx").read_text() + "77\t6\n78\t-4\n")

@@ -31,14 +31,20 @@ NOTEBOOK = "08_playground.ipynb"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
 MISSING = [
-    name for name, there in (
-        ("selenium", importlib.util.find_spec("selenium")), ("Chromium", CHROMIUM), ("chromedriver", DRIVER),
+    name
+    for name, there in (
+        ("selenium", importlib.util.find_spec("selenium")),
+        ("Chromium", CHROMIUM),
+        ("chromedriver", DRIVER),
         ("voila", importlib.util.find_spec("voila")),
-    ) if not there
-]  # fmt: skip
+    )
+    if not there
+]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
-PATIENCE = int(os.environ.get("PATIENCE", "120"))  # seconds for anything that the page computes; more on a busy machine
+PATIENCE = int(
+    os.environ.get("PATIENCE", "120")
+)  # seconds for anything that the page computes; more on a busy machine
 DARK, SHOTS = os.environ.get("DARK"), os.environ.get("SCREENSHOTS")
 SETTINGS = {
     # Every cell of the page is to be there, also outside of the window.
@@ -69,18 +75,37 @@ def served(kind, folder):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(content))
     command = {
-        "lab": ["jupyterlab", "--no-browser", "--expose-app-in-browser", "--allow-root", f"--ServerApp.port={port}",
-                "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"],
-        "voila": ["voila", NOTEBOOK, "--no-browser", f"--port={port}", "--template=playground",
-                  f"--theme={'dark' if DARK else 'light'}"],
-    }[kind]  # fmt: skip
+        "lab": [
+            "jupyterlab",
+            "--no-browser",
+            "--expose-app-in-browser",
+            "--allow-root",
+            f"--ServerApp.port={port}",
+            "--IdentityProvider.token=",
+            f"--ServerApp.root_dir={folder}",
+        ],
+        "voila": [
+            "voila",
+            NOTEBOOK,
+            "--no-browser",
+            f"--port={port}",
+            "--template=playground",
+            f"--theme={'dark' if DARK else 'light'}",
+        ],
+    }[kind]
     surroundings = {
-        **os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings), "JUPYTER_CONFIG_PATH": str(ROOT / "assets" / "jupyter"),
-        "JUPYTER_PATH": str(ROOT / "assets" / "voila"), "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])), "OMP_WAIT_POLICY": "PASSIVE",
-    }  # fmt: skip
+        **os.environ,
+        "JUPYTERLAB_SETTINGS_DIR": str(settings),
+        "JUPYTER_CONFIG_PATH": str(ROOT / "assets" / "jupyter"),
+        "JUPYTER_PATH": str(ROOT / "assets" / "voila"),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
     surroundings.pop("HELPERS_STATIC", None)
     with open(folder / "server.log", "w") as log:
-        server = subprocess.Popen([sys.executable, "-m", *command], cwd=folder, env=surroundings, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=folder, env=surroundings, stdout=log, stderr=log
+        )
     try:
         base = f"http://127.0.0.1:{port}"
         ready = f"{base}/api" if kind == "lab" else f"{base}/static/voila.js"
@@ -103,9 +128,17 @@ def chromium(downloads):
     downloads.mkdir()
     options = Options()
     for option in (
-        "headless=new", "no-sandbox", "no-first-run", "disable-background-networking", "disable-component-update",
-        "disable-sync", "window-size=1280,1400", "use-gl=angle", "use-angle=swiftshader", "enable-unsafe-swiftshader",
-    ):  # fmt: skip
+        "headless=new",
+        "no-sandbox",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "window-size=1280,1400",
+        "use-gl=angle",
+        "use-angle=swiftshader",
+        "enable-unsafe-swiftshader",
+    ):
         options.add_argument(f"--{option}")
     options.binary_location = CHROMIUM
     # Voilà sends its page while it runs the notebook, for longer than the driver waits: what must be there is waited for.
@@ -114,7 +147,9 @@ def chromium(downloads):
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     try:
         driver.set_script_timeout(PATIENCE)
-        driver.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
+        driver.execute_cdp_cmd(
+            "Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)}
+        )
         yield driver
     finally:
         driver.quit()
@@ -127,7 +162,7 @@ def run_all(driver):
             "&& jupyterapp.shell.currentWidget.context.isReady"
         ),
         "JupyterLab has the notebook open",
-    )  # fmt: skip
+    )
     driver.execute_async_script(
         "const done = arguments[0]; jupyterapp.commands.execute('notebook:run-all-cells').then(() => done(), () => done())"
     )
@@ -188,7 +223,11 @@ class Page:
 
     def changes(self, about, before):
         """Wait until a panel's picture is visibly another one; returns it."""
-        wait_until(lambda: np.abs(self.pixels(about) - before).max() > 20, f"another picture: {about}", tell=self.status)
+        wait_until(
+            lambda: np.abs(self.pixels(about) - before).max() > 20,
+            f"another picture: {about}",
+            tell=self.status,
+        )
         return self.pixels(about)
 
     def slider(self, name):
@@ -196,7 +235,9 @@ class Page:
         rows = [row for row in self.all(".widget-slider") if row.is_displayed()]
         row = next(row for row in rows if row.find_element("css selector", ".widget-label").text == name)
         handle = row.find_element("css selector", ".noUi-handle")
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", handle)
+        self.driver.execute_script(
+            "arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", handle
+        )
         return handle
 
     def shot(self, name):
@@ -210,8 +251,14 @@ def test_the_page_opens_with_everything_on_it(page):
     page.wait_for(".face-download button", 4)
     page.wait_for("canvas")  # k3d
     assert not page.all(".jupyter-widgets-error-widget"), "a widget could not be drawn"
-    assert not page.all('[data-mime-type="application/vnd.jupyter.error"], .jp-RenderedText[data-mime-type*="stderr"]')
-    code = [cell for cell in page.all(".jp-InputArea-editor .cm-content, .highlight pre") if "Playground()" in cell.text]
+    assert not page.all(
+        '[data-mime-type="application/vnd.jupyter.error"], .jp-RenderedText[data-mime-type*="stderr"]'
+    )
+    code = [
+        cell
+        for cell in page.all(".jp-InputArea-editor .cm-content, .highlight pre")
+        if "Playground()" in cell.text
+    ]
     assert bool(code) == (page.kind == "lab"), "Voilà hides the code"
     page.wait_for(".face-points")
     page.shot("1_open")
@@ -228,7 +275,9 @@ def test_a_wrong_file_gets_a_sentence(page, tmp_path):
 def test_an_upload_is_fitted(page, tmp_path):
     from helpers.photo import default_photos
 
-    Image.open(default_photos()["astronaut"]).convert("RGB").crop((60, 0, 412, 352)).resize((704, 704)).save(tmp_path / "me.png")
+    Image.open(default_photos()["astronaut"]).convert("RGB").crop((60, 0, 412, 352)).resize((704, 704)).save(
+        tmp_path / "me.png"
+    )
     with open(tmp_path / "me.png", "ab") as file:  # what comes after its end does not trouble a PNG
         file.write(bytes(11 * 2**20))  # but one message to the kernel holds 10 MiB at most
     page.upload(tmp_path / "me.png")
@@ -245,7 +294,9 @@ def test_a_point_is_dragged(page):
 
     chin = page.wait_for('.face-dot[data-point="8"]')
     before = float(chin.get_attribute("cy"))
-    ActionChains(page.driver).move_to_element(chin).click_and_hold().move_by_offset(0, 12).move_by_offset(0, 12).release().perform()
+    ActionChains(page.driver).move_to_element(chin).click_and_hold().move_by_offset(0, 12).move_by_offset(
+        0, 12
+    ).release().perform()
     after = float(page.wait_for('.face-dot[data-point="8"]').get_attribute("cy"))
     assert 15 < after - before < 33
     others = [float(dot.get_attribute("cy")) for dot in page.all(".face-dot")]
@@ -333,11 +384,17 @@ def test_a_face_is_downloaded(page):
     page.wait_for(".face-download button", 4)
     for kind in ("ply", "glb", "png", "npz"):
         page.wait_for(f'.face-download button[data-kind="{kind}"]').click()
-        wait_until(lambda kind=kind: (page.downloads / f"me.{kind}").exists(), f"me.{kind} is there", tell=page.status)
+        wait_until(
+            lambda kind=kind: (page.downloads / f"me.{kind}").exists(),
+            f"me.{kind} is there",
+            tell=page.status,
+        )
     page.shot("7_download")
     numbers = np.load(io.BytesIO((page.downloads / "me.npz").read_bytes()))
     assert numbers["alpha"].shape == (99,) and np.isfinite(numbers["alpha"]).all()
-    assert (page.downloads / "me.ply").read_bytes()[:4] == b"ply\n" and (page.downloads / "me.glb").read_bytes()[:4] == b"glTF"
+    assert (page.downloads / "me.ply").read_bytes()[:4] == b"ply\n" and (
+        page.downloads / "me.glb"
+    ).read_bytes()[:4] == b"glTF"
     assert Image.open(page.downloads / "me.png").width > 1000
 
 
@@ -346,8 +403,14 @@ def test_nothing_came_from_elsewhere_and_nothing_failed(page):
     time.sleep(1 if SHOTS else 0)
     page.shot("8_live")
     text = page.driver.execute_script("return document.body.textContent")
-    assert "Traceback" not in text and str(ROOT) not in page.status() and not re.search(r"(?:^|\s)/\w+/", page.status())
-    asked = page.driver.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert (
+        "Traceback" not in text
+        and str(ROOT) not in page.status()
+        and not re.search(r"(?:^|\s)/\w+/", page.status())
+    )
+    asked = page.driver.execute_script(
+        "return performance.getEntriesByType('resource').map(entry => entry.name)"
+    )
     outside = [url for url in asked if not url.startswith(("http://127.0.0.1", "blob:", "data:"))]
     assert asked and not outside
     log = [entry["message"] for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE"]

@@ -58,12 +58,16 @@ def test_rules_agree_with_a_loop_over_people(seed, n, rule):
     assert torch.equal(pooled.coefficients.isnan(), theirs.isnan())
     # Without the prior's share the product can be badly conditioned where photographs say little.
     tolerance = 5e-3 if rule == "precision" else 1e-5
-    assert torch.allclose(pooled.coefficients.double(), theirs, atol=tolerance, rtol=tolerance, equal_nan=True)
+    assert torch.allclose(
+        pooled.coefficients.double(), theirs, atol=tolerance, rtol=tolerance, equal_nan=True
+    )
     for i, label in enumerate(pooled.person.tolist()):
         mine = person == label
         assert pooled.used[i] == (mine & ok).sum() and pooled.excluded[i] == (mine & ~ok).sum()
         if rule not in ("median", "precision") and pooled.used[i]:
-            assert abs(float(pooled.weights[mine].sum()) - 1) < 1e-5 and (pooled.weights[mine & ~ok] == 0).all()
+            assert (
+                abs(float(pooled.weights[mine].sum()) - 1) < 1e-5 and (pooled.weights[mine & ~ok] == 0).all()
+            )
 
 
 def test_the_face_of_the_average_is_the_average_of_the_faces():
@@ -80,8 +84,13 @@ def test_the_geometric_median_ignores_the_bad_third():
     good = torch.randn(6, 8, generator=generator) * 0.01
     bad = torch.full((3, 8), 20.0)
     pooled = pool(torch.cat([good, bad]), torch.zeros(9, dtype=torch.long), "robust")
-    assert pooled.coefficients.abs().max() < 0.1 < pool(torch.cat([good, bad]), torch.zeros(9, dtype=torch.long), "uniform").coefficients.max()
+    assert (
+        pooled.coefficients.abs().max()
+        < 0.1
+        < pool(torch.cat([good, bad]), torch.zeros(9, dtype=torch.long), "uniform").coefficients.max()
+    )
     assert abs(float(pooled.weights.sum()) - 1) < 1e-5
+
     # It is where the sum of distances is least.
     def cost(point):
         return (torch.cat([good, bad]) - point).norm(dim=-1).sum()
@@ -102,26 +111,43 @@ def test_precision_takes_each_coefficient_from_whoever_saw_it():
         assert torch.allclose(pooled, truth, atol=1e-3)
     assert torch.allclose(pool(mean, torch.tensor([7, 7]), "uniform").coefficients[0], truth / 2)
     # One photograph alone is left as it is.
-    assert torch.allclose(pool(mean, torch.tensor([0, 1]), "precision", covariance=variance).coefficients, mean, atol=1e-5)
+    assert torch.allclose(
+        pool(mean, torch.tensor([0, 1]), "precision", covariance=variance).coefficients, mean, atol=1e-5
+    )
 
 
 def test_normals_unlike_the_others_score_low():
     generator = torch.Generator().manual_seed(3)
-    normals = torch.nn.functional.normalize(torch.tensor([0.0, 0.0, 1.0]) + 0.1 * torch.randn(5, 50, 3, generator=generator), dim=-1)
-    normals[4] = torch.nn.functional.normalize(torch.tensor([1.0, 0.0, 0.6]) + 0.1 * torch.randn(50, 3, generator=generator), dim=-1)
+    normals = torch.nn.functional.normalize(
+        torch.tensor([0.0, 0.0, 1.0]) + 0.1 * torch.randn(5, 50, 3, generator=generator), dim=-1
+    )
+    normals[4] = torch.nn.functional.normalize(
+        torch.tensor([1.0, 0.0, 0.6]) + 0.1 * torch.randn(50, 3, generator=generator), dim=-1
+    )
     score = normal_agreement(normals, torch.zeros(5, dtype=torch.long), 1)
     assert score.argmin() == 4 and score[:4].min() > 0.9 > score[4]
     γ = torch.tensor([0.0, 0.0, 0.0, 0.0, 9.0])[:, None]
-    assert pool(γ, torch.zeros(5, dtype=torch.long), "ranking", confidence=score).coefficients.abs().max() == 0
+    assert (
+        pool(γ, torch.zeros(5, dtype=torch.long), "ranking", confidence=score).coefficients.abs().max() == 0
+    )
 
 
 def test_order_of_photographs_does_not_matter_and_numbers_that_are_none_never_count():
     coefficients, person, _, covariance, ok = people(5, 30)
-    confidence = torch.rand(30, generator=torch.Generator().manual_seed(1))  # no two alike: a tie goes to the first
+    confidence = torch.rand(
+        30, generator=torch.Generator().manual_seed(1)
+    )  # no two alike: a tie goes to the first
     mixed = torch.randperm(30, generator=torch.Generator().manual_seed(0))
     for rule in RULES:
         one = pool(coefficients, person, rule, confidence=confidence, covariance=covariance, ok=ok)
-        other = pool(coefficients[mixed], person[mixed], rule, confidence=confidence[mixed], covariance=covariance[mixed], ok=ok[mixed])
+        other = pool(
+            coefficients[mixed],
+            person[mixed],
+            rule,
+            confidence=confidence[mixed],
+            covariance=covariance[mixed],
+            ok=ok[mixed],
+        )
         assert torch.allclose(one.coefficients, other.coefficients, atol=1e-3, equal_nan=True)
         broken = coefficients.clone()
         broken[~ok] = torch.nan

@@ -178,7 +178,10 @@ def test_robust_weights_far_below_the_noise_do_not_condemn_a_good_face():
 def test_one_camera_serves_a_batch_and_two_do_not_serve_three():
     points = face_points(torch.float32)[0]
     camera = Camera.default(224)
-    pose = Pose(torch.tensor([[0.1, 0.2, 0.0], [0.0, -0.3, 0.1], [0.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 1200.0]]).repeat(3, 1))
+    pose = Pose(
+        torch.tensor([[0.1, 0.2, 0.0], [0.0, -0.3, 0.1], [0.0, 0.0, 0.0]]),
+        torch.tensor([[0.0, 0.0, 1200.0]]).repeat(3, 1),
+    )
     pixels = project(model_to_camera(points[None], pose), Camera.default(224, batch=3))[..., :2]
     shared = estimate_pose(pixels, points[None], camera)
     own = estimate_pose(pixels, points[None], Camera.default(224, batch=3))

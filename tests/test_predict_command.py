@@ -42,7 +42,9 @@ def network(tmp_path_factory):
 
 @pytest.fixture
 def points(tmp_path):
-    write_points(tmp_path / "points.json", stored_points("astronaut").points, size=read_photo(PHOTOS["astronaut"]).size)
+    write_points(
+        tmp_path / "points.json", stored_points("astronaut").points, size=read_photo(PHOTOS["astronaut"]).size
+    )
     return tmp_path / "points.json"
 
 
@@ -62,7 +64,9 @@ def test_the_files_of_fit_with_the_networks_numbers(network, points, tmp_path, c
     assert 800 < numbers["translation"][2] < 2500 and numbers["landmark_error"].mean() < 8
     # The mesh is the guessed person with the expression that was found.
     model = load("open")
-    vertices = model.shape(torch.from_numpy(numbers["alpha"])[None], torch.from_numpy(numbers["expression"])[None])[0]
+    vertices = model.shape(
+        torch.from_numpy(numbers["alpha"])[None], torch.from_numpy(numbers["expression"])[None]
+    )[0]
     from helpers.mesh_files import write_ply
 
     colours = model.texture(torch.from_numpy(numbers["beta"])[None])[0]
@@ -76,13 +80,17 @@ def test_a_held_fit_moves_nothing_but_pose_expression_and_light():
     faces = known_faces(model, 1, seed=4, focal_spread=0.0)
     crop = crop_face(faces.image[0].numpy(), faces.landmarks[0].numpy())
     c = faces.coefficients
-    result = held_fit(crop, FaceCoefficients(c.alpha, c.beta, 0 * c.expression), model, torch.full((198,), 0.3))
+    result = held_fit(
+        crop, FaceCoefficients(c.alpha, c.beta, 0 * c.expression), model, torch.full((198,), 0.3)
+    )
     assert torch.equal(result.alpha, c.alpha) and torch.equal(result.beta, c.beta)
     assert (result.pose.yaw_pitch_roll() - faces.pose.yaw_pitch_roll()).abs().max() < 2.0
     assert (result.light[0, 0] - faces.light[0, 0]).abs().max() < 0.1
     assert result.covariance.shape == (1, 228, 228)
     deviation = result.covariance[0].diagonal().sqrt()
-    assert torch.allclose(deviation[:99], torch.tensor(0.3)) and torch.allclose(deviation[129:], torch.tensor(0.3))
+    assert torch.allclose(deviation[:99], torch.tensor(0.3)) and torch.allclose(
+        deviation[129:], torch.tensor(0.3)
+    )
     assert 0 < deviation[99:129].max() <= 1.01
     with_expression = model.shape(result.alpha, result.expression)
     neutral = shape_rmse(faces.neutral, faces.vertices, faces.visible)

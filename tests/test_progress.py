@@ -15,20 +15,27 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("stream", "shown", "seen"), [(Terminal, True, True), (Terminal, False, False), (io.StringIO, True, False)])
+@pytest.mark.parametrize(
+    ("stream", "shown", "seen"),
+    [(Terminal, True, True), (Terminal, False, False), (io.StringIO, True, False)],
+)
 def test_a_bar_is_drawn_in_a_terminal_and_not_in_a_file(stream, shown, seen, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream())
     assert sum(progress_bar(range(4), "counting", shown=shown)) == 6
     with progress_bar(what="by hand", total=2, shown=shown) as bar:
         bar.update(2)
     said = sys.stderr.getvalue()
-    assert ("counting" in said and "by hand" in said and "4/4" in said and "2/2" in said) if seen else said == ""
+    assert (
+        ("counting" in said and "by hand" in said and "4/4" in said and "2/2" in said) if seen else said == ""
+    )
 
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_a_bar_is_drawn_in_a_notebook(shown, monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
-    cell = nbformat.v4.new_code_cell(f"from helpers.progress import progress_bar\nprint(sum(progress_bar(range(4), shown={shown})))")
+    cell = nbformat.v4.new_code_cell(
+        f"from helpers.progress import progress_bar\nprint(sum(progress_bar(range(4), shown={shown})))"
+    )
     notebook = nbformat.v4.new_notebook(cells=[cell])
     NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
     outputs = notebook.cells[0].outputs

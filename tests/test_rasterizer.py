@@ -58,7 +58,9 @@ def test_agrees_with_the_torch_twin_on_a_closed_surface():
     fine = rasterize(points.double(), triangles, (224, 224), backend="torch")
     same = fast.triangle_id == fine.triangle_id
     assert same.float().mean() >= 0.9999
-    assert (fast.barycentric - fine.barycentric).abs()[same].max() < 1e-3  # of triangles of a pixel, seen edge on
+    assert (fast.barycentric - fine.barycentric).abs()[
+        same
+    ].max() < 1e-3  # of triangles of a pixel, seen edge on
     assert 0.2 < fast.mask.float().mean() < 0.9
 
 
@@ -151,7 +153,9 @@ def test_triangles_without_area_or_behind_the_camera_draw_nothing():
 
 def test_points_in_the_plane_of_the_camera_are_left_out_and_other_wild_numbers_refused():
     triangles = torch.tensor([[0, 1, 2], [0, 1, 3]])
-    points = torch.tensor([[[1.0, 1.0, 50.0], [5.0, 1.0, 50.0], [1.0, 5.0, 50.0], [torch.inf, torch.nan, 0.0]]])
+    points = torch.tensor(
+        [[[1.0, 1.0, 50.0], [5.0, 1.0, 50.0], [1.0, 5.0, 50.0], [torch.inf, torch.nan, 0.0]]]
+    )
     for backend in ("warp", "torch"):
         assert rasterize(points, triangles, (8, 8), backend=backend).triangle_id.max() == 0
         far = torch.tensor([[[1e20, 1.0, 50.0], [-1e20, 9.0, 50.0], [2e20, -1e20, 50.0]]])
@@ -173,7 +177,9 @@ def test_low_poly_meshes_and_slivers_are_drawn_as_by_the_twin(batch):
     points, triangles = random_mesh(21, vertices=12, triangles=20, size=150.0, batch=batch)
     points[..., 2] = points[..., 2].abs() + 100
     line = torch.linspace(-400, 600, 12)
-    points[:, :, 1] = torch.where(torch.arange(12) % 3 > 0, points[:, :, 0] * 0.9 + line * 0.01, points[:, :, 1])
+    points[:, :, 1] = torch.where(
+        torch.arange(12) % 3 > 0, points[:, :, 0] * 0.9 + line * 0.01, points[:, :, 1]
+    )
     for name, scale in (("wide", 1.0), ("wider", 1e3), ("widest", 1e8)):
         moved = torch.cat([(points[..., :2] - 75) * scale + 75, points[..., 2:]], -1)
         fast = rasterize(moved, triangles, (150, 160))
@@ -198,7 +204,10 @@ def test_a_floor_that_runs_under_the_camera_is_drawn_up_to_the_near_plane():
         place = interpolate(floor, triangles, drawn)[0][inside]  # the floor's own points, found again
         assert torch.allclose(place[:, 0], ((x - 50) * depth / 60)[inside], atol=0.5)
     # Seen from above: with the other winding it would turn its inside to the camera.
-    seen = [rasterize(points, t, (101, 101), cull_backfaces=True).mask.sum() for t in (triangles, triangles.flip(-1))]
+    seen = [
+        rasterize(points, t, (101, 101), cull_backfaces=True).mask.sum()
+        for t in (triangles, triangles.flip(-1))
+    ]
     assert sorted(int(n) for n in seen) == [0, int(inside.sum())]
 
 
@@ -254,19 +263,26 @@ def test_no_order_of_the_threads_changes_a_bit(large):
         # The triangles in two parts, as two threads have them, each with a layer of its own.
         for layer, part in zip(buffer, (order[: 130 * seed], order[130 * seed :]), strict=True):
             arguments = [
-                wp.from_torch(points[0], dtype=wp.vec3), wp.from_torch(triangles.int(), dtype=wp.vec3i),
-                wp.from_torch(part), wp.from_torch(torch.randperm(H, generator=generator).int()),
-                kernels.PERSPECTIVE, large,
-            ]  # fmt: skip
+                wp.from_torch(points[0], dtype=wp.vec3),
+                wp.from_torch(triangles.int(), dtype=wp.vec3i),
+                wp.from_torch(part),
+                wp.from_torch(torch.randperm(H, generator=generator).int()),
+                kernels.PERSPECTIVE,
+                large,
+            ]
             listed, count = torch.zeros(len(triangles), dtype=torch.int32), torch.zeros(1, dtype=torch.int32)
             outputs = [
-                wp.from_torch(codes, dtype=wp.uint32), wp.from_torch(layer, dtype=wp.uint64),
-                wp.from_torch(listed), wp.from_torch(count),
-            ]  # fmt: skip
+                wp.from_torch(codes, dtype=wp.uint32),
+                wp.from_torch(layer, dtype=wp.uint64),
+                wp.from_torch(listed),
+                wp.from_torch(count),
+            ]
             for step, n in enumerate((points.shape[1], len(part), H)):
                 wp.launch(shuffled_kernel, n, inputs=[*arguments, step, *outputs], device="cpu")
             assert large == 2**30 or len(part) == 0 or count > 0
-        found = torch.where(buffer == -1, 2**63 - 1, buffer ^ (-(2**63))).amin(0)  # unsigned minimum of the layers
+        found = torch.where(buffer == -1, 2**63 - 1, buffer ^ (-(2**63))).amin(
+            0
+        )  # unsigned minimum of the layers
         ids = torch.where((buffer == -1).all(0), -1, (found & 0xFFFFFFFF).int())
         assert torch.equal(ids, expected.triangle_id[0])
 
@@ -306,7 +322,9 @@ def test_a_mesh_that_changed_in_place_is_looked_at_again():
 
 def test_gradients_of_interpolation_in_float64():
     vertices, triangles = bumpy_sphere(8)
-    pose = Pose(torch.zeros(1, 3, dtype=torch.float64), torch.tensor([[0.0, 0.0, 600.0]], dtype=torch.float64))
+    pose = Pose(
+        torch.zeros(1, 3, dtype=torch.float64), torch.tensor([[0.0, 0.0, 600.0]], dtype=torch.float64)
+    )
     camera = Camera.default(12, focal=30.0, dtype=torch.float64)
     points = project(model_to_camera(vertices[None].double(), pose), camera)
     raster = rasterize(points, triangles, (12, 12), backend="torch")

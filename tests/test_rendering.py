@@ -25,7 +25,9 @@ FRONT = Pose(torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 1000.0]]))
 
 def quad(half=50.0):
     """A square that faces the viewer, two triangles."""
-    vertices = torch.tensor([[[-half, half, 0.0], [-half, -half, 0.0], [half, -half, 0.0], [half, half, 0.0]]])
+    vertices = torch.tensor(
+        [[[-half, half, 0.0], [-half, -half, 0.0], [half, -half, 0.0], [half, half, 0.0]]]
+    )
     return vertices, torch.tensor([[0, 1, 2], [0, 2, 3]])
 
 
@@ -52,7 +54,9 @@ def test_a_sphere_has_the_depth_and_normals_of_a_sphere():
     camera = Camera.default(65, focal=300.0)
     drawn = render(vertices[None], triangles, torch.ones(1, len(vertices), 3), FRONT, camera)
     assert drawn.depth[0, 32, 32] == pytest.approx(930.0, abs=0.2)
-    u = 10 / 300  # a ray 10 px to the right of the centre meets the sphere where t² (1 + u²) − 2 t d + d² = r²
+    u = (
+        10 / 300
+    )  # a ray 10 px to the right of the centre meets the sphere where t² (1 + u²) − 2 t d + d² = r²
     t = (1000 - math.sqrt(1000**2 - (1 + u * u) * (1000**2 - 70**2))) / (1 + u * u)
     assert drawn.depth[0, 32, 42] == pytest.approx(t, abs=0.3)
     expected = torch.tensor([u * t, 0.0, 1000 - t]) / 70
@@ -102,7 +106,12 @@ def test_gradients_reach_vertices_albedo_light_and_pose():
 
     def loss(**kw):
         drawn = render(
-            kw["vertices"], triangles, kw["albedo"], Pose(kw["rotation"], FRONT.translation), camera, light=kw["light"]
+            kw["vertices"],
+            triangles,
+            kw["albedo"],
+            Pose(kw["rotation"], FRONT.translation),
+            camera,
+            light=kw["light"],
         )
         # Only pixels well inside: what happens at the outline is not differentiated.
         return ((drawn.image - target)[:, 8:16, 8:16] ** 2).sum()
@@ -173,7 +182,9 @@ def test_the_background_shows_where_no_face_is():
 
 def test_faces_drawn_as_nothing_give_the_background():
     vertices = torch.zeros(1, 0, 3)
-    drawn = render(vertices, torch.zeros(0, 3, dtype=torch.long), vertices, FRONT, Camera.default(8), background=0.5)
+    drawn = render(
+        vertices, torch.zeros(0, 3, dtype=torch.long), vertices, FRONT, Camera.default(8), background=0.5
+    )
     assert not drawn.mask.any() and (drawn.image == 0.5).all()
 
 
@@ -197,9 +208,15 @@ def two_heads():
 def drawn_from(inputs: dict, triangles, **options):
     camera = Camera(inputs["focal"], torch.tensor([[21.3, 19.2]]).to(inputs["focal"]).repeat(2, 1), (40, 44))
     return render(
-        inputs["vertices"], triangles, inputs["albedo"], Pose(inputs["rotation"], inputs["translation"]), camera,
-        inputs["light"], inputs["background"], **options,
-    )  # fmt: skip
+        inputs["vertices"],
+        triangles,
+        inputs["albedo"],
+        Pose(inputs["rotation"], inputs["translation"]),
+        camera,
+        inputs["light"],
+        inputs["background"],
+        **options,
+    )
 
 
 def test_the_fused_kernels_and_torch_draw_the_same_and_derive_the_same(monkeypatch):
@@ -212,7 +229,11 @@ def test_the_fused_kernels_and_torch_draw_the_same_and_derive_the_same(monkeypat
         leaves = {name: value.clone().requires_grad_() for name, value in inputs.items()}
         drawn = drawn_from(leaves, triangles)
         depth = torch.where(drawn.mask, drawn.depth, 0)
-        loss = (drawn.image * weights[0]).sum() + (drawn.normal * weights[1]).sum() + (depth * weights[2, ..., 0]).sum()
+        loss = (
+            (drawn.image * weights[0]).sum()
+            + (drawn.normal * weights[1]).sum()
+            + (depth * weights[2, ..., 0]).sum()
+        )
         loss.backward()
         found.append((drawn, {name: leaf.grad for name, leaf in leaves.items()}))
     (a, slopes), (b, expected) = found
@@ -222,7 +243,9 @@ def test_the_fused_kernels_and_torch_draw_the_same_and_derive_the_same(monkeypat
     assert torch.allclose(a.depth, b.depth, rtol=1e-5)
     for name, slope in slopes.items():
         assert (slope - expected[name]).norm() < 1e-3 * expected[name].norm(), name
-    assert torch.allclose(slopes["background"], weights[0].mul(~a.mask[..., None]).sum(0, keepdim=True), atol=1e-5)
+    assert torch.allclose(
+        slopes["background"], weights[0].mul(~a.mask[..., None]).sum(0, keepdim=True), atol=1e-5
+    )
 
 
 def test_without_gradients_the_same_bits_come_faster():
@@ -260,7 +283,9 @@ def test_normals_and_their_derivatives_agree_with_torch():
         normals = function(leaf, triangles)
         (normals * weights).sum().backward()
         slopes.append(leaf.grad)
-        assert torch.allclose(normals, vertex_normals_reference(vertices.double(), triangles).float(), atol=1e-5)
+        assert torch.allclose(
+            normals, vertex_normals_reference(vertices.double(), triangles).float(), atol=1e-5
+        )
     assert (slopes[0] - slopes[1]).norm() < 1e-4 * slopes[1].norm()
 
 
@@ -282,7 +307,9 @@ def test_a_highlight_shines_where_the_lamp_is_mirrored():
     black = torch.zeros(1, len(vertices), 3)
     lamp = PhongLight.defaults()
     lamp = dataclasses.replace(lamp, direction=torch.tensor([[0.8, 0.0]]), ambient=torch.zeros(1, 3))
-    drawn = render(vertices[None], triangles, black, FRONT, Camera.default(129, focal=700.0), lamp, background=0.0)
+    drawn = render(
+        vertices[None], triangles, black, FRONT, Camera.default(129, focal=700.0), lamp, background=0.0
+    )
     brightest = int(drawn.image[0, 64, :, 0].argmax())
     # The normal there lies half way between the lamp and the viewer, 70 · sin 0.4 mm from the middle.
     assert brightest == pytest.approx(64 + 700 * 70 * math.sin(0.4) / (1000 - 70 * math.cos(0.4)), abs=2)
@@ -331,8 +358,12 @@ def test_antialiasing_covers_as_much_as_the_square_does():
     for angle in (0.0, 0.2, 0.7, 1.3):
         shift = torch.cat([torch.rand(1, 2, generator=generator), torch.tensor([[1000.0]])], 1)
         pose = Pose(torch.tensor([[0.0, 0.0, angle]]), shift)
-        drawn = render(vertices * 12.3, triangles, torch.ones(1, 4, 3), pose, camera, background=0.0, antialias=True)
-        fine = render(vertices * 12.3, triangles, torch.ones(1, 4, 3), pose, camera, background=0.0, supersample=16)
+        drawn = render(
+            vertices * 12.3, triangles, torch.ones(1, 4, 3), pose, camera, background=0.0, antialias=True
+        )
+        fine = render(
+            vertices * 12.3, triangles, torch.ones(1, 4, 3), pose, camera, background=0.0, supersample=16
+        )
         assert drawn.coverage.sum() == pytest.approx(24.6**2, rel=0.004), angle
         smooth, hard = ((c - fine.coverage).abs() for c in (drawn.coverage, drawn.mask.float()))
         assert smooth.sum() < 0.25 * hard.sum() and (smooth > 0.2).sum() <= 4  # the corners
@@ -358,17 +389,23 @@ def test_gradients_of_antialiasing_phong_and_colour_in_float64():
     generator = torch.Generator().manual_seed(5)
     lamp = PhongLight.defaults(dtype=torch.float64)
     inputs = [
-        vertices, torch.rand(1, 5, 3, generator=generator).double(),
-        torch.tensor([[0.05, -0.1, 0.02]]).double(), torch.tensor([[1.0, 2.0, 1000.0]]).double(),
+        vertices,
+        torch.rand(1, 5, 3, generator=generator).double(),
+        torch.tensor([[0.05, -0.1, 0.02]]).double(),
+        torch.tensor([[1.0, 2.0, 1000.0]]).double(),
         *(getattr(lamp, field.name).clone() for field in dataclasses.fields(lamp)),
-        torch.tensor([0.9]).double(), torch.rand(1, 3, generator=generator).double(), torch.rand(1, 3).double(),
-    ]  # fmt: skip
+        torch.tensor([0.9]).double(),
+        torch.rand(1, 3, generator=generator).double(),
+        torch.rand(1, 3).double(),
+    ]
     camera = Camera.default(12, focal=80.3, dtype=torch.float64)
 
     def image(vertices, albedo, rotation, translation, *more):
         options = dict(light=PhongLight(*more[:5]), colour=ColourTransform(*more[5:]))
         pose = Pose(rotation, translation)
-        drawn = render(vertices, triangles, albedo, pose, camera, antialias=True, linear_light=True, **options)
+        drawn = render(
+            vertices, triangles, albedo, pose, camera, antialias=True, linear_light=True, **options
+        )
         assert 30 < drawn.mask.sum() < 100
         return drawn.image, drawn.coverage
 
@@ -377,7 +414,9 @@ def test_gradients_of_antialiasing_phong_and_colour_in_float64():
 
 def test_an_orthographic_camera_draws_the_square_at_its_scale():
     vertices, triangles = quad()
-    vertices = vertices * torch.tensor([1.0, 1.0, 0.0]) + vertices[..., :1] * torch.tensor([0.0, 0.0, 1.0])  # slanted
+    vertices = vertices * torch.tensor([1.0, 1.0, 0.0]) + vertices[..., :1] * torch.tensor(
+        [0.0, 0.0, 1.0]
+    )  # slanted
     camera = OrthographicCamera(torch.tensor([0.8]), torch.tensor([[50.0, 50.0]]), (101, 101))
     pose = Pose(torch.zeros(1, 3), torch.zeros(1, 3))  # depth does not matter to it
     drawn = render(vertices, triangles, torch.ones(1, 4, 3), pose, camera)
@@ -401,7 +440,10 @@ def test_memory_is_what_is_stated_and_does_not_grow():
             return out
 
     vertices, triangles = bumpy_sphere(40)
-    albedo, pose = torch.ones(1, len(vertices), 3), Pose(torch.zeros(5, 3), torch.tensor([[0.0, 0.0, 800.0]] * 5))
+    albedo, pose = (
+        torch.ones(1, len(vertices), 3),
+        Pose(torch.zeros(5, 3), torch.tensor([[0.0, 0.0, 800.0]] * 5)),
+    )
     camera = Camera.default((50, 60), focal=200.0)
     with torch.no_grad():
         render(vertices[None], triangles, albedo, pose, camera)
@@ -426,7 +468,10 @@ def test_memory_is_what_is_stated_and_does_not_grow():
     [
         (dict(vertices=torch.zeros(4, 3)), "vertices must be"),
         (dict(albedo=torch.zeros(1, 5, 3)), "albedo must be"),
-        (dict(pose=Pose(torch.zeros(2, 3), torch.ones(2, 3)), albedo=torch.zeros(3, 4, 3)), "come once or 3 times"),
+        (
+            dict(pose=Pose(torch.zeros(2, 3), torch.ones(2, 3)), albedo=torch.zeros(3, 4, 3)),
+            "come once or 3 times",
+        ),
         (dict(background=torch.zeros(1, 5, 5, 3)), "background must be"),
         (dict(light=torch.zeros(1, 9, 1)), "light must be"),
         (dict(light=PhongLight.defaults(2)), "light must be"),
@@ -438,7 +483,11 @@ def test_memory_is_what_is_stated_and_does_not_grow():
 def test_bad_input_is_refused(change, message):
     vertices, triangles = quad()
     arguments = dict(
-        vertices=vertices, triangles=triangles, albedo=torch.ones(1, 4, 3), pose=FRONT, camera=Camera.default(8)
+        vertices=vertices,
+        triangles=triangles,
+        albedo=torch.ones(1, 4, 3),
+        pose=FRONT,
+        camera=Camera.default(8),
     )
     with pytest.raises(ValueError, match=message):
         render(**arguments | change)

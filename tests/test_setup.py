@@ -81,7 +81,15 @@ def test_help_lists_the_targets():
 
 def test_doctor_looks_for_what_is_installed(project):
     needed = {Requirement(text).name for text in project["dependencies"]}
-    looked_for = {*doctor.PACKAGES, *doctor.NOTEBOOK_PARTS, "torch", "torchvision", "warp-lang", "open3d", "libusb-package"}
+    looked_for = {
+        *doctor.PACKAGES,
+        *doctor.NOTEBOOK_PARTS,
+        "torch",
+        "torchvision",
+        "warp-lang",
+        "open3d",
+        "libusb-package",
+    }
     assert needed == looked_for
 
 
@@ -90,7 +98,10 @@ def test_dependencies_are_there(project):
     from importlib.metadata import version
 
     extras = project["optional-dependencies"]
-    for text in [*project["dependencies"], *(text for name in install.EXTRAS.split(",") for text in extras[name])]:
+    for text in [
+        *project["dependencies"],
+        *(text for name in install.EXTRAS.split(",") for text in extras[name]),
+    ]:
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate():
             assert requirement.specifier.contains(version(requirement.name)), text
@@ -115,10 +126,15 @@ def test_links_of_readme_exist():
 def test_devcontainer_and_citation_say_what_holds(project):
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
     minor = int(re.search(r"python:3\.(\d+)$", container["image"])[1])
-    assert SpecifierSet(project["requires-python"]).contains(f"3.{minor}") and "make setup" in container["postCreateCommand"]
+    assert (
+        SpecifierSet(project["requires-python"]).contains(f"3.{minor}")
+        and "make setup" in container["postCreateCommand"]
+    )
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     assert citation["cff-version"] == "1.2.0" and citation["license"] == project["license"]
-    assert citation["version"] == helpers.__version__ and citation["title"].startswith(project["description"].split(":")[0])
+    assert citation["version"] == helpers.__version__ and citation["title"].startswith(
+        project["description"].split(":")[0]
+    )
 
 
 def test_build_server_runs_make_test_and_make_site():

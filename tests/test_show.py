@@ -116,7 +116,9 @@ def test_charts_are_packed_and_look_the_same():
     axes.legend()
     whole, (kind, packed) = figures.png_bytes(figure), figures.encoded(figure)
     assert kind == "image/png" and len(packed) < 0.6 * len(whole)
-    before, after = (np.asarray(Image.open(io.BytesIO(b)).convert("RGB")).astype(int) for b in (whole, packed))
+    before, after = (
+        np.asarray(Image.open(io.BytesIO(b)).convert("RGB")).astype(int) for b in (whole, packed)
+    )
     assert np.abs(before - after).max() <= 16
     # Too many colours for a palette: nothing is changed.
     axes.imshow(np.random.default_rng(0).random((60, 60, 3)), extent=(0, 2, 0, 3))
@@ -269,9 +271,12 @@ def test_pictures_of_a_fit_at_work():
     states = []
     settings = FitSettings(schedule=((2.0, 3, 500),))
     result = fit(
-        known.image, known.landmarks, fit_model, settings=settings,
+        known.image,
+        known.landmarks,
+        fit_model,
+        settings=settings,
         on_iteration=lambda progress: states.append(progress.state),
-    )  # fmt: skip
+    )
     painted = show.state_overlay(torch.zeros(224, 224, 3), fit_model, states[0], Camera.default(224))
     assert 0.02 < (painted.sum(-1) > 0).float().mean() < 0.9
     drawing = show.energy_figure(result)

@@ -37,6 +37,7 @@ def test_the_crop_follows_the_slider_and_returns(slider):
     assert np.abs(small - start).mean() > 1
     slider.slider.value = 95
     np.testing.assert_array_equal(seen(slider), start)
+
     # A larger crop colours more of the head.
     def coloured(image):
         return int(((image.max(-1) - image.min(-1)) > 40).sum())
@@ -68,13 +69,20 @@ def test_curves_are_those_measured():
     x, y = plain.lines[0].get_data()
     np.testing.assert_allclose(x, curve.false_accept)
     np.testing.assert_allclose(y, curve.true_accept)
-    assert log.get_xscale() == "log" and f"single fit ({curve.auc:.3f})" in [t.get_text() for t in plain.get_legend().get_texts()]
+    assert log.get_xscale() == "log" and f"single fit ({curve.auc:.3f})" in [
+        t.get_text() for t in plain.get_legend().get_texts()
+    ]
 
 
 def test_reported_values_have_an_axis_of_their_own():
-    rows = [{"method": "mean face", "icp": 2.0, "icp_std": 0.4}, {"method": "network", "icp": 1.0, "icp_std": 0.2}]
+    rows = [
+        {"method": "mean face", "icp": 2.0, "icp_std": 0.4},
+        {"method": "network", "icp": 1.0, "icp_std": 0.2},
+    ]
     here, reported = show.error_figure(rows, {"mean face": (1.88, 0.52)}).axes
-    assert [patch.get_width() for patch in here.patches] == [2.0, 1.0] and [p.get_width() for p in reported.patches] == [1.88]
+    assert [patch.get_width() for patch in here.patches] == [2.0, 1.0] and [
+        p.get_width() for p in reported.patches
+    ] == [1.88]
     assert "reported" in reported.get_title() and "synthetic" in here.get_title()
     assert len(show.error_figure(rows).axes) == 1
 

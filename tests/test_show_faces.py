@@ -23,9 +23,16 @@ def picture_of(sliders) -> np.ndarray:
 
 
 def test_heads_are_clay_unless_painted(model):
-    grey, painted = (show.heads(model.mean_shape[None], model.triangles, c, size=64)[0] for c in (None, model.mean_texture[None]))
+    grey, painted = (
+        show.heads(model.mean_shape[None], model.triangles, c, size=64)[0]
+        for c in (None, model.mean_texture[None])
+    )
     middle = grey[25:40, 25:40]
-    assert (middle.amax(-1) - middle.amin(-1)).max() < 0.05 < (painted[25:40, 25:40].amax(-1) - painted[25:40, 25:40].amin(-1)).min()
+    assert (
+        (middle.amax(-1) - middle.amin(-1)).max()
+        < 0.05
+        < (painted[25:40, 25:40].amax(-1) - painted[25:40, 25:40].amin(-1)).min()
+    )
 
 
 def test_error_heads_are_blue_where_right_and_yellow_where_wrong(model):
@@ -46,7 +53,11 @@ def test_a_table_has_a_place_for_each_image():
         for j, c in enumerate(row):
             assert page[24 + 44 * i + 20, left + 44 * j + 20].tolist() == [round(255 * c)] * 3
     assert page[:24, left:].min() < 120 and page[24:, :left].min() < 120  # the titles
-    for bad in ((rows, ["a"], ["x", "y", "z"]), (rows, ["a", "b"], ["x"]), ([rows[0], rows[1][:2]], ["a", "b"], ["x", "y", "z"])):
+    for bad in (
+        (rows, ["a"], ["x", "y", "z"]),
+        (rows, ["a", "b"], ["x"]),
+        ([rows[0], rows[1][:2]], ["a", "b"], ["x", "y", "z"]),
+    ):
         with pytest.raises(ValueError, match="table"):
             show.table(*bad)
 
@@ -95,13 +106,19 @@ def test_buttons_draw_once(model):
 
 def test_a_model_without_expressions_and_colours_has_fewer_sliders(model):
     bare = replace(
-        model, expression_basis=None, expression_std=None,
-        texture_basis=model.texture_basis[..., :0], texture_std=model.texture_std[:0],
-    )  # fmt: skip
+        model,
+        expression_basis=None,
+        expression_std=None,
+        texture_basis=model.texture_basis[..., :0],
+        texture_std=model.texture_std[:0],
+    )
     sliders = FaceSliders.of(bare, n=4, size=64)
     assert [len(sliders.sliders[kind]) for kind in KINDS] == [4, 0, 0]
     sliders.sliders["shape α"][0].value = 1.0
-    assert modes_table(bare, modes=(1, 2), height=40).shape[0] < modes_table(model, modes=(1, 2), height=40).shape[0] / 2
+    assert (
+        modes_table(bare, modes=(1, 2), height=40).shape[0]
+        < modes_table(model, modes=(1, 2), height=40).shape[0] / 2
+    )
 
 
 def test_the_table_is_shown_and_sliders_only_in_a_live_notebook(model, monkeypatch):

@@ -135,9 +135,12 @@ def test_the_fit_is_that_of_the_command(play):
 
 def test_wrong_files_get_one_sentence(monkeypatch):
     wrong = {
-        "letter.txt": b"Dear Sir", "empty.jpg": b"", "half.png": png_of()[:60], "page.jpg": b"<!DOCTYPE html><html>",
+        "letter.txt": b"Dear Sir",
+        "empty.jpg": b"",
+        "half.png": png_of()[:60],
+        "page.jpg": b"<!DOCTYPE html><html>",
         "small.png": png_of((20, 20)),
-    }  # fmt: skip
+    }
     for name, data in wrong.items():
         with pytest.raises(UserError) as told:
             people.from_upload(name, data)
@@ -153,7 +156,11 @@ def test_bytes_are_read_as_their_file_is():
 
 
 def test_large_photographs_become_smaller():
-    photo = Photo(np.linspace(0, 1, 300 * 100 * 3, dtype=np.float32).reshape(300, 100, 3), default_photos()["astronaut"], "x")
+    photo = Photo(
+        np.linspace(0, 1, 300 * 100 * 3, dtype=np.float32).reshape(300, 100, 3),
+        default_photos()["astronaut"],
+        "x",
+    )
     small = people.smaller(photo, 150)
     assert small.image.shape == (150, 50, 3) and abs(small.image.mean() - 0.5) < 0.01
     assert people.smaller(photo, 300) is photo
@@ -173,9 +180,11 @@ def test_where_no_face_is_found_the_points_wait_in_the_middle():
 def test_points_that_are_none_are_refused(play):
     person = play.people["A"]
     for points, why in (
-        (np.zeros((67, 2)), "68 points"), (np.full((68, 2), np.nan), "finite"), (np.full((68, 2), -50.0), "outside"),
+        (np.zeros((67, 2)), "68 points"),
+        (np.full((68, 2), np.nan), "finite"),
+        (np.full((68, 2), -50.0), "outside"),
         (np.full((68, 2), 50.0), "less than 20 px"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(UserError, match=why):
             people.moved(person, points)
     assert people.moved(person, person.detection.points + 3).result is None
@@ -205,7 +214,9 @@ def test_chains_join_all_points_once():
 def test_points_come_back_from_the_view(play, placed):
     person = play.people["B"]
     height, width = person.photo.size
-    ramps = np.stack(np.broadcast_arrays(np.arange(width)[None] / width, np.arange(height)[:, None] / height, 0.5), -1)
+    ramps = np.stack(
+        np.broadcast_arrays(np.arange(width)[None] / width, np.arange(height)[:, None] / height, 0.5), -1
+    )
     photo = replace(person.photo, image=ramps.astype(np.float32))
     person = replace(person, photo=photo, detection=people.placed(photo) if placed else person.detection)
     editor = LandmarkEditor()
@@ -216,7 +227,9 @@ def test_points_come_back_from_the_view(play, placed):
     # Red and green say where in the photograph a pixel of the view was.
     for (x, y), point in zip(np.array(editor.points), person.detection.points, strict=True):
         if 4 < x < shown.shape[1] - 5 and 4 < y < shown.shape[0] - 5:
-            assert np.allclose(shown[round(y), round(x), :2] * [width, height], point, atol=6)  # a grey level is 2 px
+            assert np.allclose(
+                shown[round(y), round(x), :2] * [width, height], point, atol=6
+            )  # a grey level is 2 px
 
 
 def test_all_points_are_enlarged_and_turned(play):
@@ -268,7 +281,9 @@ def test_uploads_go_into_the_chosen_slot(play, back):
     choose.slot.value = "B"
     first = play.people["A"]
     choose.upload._handle_custom_msg({"name": "letter.txt", "number": 0, "parts": 1}, [b"Dear Sir"])
-    assert choose.status.said.startswith("letter.txt: not an image") and play.people["B"].name == "grace_hopper"
+    assert (
+        choose.status.said.startswith("letter.txt: not an image") and play.people["B"].name == "grace_hopper"
+    )
     choose.upload._handle_custom_msg({"name": "wall.png", "number": 0, "parts": 1}, [png_of((300, 300))])
     assert play.people["B"].name == "wall" and play.people["A"] is first
     assert "drag the points" in choose.status.said and choose.photograph.value == ""
@@ -286,10 +301,13 @@ def test_sliders_change_the_face(play, back):
     told = []
     change.watch(told.append)
     for slider, value, field in (
-        (change.modes["shape α"][2], 2.0, "alpha"), (change.modes["texture β"][0], -2.0, "beta"),
-        (change.modes["expression"][1], 3.0, "expression"), (change.likeness, 0.5, "alpha"),
-        (change.pose["yaw °"], 20, "pose"), (change.light["brightness ×"], 0.5, "light"),
-    ):  # fmt: skip
+        (change.modes["shape α"][2], 2.0, "alpha"),
+        (change.modes["texture β"][0], -2.0, "beta"),
+        (change.modes["expression"][1], 3.0, "expression"),
+        (change.likeness, 0.5, "alpha"),
+        (change.pose["yaw °"], 20, "pose"),
+        (change.light["brightness ×"], 0.5, "light"),
+    ):
         before, picture, count = change.face, pixels(change.image.value), len(told)
         slider.value = value
         assert len(told) == count + 1, "one picture for one move"
@@ -311,9 +329,13 @@ def test_every_mode_can_be_reached(play, back):
     first.value = first.options[-1][1]
     assert change.modes["shape α"][0].description == "α 91, σ"
     assert change.modes["shape α"][9].disabled and not change.modes["shape α"][8].disabled
-    assert change.modes["shape α"][3].value == pytest.approx(float(play.people["A"].face.alpha[0, 93]), abs=0.051)
+    assert change.modes["shape α"][3].value == pytest.approx(
+        float(play.people["A"].face.alpha[0, 93]), abs=0.051
+    )
     change.modes["shape α"][3].value = 1.5
-    assert change.face.alpha[0, 93] == 1.5 and torch.equal(change.face.alpha[0, :90], play.people["A"].face.alpha[0, :90])
+    assert change.face.alpha[0, 93] == 1.5 and torch.equal(
+        change.face.alpha[0, :90], play.people["A"].face.alpha[0, :90]
+    )
     first.value = 0
 
 
@@ -349,7 +371,10 @@ def test_the_mesh_follows(play, back):
     before = np.array(play.live.plot.objects[0].vertices)
     play.change.modes["shape α"][0].value = 4.0
     after = np.array(play.live.plot.objects[0].vertices)
-    assert np.allclose(after, play.sketch.vertices(play.change.face)[0].numpy()) and np.abs(after - before).max() > 1
+    assert (
+        np.allclose(after, play.sketch.vertices(play.change.face)[0].numpy())
+        and np.abs(after - before).max() > 1
+    )
     play.live.follow.value = False
     play.change.modes["shape α"][0].value = -4.0
     assert np.array_equal(np.array(play.live.plot.objects[0].vertices), after)
@@ -361,11 +386,17 @@ def test_parts_are_swapped(play, back):
     swap = play.swap
     plain = pixels(swap.image.value)
     swap.quick["swap light"].click()
-    assert {part: control.value for part, control in swap.sources.items()} == dict(zip(PARTS, "AAAAB", strict=True))
+    assert {part: control.value for part, control in swap.sources.items()} == dict(
+        zip(PARTS, "AAAAB", strict=True)
+    )
     lit = pixels(swap.image.value)
-    assert np.abs(lit - plain).max() > 20 and np.abs(lit - plain)[:10].max() < 8, "the face changes, the background stays"
+    assert np.abs(lit - plain).max() > 20 and np.abs(lit - plain)[:10].max() < 8, (
+        "the face changes, the background stays"
+    )
     swap.quick["swap identity"].click()
-    assert {part: control.value for part, control in swap.sources.items()} == dict(zip(PARTS, "BBAAA", strict=True))
+    assert {part: control.value for part, control in swap.sources.items()} == dict(
+        zip(PARTS, "BBAAA", strict=True)
+    )
     swap.quick["back"].click()
     assert np.array_equal(pixels(swap.image.value), plain)
     swap.sources["pose"].value = "B"
@@ -381,7 +412,12 @@ def test_one_person_becomes_another(play):
         assert torch.allclose(morph.at(share), expected, atol=1e-5)
     morph.share.value = 0.0
     at_first = pixels(morph.image.value)
-    for control, value in ((morph.share, 1.0), (morph.ends[1], "mean"), (morph.ends[1], "2"), (morph.yaw, 30.0)):
+    for control, value in (
+        (morph.share, 1.0),
+        (morph.ends[1], "mean"),
+        (morph.ends[1], "2"),
+        (morph.yaw, 30.0),
+    ):
         before = pixels(morph.image.value)
         control.value = value
         assert np.abs(pixels(morph.image.value) - before).max() > 20
@@ -414,7 +450,9 @@ def test_a_guess_is_measured_against_the_fit(play):
 def test_the_guess_is_shown_or_its_absence_told(play, tmp_path):
     network, missing = available(tmp_path / "none.pt")
     assert network is None and missing.endswith(".") and "\n" not in missing
-    assert str(tmp_path) not in missing and "none.pt" in missing, "a file's name, not where it lies on this computer"
+    assert str(tmp_path) not in missing and "none.pt" in missing, (
+        "a file's name, not where it lies on this computer"
+    )
     panel = NetworkGuess(play, tmp_path / "none.pt")
     assert panel.status.said == missing and panel.box is panel.status.widget
     assert panel.still().shape[2] == 3
@@ -425,7 +463,9 @@ def test_the_guess_is_shown_or_its_absence_told(play, tmp_path):
     assert panel.still().shape[1] > 6 * 140
     before = play.people["A"]
     play.put("A", people.moved(before, before.detection.points))
-    assert "not fitted yet" in panel.status.said and len(panel.images[2].value) < 1000, "no guess of another photograph stays"
+    assert "not fitted yet" in panel.status.said and len(panel.images[2].value) < 1000, (
+        "no guess of another photograph stays"
+    )
     play.put("A", before)
     assert "0.0 mm apart" in panel.status.said
 
@@ -442,7 +482,9 @@ def test_files_hold_the_face_of_the_sliders(play, back):
     assert name == "astronaut.npz" and numbers["alpha"][0] == 3.0
     assert np.allclose(numbers["rotation_vector"], face.pose.rotation_vector[0])
     assert {"expression", "light", "landmarks_photo", "energy", "fit_confidence"} <= set(numbers.files)
-    vertices = play.model.shape(torch.from_numpy(numbers["alpha"])[None], torch.from_numpy(numbers["expression"])[None])[0]
+    vertices = play.model.shape(
+        torch.from_numpy(numbers["alpha"])[None], torch.from_numpy(numbers["expression"])[None]
+    )[0]
 
     name, data = play.files.make("ply")
     body = data[data.index(b"end_header\n") + 11 :]
@@ -468,19 +510,30 @@ def test_buttons_send_files(play):
     downloads._make = lambda kind: Path("/srv/someone/full.npz").read_bytes()
     downloads._handle_custom_msg({"kind": "npz"}, [])
     said, buffers = sent.pop()
-    assert buffers is None and said["name"] == "" and "full.npz" in said["said"] and "/srv" not in said["said"]
-    assert sent == [({"said": "me.npz, 1 kB, is with your browser's downloads", "name": "me.npz"}, [b"12345"])]
+    assert (
+        buffers is None and said["name"] == "" and "full.npz" in said["said"] and "/srv" not in said["said"]
+    )
+    assert sent == [
+        ({"said": "me.npz, 1 kB, is with your browser's downloads", "name": "me.npz"}, [b"12345"])
+    ]
 
 
 def test_failures_are_sentences():
     status = Status()
-    for error, said in ((UserError("me.jpg: <b>is\nempty"), "me.jpg: <b>is empty"), (RuntimeError("no memory"), "RuntimeError): no memory")):
+    for error, said in (
+        (UserError("me.jpg: <b>is\nempty"), "me.jpg: <b>is empty"),
+        (RuntimeError("no memory"), "RuntimeError): no memory"),
+    ):
         with status.sentences():
             raise error
         assert said in status.said and "\n" not in status.said
     assert "<b>" not in status.widget.value, "a file's name is no HTML"
-    for path, shown in (("/srv/someone/net.pt", "net.pt"), ("C:\\Users\\me\\net.pt", "net.pt"), (str(ROOT / "assets" / "net.pt"), "assets/net.pt"),
-                        ("1/2 and/or http://a.b/c/d", "1/2 and/or http://a.b/c/d")):  # fmt: skip
+    for path, shown in (
+        ("/srv/someone/net.pt", "net.pt"),
+        ("C:\\Users\\me\\net.pt", "net.pt"),
+        (str(ROOT / "assets" / "net.pt"), "assets/net.pt"),
+        ("1/2 and/or http://a.b/c/d", "1/2 and/or http://a.b/c/d"),
+    ):
         with status.sentences():
             raise OSError(f"not there: {path}: look '{path}'")
         assert f": {shown}: look '{shown}'" in status.said

@@ -55,7 +55,10 @@ def test_stills_have_a_panel_for_each_number(slider):
 def test_bars_and_lines_are_the_numbers():
     drawing = show.spread_bars({"pose": 1.5, "light": 0.5})
     assert [bar.get_width() for bar in drawing.axes[0].patches] == [1.5, 0.5]
-    errors = {"uniform": torch.tensor([[2.0, 4.0], [1.0, 1.0]]), "median": torch.tensor([[2.0, 2.0], [3.0, 5.0]])}
+    errors = {
+        "uniform": torch.tensor([[2.0, 4.0], [1.0, 1.0]]),
+        "median": torch.tensor([[2.0, 2.0], [3.0, 5.0]]),
+    }
     axes = show.rules_figure([1, 2], errors, {"mean face": 6.0}).axes[0]
     assert [list(c.lines[0].get_ydata()) for c in axes.containers] == [[3.0, 1.0], [2.0, 4.0]]
     low, high = (line.get_ydata() for line in axes.containers[0].lines[1])

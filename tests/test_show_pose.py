@@ -36,7 +36,9 @@ def test_the_parts_are_all_68_points_once():
 
 def test_the_error_of_a_pose_is_an_angle_and_a_distance():
     a = radians(30)
-    turned = Pose(torch.tensor([[0.0, a, 0.0], [0.0, 0.0, 0.0]]), torch.tensor([[3.0, 4.0, 1250.0], [0.0, 0.0, 1240.0]]))
+    turned = Pose(
+        torch.tensor([[0.0, a, 0.0], [0.0, 0.0, 0.0]]), torch.tensor([[3.0, 4.0, 1250.0], [0.0, 0.0, 1240.0]])
+    )
     degrees, millimetres = show.pose_error(turned, FRONT)
     assert torch.allclose(degrees, torch.tensor([30.0, 0.0]), atol=1e-3)
     assert torch.allclose(millimetres, torch.tensor([5.0, 10.0]))
@@ -48,7 +50,9 @@ def test_the_model_and_its_points_fall_together(model):
     picture, points = show.model_with_points(model, 160)
     assert picture.shape == (160, 160, 3) and points.shape == (68, 2)
     at = points.round().long()
-    assert (picture[at[:, 1], at[:, 0]] < 0.98).any(-1).float().mean() > 0.9  # on the face, not on white paper
+    assert (picture[at[:, 1], at[:, 0]] < 0.98).any(
+        -1
+    ).float().mean() > 0.9  # on the face, not on white paper
     assert points[16, 0] > points[0, 0] and points[8, 1] > points[27, 1]
 
 
@@ -64,12 +68,19 @@ def test_a_head_is_laid_where_it_stands(model):
     assert half[covered].mean() > shown[covered].mean() + 20
     with_axes = show.head_over(white, model.mean_shape, model.triangles, FRONT, CAMERA)
     colours = {tuple(c) for c in with_axes[100:130, 60:200].reshape(-1, 3)}
-    assert any(r > 200 and 120 < g < 190 and b < 60 for r, g, b in colours)  # the orange x axis points to the right
+    assert any(
+        r > 200 and 120 < g < 190 and b < 60 for r, g, b in colours
+    )  # the orange x axis points to the right
     # Beyond the head of z's arrow, on white paper, stands its letter: nobody needs the colours.
     turned = Pose(torch.tensor([[0.0, -0.9, 0.0]]), FRONT.translation)  # z to the left of the picture
-    bare, named = (show.head_over(white, model.mean_shape, model.triangles, turned, CAMERA, axes=a) for a in (False, True))
+    bare, named = (
+        show.head_over(white, model.mean_shape, model.triangles, turned, CAMERA, axes=a)
+        for a in (False, True)
+    )
     tip = model.mean_shape[model.mean_shape[:, 2].argmax()]
-    end = project(model_to_camera((tip + torch.tensor([0.0, 0.0, 60.0]))[None, None], turned), CAMERA)[0, 0, :2]
+    end = project(model_to_camera((tip + torch.tensor([0.0, 0.0, 60.0]))[None, None], turned), CAMERA)[
+        0, 0, :2
+    ]
     column, row = (int(v) for v in end)
     beyond = (slice(row - 8, row + 9), slice(column - 14, column - 2))
     assert (bare[beyond] == 255).all() and (named[beyond] < 160).any()
@@ -83,15 +94,23 @@ def test_pictures_of_points_clouds_and_motions(model):
     both = show.correspondence_picture([picture, picture], [points, points], ["left", "right"])
     assert both.dtype == np.uint8 and both.shape[1] > 1.5 * both.shape[0]
     g = torch.Generator().manual_seed(0)
-    wide = Pose(torch.zeros(8, 3), FRONT.translation + torch.randn(8, 3, generator=g) * torch.tensor([1.0, 1.0, 30.0]))
+    wide = Pose(
+        torch.zeros(8, 3), FRONT.translation + torch.randn(8, 3, generator=g) * torch.tensor([1.0, 1.0, 30.0])
+    )
     narrow = Pose(torch.zeros(8, 3), FRONT.translation.repeat(8, 1))
     paper = torch.ones(224, 224, 3)
-    cloud = show.cloud_picture(paper, points_3d, model.mean_shape, {"narrow": narrow, "wide": wide}, CAMERA, FRONT)
+    cloud = show.cloud_picture(
+        paper, points_3d, model.mean_shape, {"narrow": narrow, "wide": wide}, CAMERA, FRONT
+    )
     lower = cloud[cloud.shape[0] // 2 :]
     blue = (lower[..., 2].astype(int) - lower[..., 0] > 25).any(1)
-    left, right = (half.sum() for half in (
-        (lower[:, : lower.shape[1] // 2, 2].astype(int) - lower[:, : lower.shape[1] // 2, 0] > 25).any(1),
-        (lower[:, lower.shape[1] // 2 :, 2].astype(int) - lower[:, lower.shape[1] // 2 :, 0] > 25).any(1)))  # fmt: skip
+    left, right = (
+        half.sum()
+        for half in (
+            (lower[:, : lower.shape[1] // 2, 2].astype(int) - lower[:, : lower.shape[1] // 2, 0] > 25).any(1),
+            (lower[:, lower.shape[1] // 2 :, 2].astype(int) - lower[:, lower.shape[1] // 2 :, 0] > 25).any(1),
+        )
+    )
     assert blue.any() and right > 1.2 * left  # the wide cloud reaches farther along the depth
     J = torch.zeros(136, 6)
     motions = show.motion_picture(points, J + 1, [1.0] * 6, list("abcdef"))

@@ -30,8 +30,13 @@ def test_camera_picture_draws_both_axes_and_the_ray(face):
     assert picture.dtype == np.uint8 and picture.shape[1] > 3 * picture.shape[0] > 600
     for colour in (BLUE, ORANGE, RED):
         assert count(picture, colour) > 300
-    columns = [np.nonzero((np.abs(picture.astype(int) - np.array(c)).sum(-1) < 40).any(0))[0].mean() for c in ((0, 114, 178), (230, 159, 0))]
-    assert columns[0] < picture.shape[1] / 3 < 2 * picture.shape[1] / 3 < columns[1], "camera left, face right"
+    columns = [
+        np.nonzero((np.abs(picture.astype(int) - np.array(c)).sum(-1) < 40).any(0))[0].mean()
+        for c in ((0, 114, 178), (230, 159, 0))
+    ]
+    assert columns[0] < picture.shape[1] / 3 < 2 * picture.shape[1] / 3 < columns[1], (
+        "camera left, face right"
+    )
 
 
 def test_camera_picture_shows_the_face_looking_at_the_camera(face):
@@ -50,7 +55,9 @@ def test_triangle_picture_mixes_the_corner_colours():
     weights = torch.tensor([[2.0, 1.0], [5.0, 8.0], [10.0, 4.0]], dtype=torch.float64)
     middle = weights.mean(0)
     mixed = rendering._mixed(weights, middle[0], middle[1])
-    expected = np.mean([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in rendering.CORNER_COLOURS], 0)
+    expected = np.mean(
+        [[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in rendering.CORNER_COLOURS], 0
+    )
     np.testing.assert_allclose(mixed, expected, atol=1e-6)
     np.testing.assert_array_equal(rendering._mixed(weights, torch.tensor(0.0), torch.tensor(0.0)), 1)
 
@@ -134,7 +141,12 @@ def test_stills_say_their_units():
 
 def test_the_pose_of_the_sliders_is_that_of_the_course():
     vector = pose_light.turned(30, 20, 10)[None]
-    torch.testing.assert_close(Pose(vector, torch.zeros(1, 3)).yaw_pitch_roll(), torch.tensor([[30.0, 20.0, 10.0]]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        Pose(vector, torch.zeros(1, 3)).yaw_pitch_roll(),
+        torch.tensor([[30.0, 20.0, 10.0]]),
+        rtol=0,
+        atol=1e-3,
+    )
     # Positive yaw turns the nose to the viewer's right, positive pitch lifts it.
     camera, away = Camera.default(100), torch.tensor([[0.0, 0.0, 1000.0]])
     nose = torch.tensor([[[0.0, 0.0, 60.0]]])
@@ -144,7 +156,9 @@ def test_the_pose_of_the_sliders_is_that_of_the_course():
 
 def test_light_comes_from_where_the_sliders_say():
     light = pose_light.light_from(90, 0, 0.2)[None]
-    right, left, up = shade(torch.ones(1, 3, 3), torch.tensor([[[1.0, 0, 0], [-1, 0, 0], [0, 1, 0]]]), light)[0, :, 0]
+    right, left, up = shade(torch.ones(1, 3, 3), torch.tensor([[[1.0, 0, 0], [-1, 0, 0], [0, 1, 0]]]), light)[
+        0, :, 0
+    ]
     assert right == pytest.approx(1.0) and up == pytest.approx(0.2, abs=1e-6) and left < up
     assert pose_light.light_from(0, 90, 0.0)[2, 0] == pytest.approx(1.0)
 

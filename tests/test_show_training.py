@@ -60,7 +60,9 @@ def test_the_crop_is_the_authors(slider):
     pose = Pose(torch.tensor([[0.0, math.radians(25), 0.0]]), torch.tensor([[0.0, 0.0, 1200.0]]))
     camera = Camera.default(600, focal=1000 * 64 / 224 * 5)
     model = slider.model
-    image = render(slider.truth, model.triangles, slider.colours, pose, camera, DEFAULT_LIGHT[None], background=0.5).image[0]
+    image = render(
+        slider.truth, model.triangles, slider.colours, pose, camera, DEFAULT_LIGHT[None], background=0.5
+    ).image[0]
     points = project(model_to_camera(slider.truth[:, model.landmarks], pose), camera)[0, :, :2].numpy()
     detection = Detection(np.zeros(4, np.float32), points.astype(np.float32), 1.0, 0.0, "test")
     cut = authors_crop(image.clamp(0, 1).numpy(), detection, 64).image
@@ -74,7 +76,10 @@ def test_stills_have_a_column_for_each_turn_and_the_truth(slider):
 
 
 def test_the_curve_shows_what_the_log_has(tmp_path):
-    rows = [{"step": s, "train_loss": 10 - s, "loss": 11 - s, "magnitude_alpha": 0.1 * s, "cosine_alpha": 0.2} for s in (1, 2, 3)]
+    rows = [
+        {"step": s, "train_loss": 10 - s, "loss": 11 - s, "magnitude_alpha": 0.1 * s, "cosine_alpha": 0.2}
+        for s in (1, 2, 3)
+    ]
     made = training_curve(rows, tmp_path / "curve.png")
     losses, measures = made.axes
     assert [list(line.get_ydata()) for line in losses.lines] == [[9, 8, 7], [10, 9, 8]]

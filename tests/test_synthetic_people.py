@@ -96,12 +96,24 @@ def test_photograph_i_shows_person_i_over_photos(people, all_of_them):
 def test_the_truth_is_that_of_the_picture(model, people, all_of_them):
     """Rendering the truth gives the picture again, but for what the camera and the file did to it."""
     b = all_of_them
-    torch.testing.assert_close(model.shape(b.coefficients.alpha, b.coefficients.expression), b.vertices, atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        model.shape(b.coefficients.alpha, b.coefficients.expression), b.vertices, atol=1e-3, rtol=0
+    )
     torch.testing.assert_close(model.shape(b.coefficients.alpha), b.neutral, atol=1e-3, rtol=0)
     quiet = replace(HARD, occluders=0.0, blur=0.0, noise=0.0, jpeg=0.0, background=0.0)
     for framing in ("network", "fit"):
-        b = SyntheticPeople(model, 2, 4, seed=3, size=64, nuisances=quiet, framing=framing).batch(torch.arange(8))
-        drawn = render(b.vertices, model.triangles, model.texture(b.coefficients.beta), b.pose, b.camera, b.light, background=0.5)
+        b = SyntheticPeople(model, 2, 4, seed=3, size=64, nuisances=quiet, framing=framing).batch(
+            torch.arange(8)
+        )
+        drawn = render(
+            b.vertices,
+            model.triangles,
+            model.texture(b.coefficients.beta),
+            b.pose,
+            b.camera,
+            b.light,
+            background=0.5,
+        )
         torch.testing.assert_close(b.colour(drawn.image).clamp(0, 1), b.image, atol=1e-4, rtol=0)
         assert torch.equal(drawn.triangle_id, b.triangle_id)
 
@@ -121,9 +133,21 @@ def test_no_nuisance_is_a_plain_render_with_perfect_landmarks(model):
     truth = project(model_to_camera(b.vertices[:, model.landmarks], b.pose), b.camera)[..., :2]
     torch.testing.assert_close(b.landmarks, truth, atol=1e-4, rtol=0)
     assert torch.equal(b.light, DEFAULT_LIGHT.expand(6, 9, 3))
-    assert (b.pose.rotation_vector == 0).all() and (b.coefficients.expression == 0).all() and (b.confidence == 1).all()
+    assert (
+        (b.pose.rotation_vector == 0).all()
+        and (b.coefficients.expression == 0).all()
+        and (b.confidence == 1).all()
+    )
     light = DEFAULT_LIGHT[None]
-    plain = render(b.neutral, model.triangles, model.texture(b.coefficients.beta), b.pose, b.camera, light, background=0.5)
+    plain = render(
+        b.neutral,
+        model.triangles,
+        model.texture(b.coefficients.beta),
+        b.pose,
+        b.camera,
+        light,
+        background=0.5,
+    )
     torch.testing.assert_close(b.image, plain.image.clamp(0, 1), atol=1e-5, rtol=0)
     # Two photographs of one person are then the same.
     torch.testing.assert_close(b.image[0], b.image[1], atol=1e-5, rtol=0)
@@ -144,7 +168,9 @@ def test_the_network_crop_is_that_of_the_authors_code(model):
 
 def test_jitter_moves_the_crop_and_the_camera_with_it(model):
     still, moved = (
-        SyntheticPeople(model, 2, 4, size=64, framing=f, nuisances=replace(Nuisances.none(), jitter=j)).batch(torch.arange(8))
+        SyntheticPeople(model, 2, 4, size=64, framing=f, nuisances=replace(Nuisances.none(), jitter=j)).batch(
+            torch.arange(8)
+        )
         for f, j in (("network", 0.0), ("network", 0.05))
     )
     truth = project(model_to_camera(moved.vertices[:, model.landmarks], moved.pose), moved.camera)[..., :2]
@@ -166,7 +192,9 @@ def test_confidence_falls_with_what_makes_a_photograph_hard(model):
 
 def test_what_is_hidden_is_not_visible(model):
     open_, hidden = (
-        SyntheticPeople(model, 20, 1, size=64, nuisances=replace(Nuisances.none(), occluders=s)).batch(torch.arange(20))
+        SyntheticPeople(model, 20, 1, size=64, nuisances=replace(Nuisances.none(), occluders=s)).batch(
+            torch.arange(20)
+        )
         for s in (0.0, 1.0)
     )
     assert ((hidden.visible <= open_.visible).all()) and hidden.visible.sum() < 0.95 * open_.visible.sum()
@@ -208,9 +236,12 @@ def test_an_ordinary_fit_finds_the_person_in_the_fit_framing(model):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"people": 0}, "people"), ({"photos": 1.5}, "photos"), ({"size": -3}, "size"), ({"framing": "wide"}, "framing"),
+        ({"people": 0}, "people"),
+        ({"photos": 1.5}, "photos"),
+        ({"size": -3}, "size"),
+        ({"framing": "wide"}, "framing"),
     ],
-)  # fmt: skip
+)
 def test_settings_that_make_no_sense_are_refused(model, change, message):
     with pytest.raises(ValueError, match=message):
         SyntheticPeople(model, **{"people": 2, "photos": 2, **change})
@@ -257,7 +288,9 @@ def test_blur_is_scipys():
 def test_colours_are_those_of_the_transform():
     g = torch.Generator().manual_seed(0)
     image = torch.rand(2, 5, 4, 3, generator=g, dtype=torch.float64)
-    colour = ColourTransform(*(torch.rand(2, *shape, generator=g, dtype=torch.float64) for shape in ((), (3,), (3,))))
+    colour = ColourTransform(
+        *(torch.rand(2, *shape, generator=g, dtype=torch.float64) for shape in ((), (3,), (3,)))
+    )
     torch.testing.assert_close(transformed(image, colour), colour(image))
 
 
@@ -265,7 +298,9 @@ def test_patterns_are_smooth_surfaces_through_their_colours():
     colours = torch.rand(2, 5, 5, 3, generator=torch.Generator().manual_seed(0)) / 2 + 0.25
     surface = patterns(colours, 41)
     torch.testing.assert_close(surface[:, ::10, ::10], colours, atol=1e-5, rtol=0)
-    expected = torch.nn.functional.interpolate(colours.permute(0, 3, 1, 2), (41, 41), mode="bicubic", align_corners=True)
+    expected = torch.nn.functional.interpolate(
+        colours.permute(0, 3, 1, 2), (41, 41), mode="bicubic", align_corners=True
+    )
     torch.testing.assert_close(surface, expected.permute(0, 2, 3, 1).clamp(0, 1), atol=1e-5, rtol=0)
 
 
@@ -292,7 +327,12 @@ def test_jpeg_is_pillows():
 def test_backgrounds_are_of_the_shares_asked_for():
     g = torch.Generator().manual_seed(0)
     kind = torch.linspace(0, 0.999, 30)
-    rest = torch.rand(30, 3, generator=g), torch.rand(30, 5, 5, 3, generator=g), torch.rand(30, generator=g), torch.rand(30, 2, generator=g)
+    rest = (
+        torch.rand(30, 3, generator=g),
+        torch.rand(30, 5, 5, 3, generator=g),
+        torch.rand(30, generator=g),
+        torch.rand(30, 2, generator=g),
+    )
     grey = backgrounds(0.0, kind, *rest, 32)
     assert (grey == 0.5).all()
     some = backgrounds(0.5, kind, *rest, 32)
@@ -309,7 +349,9 @@ def test_the_photographs_come_with_scikit_image():
 
 def test_shapes_cover_what_geometry_says():
     one = torch.ones(1)
-    ellipse = Occluders(one > 0, torch.tensor([[10.0, 12.0]]), torch.tensor([[6.0, 3.0]]), 0 * one, 2 * one, torch.zeros(1, 3))
+    ellipse = Occluders(
+        one > 0, torch.tensor([[10.0, 12.0]]), torch.tensor([[6.0, 3.0]]), 0 * one, 2 * one, torch.zeros(1, 3)
+    )
     turned = replace(ellipse, turn=one * torch.pi / 2)
     points = torch.tensor([[[15.9, 12.0], [10.0, 14.9], [16.1, 12.0], [10.0, 15.1], [14.5, 14.5]]])
     assert ellipse.covers(points).tolist() == [[True, True, False, False, False]]
@@ -326,6 +368,14 @@ def test_the_truth_lets_a_camera_see_the_same(model):
     b = SyntheticPeople(model, 1, 1, size=64, nuisances=Nuisances.none()).batch(torch.tensor([0]))
     camera = Camera(b.camera.focal * 2, b.camera.principal_point * 2 + 0.5, (128, 128))
     light = DEFAULT_LIGHT[None]
-    large = render(b.vertices, model.triangles, model.texture(b.coefficients.beta), Pose(b.pose.rotation_vector, b.pose.translation), camera, light, background=0.5)
+    large = render(
+        b.vertices,
+        model.triangles,
+        model.texture(b.coefficients.beta),
+        Pose(b.pose.rotation_vector, b.pose.translation),
+        camera,
+        light,
+        background=0.5,
+    )
     small = large.image.view(1, 64, 2, 64, 2, 3).mean((2, 4))
     assert (small - b.image).abs().mean() < 0.01

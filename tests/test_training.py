@@ -21,7 +21,16 @@ from helpers.regression.metrics import cosine, importance_of, magnitude_ratio, s
 from helpers.regression.rates import Plateau, rate_factor
 from helpers.regression.validation import ShapeScale, WeightedLoss
 
-FEW = TrainSettings(network="small", size=32, batch=8, steps=8, validate_every=4, schedule="constant", warmup=0.0, precision="float32")
+FEW = TrainSettings(
+    network="small",
+    size=32,
+    batch=8,
+    steps=8,
+    validate_every=4,
+    schedule="constant",
+    warmup=0.0,
+    precision="float32",
+)
 
 
 def pictures(n=32, outputs=4, seed=0, size=32):
@@ -29,7 +38,9 @@ def pictures(n=32, outputs=4, seed=0, size=32):
     generator = torch.Generator().manual_seed(seed)
     target = torch.randn(n, outputs, generator=generator)
     colour = (0.5 + 0.15 * target[:, :3]).clamp(0, 1)
-    images = colour[:, None, None].expand(n, size, size, 3) + 0.02 * torch.randn(n, size, size, 3, generator=generator)
+    images = colour[:, None, None].expand(n, size, size, 3) + 0.02 * torch.randn(
+        n, size, size, 3, generator=generator
+    )
     return TensorSource((images.clamp(0, 1) * 255).to(torch.uint8), target)
 
 
@@ -61,7 +72,9 @@ def test_too_few_pictures_for_the_batch_or_the_processes(training, held_out, wor
 
 def test_it_learns_and_leaves_a_record(tmp_path, one_thread):
     settings = replace(FEW, steps=60, validate_every=20, rate=5e-3)
-    result = train(TRAINING, HELD_OUT, settings, tmp_path, scale=ShapeScale(torch.full((4,), 2.0), 1, torch.ones(0)))
+    result = train(
+        TRAINING, HELD_OUT, settings, tmp_path, scale=ShapeScale(torch.full((4,), 2.0), 1, torch.ones(0))
+    )
     assert result.steps == 60 and result.ended == "all 60 steps done" and len(result.losses) == 60
     assert sum(result.losses[-8:]) < 0.5 * sum(result.losses[:8])
     rows = read_log(tmp_path / "log.csv")
@@ -75,15 +88,21 @@ def test_it_learns_and_leaves_a_record(tmp_path, one_thread):
         guess = result.network(TRAINING.batch(torch.arange(2))[0])
         held = result.network(HELD_OUT.batch(torch.arange(12))[0])
     assert guess.shape == (2, 4)
-    assert float(make_loss("asymmetric")(held, HELD_OUT.targets)) == pytest.approx(best["found"]["loss"], rel=1e-3)
+    assert float(make_loss("asymmetric")(held, HELD_OUT.targets)) == pytest.approx(
+        best["found"]["loss"], rel=1e-3
+    )
     assert not list(tmp_path.glob(".*"))  # no half-written file
 
 
 @pytest.mark.parametrize(
     "changes",
-    [dict(), dict(optimiser="sgd", schedule="plateau", plateau=1), dict(average=0.9, clip=5.0, augmentation=Augmentation()),
-     dict(precision="bfloat16")],
-)  # fmt: skip
+    [
+        dict(),
+        dict(optimiser="sgd", schedule="plateau", plateau=1),
+        dict(average=0.9, clip=5.0, augmentation=Augmentation()),
+        dict(precision="bfloat16"),
+    ],
+)
 def test_resuming_gives_the_same_losses_to_the_bit(tmp_path, one_thread, changes):
     settings = replace(FEW, **changes)
     whole = train(TRAINING, HELD_OUT, settings, tmp_path / "whole")
@@ -91,14 +110,19 @@ def test_resuming_gives_the_same_losses_to_the_bit(tmp_path, one_thread, changes
     second = train(TRAINING, HELD_OUT, settings, tmp_path / "parts", resume=True)
     assert first.losses + second.losses == whole.losses
     for a, b in zip(whole.log, second.log, strict=True):
-        assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
+        assert {k: v for k, v in a.items() if k != "seconds"} == {
+            k: v for k, v in b.items() if k != "seconds"
+        }
     for a, b in zip(whole.network.parameters(), second.network.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
 def test_a_seed_is_a_run(tmp_path, one_thread):
     settings = replace(FEW, steps=3)
-    losses = [train(TRAINING, HELD_OUT, replace(settings, seed=s), tmp_path / n).losses for n, s in (("a", 5), ("b", 5), ("c", 6))]
+    losses = [
+        train(TRAINING, HELD_OUT, replace(settings, seed=s), tmp_path / n).losses
+        for n, s in (("a", 5), ("b", 5), ("c", 6))
+    ]
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -135,7 +159,9 @@ def test_a_step_without_a_number_is_left_out(tmp_path, one_thread):
     source.bad_steps = (2, 3)
     result = train(source, HELD_OUT, FEW, tmp_path)
     assert [x == x for x in result.losses] == [True, True, False, False, True, True, True, True]
-    assert result.log[-1]["skipped"] == 2 and all(torch.isfinite(p).all() for p in result.network.parameters())
+    assert result.log[-1]["skipped"] == 2 and all(
+        torch.isfinite(p).all() for p in result.network.parameters()
+    )
 
 
 def test_too_many_of_them_end_the_run(tmp_path, one_thread):
@@ -152,7 +178,10 @@ def test_what_does_not_fit_is_refused(tmp_path, one_thread):
     train(TRAINING, HELD_OUT, replace(FEW, steps=4), tmp_path / "run")
     for run, words in (
         (lambda: train(TRAINING, HELD_OUT, FEW, tmp_path / "run"), "--resume"),
-        (lambda: train(TRAINING, HELD_OUT, replace(FEW, rate=0.1), tmp_path / "run", resume=True), "made with rate"),
+        (
+            lambda: train(TRAINING, HELD_OUT, replace(FEW, rate=0.1), tmp_path / "run", resume=True),
+            "made with rate",
+        ),
         (lambda: train(TRAINING, HELD_OUT, FEW, tmp_path / "none", resume=True), "holds no last.pt"),
         (lambda: train(TRAINING, HELD_OUT, replace(FEW, emphasis=1.0), tmp_path / "x"), "emphasis"),
         (lambda: settings_of("fast"), "quick"),
@@ -172,13 +201,28 @@ def test_the_paper_preset_is_the_paper():
     paper = PRESETS["paper"]
     assert (paper.network, paper.weights, paper.size, paper.batch) == ("resnet101", "imagenet", 224, 144)
     assert (paper.optimiser, paper.rate, paper.momentum, paper.weight_decay) == ("sgd", 0.01, 0.9, 5e-4)
-    assert (paper.loss, paper.over, paper.under, paper.emphasis, paper.schedule) == ("asymmetric", 1.0, 3.0, 0.0, "plateau")
+    assert (paper.loss, paper.over, paper.under, paper.emphasis, paper.schedule) == (
+        "asymmetric",
+        1.0,
+        3.0,
+        0.0,
+        "plateau",
+    )
 
 
 def test_the_papers_rate_wants_the_loss_of_a_coefficient(tmp_path, one_thread):
     """The rate 0.01 overshoots where the loss sums over 198 coefficients, and is small enough for their mean."""
     source = pictures(32, outputs=198)
-    settings = replace(PRESETS["paper"], network="resnet18", weights=None, size=32, batch=8, steps=40, validate_every=20, precision="float32")
+    settings = replace(
+        PRESETS["paper"],
+        network="resnet18",
+        weights=None,
+        size=32,
+        batch=8,
+        steps=40,
+        validate_every=20,
+        precision="float32",
+    )
     with pytest.raises(UserError, match="lower --rate") as said:
         train(source, pictures(8, 198, seed=1), replace(settings, loss_per="face"), tmp_path / "face")
     assert "start again" in str(said.value) and not (tmp_path / "face" / "last.pt").exists()
@@ -228,11 +272,14 @@ def train_by_two(out, minutes=0.0, ahead=0.0) -> dict[str, list[str]]:
     environment = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code], env={**environment, "RANK": str(r), "LOCAL_RANK": str(r)}, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", code],
+            env={**environment, "RANK": str(r), "LOCAL_RANK": str(r)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for r in range(2)
-    ]  # fmt: skip
+    ]
     try:
         outputs = [p.communicate(timeout=180) for p in processes]
     finally:
@@ -266,7 +313,9 @@ def test_each_round_shows_every_picture_once():
     second = torch.cat([indices_of_step(step, batch, length, seed=3) for step in range(4, 8)])
     assert len(first.unique()) == len(second.unique()) == 20 and not torch.equal(first, second)
     assert torch.equal(indices_of_step(6, batch, length, 3), second[10:15])
-    assert not torch.equal(first, torch.cat([indices_of_step(step, batch, length, seed=4) for step in range(4)]))
+    assert not torch.equal(
+        first, torch.cat([indices_of_step(step, batch, length, seed=4) for step in range(4)])
+    )
     assert indices_of_step(2, 4, 2**31, 0, endless=True).tolist() == [8, 9, 10, 11]
 
 
@@ -284,10 +333,14 @@ def test_processes_share_a_batch_and_workers_change_nothing():
 def test_people_are_new_in_every_step_and_others_for_another_seed():
     source = PeopleSource(10_000, seed=1, size=32, level=0)
     image, target = source.batch(torch.tensor([5000, 3, 4095, 4096]))
-    assert image.shape == (4, 32, 32, 3) and target.shape == (4, 198) and 0 <= image.min() and image.max() <= 1
+    assert (
+        image.shape == (4, 32, 32, 3) and target.shape == (4, 198) and 0 <= image.min() and image.max() <= 1
+    )
     assert torch.equal(source.batch(torch.tensor([4096]))[1], target[3:])  # alone as in company
     assert (torch.corrcoef(target) - torch.eye(4)).abs().max() < 0.35  # four people, not one
-    assert not torch.equal(PeopleSource(10_000, seed=7, size=32, level=0).batch(torch.tensor([3]))[1], target[1:2])
+    assert not torch.equal(
+        PeopleSource(10_000, seed=7, size=32, level=0).batch(torch.tensor([3]))[1], target[1:2]
+    )
     with pytest.raises(IndexError):
         source.batch(torch.tensor([10_000]))
     held = hold(source, torch.tensor([3]))
@@ -320,8 +373,12 @@ def test_importance_multiplies_each_modes_part():
 
 def test_rates():
     cosine_run = replace(FEW, schedule="cosine", warmup=0.1)
-    assert rate_factor(cosine_run, 0.05) == pytest.approx(0.5) and rate_factor(cosine_run, 0.1) == pytest.approx(1.0)
-    assert rate_factor(cosine_run, 0.55) == pytest.approx(0.5) and rate_factor(cosine_run, 1.0) == pytest.approx(0.0)
+    assert rate_factor(cosine_run, 0.05) == pytest.approx(0.5) and rate_factor(
+        cosine_run, 0.1
+    ) == pytest.approx(1.0)
+    assert rate_factor(cosine_run, 0.55) == pytest.approx(0.5) and rate_factor(
+        cosine_run, 1.0
+    ) == pytest.approx(0.0)
     assert rate_factor(FEW, 0.0) == rate_factor(FEW, 1.0) == 1.0
     plateau = Plateau(2)
     for loss in (5.0, 4.0, 4.5, 4.1, 4.2, 3.0, 3.0):
@@ -334,12 +391,16 @@ def test_rates():
 def test_measures():
     target = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
     assert torch.allclose(magnitude_ratio(0.5 * target, target), torch.tensor(0.5))
-    assert torch.allclose(cosine(torch.tensor([[4.0, -3.0], [2.0, 0.0]]), target), torch.tensor([0.0, 1.0]), atol=1e-6)
+    assert torch.allclose(
+        cosine(torch.tensor([[4.0, -3.0], [2.0, 0.0]]), target), torch.tensor([0.0, 1.0]), atol=1e-6
+    )
     # Against vertices that are really made: two modes of unit length, perpendicular, over 3 vertices.
     basis = torch.linalg.qr(torch.randn(9, 2, generator=torch.Generator().manual_seed(0)))[0]
     std, other = torch.tensor([5.0, 2.0]), torch.zeros(2, 2)
     moved = ((target - other) * std) @ basis.T
-    assert torch.allclose(shape_rms(other, target, std, 3), moved.view(2, 3, 3).square().sum(-1).mean(-1).sqrt())
+    assert torch.allclose(
+        shape_rms(other, target, std, 3), moved.view(2, 3, 3).square().sum(-1).mean(-1).sqrt()
+    )
 
 
 def test_spread_is_that_of_the_vertices_within_people_and_between():
@@ -349,9 +410,14 @@ def test_spread_is_that_of_the_vertices_within_people_and_between():
     within, between = shape_spread(alpha, person, std, 3)
     shape = (alpha * std) @ torch.linalg.qr(torch.randn(9, 2, generator=generator))[0].T
     means = torch.stack([shape[person == p].mean(0) for p in person.tolist()])
-    rms = [(difference.square().sum(-1).mean() / 3).sqrt() for difference in (shape - means, means - shape.mean(0))]
+    rms = [
+        (difference.square().sum(-1).mean() / 3).sqrt()
+        for difference in (shape - means, means - shape.mean(0))
+    ]
     assert (within, between) == pytest.approx([float(r) for r in rms], rel=1e-5)
-    assert shape_spread(alpha[:1].repeat(4, 1), torch.arange(4) // 2, std, 3) == pytest.approx((0, 0), abs=1e-6)
+    assert shape_spread(alpha[:1].repeat(4, 1), torch.arange(4) // 2, std, 3) == pytest.approx(
+        (0, 0), abs=1e-6
+    )
 
 
 # Augmentation.
@@ -389,7 +455,9 @@ def test_each_change_does_what_it_says():
     stripes = torch.zeros(4, 64, 64, 3)
     stripes[:, :, ::2] = 1
     soft = augment(stripes, generator, Augmentation(**{**none, "blur": 3.0}))
-    assert (soft.std((1, 2, 3)) < stripes.std((1, 2, 3))).all() and float(soft.mean()) == pytest.approx(0.5, abs=0.02)
+    assert (soft.std((1, 2, 3)) < stripes.std((1, 2, 3))).all() and float(soft.mean()) == pytest.approx(
+        0.5, abs=0.02
+    )
 
 
 def test_a_mirrored_face_has_other_numbers():
@@ -434,16 +502,26 @@ def labelled(tmp_path):
     for i, person in enumerate(names):
         (tmp_path / "photos" / person).mkdir(parents=True, exist_ok=True)
         Image.fromarray((faces.image[i] * 255).byte().numpy()).save(tmp_path / "photos" / person / f"{i}.png")
-        truth = project(model_to_camera(faces.vertices[i : i + 1, model.landmarks], _pose(faces, i)), _camera(faces, i))[0, :, :2].numpy()
+        truth = project(
+            model_to_camera(faces.vertices[i : i + 1, model.landmarks], _pose(faces, i)), _camera(faces, i)
+        )[0, :, :2].numpy()
         crop = crop_face(faces.image[i].numpy(), truth, 96)
         camera = crop.camera_of_crop(_camera(faces, i))
-        rows.append({
-            "id": f"{person}/{i}.png", "person": person, "alpha": faces.coefficients.alpha[i].tolist(),
-            "expression": faces.coefficients.expression[i].tolist(), "rotation_vector": faces.pose.rotation_vector[i].tolist(),
-            "translation": faces.pose.translation[i].tolist(), "focal": float(camera.focal[0]),
-            "principal_point": camera.principal_point[0].tolist(), "crop_scale": float(crop.scale[0]),
-            "crop_origin": crop.origin[0].tolist(), "truth": truth.ravel().tolist(),
-        })  # fmt: skip
+        rows.append(
+            {
+                "id": f"{person}/{i}.png",
+                "person": person,
+                "alpha": faces.coefficients.alpha[i].tolist(),
+                "expression": faces.coefficients.expression[i].tolist(),
+                "rotation_vector": faces.pose.rotation_vector[i].tolist(),
+                "translation": faces.pose.translation[i].tolist(),
+                "focal": float(camera.focal[0]),
+                "principal_point": camera.principal_point[0].tolist(),
+                "crop_scale": float(crop.scale[0]),
+                "crop_origin": crop.origin[0].tolist(),
+                "truth": truth.ravel().tolist(),
+            }
+        )
     table = pa.Table.from_pylist(rows)
     (tmp_path / "rows").mkdir()
     pq.write_table(table.slice(0, 3), tmp_path / "rows" / "shard-00000.parquet")
@@ -477,17 +555,28 @@ def test_a_labelled_folder(labelled):
     points = landmarks_of_rows(path / "rows", model)
     for row in table.to_pylist():  # through the crop and back: where the detector's points were
         np.testing.assert_allclose(points[row["id"]], np.reshape(row["truth"], (68, 2)), atol=0.02)
-    train_on, held_out = read_folder(path / "photos", path / "labels.parquet", path / "rows", 48, held_out=1, seed=2, model=model)
-    assert train_on.people.isdisjoint(held_out.people) and train_on.people | held_out.people == {"ann", "bob", "cleo", "dan"}
+    train_on, held_out = read_folder(
+        path / "photos", path / "labels.parquet", path / "rows", 48, held_out=1, seed=2, model=model
+    )
+    assert train_on.people.isdisjoint(held_out.people) and train_on.people | held_out.people == {
+        "ann",
+        "bob",
+        "cleo",
+        "dan",
+    }
     assert len(train_on) + len(held_out) == 5  # ann has two; eve, without a label, none
     for source in (train_on, held_out):
         image, target = source.batch(torch.arange(len(source)))
         wanted = [float(["ann", "bob", "cleo", "dan"].index(e.person)) for e in source.entries]
         assert image.shape == (len(source), 48, 48, 3) and target[:, 0].tolist() == wanted
         entry = source.entries[0]
-        by_hand = authors_crop(read_photo(path / "photos" / entry.id), SimpleNamespace(points=points[entry.id]), 48).image
+        by_hand = authors_crop(
+            read_photo(path / "photos" / entry.id), SimpleNamespace(points=points[entry.id]), 48
+        ).image
         assert torch.equal(image[:1], by_hand)
-    again = read_folder(path / "photos", path / "labels.parquet", path / "rows", 48, held_out=1, seed=2, model=model)[1]
+    again = read_folder(
+        path / "photos", path / "labels.parquet", path / "rows", 48, held_out=1, seed=2, model=model
+    )[1]
     assert again.people == held_out.people
 
 
@@ -514,7 +603,11 @@ def test_faces_are_looked_for_once_where_no_rows_are_given(labelled, monkeypatch
         source.batch(torch.arange(len(source)))
     assert train_on.people | held_out.people == {"ann", "cleo", "dan"} and len(asked) == len(set(asked)) == 5
     assert "1 of 5 photographs are left out; the first: bob" in capsys.readouterr().err
-    monkeypatch.setattr(helpers.landmarks, "landmarks_for", lambda photo: (_ for _ in ()).throw(UserError("no detector is installed")))
+    monkeypatch.setattr(
+        helpers.landmarks,
+        "landmarks_for",
+        lambda photo: (_ for _ in ()).throw(UserError("no detector is installed")),
+    )
     with pytest.raises(UserError, match="no photograph can be used; the first: no detector is installed"):
         read_folder(path / "photos", path / "labels.parquet", None, 48, held_out=1)
 
@@ -536,8 +629,13 @@ def test_label_files_that_do_not_fit(labelled):
         read_folder(path / "photos", path / "labels.parquet", path / "rows", 48, held_out=4)
     with pytest.raises(UserError, match="holds no rows"):
         read_folder(path / "photos", path / "labels.parquet", path / "photos", 48, held_out=1)
-    pq.write_table(pa.table({"person": ["ann", "bob"], "coefficients": [[1.0] * 198, [2.0] * 5]}), path / "ragged.parquet")
-    with pytest.raises(UserError, match=r"ragged\.parquet: column coefficients: numbers, or lists of one length"):
+    pq.write_table(
+        pa.table({"person": ["ann", "bob"], "coefficients": [[1.0] * 198, [2.0] * 5]}),
+        path / "ragged.parquet",
+    )
+    with pytest.raises(
+        UserError, match=r"ragged\.parquet: column coefficients: numbers, or lists of one length"
+    ):
         read_labels(path / "ragged.parquet")
     few = load("open", level=0, n_shape=20, n_texture=10)
     with pytest.raises(UserError, match="198 numbers a person, .* has 20 of shape and 10 of texture"):
@@ -559,7 +657,20 @@ def test_a_network_of_another_face_model_says_so(tmp_path, capsys):
     own = replace(load("open", level=0, n_shape=20, n_texture=10), name="Of my own")
     save(own, tmp_path / "own.h5")
     words = ["--device", "cpu", "--model", str(tmp_path / "own.h5")]
-    recipe = ["--network", "small", "--size", "32", "--batch", "4", "--held-out", "4", "--workers", "0", "--steps", "2"]
+    recipe = [
+        "--network",
+        "small",
+        "--size",
+        "32",
+        "--batch",
+        "4",
+        "--held-out",
+        "4",
+        "--workers",
+        "0",
+        "--steps",
+        "2",
+    ]
     assert main(["train", *words, "--out", str(tmp_path / "run"), *recipe]) == 0
     network = load_network(tmp_path / "run" / "network.pt")
     assert (network.outputs, network.n_shape, network.face_model) == (30, 20, "Of my own")
@@ -568,7 +679,16 @@ def test_a_network_of_another_face_model_says_so(tmp_path, capsys):
     assert guess.alpha.shape == (2, 20) and guess.beta.shape == (2, 10)
 
     photo = str(next(iter(default_photos().values())))
-    predict = ["predict", photo, "--network", str(tmp_path / "run" / "network.pt"), "--out", str(tmp_path / "faces"), "--device", "cpu"]
+    predict = [
+        "predict",
+        photo,
+        "--network",
+        str(tmp_path / "run" / "network.pt"),
+        "--out",
+        str(tmp_path / "faces"),
+        "--device",
+        "cpu",
+    ]
     capsys.readouterr()
     assert main(predict) == 2 and "says 30 numbers, the first 20 of shape" in capsys.readouterr().err
     assert main([*predict, "--model", str(tmp_path / "own.h5")]) == 0
@@ -582,17 +702,46 @@ def test_a_network_of_another_face_model_says_so(tmp_path, capsys):
 def test_the_command_trains_goes_on_and_says_what_is_wrong(tmp_path, capsys):
     from helpers.__main__ import main
 
-    words = ["train", "--device", "cpu", "--out", str(tmp_path / "run"), "--network", "small", "--size", "32", "--batch", "4",
-             "--level", "0", "--held-out", "4", "--workers", "0", "--validate-every", "2", "--schedule", "constant"]  # fmt: skip
+    words = [
+        "train",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "run"),
+        "--network",
+        "small",
+        "--size",
+        "32",
+        "--batch",
+        "4",
+        "--level",
+        "0",
+        "--held-out",
+        "4",
+        "--workers",
+        "0",
+        "--validate-every",
+        "2",
+        "--schedule",
+        "constant",
+    ]
     assert main([*words, "--steps", "2"]) == 0
-    assert {"network.pt", "log.csv", "curve.png", "best.pt", "last.pt"} <= {f.name for f in (tmp_path / "run").iterdir()}
+    assert {"network.pt", "log.csv", "curve.png", "best.pt", "last.pt"} <= {
+        f.name for f in (tmp_path / "run").iterdir()
+    }
     from helpers.regression import load_network
 
     network = load_network(tmp_path / "run" / "network.pt")
-    assert network.about["steps"] == 2 and "--network small" in network.about["command"] and network.spread.shape == (198,)
+    assert (
+        network.about["steps"] == 2
+        and "--network small" in network.about["command"]
+        and network.spread.shape == (198,)
+    )
     assert str(tmp_path) not in network.about["command"]
     capsys.readouterr()
     assert main([*words, "--steps", "2"]) == 1 and "--resume" in capsys.readouterr().err
     assert main([*words, "--steps", "2", "--rate", "-1"]) == 2 and "rate" in capsys.readouterr().err
     assert main([*words, "--photos", str(tmp_path)]) == 2 and "--labels" in capsys.readouterr().err
-    assert main([*words, "--held-out", "0"]) == 2 and "--held-out must be 1 or more" in capsys.readouterr().err
+    assert (
+        main([*words, "--held-out", "0"]) == 2 and "--held-out must be 1 or more" in capsys.readouterr().err
+    )

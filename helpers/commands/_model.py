@@ -9,7 +9,9 @@ from helpers.errors import UserError
 
 def add_model(parser: argparse._ActionsContainer, of: str = "") -> None:
     """Give a parser, or a group of one, the option --model. of: whose face model it is, for --help."""
-    parser.add_argument("--model", default="open", metavar="open|PATH", help=f"face model{of} (default: open)")
+    parser.add_argument(
+        "--model", default="open", metavar="open|PATH", help=f"face model{of} (default: open)"
+    )
 
 
 def load_model(args: argparse.Namespace, **how):

@@ -22,13 +22,21 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON_RANGE = (3, 10), (3, 14)  # from, and below
 REPAIR = "run `make setup`, or `pip install -e .` in an environment of your own"
 # What open3d is linked to and a bare Debian or Ubuntu, as in a container, lacks.
-SYSTEM_LIBRARIES = "`apt install libegl1 libgl1 libx11-6 libusb-1.0-0`, or your system's packages of these libraries"
+SYSTEM_LIBRARIES = (
+    "`apt install libegl1 libgl1 libx11-6 libusb-1.0-0`, or your system's packages of these libraries"
+)
 SPACE_NEEDED_GB = 1.0  # for compiled kernels and results
 # Distribution: its module. These are only imported; torch, torchvision, Warp and open3d are asked for more.
 PACKAGES = {
-    "numpy": "numpy", "scipy": "scipy", "h5py": "h5py", "roma": "roma", "scikit-image": "skimage", "matplotlib": "matplotlib",
-    "pyarrow": "pyarrow", "tqdm": "tqdm",
-}  # fmt: skip
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "h5py": "h5py",
+    "roma": "roma",
+    "scikit-image": "skimage",
+    "matplotlib": "matplotlib",
+    "pyarrow": "pyarrow",
+    "tqdm": "tqdm",
+}
 NOTEBOOK_PARTS = ("jupyterlab", "ipywidgets", "anywidget", "k3d")
 
 
@@ -95,7 +103,11 @@ def line(finding: Finding, width: int) -> str:
 
 def advice(findings: list[Finding]) -> str:
     """What to do about the findings, and whether the course can run."""
-    lines = [f"\n{f.thing}{'' if f.required else ' (the course runs without)'}: {f.advice}" for f in findings if f.advice]
+    lines = [
+        f"\n{f.thing}{'' if f.required else ' (the course runs without)'}: {f.advice}"
+        for f in findings
+        if f.advice
+    ]
     verdict = "The course can run here." if can_run(findings) else "The course cannot run here yet."
     return "\n".join([*lines, "", verdict])
 
@@ -175,7 +187,10 @@ def detector() -> Finding:
     there = [name for name, cause in absent.items() if cause is None]
     if there:
         return Finding("detector", True, ", ".join(there), required=False)
-    advice = "; ".join(absent.values()) + ". Until then give points with --landmarks; two photographs have theirs stored."
+    advice = (
+        "; ".join(absent.values())
+        + ". Until then give points with --landmarks; two photographs have theirs stored."
+    )
     return Finding("detector", False, "none", advice, required=False)
 
 
@@ -184,7 +199,12 @@ def open_face_model() -> Finding:
 
     if ASSET.is_file():
         return Finding("open face model", True, f"{_shown(ASSET)}, {ASSET.stat().st_size / 1e6:.1f} MB")
-    return Finding("open face model", False, f"{_shown(ASSET)} is not there", f"`git checkout {_shown(ASSET)}`, or `make model`")
+    return Finding(
+        "open face model",
+        False,
+        f"{_shown(ASSET)} is not there",
+        f"`git checkout {_shown(ASSET)}`, or `make model`",
+    )
 
 
 def other_face_models() -> Finding:
@@ -194,10 +214,14 @@ def other_face_models() -> Finding:
     named = {source: find(source) for source in how_to_get()}
     there = {path: f"{source.name}: " for source, path in named.items() if path is not None}
     others = {path: "" for folder in model_folders() for path in _models_in(folder) if path not in there}
-    lines = [name + _shown(path) + _kind(path) for path, name in (there | others).items() if name or _kind(path)]
+    lines = [
+        name + _shown(path) + _kind(path) for path, name in (there | others).items() if name or _kind(path)
+    ]
     found = ", ".join(lines) or "none in " + ", ".join(map(_shown, model_folders()))
     absent = [f"  {s.name:16}  {s.files[0]}: {s.way}" for s, path in named.items() if path is None]
-    advice = "\n".join([f"put what you get into {_shown(Path.home() / 'face_models')}", *absent]) if absent else ""
+    advice = (
+        "\n".join([f"put what you get into {_shown(Path.home() / 'face_models')}", *absent]) if absent else ""
+    )
     return Finding("other face models", True, found, advice, required=False)
 
 
@@ -216,7 +240,9 @@ def disk() -> Finding:
     free = shutil.disk_usage(ROOT).free / 1e9
     if free >= SPACE_NEEDED_GB:
         return Finding("disk", True, f"{free:.1f} GB free")
-    return Finding("disk", False, f"{free:.2f} GB free", f"make {SPACE_NEEDED_GB:.0f} GB of room on the disk of {ROOT}")
+    return Finding(
+        "disk", False, f"{free:.2f} GB free", f"make {SPACE_NEEDED_GB:.0f} GB of room on the disk of {ROOT}"
+    )
 
 
 def _importable(thing: str, modules: dict[str, str]) -> Finding:

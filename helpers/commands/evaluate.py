@@ -27,21 +27,40 @@ DESCRIPTION = """Measure, print tables, and write them as CSV, with plots, into 
       recognition on a labelled Parquet file, or on a folder of results of `fit` (recognition.csv, roc.png)"""
 EPILOG = """Exit status: 0 done, 1 something could not be read or measured, 2 wrong arguments."""
 SHAPE_COLUMNS = {
-    "method": ("", ""), "icp": ("3DRMSE, mm", ".2f"), "icp_std": ("± people", ".2f"), "rigid": ("by vertex, mm", ".2f"),
-    "similarity": ("scale free, mm", ".2f"), "cosine": ("cos α", ".2f"), "length": ("‖α‖ / true", ".2f"),
-}  # fmt: skip
+    "method": ("", ""),
+    "icp": ("3DRMSE, mm", ".2f"),
+    "icp_std": ("± people", ".2f"),
+    "rigid": ("by vertex, mm", ".2f"),
+    "similarity": ("scale free, mm", ".2f"),
+    "cosine": ("cos α", ".2f"),
+    "length": ("‖α‖ / true", ".2f"),
+}
 RECOGNITION_COLUMNS = {
-    "method": ("", ""), "kind": ("vectors", ""), "accuracy": ("accuracy", ".3f"), "standard_error": ("± error", ".3f"),
-    "auc": ("AUC", ".3f"), "eer": ("EER", ".3f"), "tar": ("TAR at 1 % FAR", ".3f"), "rank_one": ("rank one", ".3f"),
-}  # fmt: skip
+    "method": ("", ""),
+    "kind": ("vectors", ""),
+    "accuracy": ("accuracy", ".3f"),
+    "standard_error": ("± error", ".3f"),
+    "auc": ("AUC", ".3f"),
+    "eer": ("EER", ".3f"),
+    "tar": ("TAR at 1 % FAR", ".3f"),
+    "rank_one": ("rank one", ".3f"),
+}
 PROTOCOL_COLUMNS = {
-    "protocol": ("protocol", ""), "mean": ("3DRMSE, mm", ".2f"), "std": ("± faces", ".2f"), "worst": ("worst", ".2f"),
-    "size": ("scaled by", ".3f"), "rounds": ("rounds", ".0f"),
-}  # fmt: skip
+    "protocol": ("protocol", ""),
+    "mean": ("3DRMSE, mm", ".2f"),
+    "std": ("± faces", ".2f"),
+    "worst": ("worst", ".2f"),
+    "size": ("scaled by", ".3f"),
+    "rounds": ("rounds", ".0f"),
+}
 SCAN_COLUMNS = {
-    "face": ("", ""), "rmse": ("3DRMSE, mm", ".2f"), "median": ("median, mm", ".2f"), "depth_rmse": ("depth, mm", ".2f"),
-    "log10": ("log10", ".5f"), "rel": ("Rel", ".5f"),
-}  # fmt: skip
+    "face": ("", ""),
+    "rmse": ("3DRMSE, mm", ".2f"),
+    "median": ("median, mm", ".2f"),
+    "depth_rmse": ("depth, mm", ".2f"),
+    "log10": ("log10", ".5f"),
+    "rel": ("Rel", ".5f"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,15 +68,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for tables and plots")
     add_model(parser)
-    parser.add_argument("--people", type=_count, default=20, metavar="N", help="synthetic people (default: 20)")
-    parser.add_argument("--photos", type=_count, default=4, metavar="N", help="photographs of each (default: 4)")
-    parser.add_argument("--folds", type=_count, default=10, metavar="N", help="folds of people for the accuracy (default: 10)")
-    parser.add_argument("--network", metavar="FILE", type=Path, help="network to measure (default: the one of the course)")
+    parser.add_argument(
+        "--people", type=_count, default=20, metavar="N", help="synthetic people (default: 20)"
+    )
+    parser.add_argument(
+        "--photos", type=_count, default=4, metavar="N", help="photographs of each (default: 4)"
+    )
+    parser.add_argument(
+        "--folds", type=_count, default=10, metavar="N", help="folds of people for the accuracy (default: 10)"
+    )
+    parser.add_argument(
+        "--network", metavar="FILE", type=Path, help="network to measure (default: the one of the course)"
+    )
     parser.add_argument("--meshes", metavar="PATH", type=Path, help="reconstructed faces, .ply or .obj")
     parser.add_argument("--scans", metavar="PATH", type=Path, help="their scans, .ply or .obj")
     parser.add_argument("--unit", choices=("mm", "cm", "m"), default="mm", help="of the scans (default: mm)")
-    parser.add_argument("--coefficients", metavar="PATH", type=Path, help="labelled coefficients: Parquet, or a folder")
-    parser.add_argument("--pairs", metavar="FILE", type=Path, help="pairs to compare, in the layout of LFW's pairs.txt")
+    parser.add_argument(
+        "--coefficients", metavar="PATH", type=Path, help="labelled coefficients: Parquet, or a folder"
+    )
+    parser.add_argument(
+        "--pairs", metavar="FILE", type=Path, help="pairs to compare, in the layout of LFW's pairs.txt"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,7 +130,9 @@ def _people(args) -> int:
 
     model = load_model(args, device=args.device)
     network = _network(args, model)
-    photos = SyntheticPeople(model, args.people, args.photos, seed=NEW_PEOPLE + args.seed, size=224, framing="fit")
+    photos = SyntheticPeople(
+        model, args.people, args.photos, seed=NEW_PEOPLE + args.seed, size=224, framing="fit"
+    )
     print(f"fitting {len(photos)} photographs of {args.people} synthetic people", file=sys.stderr)
     vectors, confidence, ok = comparison.fit_photographs(photos, model)
     vectors, confidence, ok = vectors.cpu(), confidence.cpu(), ok.cpu()
@@ -110,15 +143,27 @@ def _people(args) -> int:
         comparison.pooled("pooled fits", vectors, person, confidence, ok),
     ]
     if network is not None:
-        seen = SyntheticPeople(model, args.people, args.photos, seed=NEW_PEOPLE + args.seed, size=network.size, framing="network")
+        seen = SyntheticPeople(
+            model, args.people, args.photos, seed=NEW_PEOPLE + args.seed, size=network.size, framing="network"
+        )
         guessed, sure = (each.cpu() for each in comparison.predict_photographs(seen, network))
-        methods += [comparison.single("network", guessed, person), comparison.pooled("network, pooled", guessed, person, sure)]
+        methods += [
+            comparison.single("network", guessed, person),
+            comparison.pooled("network, pooled", guessed, person, sure),
+        ]
     rows = comparison.shape_table(model.to("cpu"), photos.coefficients.alpha.cpu(), methods)
-    _report(args.out / "shape.csv", rows, SHAPE_COLUMNS, f"Shape: {args.people} synthetic people, {args.photos} photographs each")
+    _report(
+        args.out / "shape.csv",
+        rows,
+        SHAPE_COLUMNS,
+        f"Shape: {args.people} synthetic people, {args.photos} photographs each",
+    )
     _picture(args.out / "errors.png", error_figure(rows))
     kinds = ("plain", "signed root")
     rows, results = comparison.recognition_table(methods, kinds, folds=args.folds, seed=args.seed)
-    _report(args.out / "recognition.csv", rows, RECOGNITION_COLUMNS, f"Recognition: {args.folds} folds of people")
+    _report(
+        args.out / "recognition.csv", rows, RECOGNITION_COLUMNS, f"Recognition: {args.folds} folds of people"
+    )
     curves = {method.name: results[f"{method.name}, plain"] for method in methods}
     _picture(args.out / "roc.png", roc_figure(curves))
     return 0
@@ -131,7 +176,11 @@ def _labelled(args) -> int:
 
     labelled = read_labelled(args.coefficients)
     try:
-        pairs = read_pairs(args.pairs, labelled) if args.pairs else make_pairs(labelled.person, args.folds, seed=args.seed)
+        pairs = (
+            read_pairs(args.pairs, labelled)
+            if args.pairs
+            else make_pairs(labelled.person, args.folds, seed=args.seed)
+        )
     except ValueError as error:
         raise UserError(f"{args.coefficients}: {error}") from error
     rows, results = recognition_rows("coefficients", labelled.vectors, labelled.person, pairs)
@@ -158,14 +207,23 @@ def _scans(args) -> int:
                 failed += 1
                 bar.write(f"helpers evaluate: {problem}", sys.stderr)
                 continue
-            rows.append({"face": face.name, "rmse": error.rmse, "mean": error.mean, "median": error.median, **depth})
+            rows.append(
+                {"face": face.name, "rmse": error.rmse, "mean": error.mean, "median": error.median, **depth}
+            )
             good.append((face, scan))
     if not rows:
         raise UserError("no face could be measured")
-    _report(args.out / "scans.csv", rows, SCAN_COLUMNS, "Each face: scan to model, 95 mm about the nose tip, no scale")
+    _report(
+        args.out / "scans.csv",
+        rows,
+        SCAN_COLUMNS,
+        "Each face: scan to model, 95 mm about the nose tip, no scale",
+    )
     protocols = compare_protocols(good, _possible_protocols(good))
     faces = "face" if len(good) == 1 else "faces"
-    _report(args.out / "protocols.csv", protocols, PROTOCOL_COLUMNS, f"The same {len(good)} {faces} by protocol")
+    _report(
+        args.out / "protocols.csv", protocols, PROTOCOL_COLUMNS, f"The same {len(good)} {faces} by protocol"
+    )
     return 1 if failed else 0
 
 
@@ -174,7 +232,11 @@ def _possible_protocols(pairs):
     from helpers.evaluation import PROTOCOLS
 
     bare = any(scan.triangles is None for _, scan in pairs)
-    return {name: p for name, p in PROTOCOLS.items() if not (bare and p.direction == "model to scan" and p.step == "plane")}
+    return {
+        name: p
+        for name, p in PROTOCOLS.items()
+        if not (bare and p.direction == "model to scan" and p.step == "plane")
+    }
 
 
 def _depth(face, scan, motion) -> dict:
@@ -190,10 +252,15 @@ def _depth(face, scan, motion) -> dict:
     if known.sum() < 3:
         return {}
     model = load("open", level=0)
-    front = best_motion(scan.landmarks[known], Surface.of(model.mean_shape, None, model.landmarks).landmarks[known])
+    front = best_motion(
+        scan.landmarks[known], Surface.of(model.mean_shape, None, model.landmarks).landmarks[known]
+    )
     centre = front(motion(face.nose[None]))
     maps = [
-        depth_map(*(torch.from_numpy(a) for a in (front(v)[None].astype("float32"), t)), torch.from_numpy(centre).float())
+        depth_map(
+            *(torch.from_numpy(a) for a in (front(v)[None].astype("float32"), t)),
+            torch.from_numpy(centre).float(),
+        )
         for v, t in ((motion(face.vertices), face.triangles), (scan.vertices, scan.triangles))
     ]
     errors = depth_errors(*maps)
@@ -213,11 +280,16 @@ def _matched(args) -> list[tuple[Path, Path]]:
         faces, scans = find_scans(args.meshes), find_scans(args.scans)
         named = [(faces[name], scans[name]) for name in faces if name in scans]
         for name in sorted(set(faces) ^ set(scans)):
-            print(f"helpers evaluate: {name}: {'no scan' if name in faces else 'no face'} of this name", file=sys.stderr)
+            print(
+                f"helpers evaluate: {name}: {'no scan' if name in faces else 'no face'} of this name",
+                file=sys.stderr,
+            )
         if not named:
             raise UserError(f"no mesh of {args.meshes} has the name of a scan of {args.scans}")
         return named
-    raise UserError(f"--meshes {args.meshes} and --scans {args.scans} must be two files or two folders, not one of each")
+    raise UserError(
+        f"--meshes {args.meshes} and --scans {args.scans} must be two files or two folders, not one of each"
+    )
 
 
 class _Reader:
@@ -229,7 +301,9 @@ class _Reader:
     def pair(self, face: Path, scan: Path) -> tuple:
         from helpers.evaluation import read_surface
 
-        return self._with_landmarks(read_surface(face), face), self._with_landmarks(read_surface(scan, unit=self.args.unit), scan)
+        return self._with_landmarks(read_surface(face), face), self._with_landmarks(
+            read_surface(scan, unit=self.args.unit), scan
+        )
 
     def _with_landmarks(self, surface, path: Path):
         import numpy as np
@@ -240,7 +314,9 @@ class _Reader:
             return surface
         self.model = self.model or load_model(self.args)
         if len(surface.vertices) != self.model.n_vertices:
-            raise UserError(f"{path}: has no landmarks beside it ({path.stem}.pp, .npy, .json or .txt), and is no mesh of {self.model.name}")
+            raise UserError(
+                f"{path}: has no landmarks beside it ({path.stem}.pp, .npy, .json or .txt), and is no mesh of {self.model.name}"
+            )
         return Surface.of(surface.vertices, surface.triangles, self.model.landmarks, surface.name)
 
 

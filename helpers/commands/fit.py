@@ -29,13 +29,17 @@ PRESETS = ("fast", "paper")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared_arguments(parser)
     parser.add_argument(
-        "--preset", choices=PRESETS, default="fast",
+        "--preset",
+        choices=PRESETS,
+        default="fast",
         help="fast: the course's own settings (default); paper: the lamp, weights and four stages of the authors' fitter",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--mask", metavar="FILE", type=Path,
+        "--mask",
+        metavar="FILE",
+        type=Path,
         help="picture as large as the one photograph, black where the fit must not look (a hand, a microphone)",
-    )  # fmt: skip
+    )
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,7 +142,9 @@ def _refuse_to_overwrite(args) -> None:
         for ending in (".ply", ".npz", ".png"):
             written = (args.out / (stem + ending)).resolve()
             if written in inputs:
-                raise UserError(f"--out {args.out}: a result would overwrite {inputs[written]}; name another folder")
+                raise UserError(
+                    f"--out {args.out}: a result would overwrite {inputs[written]}; name another folder"
+                )
 
 
 def _fit_one(path: Path, target: Path, prepared, args, note) -> str:
@@ -172,7 +178,9 @@ def _read_mask(path: Path, shape: tuple[int, ...] | None):
         raise UserError(f"--mask {error}") from error
     if shape is not None and image.shape[:2] != shape[:2]:
         (height, width), (h, w) = shape[:2], image.shape[:2]
-        raise UserError(f"--mask {path}: is {w} × {h} px, the photograph is {width} × {height}; make them the same size")
+        raise UserError(
+            f"--mask {path}: is {w} × {h} px, the photograph is {width} × {height}; make them the same size"
+        )
     return image
 
 
@@ -195,7 +203,9 @@ def face_of(path: Path, args, note):
 def note_doubt(path: Path, result, note) -> None:
     if not result.ok[0]:
         confidence = float(result.confidence[0])
-        note(f"{path}: the fit is doubtful (confidence {confidence:.2f}, {result.reason[0]}): {result.explain()}; look at it")
+        note(
+            f"{path}: the fit is doubtful (confidence {confidence:.2f}, {result.reason[0]}): {result.explain()}; look at it"
+        )
 
 
 def write_results(target: Path, crop, result, model, face) -> None:

@@ -29,16 +29,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="folder, NAME.rec, or synthetic:PEOPLExPHOTOS")
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the rows")
     add_model(parser)
-    parser.add_argument("--level", type=int, choices=(0, 1, 2), default=2, help="of the open model's mesh, coarse to fine (default: 2)")
-    parser.add_argument("--size", type=_number(64, 1024), default=224, metavar="PX", help="side of the crop (default: 224)")
-    parser.add_argument("--batch", type=_number(1), default=32, metavar="N", help="photographs fitted together (default: 32)")
-    parser.add_argument("--shard", type=_number(1), default=1000, metavar="N", help="photographs a file (default: 1000)")
-    parser.add_argument("--quick", action="store_true", help="fewer steps and points in the fit: for trying out")
     parser.add_argument(
-        "--workers", type=_number(0), metavar="N", help="worker processes; 0 is none besides this one (default: one a core or GPU)"
+        "--level",
+        type=int,
+        choices=(0, 1, 2),
+        default=2,
+        help="of the open model's mesh, coarse to fine (default: 2)",
     )
     parser.add_argument(
-        "--engine", choices=("local", "ray"), default="local", help="workers of this machine, or of a Ray cluster (default: local)"
+        "--size", type=_number(64, 1024), default=224, metavar="PX", help="side of the crop (default: 224)"
+    )
+    parser.add_argument(
+        "--batch", type=_number(1), default=32, metavar="N", help="photographs fitted together (default: 32)"
+    )
+    parser.add_argument(
+        "--shard", type=_number(1), default=1000, metavar="N", help="photographs a file (default: 1000)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer steps and points in the fit: for trying out"
+    )
+    parser.add_argument(
+        "--workers",
+        type=_number(0),
+        metavar="N",
+        help="worker processes; 0 is none besides this one (default: one a core or GPU)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="workers of this machine, or of a Ray cluster (default: local)",
     )
 
 
@@ -53,9 +73,18 @@ def run(args: argparse.Namespace) -> int:
         print(f"helpers label: {error}", file=sys.stderr)
         return 2
     summary = label(
-        source, args.out, model=model, settings=quick_settings() if args.quick else None, size=args.size, batch=args.batch,
-        shard=args.shard, workers=args.workers, engine=args.engine, device=args.device, seed=args.seed,
-    )  # fmt: skip
+        source,
+        args.out,
+        model=model,
+        settings=quick_settings() if args.quick else None,
+        size=args.size,
+        batch=args.batch,
+        shard=args.shard,
+        workers=args.workers,
+        engine=args.engine,
+        device=args.device,
+        seed=args.seed,
+    )
     print(f"{args.out}: {summary}")
     if summary.quarantined:
         print(f"{args.out / 'quarantine.csv'}: why {summary.quarantined} of them have no fit")

@@ -18,12 +18,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", metavar="DIR", type=Path, help="what `label` has written")
     parser.add_argument("--out", required=True, metavar="FILE", type=Path, help="such as labels.parquet")
-    parser.add_argument("--rule", choices=RULES, default="confidence", help="how photographs weigh (default: confidence, the paper's)")
-    parser.add_argument("--by", choices=("detector", "fit"), default="detector", help="whose confidence (default: the detector's)")
     parser.add_argument(
-        "--also", nargs="+", default=[], metavar="REASON", help="doubtful fits that count all the same, such as unconverged"
+        "--rule",
+        choices=RULES,
+        default="confidence",
+        help="how photographs weigh (default: confidence, the paper's)",
     )
-    parser.add_argument("--partial", action="store_true", help="pool what is there of a run that is not finished")
+    parser.add_argument(
+        "--by",
+        choices=("detector", "fit"),
+        default="detector",
+        help="whose confidence (default: the detector's)",
+    )
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        default=[],
+        metavar="REASON",
+        help="doubtful fits that count all the same, such as unconverged",
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="pool what is there of a run that is not finished"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f"--out {args.out}: cannot be written: {error.strerror}") from error
     used, excluded = int(labels.n_photos.sum()), int(labels.n_excluded.sum())
-    print(f"{args.out}: {len(labels.person)} people from {used} photographs, {excluded} more excluded; rule {labels.rule}")
+    print(
+        f"{args.out}: {len(labels.person)} people from {used} photographs, {excluded} more excluded; rule {labels.rule}"
+    )
     if labels.without:
         some = ", ".join(labels.without[:3]) + (" …" if len(labels.without) > 3 else "")
         print(f"{len(labels.without)} people without a usable photograph, and so without a label: {some}")

@@ -18,7 +18,9 @@ Pose, expression and light, which the network does not guess, are found by a sho
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     fit.add_shared_arguments(parser)
     parser.description = DESCRIPTION
-    parser.add_argument("--network", metavar="FILE", type=Path, help="that `train` wrote (default: the one of the course)")
+    parser.add_argument(
+        "--network", metavar="FILE", type=Path, help="that `train` wrote (default: the one of the course)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

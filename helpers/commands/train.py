@@ -25,28 +25,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the results")
-    parser.add_argument("--preset", default="quick", choices=("quick", "paper"), help="recipe (default: quick)")
+    parser.add_argument(
+        "--preset", default="quick", choices=("quick", "paper"), help="recipe (default: quick)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
 
     what = parser.add_argument_group("what it learns from")
     add_model(what, " of the people or the labels")
-    what.add_argument("--photos", metavar="SOURCE", type=Path, help="as of `label`: one folder a person, or NAME.rec")
+    what.add_argument(
+        "--photos", metavar="SOURCE", type=Path, help="as of `label`: one folder a person, or NAME.rec"
+    )
     what.add_argument("--labels", metavar="FILE", type=Path, help="pooled labels, a Parquet file by `pool`")
-    what.add_argument("--rows", metavar="DIR", type=Path, help="folder of `label`, for landmarks; without it faces are looked for")
-    what.add_argument("--held-out", type=_count, default=400, metavar="N", help="people to validate on (default: 400)")
-    what.add_argument("--level", type=int, default=1, choices=(0, 1, 2), help="detail of the open model's heads (default: 1)")
-    what.add_argument("--workers", type=_count, default=1, metavar="N", help="processes that prepare pictures (default: 1)")
+    what.add_argument(
+        "--rows",
+        metavar="DIR",
+        type=Path,
+        help="folder of `label`, for landmarks; without it faces are looked for",
+    )
+    what.add_argument(
+        "--held-out", type=_count, default=400, metavar="N", help="people to validate on (default: 400)"
+    )
+    what.add_argument(
+        "--level",
+        type=int,
+        default=1,
+        choices=(0, 1, 2),
+        help="detail of the open model's heads (default: 1)",
+    )
+    what.add_argument(
+        "--workers", type=_count, default=1, metavar="N", help="processes that prepare pictures (default: 1)"
+    )
 
     how = parser.add_argument_group("the recipe, where it is to differ from the preset's")
     how.add_argument("--network", choices=("small", "resnet18", "resnet50", "resnet101"))
-    how.add_argument("--weights", choices=("none", "imagenet"), help="of all layers but the last, to start from")
+    how.add_argument(
+        "--weights", choices=("none", "imagenet"), help="of all layers but the last, to start from"
+    )
     how.add_argument("--loss", choices=("asymmetric", "l2", "huber"))
-    how.add_argument("--over", type=float, metavar="λ1", help="weight of going too far, of the asymmetric loss")
+    how.add_argument(
+        "--over", type=float, metavar="λ1", help="weight of going too far, of the asymmetric loss"
+    )
     how.add_argument("--under", type=float, metavar="λ2", help="weight of staying too near the mean face")
-    how.add_argument("--loss-per", choices=("face", "coefficient"), help="sum over the coefficients, or their mean")
-    how.add_argument("--emphasis", type=float, metavar="POWER", help="of σ, by which modes count; 0 as in the paper")
+    how.add_argument(
+        "--loss-per", choices=("face", "coefficient"), help="sum over the coefficients, or their mean"
+    )
+    how.add_argument(
+        "--emphasis", type=float, metavar="POWER", help="of σ, by which modes count; 0 as in the paper"
+    )
     how.add_argument("--size", type=int, metavar="PX", help="side of the crop")
-    how.add_argument("--window", type=float, metavar="SHARE", help="middle part of the crop's side that is looked at")
+    how.add_argument(
+        "--window", type=float, metavar="SHARE", help="middle part of the crop's side that is looked at"
+    )
     how.add_argument("--batch", type=int, metavar="N", help="pictures a step, over all processes")
     how.add_argument("--steps", type=int, metavar="N")
     how.add_argument("--minutes", type=float, help="instead of --steps: the schedule follows the clock")
@@ -54,17 +83,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--rate", type=float, help="largest learning rate")
     how.add_argument("--schedule", choices=("plateau", "cosine", "constant"))
     how.add_argument("--clip", type=float, metavar="LENGTH", help="longest gradient; 0 for any")
-    how.add_argument("--average", type=float, metavar="SHARE", help="kept a step by running averages of the weights; 0 for none")
+    how.add_argument(
+        "--average",
+        type=float,
+        metavar="SHARE",
+        help="kept a step by running averages of the weights; 0 for none",
+    )
     how.add_argument("--precision", choices=("auto", "float32", "bfloat16"))
     how.add_argument("--validate-every", type=int, metavar="STEPS")
-    how.add_argument("--patience", type=int, metavar="N", help="end after N validations without a better one; 0 for never")
-    how.add_argument("--augment", action=argparse.BooleanOptionalAction, default=None, help="move, recolour, blur and cover pictures")
+    how.add_argument(
+        "--patience", type=int, metavar="N", help="end after N validations without a better one; 0 for never"
+    )
+    how.add_argument(
+        "--augment",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="move, recolour, blur and cover pictures",
+    )
 
 
 RECIPE = (
-    "network", "loss", "over", "under", "loss_per", "emphasis", "size", "window", "batch", "steps", "minutes", "optimiser", "rate",
-    "schedule", "clip", "average", "precision", "validate_every", "patience",
-)  # fmt: skip
+    "network",
+    "loss",
+    "over",
+    "under",
+    "loss_per",
+    "emphasis",
+    "size",
+    "window",
+    "batch",
+    "steps",
+    "minutes",
+    "optimiser",
+    "rate",
+    "schedule",
+    "clip",
+    "average",
+    "precision",
+    "validate_every",
+    "patience",
+)
 # Each group of people has a seed of its own, counted up from here. People to validate on start far beyond, and small seeds
 # are left to whoever evaluates: nobody is met twice.
 SEED_STEP, TRAINING_SEED, HELD_OUT_SEED = 2**34, 2**32, 2**33
@@ -77,9 +135,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = _settings(args)
         if (args.photos is None) != (args.labels is None):
-            raise UserError("--photos and --labels belong together: name both, or neither for synthetic people")
+            raise UserError(
+                "--photos and --labels belong together: name both, or neither for synthetic people"
+            )
         if args.held_out < 1:
-            raise UserError("--held-out must be 1 or more: without people to validate on nobody knows which weights are best")
+            raise UserError(
+                "--held-out must be 1 or more: without people to validate on nobody knows which weights are best"
+            )
         model = load_model(args, level=args.level)
         make_folder(args.out)
     except UserError as error:
@@ -110,24 +172,50 @@ def _train(args: argparse.Namespace, settings, model, ours) -> int:
     from helpers.show.training import training_curve
 
     check_folder(args.out, args.resume)  # before pictures are made, which takes a while
-    source, validation = _people(args, settings, ours.leads) if args.photos is None else _folder(args, settings, model, ours.leads)
+    source, validation = (
+        _people(args, settings, ours.leads)
+        if args.photos is None
+        else _folder(args, settings, model, ours.leads)
+    )
     scale = ShapeScale(model.shape_std, model.n_vertices, model.texture_std)
     if ours.leads:
         pictures = "synthetic people without end" if source.endless else f"{len(source)} pictures"
         print(f"{pictures} to train on, {len(validation)} of other people to validate on", file=sys.stderr)
     result = train(
-        source, validation, settings, args.out, resume=args.resume, workers=args.workers, scale=scale, team=ours
+        source,
+        validation,
+        settings,
+        args.out,
+        resume=args.resume,
+        workers=args.workers,
+        scale=scale,
+        team=ours,
     )
     if ours.leads:
         rows = read_log(args.out / "log.csv")
-        about = {"command": _command(args), "steps": result.steps, "seconds": rows[-1]["seconds"] if rows else 0.0, "ended": result.ended}
+        about = {
+            "command": _command(args),
+            "steps": result.steps,
+            "seconds": rows[-1]["seconds"] if rows else 0.0,
+            "ended": result.ended,
+        }
         best = min(rows, key=lambda row: row.get("loss", float("inf")), default={})
         save_network(
-            args.out / "network.pt", result.network, settings.network, settings.size, {**about, "validation": dict(best)},
-            spread_on(validation, result.network), n_shape=len(model.shape_std), face_model=model.name,
-        )  # fmt: skip
+            args.out / "network.pt",
+            result.network,
+            settings.network,
+            settings.size,
+            {**about, "validation": dict(best)},
+            spread_on(validation, result.network),
+            n_shape=len(model.shape_std),
+            face_model=model.name,
+        )
         training_curve(rows, args.out / "curve.png")
-        told = ", ".join(f"{name} {value:.3g}" for name, value in best.items() if name not in ("seconds", "rate", "skipped"))
+        told = ", ".join(
+            f"{name} {value:.3g}"
+            for name, value in best.items()
+            if name not in ("seconds", "rate", "skipped")
+        )
         print(f"{args.out / 'network.pt'}: {result.ended}; best: {told}")
     return 0
 
@@ -151,8 +239,12 @@ def _folder(args: argparse.Namespace, settings, model, talks: bool):
     if args.rows is not None and (args.rows / MANIFEST).is_file():
         name = read_manifest(args.rows)[0].model["name"]
         if name != model.name:
-            raise UserError(f"{args.rows}: was fitted with {name}, not with {model.name}: name that one by --model")
-    return read_folder(args.photos, args.labels, args.rows, settings.size, args.held_out, args.seed, model, talks=talks)
+            raise UserError(
+                f"{args.rows}: was fitted with {name}, not with {model.name}: name that one by --model"
+            )
+    return read_folder(
+        args.photos, args.labels, args.rows, settings.size, args.held_out, args.seed, model, talks=talks
+    )
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -8,6 +8,14 @@ from helpers.datasets.photo_source import PhotoEntry, PhotoSource, Unreadable
 from helpers.datasets.synthetic_people import PeopleBatch, SyntheticPeople
 
 __all__ = [
-    "KnownFaces", "Nuisances", "PeopleBatch", "PhotoEntry", "PhotoFolder", "PhotoRecords", "PhotoSource", "SyntheticPeople",
-    "Unreadable", "known_faces",
-]  # fmt: skip
+    "KnownFaces",
+    "Nuisances",
+    "PeopleBatch",
+    "PhotoEntry",
+    "PhotoFolder",
+    "PhotoRecords",
+    "PhotoSource",
+    "SyntheticPeople",
+    "Unreadable",
+    "known_faces",
+]

@@ -15,9 +15,17 @@ from torch.nn.functional import interpolate
 GRID = 5  # a pattern is a smooth surface through 5 × 5 colours
 # Photographs that scikit-image's package holds (nothing is downloaded), none of them with a face.
 PHOTOGRAPHS = (
-    "brick.png", "chelsea.png", "coffee.png", "coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "moon.png",
-    "motorcycle_left.png", "rocket.jpg",
-)  # fmt: skip
+    "brick.png",
+    "chelsea.png",
+    "coffee.png",
+    "coins.png",
+    "grass.png",
+    "gravel.png",
+    "hubble_deep_field.jpg",
+    "moon.png",
+    "motorcycle_left.png",
+    "rocket.jpg",
+)
 ZOOMS = (1.3, 2.0, 3.2)  # the photograph's shorter side, in sides of the image
 
 
@@ -60,11 +68,15 @@ def cut_out(which: Tensor, place: Tensor, size: int) -> Tensor:
     return squares.to(which.device).float() / 255
 
 
-def backgrounds(share: float, kind: Tensor, plain: Tensor, colours: Tensor, which: Tensor, place: Tensor, size: int) -> Tensor:
+def backgrounds(
+    share: float, kind: Tensor, plain: Tensor, colours: Tensor, which: Tensor, place: Tensor, size: int
+) -> Tensor:
     """(B, size, size, 3): for `share` of the numbers kind (B,) from 0 to 1 a third each of plain colours (B, 3), patterns
     of colours (B, 5, 5, 3) and photographs; plain grey for the others."""
     shown = (plain * 0 + 0.5)[:, None, None]
-    image = torch.where((kind < share)[:, None, None, None], plain[:, None, None], shown).repeat(1, size, size, 1)
+    image = torch.where((kind < share)[:, None, None, None], plain[:, None, None], shown).repeat(
+        1, size, size, 1
+    )
     drawn = ((kind >= share / 3) & (kind < 2 * share / 3)).nonzero()[:, 0]
     photographed = ((kind >= 2 * share / 3) & (kind < share)).nonzero()[:, 0]
     if len(drawn):

@@ -21,7 +21,9 @@ def transformed(image: Tensor, colour: ColourTransform) -> Tensor:
     """
     grey = image.new_tensor(LUMINANCE)[:, None].expand(3, 3)
     c = colour.contrast.view(-1, 1, 1)
-    matrix = (c * torch.eye(3, device=image.device, dtype=image.dtype) + (1 - c) * grey) * colour.gain[:, None]
+    matrix = (c * torch.eye(3, device=image.device, dtype=image.dtype) + (1 - c) * grey) * colour.gain[
+        :, None
+    ]
     return torch.baddbmm(colour.offset[:, None], image.flatten(1, 2), matrix).view(image.shape)
 
 

@@ -69,15 +69,23 @@ def known_faces(
 
     coefficients = model.sample(n, generator=generator, expression_strength=expression)
     turn = math.radians(max_yaw)
-    rotation = torch.stack([uniform(n, limit=turn / 3), uniform(n, limit=turn), uniform(n, limit=turn / 3)], -1)
+    rotation = torch.stack(
+        [uniform(n, limit=turn / 3), uniform(n, limit=turn), uniform(n, limit=turn / 3)], -1
+    )
     light = _lamps(n, uniform) if lamp else _harmonics(n, normal)
     camera = Camera.default(size, batch=n, device=device)
     camera = Camera(
-        DEFAULT_FOCAL * size / 224 * torch.exp(uniform(n, limit=focal_spread)), camera.principal_point, camera.size
+        DEFAULT_FOCAL * size / 224 * torch.exp(uniform(n, limit=focal_spread)),
+        camera.principal_point,
+        camera.size,
     )
     vertices = model.shape(coefficients.alpha, coefficients.expression)
     pose = _framed(vertices[:, model.landmarks], rotation, camera, size)
-    look = dict(zip(("light", "colour"), unpack_lamp(light), strict=True), shadows=True) if lamp else {"light": light}
+    look = (
+        dict(zip(("light", "colour"), unpack_lamp(light), strict=True), shadows=True)
+        if lamp
+        else {"light": light}
+    )
     rendering = render(vertices, model.triangles, model.texture(coefficients.beta), pose, camera, **look)
     backdrop = torch.rand(n, 1, 1, 3, generator=generator).to(device)
     image = torch.where(rendering.mask[..., None], rendering.image.clamp(0, 1), backdrop)
@@ -98,7 +106,11 @@ def known_faces(
 
 def _harmonics(n: int, normal) -> Tensor:
     """(n, 9, 3) light from everywhere, more from one side, hardly coloured."""
-    constant, linear, square = 0.70 + normal(n, 1, 1, sigma=0.08), normal(n, 3, 1, sigma=0.2), normal(n, 5, 1, sigma=0.06)
+    constant, linear, square = (
+        0.70 + normal(n, 1, 1, sigma=0.08),
+        normal(n, 3, 1, sigma=0.2),
+        normal(n, 5, 1, sigma=0.06),
+    )
     return torch.cat([constant, linear, square], 1) + normal(n, 9, 3, sigma=0.015)
 
 
@@ -118,7 +130,9 @@ def _framed(landmarks: Tensor, rotation: Tensor, camera: Camera, size: int) -> P
     low, high = turned[..., :2].amin(1), turned[..., :2].amax(1)
     depth = camera.focal * (high - low).amax(-1) / (FACE_SHARE * size)
     # The crop leaves more room above the landmarks, where there are none, than below.
-    middle = (low + high) / 2 - low.new_tensor([0.0, RAISED]) * (high - low).amax(-1, keepdim=True) / FACE_SHARE
+    middle = (low + high) / 2 - low.new_tensor([0.0, RAISED]) * (high - low).amax(
+        -1, keepdim=True
+    ) / FACE_SHARE
     middle_depth = turned[..., 2].mean(1)
     return Pose(rotation, torch.cat([-middle, (depth - middle_depth)[:, None]], -1))
 

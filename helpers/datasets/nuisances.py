@@ -58,5 +58,12 @@ class Nuisances:
     def photographs(cls) -> Nuisances:
         """As hard as photographs of people who do not pose."""
         return cls(
-            max_yaw=50.0, expression=0.8, colour=1.0, occluders=0.25, blur=2.0, noise=0.06, jpeg=0.5, jitter=0.04
-        )  # fmt: skip
+            max_yaw=50.0,
+            expression=0.8,
+            colour=1.0,
+            occluders=0.25,
+            blur=2.0,
+            noise=0.06,
+            jpeg=0.5,
+            jitter=0.04,
+        )

@@ -35,7 +35,12 @@ class Occluders:
     def moved(self, origin: Tensor, scale: Tensor) -> Occluders:
         """The same shapes in a crop: crop = (photograph − origin) · scale, origin (B, 2), scale (B,)."""
         return Occluders(
-            self.present, (self.centre - origin) * scale[:, None], self.radius * scale[:, None], self.turn, self.sharpness, self.colour
+            self.present,
+            (self.centre - origin) * scale[:, None],
+            self.radius * scale[:, None],
+            self.turn,
+            self.sharpness,
+            self.colour,
         )
 
     def masks(self, size: int) -> Tensor:

@@ -34,7 +34,9 @@ class PhotoFolder(PhotoSource):
         self._walk(str(self.path), "")
         if not self._names:
             found = f" ({self.unreadable[0].id}: {self.unreadable[0].reason})" if self.unreadable else ""
-            raise UserError(f"{self.path}: no photograph in it{found}: expected PERSON/PHOTO.jpg, one folder a person")
+            raise UserError(
+                f"{self.path}: no photograph in it{found}: expected PERSON/PHOTO.jpg, one folder a person"
+            )
 
     def _walk(self, folder: str, below: str) -> None:
         try:

@@ -57,7 +57,9 @@ class PhotoRecords(PhotoSource):
         keys, positions, labels = [], [], []
         with self.path.open("rb") as file:
             if file.read(4) != struct.pack("<I", MAGIC):
-                raise UserError(f"{self.path}: not a RecordIO file: it should start with the bytes 0a 23 d7 ce")
+                raise UserError(
+                    f"{self.path}: not a RecordIO file: it should start with the bytes 0a 23 d7 ce"
+                )
             pictures = None  # keys that can be pictures, where record 0 says so
             for key, position in self._index(file):
                 try:
@@ -70,15 +72,21 @@ class PhotoRecords(PhotoSource):
                 elif pictures is not None and key not in pictures:
                     continue
                 elif size < FEWEST_BYTES:
-                    self.unreadable.append(Unreadable(_name(key), f"record of {size} bytes: too few for a picture"))
+                    self.unreadable.append(
+                        Unreadable(_name(key), f"record of {size} bytes: too few for a picture")
+                    )
                 elif not (np.isfinite(label) and label == int(label) and label >= 0):
-                    self.unreadable.append(Unreadable(_name(key), f"label {label}: expected a whole number from 0"))
+                    self.unreadable.append(
+                        Unreadable(_name(key), f"label {label}: expected a whole number from 0")
+                    )
                 else:
                     keys.append(key), positions.append(position), labels.append(int(label))
         self._keys, self._positions, self._labels = (np.array(v, np.int64) for v in (keys, positions, labels))
         if not keys:
             why = f" ({self.unreadable[0].id}: {self.unreadable[0].reason})" if self.unreadable else ""
-            raise UserError(f"{self.path}: no picture in it{why}: copy or download it again, with its .idx file")
+            raise UserError(
+                f"{self.path}: no picture in it{why}: copy or download it again, with its .idx file"
+            )
 
     def _index(self, file) -> Iterator[tuple[int, int]]:
         """Keys and positions, in the order of keys."""
@@ -105,7 +113,9 @@ class PhotoRecords(PhotoSource):
 
     def entry(self, index: int) -> PhotoEntry:
         name = _name(int(self._keys[index]))
-        return PhotoEntry(name, str(self._labels[index]), partial(_load, self.path, int(self._positions[index]), name))
+        return PhotoEntry(
+            name, str(self._labels[index]), partial(_load, self.path, int(self._positions[index]), name)
+        )
 
     def _persons(self) -> Iterator[str]:
         return map(str, self._labels)

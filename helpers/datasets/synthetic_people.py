@@ -109,7 +109,9 @@ class SyntheticPeople:
         if self.framing not in FRAMINGS:
             raise ValueError(f"framing must be one of {', '.join(FRAMINGS)}, got {self.framing!r}")
         if self.model.landmarks is None:
-            raise ValueError(f"{self.model.name} has no landmarks, so its photographs would have no detections")
+            raise ValueError(
+                f"{self.model.name} has no landmarks, so its photographs would have no detections"
+            )
 
     def __len__(self) -> int:
         return self.people * self.photos
@@ -126,7 +128,9 @@ class SyntheticPeople:
         for person, row in enumerate(rows):
             generator_of(self.seed, person).standard_normal(out=row, dtype=np.float32)
         alpha, beta = torch.from_numpy(rows).to(self.model.mean_shape).split(sizes, 1)
-        return FaceCoefficients(alpha.contiguous(), beta.contiguous(), alpha.new_zeros(self.people, self.n_expressions))
+        return FaceCoefficients(
+            alpha.contiguous(), beta.contiguous(), alpha.new_zeros(self.people, self.n_expressions)
+        )
 
     @cached_property
     def _noise(self) -> Tensor:
@@ -146,7 +150,9 @@ class SyntheticPeople:
         if indices.dim() != 1 or not len(indices):
             raise ValueError(f"indices must be (B,) with at least one, got {tuple(indices.shape)}")
         if bool((indices < 0).any()) or bool((indices >= len(self)).any()):
-            raise IndexError(f"photographs are numbered 0 to {len(self) - 1}, got {indices.min()} to {indices.max()}")
+            raise IndexError(
+                f"photographs are numbered 0 to {len(self) - 1}, got {indices.min()} to {indices.max()}"
+            )
         with torch.no_grad():
             return self._photographs(indices)
 
@@ -169,7 +175,11 @@ class SyntheticPeople:
         coefficients = FaceCoefficients(alpha[which], beta[which], expression)
 
         # Where it is, what hides it, and what the detector makes of it.
-        rotation = draws.within(1.0, 3) * math.radians(nuisances.max_yaw) * torch.tensor([1 / 3, 1, 1 / 3], device=device)
+        rotation = (
+            draws.within(1.0, 3)
+            * math.radians(nuisances.max_yaw)
+            * torch.tensor([1 / 3, 1, 1 / 3], device=device)
+        )
         camera = Camera.default(size, batch=B, device=device)
         focal = DEFAULT_FOCAL * unit * torch.exp(draws.within(nuisances.focal_spread))
         camera = Camera(focal, camera.principal_point, camera.size)
@@ -185,10 +195,16 @@ class SyntheticPeople:
         hidden = occluders.covers(truth).to(truth)
         yaw = pose.yaw_pitch_roll()[:, 0].abs() / 45
         harder = (
-            1 + HARDER_BY_YAW * yaw**2 + HARDER_BY_HIDDEN * hidden.mean(1) + HARDER_BY_BLUR * blur / unit + HARDER_BY_NOISE * noise
+            1
+            + HARDER_BY_YAW * yaw**2
+            + HARDER_BY_HIDDEN * hidden.mean(1)
+            + HARDER_BY_BLUR * blur / unit
+            + HARDER_BY_NOISE * noise
         )
         sigma = nuisances.landmark_noise * unit * harder
-        landmarks = truth + draws.normal(1.0, 68, 2) * (sigma[:, None] * (1 + HIDDEN_POINT * hidden))[..., None]
+        landmarks = (
+            truth + draws.normal(1.0, 68, 2) * (sigma[:, None] * (1 + HIDDEN_POINT * hidden))[..., None]
+        )
         left, right = OUTER_EYES
         eyes = (points[:, left] - points[:, right]).norm(dim=-1) * focal / in_camera[..., 2].mean(1)
         # In % of the outer eye distance (if the face were frontal), as a detector's spread; known only roughly.
@@ -204,8 +220,14 @@ class SyntheticPeople:
         # The picture.
         light, look, colour = _light(draws, nuisances)
         behind = backgrounds(
-            nuisances.background, draws.share(), draws.share(3), draws.share(GRID, GRID, 3), draws.share(), draws.share(2), size
-        )  # fmt: skip
+            nuisances.background,
+            draws.share(),
+            draws.share(3),
+            draws.share(GRID, GRID, 3),
+            draws.share(),
+            draws.share(2),
+            size,
+        )
         rendering = render(vertices, model.triangles, albedo, pose, camera, background=behind, **look)
         image, triangle_id = rendering.image, rendering.triangle_id
         if bool(occluders.present.any()):
@@ -220,12 +242,26 @@ class SyntheticPeople:
         if nuisances.noise:
             image = add_noise(image, noise, start, self._noise)
         image = image.clamp(0, 1)
-        quality = torch.where(draws.share() < nuisances.jpeg, draws.between(40, 95), torch.zeros(B, device=device))
+        quality = torch.where(
+            draws.share() < nuisances.jpeg, draws.between(40, 95), torch.zeros(B, device=device)
+        )
         image = through_jpeg(image, quality)
         return PeopleBatch(
-            image, landmarks, confidence, sigma, coefficients, (indices // self.photos).to(device), pose, camera, light,
-            colour, vertices, neutral, triangle_id, model,
-        )  # fmt: skip
+            image,
+            landmarks,
+            confidence,
+            sigma,
+            coefficients,
+            (indices // self.photos).to(device),
+            pose,
+            camera,
+            light,
+            colour,
+            vertices,
+            neutral,
+            triangle_id,
+            model,
+        )
 
 
 def _with_expression(model: MorphableModel, neutral: Tensor, expression: Tensor) -> Tensor:
@@ -271,7 +307,9 @@ def _occluders(draws: Draws, truth: Tensor, share: float) -> Occluders:
 def _light(draws: Draws, nuisances: Nuisances) -> tuple[Tensor, dict, ColourTransform]:
     """The light as numbers, as `render` takes it, and what the camera does to colours."""
     c, s = nuisances.colour, nuisances.light
-    colour = ColourTransform(1 - draws.share() * 0.3 * c, 1 + draws.within(0.2 * c, 3), draws.within(0.06 * c, 3))
+    colour = ColourTransform(
+        1 - draws.share() * 0.3 * c, 1 + draws.within(0.2 * c, 3), draws.within(0.06 * c, 3)
+    )
     ambient = 0.40 + s * (draws.within(0.1, 1) + draws.within(0.02, 3))
     diffuse = 0.45 + s * (draws.within(0.15, 1) + draws.within(0.02, 3))
     azimuth, elevation = s * draws.within(1.0, 1), 0.35 + s * draws.within(0.5, 1)

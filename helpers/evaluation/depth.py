@@ -30,9 +30,14 @@ class DepthErrors:
 
 
 def depth_map(
-    vertices: Tensor, triangles: Tensor, centre: Tensor, *, radius: float = 95.0, pixel: float = 1.0,
+    vertices: Tensor,
+    triangles: Tensor,
+    centre: Tensor,
+    *,
+    radius: float = 95.0,
+    pixel: float = 1.0,
     distance: float = DISTANCE,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Depth (B, S, S) mm of faces (B, V, 3) in model axes, seen from the front by parallel rays.
 
     centre: (B, 3) mm, in the middle of the picture, at depth `distance`.  radius: mm from there to the edges; what is
@@ -55,7 +60,9 @@ def depth_errors(estimate: Tensor, truth: Tensor) -> DepthErrors:
     Raises ValueError for shapes that differ and for depths that are not positive.
     """
     if estimate.shape != truth.shape or estimate.dim() != 3:
-        raise ValueError(f"depth maps must be (B, H, W) alike, got {tuple(estimate.shape)} and {tuple(truth.shape)}")
+        raise ValueError(
+            f"depth maps must be (B, H, W) alike, got {tuple(estimate.shape)} and {tuple(truth.shape)}"
+        )
     both = torch.isfinite(estimate) & torch.isfinite(truth)
     if bool((estimate[both] <= 0).any()) or bool((truth[both] <= 0).any()):
         raise ValueError("depths must be above zero: count them from the camera")

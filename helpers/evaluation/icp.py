@@ -116,7 +116,9 @@ def ground(model: Surface, scan: Surface, direction: str, nearest: str) -> Neare
     return Nearest(surface.vertices, surface.triangles, vertices_only=nearest == "vertex")
 
 
-def partners(finder: Nearest, points: np.ndarray, motion: Motion, direction: str) -> tuple[np.ndarray, np.ndarray]:
+def partners(
+    finder: Nearest, points: np.ndarray, motion: Motion, direction: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Vectors (N, 3) mm, in the scan's place and size, from query points to the nearest places, and their numbers (N,)."""
     if direction == "scan to model":
         found, number = finder(motion.back(points))
@@ -176,7 +178,9 @@ def _plane_step(source, target, normal, motion: Motion, scale: bool) -> Motion:
     turn, shift, growth = np.split(-np.linalg.solve(H, J.T @ r), [3, 6])
     size = float(np.exp(growth[0])) if scale else 1.0
     R = _rotation(turn)
-    return Motion(R @ motion.rotation, size * R @ (motion.translation - centre) + centre + shift, size * motion.size)
+    return Motion(
+        R @ motion.rotation, size * R @ (motion.translation - centre) + centre + shift, size * motion.size
+    )
 
 
 def _rotation(vector: np.ndarray) -> np.ndarray:
@@ -186,7 +190,11 @@ def _rotation(vector: np.ndarray) -> np.ndarray:
 
 
 def _check(direction: str, step: str, nearest: str, keep: float) -> None:
-    for value, known, name in ((direction, DIRECTIONS, "direction"), (step, STEPS, "step"), (nearest, NEAREST, "nearest")):
+    for value, known, name in (
+        (direction, DIRECTIONS, "direction"),
+        (step, STEPS, "step"),
+        (nearest, NEAREST, "nearest"),
+    ):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if not 0 < keep <= 1:

@@ -40,23 +40,35 @@ def read_labelled(path: str | Path) -> Labelled:
         raise UserError(f"{path}: no such file or folder")
     if path.is_file() and path.suffix.lower() != ".parquet":
         raise UserError(f"{path}: a Parquet file or a folder is expected")
-    tables = [path] if path.is_file() else sorted(path.rglob("shard-*.parquet")) or sorted(path.rglob("*.parquet"))
-    parts = [_parquet(table) for table in tables] or [_npz(file, path) for file in sorted(path.rglob("*.npz"))]
+    tables = (
+        [path] if path.is_file() else sorted(path.rglob("shard-*.parquet")) or sorted(path.rglob("*.parquet"))
+    )
+    parts = [_parquet(table) for table in tables] or [
+        _npz(file, path) for file in sorted(path.rglob("*.npz"))
+    ]
     if not parts:
-        raise UserError(f"{path}: no labelled coefficients: .parquet files of `label`, or .npz files of `fit`, are expected")
+        raise UserError(
+            f"{path}: no labelled coefficients: .parquet files of `label`, or .npz files of `fit`, are expected"
+        )
     sizes = {vectors.shape[1] for *_, vectors in parts}
     if len(sizes) > 1:
-        raise UserError(f"{path}: vectors of {' and '.join(map(str, sorted(sizes)))} coefficients cannot be compared")
+        raise UserError(
+            f"{path}: vectors of {' and '.join(map(str, sorted(sizes)))} coefficients cannot be compared"
+        )
     vectors = np.concatenate([part[2] for part in parts])
     names, persons = ([text for part in parts for text in part[k]] for k in (0, 1))
     good = np.isfinite(vectors).all(1) & np.array([bool(person) for person in persons], bool)
-    people, person = np.unique(np.array([p for p, keep in zip(persons, good, strict=True) if keep], str), return_inverse=True)
+    people, person = np.unique(
+        np.array([p for p, keep in zip(persons, good, strict=True) if keep], str), return_inverse=True
+    )
     if len(people) < 2:
         raise UserError(f"{path}: {len(people)} person in it; telling people apart needs two or more")
     return Labelled(
-        torch.from_numpy(vectors[good]), torch.from_numpy(person.astype(np.int64)), people.tolist(),
+        torch.from_numpy(vectors[good]),
+        torch.from_numpy(person.astype(np.int64)),
+        people.tolist(),
         [name for name, keep in zip(names, good, strict=True) if keep],
-    )  # fmt: skip
+    )
 
 
 def read_pairs(path: str | Path, labelled: Labelled) -> Pairs:
@@ -76,15 +88,22 @@ def read_pairs(path: str | Path, labelled: Labelled) -> Pairs:
     try:
         folds, count = (int(word) for word in (lines[0] if len(lines[0]) == 2 else ["1", lines[0][0]]))
     except (ValueError, IndexError) as error:
-        raise UserError(f"{path}: line 1 must hold the numbers of folds and pairs, as LFW's pairs.txt does") from error
+        raise UserError(
+            f"{path}: line 1 must hold the numbers of folds and pairs, as LFW's pairs.txt does"
+        ) from error
     if len(lines) != 1 + 2 * folds * count:
-        raise UserError(f"{path}: {folds} folds of 2 × {count} pairs are announced, but {len(lines) - 1} lines follow")
+        raise UserError(
+            f"{path}: {folds} folds of 2 × {count} pairs are announced, but {len(lines) - 1} lines follow"
+        )
     place = {name: k for k, name in enumerate(labelled.names)}
     first, second, same = [], [], []
     for number, words in enumerate(lines[1:], 2):
         if len(words) not in (3, 4) or not all(word.isdecimal() for word in (words[1], words[-1])):
             raise UserError(f"{path}: line {number}: expected 'NAME a b' or 'NAME a OTHER b'")
-        names = [f"{words[0]}_{int(words[1]):04d}", f"{words[-2] if len(words) == 4 else words[0]}_{int(words[-1]):04d}"]
+        names = [
+            f"{words[0]}_{int(words[1]):04d}",
+            f"{words[-2] if len(words) == 4 else words[0]}_{int(words[-1]):04d}",
+        ]
         for name in names:
             if name not in place:
                 raise UserError(f"{path}: line {number}: there are no coefficients of the photograph {name}")
@@ -104,13 +123,19 @@ def _parquet(path: Path) -> tuple[list[str], list[str], np.ndarray]:
         columns = set(parquet.read_schema(path).names)
         halves = ["coefficients"] if "coefficients" in columns else ["alpha", "beta"]
         if "person" not in columns or not set(halves) <= columns:
-            raise UserError(f"{path}: the columns person and coefficients (or alpha and beta) are expected, got {', '.join(sorted(columns))}")
+            raise UserError(
+                f"{path}: the columns person and coefficients (or alpha and beta) are expected, got {', '.join(sorted(columns))}"
+            )
         table = parquet.read_table(path, columns=["person", *halves, *({"id"} & columns)])
         vectors = np.concatenate([_matrix(table.column(half)) for half in halves], 1)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: no readable Parquet file: {' '.join(str(error).split())[:120]}") from error
     people = ["" if p is None else str(p) for p in table.column("person").to_pylist()]
-    ids = table.column("id").to_pylist() if "id" in columns else [f"{path.stem}_{n}" for n in range(len(people))]
+    ids = (
+        table.column("id").to_pylist()
+        if "id" in columns
+        else [f"{path.stem}_{n}" for n in range(len(people))]
+    )
     return [Path(str(i)).stem for i in ids], people, vectors
 
 

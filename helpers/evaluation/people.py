@@ -52,7 +52,9 @@ def single(name: str, vectors: Tensor, person: Tensor) -> Method:
     return Method(name, vectors, person, vectors, person)
 
 
-def pooled(name: str, vectors: Tensor, person: Tensor, confidence: Tensor | None = None, ok: Tensor | None = None) -> Method:
+def pooled(
+    name: str, vectors: Tensor, person: Tensor, confidence: Tensor | None = None, ok: Tensor | None = None
+) -> Method:
     """The same, pooled by person: by confidence (N,), or alike where there is none. ok: (N,) bool, False leaves one out."""
     rule = "uniform" if confidence is None else "confidence"
     people, index = person.unique(return_inverse=True)
@@ -61,9 +63,12 @@ def pooled(name: str, vectors: Tensor, person: Tensor, confidence: Tensor | None
     parts = pool(vectors, half, rule, confidence=confidence, ok=ok)
     whole_fine, part_fine = (torch.isfinite(p.coefficients).all(1) for p in (whole, parts))
     return Method(
-        name, whole.coefficients[whole_fine], people[whole.person[whole_fine]],
-        parts.coefficients[part_fine], people[parts.person[part_fine] // 2],
-    )  # fmt: skip
+        name,
+        whole.coefficients[whole_fine],
+        people[whole.person[whole_fine]],
+        parts.coefficients[part_fine],
+        people[parts.person[part_fine] // 2],
+    )
 
 
 def second_half(index: Tensor) -> Tensor:
@@ -75,7 +80,9 @@ def second_half(index: Tensor) -> Tensor:
     return out
 
 
-def fit_photographs(people, model, *, batch: int = 16, settings=None, progress: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+def fit_photographs(
+    people, model, *, batch: int = 16, settings=None, progress: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
     """Fit every photograph of a `SyntheticPeople` with framing "fit": vectors (N, 198), the detector's confidence (N,), and
     whether each fit can be believed (N,). progress: with a bar."""
     from helpers.fitting import FitModel, fit
@@ -115,7 +122,9 @@ def shape_table(
     icp, icp_std: 3DRMSE by the protocol `MICC`, for the first face of each person; NaN unless asked for.
     cosine: of α with the true α.  length: ‖α‖ / ‖true α‖.  progress: with a bar.
     """
-    weights = None if not model.masks or "skin" not in model.masks else (model.masks["skin"] > 0.5).to(alpha)[None]
+    weights = (
+        None if not model.masks or "skin" not in model.masks else (model.masks["skin"] > 0.5).to(alpha)[None]
+    )
     truth = model.shape(alpha)
     K, rows = alpha.shape[1], []
     for method in methods:
@@ -126,20 +135,42 @@ def shape_table(
         by_icp = np.array([torch.nan])
         if icp:
             firsts = [int((method.owner == p).nonzero()[0]) for p in method.owner.unique()]
-            by_icp = np.array([
-                micc_rmse(*(Surface.of(s, model.triangles, model.landmarks) for s in (shapes[f], truth[method.owner[f]])))
-                for f in progress_bar(firsts, f"3DRMSE, {method.name}", unit="face", leave=False, shown=progress)
-            ])  # fmt: skip
-        rows.append({
-            "method": method.name, "rigid": float(rigid.mean()), "rigid_std": float(rigid.std()),
-            "similarity": float(similar.mean()), "icp": float(by_icp.mean()), "icp_std": float(by_icp.std()),
-            "cosine": float(cosine_similarity(own, true).mean()), "length": float((own.norm(dim=-1) / true.norm(dim=-1)).mean()),
-        })  # fmt: skip
+            by_icp = np.array(
+                [
+                    micc_rmse(
+                        *(
+                            Surface.of(s, model.triangles, model.landmarks)
+                            for s in (shapes[f], truth[method.owner[f]])
+                        )
+                    )
+                    for f in progress_bar(
+                        firsts, f"3DRMSE, {method.name}", unit="face", leave=False, shown=progress
+                    )
+                ]
+            )
+        rows.append(
+            {
+                "method": method.name,
+                "rigid": float(rigid.mean()),
+                "rigid_std": float(rigid.std()),
+                "similarity": float(similar.mean()),
+                "icp": float(by_icp.mean()),
+                "icp_std": float(by_icp.std()),
+                "cosine": float(cosine_similarity(own, true).mean()),
+                "length": float((own.norm(dim=-1) / true.norm(dim=-1)).mean()),
+            }
+        )
     return rows
 
 
 def recognise(
-    vectors: Tensor, person: Tensor, kind: str = "plain", *, folds: int = 10, pairs: Pairs | None = None, seed: int = 0
+    vectors: Tensor,
+    person: Tensor,
+    kind: str = "plain",
+    *,
+    folds: int = 10,
+    pairs: Pairs | None = None,
+    seed: int = 0,
 ) -> Verification:
     """Verification of photographs or templates (N, K) of person (N,), by the protocol of LFW.
 
@@ -170,7 +201,12 @@ def identify(vectors: Tensor, person: Tensor, kind: str = "plain") -> float:
 
 
 def recognition_rows(
-    name: str, vectors: Tensor, person: Tensor, pairs: Pairs, kinds=("plain", "signed root", "whitened"), far: float = 0.01
+    name: str,
+    vectors: Tensor,
+    person: Tensor,
+    pairs: Pairs,
+    kinds=("plain", "signed root", "whitened"),
+    far: float = 0.01,
 ) -> tuple[list[dict], dict[str, Verification]]:
     """A row for each kind of representation of vectors (N, K) of person (N,): accuracy, standard_error, auc, eer, tar (at
     `far`), rank_one; and the verifications by kind, for their curves."""
@@ -178,11 +214,18 @@ def recognition_rows(
     for kind in kinds:
         results[kind] = result = recognise(vectors, person, kind, pairs=pairs)
         curve = result.curve
-        rows.append({
-            "method": name, "kind": kind, "accuracy": result.accuracy, "standard_error": result.standard_error,
-            "auc": curve.auc, "eer": curve.eer, "tar": curve.true_accept_at(far),
-            "rank_one": float("nan") if kind == "whitened" else identify(vectors, person, kind),
-        })  # fmt: skip
+        rows.append(
+            {
+                "method": name,
+                "kind": kind,
+                "accuracy": result.accuracy,
+                "standard_error": result.standard_error,
+                "auc": curve.auc,
+                "eer": curve.eer,
+                "tar": curve.true_accept_at(far),
+                "rank_one": float("nan") if kind == "whitened" else identify(vectors, person, kind),
+            }
+        )
     return rows, results
 
 
@@ -193,7 +236,9 @@ def recognition_table(
     rows, results = [], {}
     for method in methods:
         pairs = make_pairs(method.template_owner, folds, seed=seed)
-        its_rows, its_results = recognition_rows(method.name, method.templates, method.template_owner, pairs, kinds, far)
+        its_rows, its_results = recognition_rows(
+            method.name, method.templates, method.template_owner, pairs, kinds, far
+        )
         rows += its_rows
         results |= {f"{method.name}, {kind}": result for kind, result in its_results.items()}
     return rows, results

@@ -29,14 +29,18 @@ def face_size(points: Tensor, normaliser: str = "outer eyes") -> Tensor:
     raise ValueError(f"normaliser must be one of {', '.join(NORMALISERS)}, got {normaliser!r}")
 
 
-def landmark_nme(estimate: Tensor, truth: Tensor, normaliser: str = "outer eyes", visible: Tensor | None = None) -> Tensor:
+def landmark_nme(
+    estimate: Tensor, truth: Tensor, normaliser: str = "outer eyes", visible: Tensor | None = None
+) -> Tensor:
     """(B,) normalised mean error: the mean distance of 68 points as a part of the face's size, 0.05 for 5 %.
 
     estimate, truth: (B, 68, 2) px; the size is the truth's.  visible: (B, 68), 0 leaves a point out.
     Raises ValueError for other shapes, and for a face without size.
     """
     if estimate.shape != truth.shape or truth.dim() != 3 or truth.shape[1:] != (68, 2):
-        raise ValueError(f"landmarks must be (B, 68, 2) alike, got {tuple(estimate.shape)} and {tuple(truth.shape)}")
+        raise ValueError(
+            f"landmarks must be (B, 68, 2) alike, got {tuple(estimate.shape)} and {tuple(truth.shape)}"
+        )
     size = face_size(truth, normaliser)
     if bool((size <= 0).any()):
         raise ValueError(f"a face has no size by the normaliser {normaliser!r}")

@@ -90,15 +90,29 @@ def scan_error(model: Surface, scan: Surface, protocol: Protocol = MICC) -> Scan
         )
     finder = ground(model, scan, protocol.direction, protocol.nearest)
     found = icp(
-        model, scan, finder=finder, query=query, direction=protocol.direction, step=protocol.step, nearest=protocol.nearest,
-        scale=protocol.scale, keep=protocol.keep, start=start,
-    )  # fmt: skip
+        model,
+        scan,
+        finder=finder,
+        query=query,
+        direction=protocol.direction,
+        step=protocol.step,
+        nearest=protocol.nearest,
+        scale=protocol.scale,
+        keep=protocol.keep,
+        start=start,
+    )
     points = (scan if to_model else model).vertices[query]
     distance = np.linalg.norm(partners(finder, points, found.motion, protocol.direction)[0], axis=1)
     return ScanError(
-        float(np.sqrt(np.mean(distance**2))), float(distance.mean()), float(np.median(distance)), distance, query,
-        found.motion, len(found.rms) - 1, found.converged,
-    )  # fmt: skip
+        float(np.sqrt(np.mean(distance**2))),
+        float(distance.mean()),
+        float(np.median(distance)),
+        distance,
+        query,
+        found.motion,
+        len(found.rms) - 1,
+        found.converged,
+    )
 
 
 def micc_rmse(model: Surface, scan: Surface) -> float:
@@ -114,23 +128,33 @@ def initial_motion(model: Surface, scan: Surface, scale: bool = False, by_landma
     return Motion(np.eye(3), scan.nose - model.nose)
 
 
-def compare_protocols(pairs, protocols: dict[str, Protocol] = PROTOCOLS, *, progress: bool = True) -> list[dict]:
+def compare_protocols(
+    pairs, protocols: dict[str, Protocol] = PROTOCOLS, *, progress: bool = True
+) -> list[dict]:
     """The same faces under each protocol, as rows of a table.
 
     pairs: (model, scan) surfaces.  Each row has protocol, mean, std, worst (mm, over the pairs), size (the mean factor by
     which the models were scaled) and rounds.  progress: with a bar.
     """
     todo = [(protocol, *pair) for protocol in protocols.values() for pair in pairs]
-    measured = [scan_error(model, scan, protocol) for protocol, model, scan in progress_bar(todo, "protocols", unit="face", shown=progress)]
+    measured = [
+        scan_error(model, scan, protocol)
+        for protocol, model, scan in progress_bar(todo, "protocols", unit="face", shown=progress)
+    ]
     rows = []
     for k, name in enumerate(protocols):
         errors = measured[k * len(pairs) : (k + 1) * len(pairs)]
         rmse = np.array([error.rmse for error in errors])
-        rows.append({
-            "protocol": name, "mean": float(rmse.mean()), "std": float(rmse.std()), "worst": float(rmse.max()),
-            "size": float(np.mean([error.motion.size for error in errors])),
-            "rounds": float(np.mean([error.rounds for error in errors])),
-        })  # fmt: skip
+        rows.append(
+            {
+                "protocol": name,
+                "mean": float(rmse.mean()),
+                "std": float(rmse.std()),
+                "worst": float(rmse.max()),
+                "size": float(np.mean([error.motion.size for error in errors])),
+                "rounds": float(np.mean([error.rounds for error in errors])),
+            }
+        )
     return rows
 
 

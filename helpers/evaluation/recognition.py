@@ -99,7 +99,9 @@ def roc(score: Tensor, same: Tensor) -> Roc:
     """The curve of scores (N,) of pairs, same (N,) bool. Raises ValueError unless both kinds of pairs are there."""
     same = same.bool()
     if score.shape != same.shape or score.dim() != 1 or not bool(torch.isfinite(score).all()):
-        raise ValueError(f"score and same must be finite and (N,) alike, got {tuple(score.shape)}, {tuple(same.shape)}")
+        raise ValueError(
+            f"score and same must be finite and (N,) alike, got {tuple(score.shape)}, {tuple(same.shape)}"
+        )
     if not bool(same.any()) or bool(same.all()):
         raise ValueError("a ROC needs pairs of one person and pairs of two people")
     order = score.argsort(descending=True)
@@ -161,7 +163,9 @@ def best_threshold(score: Tensor, same: Tensor) -> Tensor:
     """() the threshold with the most right answers, half-way between the two scores that it parts."""
     order = score.argsort(descending=True)
     s, y = score[order].double(), same[order].bool()
-    right = torch.cat([(~y).sum()[None], (~y).sum() + (2 * y.long() - 1).cumsum(0)])  # after accepting the first k
+    right = torch.cat(
+        [(~y).sum()[None], (~y).sum() + (2 * y.long() - 1).cumsum(0)]
+    )  # after accepting the first k
     edge = torch.cat([s[:1] + 1, (s[1:] + s[:-1]) / 2, s[-1:] - 1])
     allowed = torch.ones_like(edge, dtype=torch.bool)
     allowed[1:-1] = s[1:] < s[:-1]  # equal scores cannot be parted

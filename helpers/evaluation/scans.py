@@ -51,7 +51,9 @@ def read_surface(path: str | Path, landmarks: str | Path | None = None, unit: st
         raise UserError(f"{path}: {error}") from error
     extent = float(np.ptp(surface.vertices, axis=0).max())
     if not EXTENT[0] <= extent <= EXTENT[1]:
-        raise UserError(f"{path}: its longest side is {extent:.3g} mm, which is no face: say in what unit it is (mm, cm or m)")
+        raise UserError(
+            f"{path}: its longest side is {extent:.3g} mm, which is no face: say in what unit it is (mm, cm or m)"
+        )
     landmarks = landmarks or landmarks_beside(path)
     points = np.full((68, 3), np.nan) if landmarks is None else read_landmarks(landmarks) * UNITS[unit]
     return Surface(surface.vertices, surface.triangles, points, path.stem)
@@ -75,7 +77,9 @@ def read_landmarks(path: str | Path) -> np.ndarray:
     the nose. Raises UserError for anything else.
     """
     path = Path(path)
-    reader = {".pp": _read_pp, ".npy": _read_npy, ".json": _read_json, ".txt": _read_txt}.get(path.suffix.lower())
+    reader = {".pp": _read_pp, ".npy": _read_npy, ".json": _read_json, ".txt": _read_txt}.get(
+        path.suffix.lower()
+    )
     if reader is None:
         raise UserError(f"{path}: a file of 3D landmarks ends in {', '.join(LANDMARKS)}")
     if not path.is_file():
@@ -106,7 +110,9 @@ def find_scans(folder: str | Path) -> dict[str, Path]:
     found = {}
     for subject in subjects:
         meshes = _meshes(subject)
-        frontal = [p for p in meshes if any("frontal" in part.lower() for part in p.relative_to(subject).parts)]
+        frontal = [
+            p for p in meshes if any("frontal" in part.lower() for part in p.relative_to(subject).parts)
+        ]
         if meshes:
             found[subject.name] = (frontal or meshes)[0]
     if not subjects:
@@ -124,8 +130,12 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     content = path.read_bytes()
     try:
         # Behind its place a vertex may carry a weight or a colour.
-        vertices = np.array([line.split()[:3] for line in VERTEX_LINE.findall(content)], np.float64).reshape(-1, 3)
-        polygons = [[int(corner.split(b"/")[0]) for corner in line.split()] for line in FACE_LINE.findall(content)]
+        vertices = np.array([line.split()[:3] for line in VERTEX_LINE.findall(content)], np.float64).reshape(
+            -1, 3
+        )
+        polygons = [
+            [int(corner.split(b"/")[0]) for corner in line.split()] for line in FACE_LINE.findall(content)
+        ]
     except ValueError as error:
         raise UserError(f"{path}: no readable OBJ mesh: {' '.join(str(error).split())}") from error
     if not len(vertices):

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 
-def align_similarity(points: Tensor, target: Tensor, weights: Tensor | None = None, scale: bool = True) -> Tensor:
+def align_similarity(
+    points: Tensor, target: Tensor, weights: Tensor | None = None, scale: bool = True
+) -> Tensor:
     """Move points (B, N, 3) onto target (B or 1, N, 3) by the best rotation, translation and (if `scale`) size.
 
     weights: (B or 1, N), not negative; None means 1. Least squares in closed form (Umeyama 1991). One

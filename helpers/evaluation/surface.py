@@ -30,14 +30,21 @@ class Surface:
         """From arrays or tensors: vertices (V, 3) mm, triangles (F, 3), and landmarks as 68 vertex numbers, as 68
         points (68, 3) mm, or none. Raises ValueError for shapes that do not fit and numbers that are not finite."""
         vertices = np.asarray(_host(vertices), np.float64)
-        if vertices.ndim != 2 or vertices.shape[1] != 3 or not len(vertices) or not np.isfinite(vertices).all():
+        if (
+            vertices.ndim != 2
+            or vertices.shape[1] != 3
+            or not len(vertices)
+            or not np.isfinite(vertices).all()
+        ):
             raise ValueError(f"vertices must be finite numbers (V, 3), got {vertices.shape}")
         if triangles is not None:
             triangles = np.asarray(_host(triangles), np.int64)
             if triangles.ndim != 2 or triangles.shape[1] != 3 or not len(triangles):
                 raise ValueError(f"triangles must be (F, 3), got {triangles.shape}")
             if triangles.min() < 0 or triangles.max() >= len(vertices):
-                raise ValueError(f"triangles name vertices {triangles.min()} to {triangles.max()} of {len(vertices)}")
+                raise ValueError(
+                    f"triangles name vertices {triangles.min()} to {triangles.max()} of {len(vertices)}"
+                )
         points = np.full((68, 3), np.nan)
         if landmarks is not None:
             landmarks = np.asarray(_host(landmarks))
@@ -50,7 +57,9 @@ class Surface:
     def nose(self) -> np.ndarray:
         """(3,) mm, the tip of the nose. Raises UserError if it is not known."""
         if not np.isfinite(self.landmarks[NOSE_TIP]).all():
-            raise UserError(f"{self.name or 'the surface'}: the tip of the nose is not known; give its landmarks")
+            raise UserError(
+                f"{self.name or 'the surface'}: the tip of the nose is not known; give its landmarks"
+            )
         return self.landmarks[NOSE_TIP]
 
 
@@ -61,7 +70,9 @@ class Nearest:
     scipy's k-d tree searches the vertices.
     """
 
-    def __init__(self, vertices: np.ndarray, triangles: np.ndarray | None = None, vertices_only: bool = False):
+    def __init__(
+        self, vertices: np.ndarray, triangles: np.ndarray | None = None, vertices_only: bool = False
+    ):
         # Embree counts in float32: near the origin its steps are smallest.
         self.vertices, self.triangles = vertices, triangles
         self.centre = vertices.mean(0)
@@ -72,7 +83,8 @@ class Nearest:
             o3d = open3d()
             self._tensor, self._scene = o3d.core.Tensor, o3d.t.geometry.RaycastingScene()
             self._scene.add_triangles(
-                self._tensor((vertices - self.centre).astype(np.float32)), self._tensor(triangles.astype(np.uint32))
+                self._tensor((vertices - self.centre).astype(np.float32)),
+                self._tensor(triangles.astype(np.uint32)),
             )
         else:
             from scipy.spatial import cKDTree
@@ -86,12 +98,14 @@ class Nearest:
             number = self._tree.query(points)[1]
             return self.vertices[number], number
         found = self._scene.compute_closest_points(self._tensor((points - self.centre).astype(np.float32)))
-        return found["points"].numpy().astype(np.float64) + self.centre, found["primitive_ids"].numpy().astype(np.int64)
+        return found["points"].numpy().astype(np.float64) + self.centre, found[
+            "primitive_ids"
+        ].numpy().astype(np.int64)
 
     def normals(self, number: np.ndarray) -> np.ndarray:
         """Unit normals (N, 3) at the places that a call found in triangles or vertices `number` (N,)."""
         if self.triangles is None:
-            raise UserError("a surface without triangles has no normals: choose the step \"point\"")
+            raise UserError('a surface without triangles has no normals: choose the step "point"')
         if self._normals is None:
             self._normals = triangle_normals(self.vertices, self.triangles)
             if not self.on_triangles:

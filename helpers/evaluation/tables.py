@@ -17,12 +17,19 @@ def text_table(rows: list[dict], columns: dict[str, tuple[str, str]] | None = No
     """
     if not rows:
         return "(no rows)"
-    columns = columns or {key: (key, ".3g" if isinstance(value, float) else "") for key, value in rows[0].items()}
+    columns = columns or {
+        key: (key, ".3g" if isinstance(value, float) else "") for key, value in rows[0].items()
+    }
     cells = [[title for title, _ in columns.values()]]
     cells += [[_cell(row.get(key), how) for key, (_, how) in columns.items()] for row in rows]
     widths = [max(len(line[k]) for line in cells) for k in range(len(columns))]
     left = [all(isinstance(row.get(key), str) for row in rows) for key in columns]
-    lines = ["  ".join(c.ljust(w) if flag else c.rjust(w) for c, w, flag in zip(line, widths, left, strict=True)).rstrip() for line in cells]
+    lines = [
+        "  ".join(
+            c.ljust(w) if flag else c.rjust(w) for c, w, flag in zip(line, widths, left, strict=True)
+        ).rstrip()
+        for line in cells
+    ]
     return "\n".join(lines)
 
 

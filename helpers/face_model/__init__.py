@@ -17,9 +17,21 @@ from helpers.face_model.saving import save
 from helpers.face_model.sources import BY_NAME, find, how_to_get, located, model_folders
 
 __all__ = [
-    "BuiltModel", "FaceCoefficients", "MorphableModel", "align", "build_model", "compactness", "crop", "find",
-    "generalisation", "how_to_get", "load", "model_folders", "save", "specificity",
-]  # fmt: skip
+    "BuiltModel",
+    "FaceCoefficients",
+    "MorphableModel",
+    "align",
+    "build_model",
+    "compactness",
+    "crop",
+    "find",
+    "generalisation",
+    "how_to_get",
+    "load",
+    "model_folders",
+    "save",
+    "specificity",
+]
 
 
 def load(
@@ -72,6 +84,6 @@ def _path(name_or_path) -> Path:
     path = Path(name_or_path).expanduser()
     if not path.exists():
         raise UserError(
-            f"{name_or_path}: no such face model or file; give \"open\", a path, or one of {', '.join(BY_NAME)}"
+            f'{name_or_path}: no such face model or file; give "open", a path, or one of {", ".join(BY_NAME)}'
         )
     return path

@@ -75,7 +75,9 @@ def align(
         rounds += 1
         rotation, scale = _best_moves(flat, goal, weights, squared)
         mean = _mean(flat, centre, scale[:, None, None] * rotation)
-        if method == "similarity":  # a mean of turned heads is smaller than they are, and would shrink each round
+        if (
+            method == "similarity"
+        ):  # a mean of turned heads is smaller than they are, and would shrink each round
             factor = size / (weights @ mean.square().sum(1)).sqrt()
             mean, scale = mean * factor, scale * factor
         moved = float(((mean - goal).square().sum(1) @ weights).sqrt())
@@ -86,7 +88,9 @@ def align(
     return Alignment(rotation @ last, scale, centre, origin, mean @ last + origin, rounds)
 
 
-def align_onto(heads: Tensor, target: Tensor, method: str = "rigid", *, weights: Tensor | None = None) -> Tensor:
+def align_onto(
+    heads: Tensor, target: Tensor, method: str = "rigid", *, weights: Tensor | None = None
+) -> Tensor:
     """Heads (N, V, 3) mm, each moved onto `target` (V, 3) by itself; method and weights as in `align`."""
     _check(heads, method)
     weights, target = _checked_weights(weights, heads), _checked_reference(target, heads)
@@ -165,5 +169,7 @@ def _checked_weights(weights: Tensor | None, heads: Tensor) -> Tensor:
 def _checked_reference(reference: Tensor | None, heads: Tensor) -> Tensor:
     reference = heads[0] if reference is None else reference
     if reference.shape != heads.shape[1:]:
-        raise UserError(f"the reference must be {tuple(heads.shape[1:])} like a head, got {tuple(reference.shape)}")
+        raise UserError(
+            f"the reference must be {tuple(heads.shape[1:])} like a head, got {tuple(reference.shape)}"
+        )
     return reference

@@ -100,19 +100,33 @@ def build_model(
             lambda part: textures[:, part] - mean_texture[part], N, V, n_modes
         )
     model = MorphableModel(
-        moves.mean.to(meshes), shape_basis, shape_std, mean_texture, texture_basis, texture_std, triangles,
-        name, licence, landmarks=landmarks, masks=masks,
-    )  # fmt: skip
+        moves.mean.to(meshes),
+        shape_basis,
+        shape_std,
+        mean_texture,
+        texture_basis,
+        texture_std,
+        triangles,
+        name,
+        licence,
+        landmarks=landmarks,
+        masks=masks,
+    )
     return BuiltModel(model, shape, texture, moves)
 
 
-def _components(centred: Callable[[slice], Tensor], N: int, V: int, n_modes: int) -> tuple[Tensor, Tensor, Spread]:
+def _components(
+    centred: Callable[[slice], Tensor], N: int, V: int, n_modes: int
+) -> tuple[Tensor, Tensor, Spread]:
     """Basis (V, 3, K), σ (K,) and spread of N samples; `centred` gives them (N, C, 3) for a slice of vertices."""
     parts = [slice(start, min(start + CHUNK, V)) for start in range(0, V, CHUNK)]
     gram, total = 0, 0
     for part in parts:
         block = centred(part).reshape(N, -1)
-        gram, total = gram + (block @ block.T).double(), total + float(block.double().square().sum()) / (N - 1)
+        gram, total = (
+            gram + (block @ block.T).double(),
+            total + float(block.double().square().sum()) / (N - 1),
+        )
     if not bool(gram.isfinite().all()):
         raise UserError("the heads hold numbers that are not finite; leave such heads out")
     value, vector = torch.linalg.eigh(gram)
@@ -126,7 +140,9 @@ def _components(centred: Callable[[slice], Tensor], N: int, V: int, n_modes: int
     vector = vector * vector.gather(0, vector.abs().argmax(0, keepdim=True)).sign()
     # Xᵀv has the length √((N − 1)·variance).
     weight = vector / ((N - 1) * value[:K]).sqrt()
-    basis = torch.cat([torch.einsum("nvc,nk->vck", block := centred(part), weight.to(block)) for part in parts])
+    basis = torch.cat(
+        [torch.einsum("nvc,nk->vck", block := centred(part), weight.to(block)) for part in parts]
+    )
     # The small eigenvalues drown in rounding; what the large ones leave of the exact sum does not.
     noise = max(0.0, total - float(value[:K].sum())) / max(1, 3 * V - K)
     return _orthonormal(basis), value[:K].sqrt().to(basis), Spread(value[:rank], K, noise)

@@ -58,10 +58,17 @@ def _part(model: MorphableModel, keep: Tensor, new_number: Tensor, triangles: Te
     if model.masks is not None:
         changed["masks"] = {name: weights[keep] for name, weights in model.masks.items()}
     return replace(
-        model, mean_shape=model.mean_shape[keep], shape_basis=shape_basis, shape_std=shape_std,
-        mean_texture=model.mean_texture[keep], texture_basis=texture_basis, texture_std=texture_std,
-        triangles=triangles, landmarks=landmarks, **changed,
-    )  # fmt: skip
+        model,
+        mean_shape=model.mean_shape[keep],
+        shape_basis=shape_basis,
+        shape_std=shape_std,
+        mean_texture=model.mean_texture[keep],
+        texture_basis=texture_basis,
+        texture_std=texture_std,
+        triangles=triangles,
+        landmarks=landmarks,
+        **changed,
+    )
 
 
 def _unit_columns(basis: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,7 +91,9 @@ def _point(model: MorphableModel, centre) -> Tensor:
         if centre != "nose":
             raise UserError(f'centre={centre!r}: give "nose", the number of a vertex, or a point (3,) mm')
         if model.landmarks is None:
-            raise UserError(f'{model.name} has no landmarks, so centre="nose" is not known; give a point (3,) mm')
+            raise UserError(
+                f'{model.name} has no landmarks, so centre="nose" is not known; give a point (3,) mm'
+            )
         return model.mean_shape[model.landmarks[NOSE_TIP]]
     place = torch.as_tensor(centre, device=model.mean_shape.device)
     if place.ndim == 0 and not place.is_floating_point():

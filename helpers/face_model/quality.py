@@ -27,7 +27,12 @@ def compactness(std: Tensor, total_variance: float | None = None) -> Tensor:
 
 
 def generalisation(
-    model: MorphableModel, heads: Tensor, modes: Sequence[int], *, weights: Tensor | None = None, align_by="rigid"
+    model: MorphableModel,
+    heads: Tensor,
+    modes: Sequence[int],
+    *,
+    weights: Tensor | None = None,
+    align_by="rigid",
 ) -> Tensor:
     """(M, N) mm: what the first k modes cannot tell of heads (N, V, 3) that the model has not seen.
 

@@ -61,7 +61,11 @@ def save(
 
 def _refuse_lost_modes(model: MorphableModel, path: Path) -> None:
     """A crop may leave nothing of a mode, so that its σ is 0. No reader, ours included, believes such a file."""
-    for name, std in (("shape", model.shape_std), ("texture", model.texture_std), ("expression", model.expression_std)):
+    for name, std in (
+        ("shape", model.shape_std),
+        ("texture", model.texture_std),
+        ("expression", model.expression_std),
+    ):
         lost = 0 if std is None else int((std <= 0).sum())
         if lost:
             raise UserError(

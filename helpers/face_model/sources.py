@@ -44,6 +44,8 @@ _2019 = "https://faces.dmi.unibas.ch/bfm/bfm2019.html"
 _FLAME = "https://flame.is.tue.mpg.de"
 _SHAPE_COLOUR = "199 shapes and 199 colours"
 
+# One row a line.
+# fmt: off
 SOURCES = (
     Source(
         "bfm2009", "Basel Face Model 2009", ("01_MorphableModel.mat",), "https://faces.dmi.unibas.ch/bfm/",
@@ -102,7 +104,8 @@ SOURCES = (
         "gnm", "GNM Head", ("gnm_head.npz",), "https://github.com/google/GNM",
         "Apache-2.0", False, "17,821 vertices, 253 shapes, 383 expressions, no colours",
     ),
-)  # fmt: skip
+)
+# fmt: on
 BY_NAME = {source.name: source for source in SOURCES}
 
 

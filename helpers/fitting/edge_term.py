@@ -81,7 +81,9 @@ def edge_map(image: Tensor, valid: Tensor | None = None, sectors: int = 1) -> Ed
     H, W = edges.shape[1:]
     here = np.stack(np.meshgrid(np.arange(W), np.arange(H)), -1).astype(np.float32)
     across = (nearest - here) / np.maximum(distance, 1e-6)[..., None] * (distance > 0)[..., None]
-    tensors = (torch.from_numpy(a).to(image.device) for a in (edges, np.minimum(distance, reach), nearest, across))
+    tensors = (
+        torch.from_numpy(a).to(image.device) for a in (edges, np.minimum(distance, reach), nearest, across)
+    )
     return EdgeMap(*tensors, reach, sectors)
 
 
@@ -161,7 +163,12 @@ def edge_points(fit_model: FitModel, raster: Raster, n_points: int, generator: t
 
 
 def edge_rows(
-    fit_model: FitModel, state: FaceState, camera: Camera, edges: EdgeMap, points: EdgePoints, settings: FitSettings
+    fit_model: FitModel,
+    state: FaceState,
+    camera: Camera,
+    edges: EdgeMap,
+    points: EdgePoints,
+    settings: FitSettings,
 ) -> Rows:
     """Residuals and Jacobian of the edge term: one row a point. Points beyond the reach of any edge have no row."""
     layout, camera = fit_model.layout, state.zoomed(camera)
@@ -175,15 +182,27 @@ def edge_rows(
     count = points.weight.sum(-1, keepdim=True).clamp(min=1)
     # σ_e is in px of this crop; N_e observations are shared by the points.
     root = (settings.edge_weight * near / count).sqrt() / settings.edge_sigma
-    by_point = (slope[..., None, :] @ projection_jacobian(in_camera, camera)) * pixel.new_tensor(FLIP)  # (B, P, 1, 3)
+    by_point = (slope[..., None, :] @ projection_jacobian(in_camera, camera)) * pixel.new_tensor(
+        FLIP
+    )  # (B, P, 1, 3)
     J = pixel.new_zeros(B, P, layout.size)
-    by_modes = torch.bmm((by_point @ state.pose.rotation[:, None]).view(B * P, 1, 3), points.geometry.view(B * P, 3, -1))
+    by_modes = torch.bmm(
+        (by_point @ state.pose.rotation[:, None]).view(B * P, 1, 3), points.geometry.view(B * P, 3, -1)
+    )
     J[..., : layout.n_geometry] = by_modes.view(B, P, -1) * root[..., None]
-    J[..., layout.pose] = (slope[..., None, :] @ pose_jacobian(in_camera, state.pose.translation, camera))[..., 0, :] * root[..., None]
+    J[..., layout.pose] = (slope[..., None, :] @ pose_jacobian(in_camera, state.pose.translation, camera))[
+        ..., 0, :
+    ] * root[..., None]
     if layout.n_zoom:
-        J[..., layout.zoom] = (slope * (pixel - camera.principal_point[:, None])).sum(-1, keepdim=True) * root[..., None]
+        J[..., layout.zoom] = (slope * (pixel - camera.principal_point[:, None])).sum(
+            -1, keepdim=True
+        ) * root[..., None]
     # A point out of reach costs what it costs at the reach: the energy has no step there.
-    cost = torch.where(points.weight > 0, distance.clamp(max=edges.reach).square(), 0.0) / count / settings.edge_sigma**2
+    cost = (
+        torch.where(points.weight > 0, distance.clamp(max=edges.reach).square(), 0.0)
+        / count
+        / settings.edge_sigma**2
+    )
     return Rows(distance * root, J, 0.5 * settings.edge_weight * cost.sum(-1))
 
 

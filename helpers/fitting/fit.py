@@ -90,7 +90,9 @@ def fit(
         focal = DEFAULT_FOCAL * max(H, W) / REFERENCE_SIZE
         camera = Camera.default((H, W), focal=focal, batch=B, device=image.device)
     if tuple(camera.size) != (H, W) or len(camera.focal) != B:
-        raise ValueError(f"camera is for {len(camera.focal)} images of {camera.size}, image has {B} of {(H, W)}")
+        raise ValueError(
+            f"camera is for {len(camera.focal)} images of {camera.size}, image has {B} of {(H, W)}"
+        )
     task = _Task(fit_model, camera, image, landmarks, valid, settings, _History(on_iteration, settings))
     with torch.no_grad():
         task.prior = make_prior(fit_model.layout, settings, is_grey(image))
@@ -155,14 +157,24 @@ class _Task:
         terms = {}
         if stage.landmarks:
             rows = partial(
-                landmark_rows, fit_model, camera=camera, points=self.landmarks, settings=settings, scale=self.landmark_scale
+                landmark_rows,
+                fit_model,
+                camera=camera,
+                points=self.landmarks,
+                settings=settings,
+                scale=self.landmark_scale,
             )
             terms["landmarks"] = weighted(rows, stage.landmarks)
         if stage.pixels:
             rows = partial(
-                pixel_rows, fit_model, camera=camera, image=self.blurred, points=self.points, settings=settings,
+                pixel_rows,
+                fit_model,
+                camera=camera,
+                image=self.blurred,
+                points=self.points,
+                settings=settings,
                 precision=self.precision,
-            )  # fmt: skip
+            )
             terms["pixels"] = weighted(rows, stage.pixels)
         if stage.edges:
             rows = partial(
@@ -179,7 +191,9 @@ def _start(task: _Task) -> tuple[FaceState, Tensor]:
     weights[:, :17] = 0.3  # the jaw is where the mean face is least like this one
     found = estimate_pose(landmarks, task.fit_model.landmark_mean[None], task.camera, weights, iterations=6)
     # A face whose pose cannot be found is flagged in the end; until then it looks ahead, and disturbs no other.
-    sound = torch.isfinite(found.pose.rotation_vector).all(-1) & torch.isfinite(found.pose.translation).all(-1)
+    sound = torch.isfinite(found.pose.rotation_vector).all(-1) & torch.isfinite(found.pose.translation).all(
+        -1
+    )
     ahead = Pose(torch.zeros_like(found.pose.rotation_vector), torch.zeros_like(found.pose.translation))
     ahead.translation[:, 2] = ORDINARY_DISTANCE
     rotation, translation = (
@@ -201,10 +215,15 @@ def _fit_stages(task: _Task, state: FaceState) -> Solution:
         energy = Energy(task.layout, task.prior, task.terms(stage), task.settings.limits)
         damping = task.settings.damping if stage.pixels else task.settings.landmark_damping
         solution = SOLVERS[task.settings.solver](
-            energy, state, free_parameters(task.layout, task.image.device, *_slices(task.layout, stage.free)),
-            stage.iterations, damping=damping, step_limit=task.settings.step_limit,
-            check_last=number == len(plan) - 1, watch=partial(task.history.add, stage.name),
-        )  # fmt: skip
+            energy,
+            state,
+            free_parameters(task.layout, task.image.device, *_slices(task.layout, stage.free)),
+            stage.iterations,
+            damping=damping,
+            step_limit=task.settings.step_limit,
+            check_last=number == len(plan) - 1,
+            watch=partial(task.history.add, stage.name),
+        )
         state = solution.state
     return solution
 
@@ -236,12 +255,19 @@ def _result(task: _Task, solution: Solution, finite: Tensor, pose_ok: Tensor) ->
     skin = interpolate(task.fit_model.weight[None, :, None], task.fit_model.triangles, drawn.raster)[..., 0]
     weight = skin * task.trust
     inside = drawn.mask & (weight > 0.5)
-    confidence = fit_confidence(image, drawn.image, inside, own.norm(dim=-1), task.landmarks) * (finite & pose_ok)
+    confidence = fit_confidence(image, drawn.image, inside, own.norm(dim=-1), task.landmarks) * (
+        finite & pose_ok
+    )
     promised = solution.promised
     code = judge(
-        image, inside, finite=finite, pose_ok=pose_ok, yaw=state.pose.yaw_pitch_roll()[:, 0], confidence=confidence,
+        image,
+        inside,
+        finite=finite,
+        pose_ok=pose_ok,
+        yaw=state.pose.yaw_pitch_roll()[:, 0],
+        confidence=confidence,
         promised=promised,
-    )  # fmt: skip
+    )
     precision = task.precision
     if precision is None:
         precision = image.new_full((len(image),), task.settings.n_effective / task.settings.pixel_sigma**2)
@@ -311,5 +337,7 @@ def _checked(image: Tensor, landmarks: Tensor, valid: Tensor | None):
     if float(image.max()) > 1.5 or float(image.min()) < -0.5:
         raise ValueError("image must hold colours from 0 to 1; divide bytes by 255")
     if len({image.device, landmarks.device, valid.device}) > 1:
-        raise ValueError(f"image is on {image.device}, landmarks on {landmarks.device}, valid on {valid.device}")
+        raise ValueError(
+            f"image is on {image.device}, landmarks on {landmarks.device}, valid on {valid.device}"
+        )
     return image.float().contiguous(), landmarks.float(), valid.float(), finite

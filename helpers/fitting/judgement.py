@@ -29,7 +29,10 @@ REASONS = {
     HIDDEN: ("hidden", "too little of the face is in the picture"),
     CONTRASTLESS: ("flat", "the picture shows nothing where the face should be"),
     SATURATED: ("saturated", "most of the face is black or white"),
-    UNLIKE: ("unlike", "the fitted face does not look like the picture: wrong landmarks, or something in front"),
+    UNLIKE: (
+        "unlike",
+        "the fitted face does not look like the picture: wrong landmarks, or something in front",
+    ),
     UNCONVERGED: ("unconverged", "the search had not come to rest; give it more iterations"),
 }
 
@@ -45,7 +48,9 @@ def edge_agreement(image: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
     eroded = -F.max_pool2d(-inside.to(image)[:, None], 2 * reach + 1, 1, reach)[:, 0]
 
     def slopes(picture):
-        return torch.stack(torch.gradient(gaussian_blur(picture.mean(-1, keepdim=True), finer)[..., 0], dim=(1, 2)), -1)
+        return torch.stack(
+            torch.gradient(gaussian_blur(picture.mean(-1, keepdim=True), finer)[..., 0], dim=(1, 2)), -1
+        )
 
     photo, model = slopes(image), slopes(drawn)
 
@@ -92,10 +97,15 @@ def judge(
     contrast = ((brightness - middle[:, None, None]).square() * some).sum((1, 2)) / count.clamp(min=1)
     clipped = (((image <= 0.01) | (image >= 0.99)).all(-1) * some).sum((1, 2)) / count.clamp(min=1)
     causes = (
-        (NOT_FINITE, ~finite), (POSE, ~pose_ok), (TURNED, yaw.abs() > MOST_YAW),
-        (HIDDEN, count < FEWEST_PIXELS * unit**2), (CONTRASTLESS, contrast.sqrt() < LEAST_CONTRAST),
-        (SATURATED, clipped > CLIPPED), (UNLIKE, ~(confidence >= GOOD_CONFIDENCE)), (UNCONVERGED, ~(promised < UNFINISHED)),
-    )  # fmt: skip
+        (NOT_FINITE, ~finite),
+        (POSE, ~pose_ok),
+        (TURNED, yaw.abs() > MOST_YAW),
+        (HIDDEN, count < FEWEST_PIXELS * unit**2),
+        (CONTRASTLESS, contrast.sqrt() < LEAST_CONTRAST),
+        (SATURATED, clipped > CLIPPED),
+        (UNLIKE, ~(confidence >= GOOD_CONFIDENCE)),
+        (UNCONVERGED, ~(promised < UNFINISHED)),
+    )
     code = torch.zeros_like(count, dtype=torch.int32)
     for number, found in reversed(causes):
         code = torch.where(found, number, code)

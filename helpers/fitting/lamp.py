@@ -52,7 +52,9 @@ class LampColours(NamedTuple):
     by_light: Tensor
 
 
-def lamp_colours(albedo: Tensor, normal: Tensor, view: Tensor, light: Tensor, shadow: Tensor | None = None) -> LampColours:
+def lamp_colours(
+    albedo: Tensor, normal: Tensor, view: Tensor, light: Tensor, shadow: Tensor | None = None
+) -> LampColours:
     """Shade points with albedo (B, P, 3), unit normals and views (B, P, 3) in viewer axes, by light (B, 15).
 
     shadow: (B, P) share of the lamp that reaches the point; None means 1.
@@ -73,7 +75,10 @@ def lamp_colours(albedo: Tensor, normal: Tensor, view: Tensor, light: Tensor, sh
 
     # By a vector x in n · l and r · v = 2 (n · l)(n · v) − l · v: an outer product of channels and directions.
     matt, gloss = (albedo * diffuse * front[..., None])[..., None], (diffuse * by_rv[..., None])[..., None]
-    by_normal = matt * to_lamp[..., None, :] + gloss * (2 * (nv[..., None] * to_lamp + nl[..., None] * view))[..., None, :]
+    by_normal = (
+        matt * to_lamp[..., None, :]
+        + gloss * (2 * (nv[..., None] * to_lamp + nl[..., None] * view))[..., None, :]
+    )
     by_view = gloss * (2 * nl[..., None] * normal - to_lamp)[..., None, :]
     by_towards = matt * normal[..., None, :] + gloss * (2 * nv[..., None] * normal - view)[..., None, :]
     by_lamp = torch.cat(
@@ -93,11 +98,7 @@ def lamp_colours(albedo: Tensor, normal: Tensor, view: Tensor, light: Tensor, sh
     grey = (colour * luminance).sum(-1, keepdim=True)
     mixed = contrast * colour + (1 - contrast) * grey
     by_camera = torch.cat(
-        [
-            (gain[:, None] * (colour - grey))[..., None],
-            torch.diag_embed(mixed),
-            eye.expand(*albedo.shape, 3),
-        ],
+        [(gain[:, None] * (colour - grey))[..., None], torch.diag_embed(mixed), eye.expand(*albedo.shape, 3)],
         -1,
     )
     return LampColours(

@@ -87,13 +87,17 @@ def landmark_rows(
         total = root.square().sum(-1, keepdim=True)
         unit = root / total.sqrt()
         part = 1 - (1 + settings.landmark_shift_sigma**2 * total).rsqrt()
-        residual = residual - part[..., None] * unit[..., None] * (unit[..., None] * residual).sum(1, keepdim=True)
+        residual = residual - part[..., None] * unit[..., None] * (unit[..., None] * residual).sum(
+            1, keepdim=True
+        )
         shared = (unit[..., None, None] * J).sum(1, keepdim=True)
         J = J - (part * unit)[..., None, None] * shared
     return Rows(residual.flatten(1), J.flatten(1, 2), energy)
 
 
-def common_shift(offset: Tensor, visible: Tensor, settings: FitSettings, scale: Tensor | None = None) -> Tensor:
+def common_shift(
+    offset: Tensor, visible: Tensor, settings: FitSettings, scale: Tensor | None = None
+) -> Tensor:
     """(B, 1, 2) px by which all points are best taken to be off together, under its prior; 0 where that is off."""
     shift = offset.new_zeros(len(offset), 1, 2)
     if not settings.landmark_shift_sigma:
@@ -112,9 +116,15 @@ def used_landmarks(settings: FitSettings, like: Tensor) -> Tensor:
     return (torch.arange(68, device=like.device) < settings.landmarks_used).to(like)
 
 
-def landmark_weights(offset: Tensor, pose: Pose, settings: FitSettings, scale: Tensor | None = None) -> Tensor:
+def landmark_weights(
+    offset: Tensor, pose: Pose, settings: FitSettings, scale: Tensor | None = None
+) -> Tensor:
     """(B, 68) how far each point counts beside its σ_j: 0 for the hidden jaw, towards 0 for outliers, else near 1."""
-    return visible_landmarks(pose) * used_landmarks(settings, offset) / (1 + _whitened(offset, settings, scale)[1])
+    return (
+        visible_landmarks(pose)
+        * used_landmarks(settings, offset)
+        / (1 + _whitened(offset, settings, scale)[1])
+    )
 
 
 def _whitened(offset: Tensor, settings: FitSettings, scale: Tensor | None) -> tuple[Tensor, Tensor]:

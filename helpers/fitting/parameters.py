@@ -96,7 +96,9 @@ class MatrixPose:
 def rotation_by(w: Tensor) -> Tensor:
     """Rodrigues' formula: matrices (B, 3, 3) of rotation vectors (B, 3), in few operations."""
     angle = w.norm(dim=-1).clamp(min=1e-8)[:, None, None]
-    K = torch.linalg.cross(torch.eye(3, dtype=w.dtype, device=w.device).expand(len(w), 3, 3), w[:, None].expand(-1, 3, 3))
+    K = torch.linalg.cross(
+        torch.eye(3, dtype=w.dtype, device=w.device).expand(len(w), 3, 3), w[:, None].expand(-1, 3, 3)
+    )
     half = torch.sin(angle / 2) / angle
     return torch.eye(3, dtype=w.dtype, device=w.device) + torch.sin(angle) / angle * K + 2 * half**2 * (K @ K)
 
@@ -121,7 +123,11 @@ class FaceState:
 
     def moved(self, step: Tensor, layout: Layout) -> FaceState:
         """The state after a step (B, layout.size). Rotations compose; everything else adds."""
-        pose = self.pose if isinstance(self.pose, MatrixPose) else MatrixPose(self.pose.rotation, self.pose.translation)
+        pose = (
+            self.pose
+            if isinstance(self.pose, MatrixPose)
+            else MatrixPose(self.pose.rotation, self.pose.translation)
+        )
         return FaceState(
             self.coefficients + step[:, : layout.n_coefficients],
             pose.turned(step[:, layout.pose]),
@@ -155,7 +161,10 @@ class FaceState:
 
 # Lowest and highest of ambient (3), diffuse (3), direction (2, radians), contrast, gain (3) and offset (3).
 LAMP_LIMITS = torch.tensor(
-    [[0.0] * 6 + [-3.2, -1.6] + [0.0] + [0.3] * 3 + [-0.5] * 3, [3.0] * 6 + [3.2, 1.6] + [1.5] + [3.0] * 3 + [0.5] * 3]
+    [
+        [0.0] * 6 + [-3.2, -1.6] + [0.0] + [0.3] * 3 + [-0.5] * 3,
+        [3.0] * 6 + [3.2, 1.6] + [1.5] + [3.0] * 3 + [0.5] * 3,
+    ]
 )
 
 

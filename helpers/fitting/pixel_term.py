@@ -29,7 +29,9 @@ from helpers.rendering import vertex_normals
 from helpers.shading import cast_shadows
 
 THREADS = 2  # of a launch on the CPU ...
-POINTS_A_THREAD = 2000  # ... that has at least so many points for each; handing over fewer costs more than it saves
+POINTS_A_THREAD = (
+    2000  # ... that has at least so many points for each; handing over fewer costs more than it saves
+)
 OUTLIER = 2.5  # robust scales: a residual beyond is no noise but another thing
 NOISE_POINTS = 800  # whose pairs tell how far the residual hangs together
 
@@ -112,7 +114,11 @@ def shadowed(
     at_pixels = interpolate(torch.cat([vertices, normals], -1), fit_model.triangles, raster)
     lamp, _ = unpack_lamp(state.light)
     shadow = cast_shadows(
-        vertices, fit_model.triangles, lamp.towards(), at_pixels[..., :3], normalize(at_pixels[..., 3:], dim=-1)
+        vertices,
+        fit_model.triangles,
+        lamp.towards(),
+        at_pixels[..., :3],
+        normalize(at_pixels[..., 3:], dim=-1),
     )
     x, y = points.pixel.long().unbind(-1)
     return replace(points, shadow=shadow[torch.arange(len(x), device=x.device)[:, None], y, x])
@@ -173,7 +179,12 @@ class LampLook(NamedTuple):
 
 
 def look_at_points(
-    fit_model: FitModel, state: FaceState, camera: Camera, image: Tensor, points: SurfacePoints, settings: FitSettings
+    fit_model: FitModel,
+    state: FaceState,
+    camera: Camera,
+    image: Tensor,
+    points: SurfacePoints,
+    settings: FitSettings,
 ) -> Look | LampLook:
     """Compare model and photograph (with slopes, (B, H, W, 9)) at the points."""
     layout, camera = fit_model.layout, state.zoomed(camera)
@@ -185,9 +196,16 @@ def look_at_points(
     steep = settings.grazing_full - settings.grazing_start
     if state.light.dim() == 2:
         seen = look_in_lamplight(
-            position.view(B, P, 3, 3), albedo, state.pose.rotation, state.pose.translation, state.light, camera, image,
-            points.barycentric, points.shadow,
-        )  # fmt: skip
+            position.view(B, P, 3, 3),
+            albedo,
+            state.pose.rotation,
+            state.pose.translation,
+            state.light,
+            camera,
+            image,
+            points.barycentric,
+            points.shadow,
+        )
         trust = points.weight * ((seen.cosine - settings.grazing_start) / steep).clamp(0, 1)
         return LampLook(*seen, trust)
     found = new(B, P, 3), new(B, P, 3, 9), new(B, P, 3), new(B, P), new(B, P, 3, 6), new(B, P, 9)

@@ -17,7 +17,9 @@ from helpers.pose import FLIP
 def cross_matrix(w: Tensor) -> Tensor:
     """The matrix of w ×: (3,) to (3, 3)."""
     o = torch.zeros_like(w[0])
-    return torch.stack([torch.stack([o, -w[2], w[1]]), torch.stack([w[2], o, -w[0]]), torch.stack([-w[1], w[0], o])])
+    return torch.stack(
+        [torch.stack([o, -w[2], w[1]]), torch.stack([w[2], o, -w[0]]), torch.stack([-w[1], w[0], o])]
+    )
 
 
 def sample_image(image: Tensor, pixel: Tensor) -> Tensor:

@@ -85,8 +85,11 @@ class FitSettings:
     # Coarse to fine, so that features find each other before they are sharp. At the start of each level the face
     # is drawn to see which points are visible, and points are drawn among them.
     schedule: tuple[Level, ...] = (
-        Level(3.0, 7, 700), Level(1.5, 4, 1000), Level(0.0, 3, 1500), Level(0.0, 3, 2000),
-    )  # fmt: skip
+        Level(3.0, 7, 700),
+        Level(1.5, 4, 1000),
+        Level(0.0, 3, 1500),
+        Level(0.0, 3, 2000),
+    )
     light_first_iterations: int = 2  # first dense iterations move light and a few texture modes only
     light_first_texture_modes: int = 30
     gate_forehead: bool = True  # leave out forehead pixels that are not skin-coloured (hair, hats)
@@ -135,7 +138,9 @@ class FitSettings:
         if self.n_effective <= 0 or self.pixel_sigma <= 0:
             raise ValueError("n_effective and pixel_sigma must be above zero")
         if any(blur < 0 or iterations < 1 or points < 100 for blur, iterations, points in self.schedule):
-            raise ValueError("each level of the schedule needs blur ≥ 0, at least one iteration and 100 points")
+            raise ValueError(
+                "each level of the schedule needs blur ≥ 0, at least one iteration and 100 points"
+            )
         if self.edge_form not in EDGE_FORMS or self.edge_weight < 0 or self.edge_sigma <= 0:
             raise ValueError(f"edge_form must be one of {EDGE_FORMS}, edge_weight ≥ 0 and edge_sigma > 0")
         if self.symmetry_weight < 0:

@@ -29,7 +29,9 @@ def posterior_covariance(equations: Equations, layout: Layout) -> Tensor:
     return torch.where(good[:, None, None], inverse, identity)
 
 
-def posterior_samples(mean: Tensor, covariance: Tensor, n: int, generator: torch.Generator | None = None) -> Tensor:
+def posterior_samples(
+    mean: Tensor, covariance: Tensor, n: int, generator: torch.Generator | None = None
+) -> Tensor:
     """n draws (n, B, K) about mean (B, K) with covariance (B, K, K)."""
     B, K = mean.shape
     root = torch.linalg.cholesky(covariance + 1e-6 * torch.eye(K, dtype=mean.dtype, device=mean.device))

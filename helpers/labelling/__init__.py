@@ -14,6 +14,15 @@ from helpers.labelling.sources import Loaded, Source, open_source
 from helpers.labelling.store import Store
 
 __all__ = [
-    "Configuration", "Loaded", "Source", "Store", "Summary", "label", "open_source", "pool_shards", "quick_settings",
-    "read_labels", "read_rows",
-]  # fmt: skip
+    "Configuration",
+    "Loaded",
+    "Source",
+    "Store",
+    "Summary",
+    "label",
+    "open_source",
+    "pool_shards",
+    "quick_settings",
+    "read_labels",
+    "read_rows",
+]

@@ -32,7 +32,9 @@ class Configuration:
     format: int = FORMAT
 
     @classmethod
-    def of(cls, source: dict, model: MorphableModel, *, size: int, batch: int, shard: int, settings: FitSettings):
+    def of(
+        cls, source: dict, model: MorphableModel, *, size: int, batch: int, shard: int, settings: FitSettings
+    ):
         # By way of JSON, so that what was read from a file compares equal with what was not.
         plain = json.loads(json.dumps(asdict(settings)))
         return cls(json.loads(json.dumps(source)), describe_model(model), size, batch, shard, plain)
@@ -50,7 +52,9 @@ class Configuration:
             if isinstance(mine, dict) and isinstance(theirs, dict):
                 for key in sorted(mine.keys() | theirs.keys()):
                     if mine.get(key) != theirs.get(key):
-                        found.append(f"{field.name} {key}: {_short(mine.get(key))}, not {_short(theirs.get(key))}")
+                        found.append(
+                            f"{field.name} {key}: {_short(mine.get(key))}, not {_short(theirs.get(key))}"
+                        )
             elif mine != theirs:
                 found.append(f"{field.name}: {_short(mine)}, not {_short(theirs)}")
         return found
@@ -58,16 +62,26 @@ class Configuration:
 
 def quick_settings() -> FitSettings:
     """A fraction of the default fit's cost, for trying out: two levels of the search for four, and fewer points."""
-    return FitSettings(schedule=(Level(2.0, 4, 300), Level(0.0, 4, 600)), landmark_iterations=5, noise_from_level=1)
+    return FitSettings(
+        schedule=(Level(2.0, 4, 300), Level(0.0, 4, 600)), landmark_iterations=5, noise_from_level=1
+    )
 
 
 def describe_model(model: MorphableModel) -> dict:
     """Name, size and a checksum of all numbers that a fit reads."""
     digest = hashlib.sha256()
     names = (
-        "mean_shape", "shape_basis", "shape_std", "mean_texture", "texture_basis", "texture_std", "expression_basis",
-        "expression_std", "triangles", "landmarks",
-    )  # fmt: skip
+        "mean_shape",
+        "shape_basis",
+        "shape_std",
+        "mean_texture",
+        "texture_basis",
+        "texture_std",
+        "expression_basis",
+        "expression_std",
+        "triangles",
+        "landmarks",
+    )
     for name in names:
         value = getattr(model, name)
         digest.update(name.encode())

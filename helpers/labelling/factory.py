@@ -38,7 +38,11 @@ class Summary:
     quarantined: int
 
     def __str__(self) -> str:
-        now = f"{self.labelled} photographs labelled now, in {self.seconds:.0f} s" if self.labelled else "nothing was left to do"
+        now = (
+            f"{self.labelled} photographs labelled now, in {self.seconds:.0f} s"
+            if self.labelled
+            else "nothing was left to do"
+        )
         return f"{now}; {self.photographs} in all: {self.good} good, {self.doubtful} doubtful, {self.quarantined} quarantined"
 
 
@@ -79,18 +83,27 @@ def label(
     if isinstance(source, str | Path):
         source = open_source(str(source), model=model, size=size, seed=seed)
     settings = replace(settings or FitSettings(), seed=seed)
-    configuration = Configuration.of(source.describe(), model, size=size, batch=batch, shard=shard, settings=settings)
+    configuration = Configuration.of(
+        source.describe(), model, size=size, batch=batch, shard=shard, settings=settings
+    )
     begin = time.perf_counter()
     with Store(out, configuration, len(source)) as store:
         done = store.finished()
         rows_done = sum(len(store.places(number)) for number in done)
         if len(done) < store.shards:
             crew = make_crew(Job(source, model, settings, size, device), engine, workers, start)
-            with progress_bar(total=len(source), initial=rows_done, unit="photo", smoothing=0.05, shown=progress) as bar, crew:
+            with (
+                progress_bar(
+                    total=len(source), initial=rows_done, unit="photo", smoothing=0.05, shown=progress
+                ) as bar,
+                crew,
+            ):
                 _fill(store, work_off(batches_of(store, done), crew), bar)
         store.write_quarantine()
     good, doubtful, quarantined = count_codes(out)
-    return Summary(len(source), len(source) - rows_done, time.perf_counter() - begin, good, doubtful, quarantined)
+    return Summary(
+        len(source), len(source) - rows_done, time.perf_counter() - begin, good, doubtful, quarantined
+    )
 
 
 def batches_of(store: Store, done: set[int]) -> Iterator[Batch]:

@@ -76,7 +76,9 @@ class Labeller:
             tables.append(fitted_rows(good, result, [name(place) for place in good.index]))
         if failed:
             tables.append(quarantined_rows(failed, [name(place) for place in failed], self.schema))
-        return pa.concat_tables([table.select(self.schema.names).cast(self.schema) for table in tables]).sort_by("index")
+        return pa.concat_tables(
+            [table.select(self.schema.names).cast(self.schema) for table in tables]
+        ).sort_by("index")
 
     def label(self, batch: Batch) -> pa.Table:
         return self.rows(batch, self.load(batch))
@@ -106,7 +108,9 @@ class Labeller:
                     failed[place] = ("error", one_line(its_error))
             rest = [place for place in loaded.index if place not in failed]
             if len(rest) == len(loaded.index):
-                raise UserError(f"a batch of {len(rest)} cannot be fitted, though each of its photographs can: {one_line(error)}") from error
+                raise UserError(
+                    f"a batch of {len(rest)} cannot be fitted, though each of its photographs can: {one_line(error)}"
+                ) from error
         good = loaded.only(rest)
         return good, self._fit_together(good) if rest else None
 
@@ -122,4 +126,6 @@ def one_line(error: BaseException) -> str:
 
 def _refuse_what_is_no_photographs_fault(error: Exception, count: int) -> None:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        raise UserError(f"the memory is full with {count} photographs at once: take a smaller --batch, in a new folder") from error
+        raise UserError(
+            f"the memory is full with {count} photographs at once: take a smaller --batch, in a new folder"
+        ) from error

@@ -39,7 +39,12 @@ class Labels:
 
 
 def pool_shards(
-    folder: str | Path, rule: str = "confidence", *, by: str = "detector", also: Sequence[str] = (), partial: bool = False
+    folder: str | Path,
+    rule: str = "confidence",
+    *,
+    by: str = "detector",
+    also: Sequence[str] = (),
+    partial: bool = False,
 ) -> Labels:
     """Pool the rows of a folder by person: see `helpers.pooling.pool` for the rules; "precision" uses variances.
 
@@ -67,12 +72,19 @@ def pool_shards(
     used, excluded = np.zeros(len(names), np.int32), np.zeros(len(names), np.int32)
     for rows in _cuts(index):
         some = pool(
-            torch.from_numpy(coefficients[rows]), torch.from_numpy(index[rows]), rule,
-            confidence=torch.from_numpy(confidence[rows]), ok=torch.from_numpy(usable[rows]),
+            torch.from_numpy(coefficients[rows]),
+            torch.from_numpy(index[rows]),
+            rule,
+            confidence=torch.from_numpy(confidence[rows]),
+            ok=torch.from_numpy(usable[rows]),
             covariance=None if variances is None else torch.from_numpy(variances[rows]),
-        )  # fmt: skip
+        )
         people = some.person.numpy()
-        pooled[people], used[people], excluded[people] = some.coefficients.numpy(), some.used.numpy(), some.excluded.numpy()
+        pooled[people], used[people], excluded[people] = (
+            some.coefficients.numpy(),
+            some.used.numpy(),
+            some.excluded.numpy(),
+        )
     has = used > 0
     return Labels(
         person=[str(name) for name in names[has]],
@@ -106,11 +118,16 @@ def read_labels(path: str | Path) -> Labels:
         table = pq.read_table(path)
         rules = set(table.column("rule").to_pylist())
         return Labels(
-            table.column("person").to_pylist(), numbers_of(table, "coefficients"), numbers_of(table, "n_photos"),
-            numbers_of(table, "n_excluded"), rules.pop() if len(rules) == 1 else "",
-        )  # fmt: skip
+            table.column("person").to_pylist(),
+            numbers_of(table, "coefficients"),
+            numbers_of(table, "n_photos"),
+            numbers_of(table, "n_excluded"),
+            rules.pop() if len(rules) == 1 else "",
+        )
     except (OSError, KeyError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path}: is no file of labels: make one with `python -m helpers pool DIR --out {path}`") from error
+        raise UserError(
+            f"{path}: is no file of labels: make one with `python -m helpers pool DIR --out {path}`"
+        ) from error
 
 
 def _codes(also: Sequence[str]) -> np.ndarray:
@@ -126,7 +143,9 @@ def _files(folder: str | Path, partial: bool) -> list[Path]:
     files = list(shard_files(folder).values())
     wanted = -(-photographs // configuration.shard)
     if len(files) < wanted and not partial:
-        raise UserError(f"{folder}: {len(files)} of {wanted} shards are there: finish the run of label, or pool a part with --partial")
+        raise UserError(
+            f"{folder}: {len(files)} of {wanted} shards are there: finish the run of label, or pool a part with --partial"
+        )
     if not files:
         raise UserError(f"{folder}: has no shards yet")
     return files
@@ -175,6 +194,10 @@ def _cuts(index: np.ndarray):
         stop = min(start + ROWS_AT_ONCE, len(index))
         if stop < len(index):
             first_of_the_last = int(np.searchsorted(index, index[stop]))
-            stop = first_of_the_last if first_of_the_last > start else int(np.searchsorted(index, index[stop], side="right"))
+            stop = (
+                first_of_the_last
+                if first_of_the_last > start
+                else int(np.searchsorted(index, index[stop], side="right"))
+            )
         yield slice(start, stop)
         start = stop

@@ -41,7 +41,12 @@ class PhotographSource:
         digest = hashlib.sha256()
         for place in range(len(self)):
             digest.update("\0".join(self.name(place)).encode() + b"\n")
-        return {"kind": self.kind, "photographs": len(self), "sha256": digest.hexdigest()[:16], "seed": self.seed}
+        return {
+            "kind": self.kind,
+            "photographs": len(self),
+            "sha256": digest.hexdigest()[:16],
+            "seed": self.seed,
+        }
 
     def load(self, places: Sequence[int], size: int) -> Loaded:
         index, crops, confidence, failed = [], [], [], {}
@@ -56,7 +61,12 @@ class PhotographSource:
             else:
                 index.append(place)
                 confidence.append(face.confidence)
-        return Loaded(index, stack_crops(crops) if crops else None, torch.tensor(confidence, dtype=torch.float32), failed)
+        return Loaded(
+            index,
+            stack_crops(crops) if crops else None,
+            torch.tensor(confidence, dtype=torch.float32),
+            failed,
+        )
 
     def _face(self, place: int) -> tuple[np.ndarray, Detection]:
         if place >= len(self.photos):

@@ -55,7 +55,9 @@ def fitted_rows(loaded: Loaded, result: FitResult, names: list[tuple[str, str]])
     return _table(loaded.index, names, columns, result.reason, words)
 
 
-def quarantined_rows(failed: dict[int, tuple[str, str]], names: list[tuple[str, str]], like: pa.Schema) -> pa.Table:
+def quarantined_rows(
+    failed: dict[int, tuple[str, str]], names: list[tuple[str, str]], like: pa.Schema
+) -> pa.Table:
     """Rows without numbers (NaN) for photographs that failed, with the reason; `names` in the order of `failed`."""
     columns = {}
     for column in like:
@@ -70,14 +72,39 @@ def quarantined_rows(failed: dict[int, tuple[str, str]], names: list[tuple[str, 
 def row_schema(n_shape: int, n_texture: int, n_expression: int, n_light: int) -> pa.Schema:
     """Names and types of the columns, for a model with these numbers of modes."""
     widths = {
-        "alpha": n_shape, "beta": n_texture, "expression": n_expression, "variance_alpha": n_shape, "variance_beta": n_texture,
-        "variance_expression": n_expression, "rotation_vector": 3, "translation": 3, "focal": None, "principal_point": 2,
-        "crop_scale": None, "crop_origin": 2, "light": n_light, "detector_confidence": None, "fit_confidence": None,
-        "landmark_error": None, "residual": None,
-    }  # fmt: skip
-    numbers = [(name, pa.float32() if width is None else pa.list_(pa.float32(), width)) for name, width in widths.items()]
+        "alpha": n_shape,
+        "beta": n_texture,
+        "expression": n_expression,
+        "variance_alpha": n_shape,
+        "variance_beta": n_texture,
+        "variance_expression": n_expression,
+        "rotation_vector": 3,
+        "translation": 3,
+        "focal": None,
+        "principal_point": 2,
+        "crop_scale": None,
+        "crop_origin": 2,
+        "light": n_light,
+        "detector_confidence": None,
+        "fit_confidence": None,
+        "landmark_error": None,
+        "residual": None,
+    }
+    numbers = [
+        (name, pa.float32() if width is None else pa.list_(pa.float32(), width))
+        for name, width in widths.items()
+    ]
     texts = [("reason", pa.string()), ("explanation", pa.string())]
-    return pa.schema([("index", pa.int64()), ("id", pa.string()), ("person", pa.string()), *numbers, ("code", pa.int16()), *texts])
+    return pa.schema(
+        [
+            ("index", pa.int64()),
+            ("id", pa.string()),
+            ("person", pa.string()),
+            *numbers,
+            ("code", pa.int16()),
+            *texts,
+        ]
+    )
 
 
 def read_rows(folder: str | Path, columns: list[str] | None = None) -> pa.Table:
@@ -115,7 +142,11 @@ def from_bytes(data: bytes) -> pa.Table:
 
 def _table(index, names, columns, reasons, words) -> pa.Table:
     ids, people = zip(*names, strict=True)
-    first = {"index": pa.array(index, pa.int64()), "id": pa.array(ids, pa.string()), "person": pa.array(people, pa.string())}
+    first = {
+        "index": pa.array(index, pa.int64()),
+        "id": pa.array(ids, pa.string()),
+        "person": pa.array(people, pa.string()),
+    }
     last = {"reason": pa.array(reasons, pa.string()), "explanation": pa.array(words, pa.string())}
     return pa.table({**first, **columns, **last})
 

@@ -32,13 +32,21 @@ class Loaded:
     failed: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self):
-        if len(self.index) != (0 if self.crop is None else len(self.crop)) or len(self.confidence) != len(self.index):
-            raise ValueError(f"{len(self.index)} places, {self.confidence.shape} confidences and the crops do not match")
+        if len(self.index) != (0 if self.crop is None else len(self.crop)) or len(self.confidence) != len(
+            self.index
+        ):
+            raise ValueError(
+                f"{len(self.index)} places, {self.confidence.shape} confidences and the crops do not match"
+            )
 
     def only(self, places: list[int]) -> Loaded:
         """The same for some of `index`, in the order given."""
         rows = torch.tensor([self.index.index(place) for place in places], dtype=torch.long)
-        crop = FaceCrop(*(getattr(self.crop, name)[rows] for name in FaceCrop.__dataclass_fields__)) if places else None
+        crop = (
+            FaceCrop(*(getattr(self.crop, name)[rows] for name in FaceCrop.__dataclass_fields__))
+            if places
+            else None
+        )
         return Loaded(list(places), crop, self.confidence[rows])
 
 
@@ -74,11 +82,19 @@ def open_source(spec: str, *, model: MorphableModel, size: int = 224, seed: int 
             raise UserError(f"{spec}: at least one person and one photograph are needed")
         return SyntheticSource(model, people, photos, seed=seed, size=size)
     if str(spec).startswith("synthetic"):
-        raise UserError(f"{spec}: rendered people are asked for as synthetic:PEOPLExPHOTOS, such as synthetic:100x5")
+        raise UserError(
+            f"{spec}: rendered people are asked for as synthetic:PEOPLExPHOTOS, such as synthetic:100x5"
+        )
     path = Path(spec)
     if not path.exists():
-        raise UserError(f"{path}: no such folder or file: give PERSON/PHOTO.jpg, NAME.rec or synthetic:PEOPLExPHOTOS")
+        raise UserError(
+            f"{path}: no such folder or file: give PERSON/PHOTO.jpg, NAME.rec or synthetic:PEOPLExPHOTOS"
+        )
     from helpers.datasets import PhotoFolder, PhotoRecords
     from helpers.labelling.photographs import PhotographSource
 
-    return PhotographSource(PhotoFolder(path), "folder", seed) if path.is_dir() else PhotographSource(PhotoRecords(path), "records", seed)
+    return (
+        PhotographSource(PhotoFolder(path), "folder", seed)
+        if path.is_dir()
+        else PhotographSource(PhotoRecords(path), "records", seed)
+    )

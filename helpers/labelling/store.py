@@ -48,13 +48,17 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.folder / LOCK, "w")
         except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written to: {error.strerror}; name another folder") from error
+            raise UserError(
+                f"{self.folder}: cannot be written to: {error.strerror}; name another folder"
+            ) from error
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._take_up()
         except BlockingIOError as error:
             self._lock.close()
-            raise UserError(f"{self.folder}: another run is writing here: wait for it, or name another folder") from error
+            raise UserError(
+                f"{self.folder}: another run is writing here: wait for it, or name another folder"
+            ) from error
         except BaseException:
             self._lock.close()
             raise
@@ -84,7 +88,9 @@ class Store:
             except (pa.ArrowInvalid, OSError):
                 sound, mark = False, None
             if mark is not None and mark != self.fingerprint:
-                raise UserError(f"{file}: comes from another configuration than {self.folder / MANIFEST}: move it elsewhere")
+                raise UserError(
+                    f"{file}: comes from another configuration than {self.folder / MANIFEST}: move it elsewhere"
+                )
             if sound:
                 done.add(number)
             else:
@@ -94,7 +100,9 @@ class Store:
     def write(self, shard: int, table: pa.Table) -> None:
         """Write all rows of a shard, in the order of the source."""
         if table.column("index").to_pylist() != list(self.places(shard)):
-            raise ValueError(f"shard {shard}: rows must be those of photographs {self.places(shard)}, each once, in order")
+            raise ValueError(
+                f"shard {shard}: rows must be those of photographs {self.places(shard)}, each once, in order"
+            )
         table = table.replace_schema_metadata({"fingerprint": self.fingerprint})
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
@@ -131,10 +139,14 @@ class Store:
                 )
             return
         if shard_files(self.folder):
-            raise UserError(f"{self.folder}: has shards but no {MANIFEST}: name another folder, or put the manifest back")
+            raise UserError(
+                f"{self.folder}: has shards but no {MANIFEST}: name another folder, or put the manifest back"
+            )
         manifest = {"photographs": self.photographs, "shards": self.shards, "fingerprint": self.fingerprint}
         manifest["configuration"] = asdict(self.configuration)
-        self._write(MANIFEST, lambda file: file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode()))
+        self._write(
+            MANIFEST, lambda file: file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+        )
 
     def _write(self, name: str, write) -> None:
         try:
@@ -163,6 +175,8 @@ def read_manifest(folder: str | Path) -> tuple[Configuration, int]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         return Configuration(**manifest["configuration"]), manifest["photographs"]
     except FileNotFoundError as error:
-        raise UserError(f"{path}: missing: this is no folder that `python -m helpers label` has written") from error
+        raise UserError(
+            f"{path}: missing: this is no folder that `python -m helpers label` has written"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: cannot be understood: restore it, or label into another folder") from error

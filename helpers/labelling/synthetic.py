@@ -20,7 +20,13 @@ class SyntheticSource:
 
         self.people = SyntheticPeople(model, people, photos, seed=seed, size=size, framing="fit")
         self.photos_each, self.size = photos, size
-        self.about = {"kind": "synthetic", "people": people, "photographs": photos, "seed": seed, "of": describe_model(model)}
+        self.about = {
+            "kind": "synthetic",
+            "people": people,
+            "photographs": photos,
+            "seed": seed,
+            "of": describe_model(model),
+        }
 
     def __len__(self) -> int:
         return len(self.people)
@@ -37,5 +43,7 @@ class SyntheticSource:
             raise ValueError(f"the photographs are drawn at {self.size} px, asked for are {size}")
         drawn = self.people.batch(torch.tensor(list(places)))
         B = len(places)
-        crop = FaceCrop(drawn.image, torch.ones(drawn.image.shape[:3]), drawn.landmarks, torch.ones(B), torch.zeros(B, 2))
+        crop = FaceCrop(
+            drawn.image, torch.ones(drawn.image.shape[:3]), drawn.landmarks, torch.ones(B), torch.zeros(B, 2)
+        )
         return Loaded(list(places), crop, drawn.confidence)

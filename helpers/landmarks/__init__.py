@@ -24,10 +24,23 @@ from helpers.landmarks.stored import stored_name, stored_points
 from helpers.photo import Photo
 
 __all__ = [
-    "CONFIDENCE_NEEDED", "N_LANDMARKS", "SPREAD_DOUBTFUL", "Detection", "Detector", "FileDetector",
-    "SimulatedDetector", "detect", "detector", "eye_distance", "landmarks_for", "missing_backends",
-    "read_detection", "read_points", "stored_points", "write_points",
-]  # fmt: skip
+    "CONFIDENCE_NEEDED",
+    "N_LANDMARKS",
+    "SPREAD_DOUBTFUL",
+    "Detection",
+    "Detector",
+    "FileDetector",
+    "SimulatedDetector",
+    "detect",
+    "detector",
+    "eye_distance",
+    "landmarks_for",
+    "missing_backends",
+    "read_detection",
+    "read_points",
+    "stored_points",
+    "write_points",
+]
 
 
 def landmarks_for(

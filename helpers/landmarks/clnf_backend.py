@@ -110,5 +110,7 @@ def _responses(fitter, info: dict) -> dict[int, np.ndarray]:
         return info["response_maps"]
     kept = getattr(getattr(fitter, "optimizer", None), "_scale_cache", None)
     if not kept:
-        raise UserError("this pyclnf keeps no response maps, so it has no likelihood: pip install pyclnf==0.4.1")
+        raise UserError(
+            "this pyclnf keeps no response maps, so it has no likelihood: pip install pyclnf==0.4.1"
+        )
     return kept[max(kept)]["response_maps"]

@@ -47,7 +47,9 @@ def detector(name: str, **told) -> Detector:
         module, made_by = TOLD[name]
         return getattr(importlib.import_module(f".{module}", __package__), made_by)(**told)
     if told:
-        raise ValueError(f"the backend {name!r} searches the photograph and is told nothing, got {', '.join(told)}")
+        raise ValueError(
+            f"the backend {name!r} searches the photograph and is told nothing, got {', '.join(told)}"
+        )
     if name == "auto":
         return _FirstThatFinds()
     if name not in BACKENDS:

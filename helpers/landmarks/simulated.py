@@ -28,7 +28,9 @@ class SimulatedDetector:
         self.noise_px = np.broadcast_to(np.asarray(noise_px, np.float64), (N_LANDMARKS,)).copy()
         self.outliers = outliers
         if self.truth.shape != (N_LANDMARKS, 2) or not np.isfinite(self.truth).all():
-            raise ValueError(f"truth must be finite numbers of shape ({N_LANDMARKS}, 2), got {self.truth.shape}")
+            raise ValueError(
+                f"truth must be finite numbers of shape ({N_LANDMARKS}, 2), got {self.truth.shape}"
+            )
         if not (np.isfinite(self.noise_px).all() and (self.noise_px >= 0).all() and 0 <= outliers <= 1):
             raise ValueError(f"noise_px must be 0 or more and outliers 0 to 1, got {noise_px} and {outliers}")
 

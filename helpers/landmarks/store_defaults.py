@@ -22,10 +22,16 @@ def main() -> int:
             face = detect(photo.image)[0]
             height, width = photo.size
             write_points(
-                FOLDER / f"{name}.json", face.points,
-                photograph=path.name, photograph_sha256=fingerprint(path), width=width, height=height,
-                backend=face.backend, confidence=round(face.confidence, 4), spread=round(face.spread, 3),
-            )  # fmt: skip
+                FOLDER / f"{name}.json",
+                face.points,
+                photograph=path.name,
+                photograph_sha256=fingerprint(path),
+                width=width,
+                height=height,
+                backend=face.backend,
+                confidence=round(face.confidence, 4),
+                spread=round(face.spread, 3),
+            )
             print(f"{name}: confidence {face.confidence:.3f}, spread {face.spread:.2f} %")
     except UserError as error:
         print(error, file=sys.stderr)

@@ -44,7 +44,9 @@ class ColourTransform:
         return self.gain.view(-1, *points, 3) * mixed + self.offset.view(-1, *points, 3)
 
     def to(self, *args, **kwargs) -> ColourTransform:
-        return ColourTransform(*(part.to(*args, **kwargs) for part in (self.contrast, self.gain, self.offset)))
+        return ColourTransform(
+            *(part.to(*args, **kwargs) for part in (self.contrast, self.gain, self.offset))
+        )
 
 
 def srgb_to_linear(colour: Tensor) -> Tensor:

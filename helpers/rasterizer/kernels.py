@@ -143,9 +143,17 @@ def bounds(c0: wp.uint32, c1: wp.uint32, c2: wp.uint32) -> wp.vec2i:
 
 @wp.func
 def draw_pixel(
-    p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, inverse: wp.vec3, t: int, x: int, y: int, crossing: bool, options: int,
+    p0: wp.vec3,
+    p1: wp.vec3,
+    p2: wp.vec3,
+    inverse: wp.vec3,
+    t: int,
+    x: int,
+    y: int,
+    crossing: bool,
+    options: int,
     image: wp.array2d(dtype=wp.uint64),
-):  # fmt: skip
+):
     e = edge_functions(p0, p1, p2, float(x), float(y))
     signs = e
     if crossing:
@@ -161,9 +169,18 @@ def draw_pixel(
 
 @wp.func
 def draw_row(
-    p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, inverse: wp.vec3, t: int, left: int, right: int, y: int,
-    crossing: bool, options: int, image: wp.array2d(dtype=wp.uint64),
-):  # fmt: skip
+    p0: wp.vec3,
+    p1: wp.vec3,
+    p2: wp.vec3,
+    inverse: wp.vec3,
+    t: int,
+    left: int,
+    right: int,
+    y: int,
+    crossing: bool,
+    options: int,
+    image: wp.array2d(dtype=wp.uint64),
+):
     """Enter triangle t in those of the pixels left … right of row y that it covers."""
     first, last = int(left), int(right)
     if not crossing:
@@ -310,7 +327,9 @@ def depth_kernel(
     large: int,
     stride: int,  # triangles a thread
     first: int,  # the first thread of this launch
-    buffer: wp.array4d(dtype=wp.uint64),  # (B, layers, H, W): threads that could meet in a pixel have their own
+    buffer: wp.array4d(
+        dtype=wp.uint64
+    ),  # (B, layers, H, W): threads that could meet in a pixel have their own
     listed: wp.array3d(dtype=wp.int32),  # (B, layers, F)
     count: wp.array3d(dtype=wp.int32),  # (B, layers, 1)
 ):

@@ -77,11 +77,15 @@ def rasterize(
     if backend != "warp":
         raise ValueError(f'backend must be "warp" or "torch", got {backend!r}')
     if max(H, W) > MOST_SIDE:
-        raise ValueError(f"images may have up to {MOST_SIDE} px a side, got {(H, W)}; draw the image in parts")
+        raise ValueError(
+            f"images may have up to {MOST_SIDE} px a side, got {(H, W)}; draw the image in parts"
+        )
     return _rasterize_warp(points.detach().float().contiguous(), triangles, H, W, cull_backfaces, perspective)
 
 
-def _rasterize_warp(points: Tensor, triangles: Tensor, H: int, W: int, cull: bool, perspective: bool) -> Raster:
+def _rasterize_warp(
+    points: Tensor, triangles: Tensor, H: int, W: int, cull: bool, perspective: bool
+) -> Raster:
     from helpers._warp import wp
     from helpers.rasterizer import kernels
 
@@ -157,13 +161,21 @@ def _draw_in_steps(points: Tensor, mesh, options: int, results, threads: int) ->
 
     def faces(first: int, last: int) -> None:
         inputs = [mesh[0], codes, mesh[1], options, large, stride, first]
-        wp.launch(kernels.depth_kernel, (B, last - first), inputs=inputs, outputs=[z, listed, count], **launch)
+        wp.launch(
+            kernels.depth_kernel, (B, last - first), inputs=inputs, outputs=[z, listed, count], **launch
+        )
 
     def rows(first: int, last: int) -> None:
         inputs = [mesh[0], codes, mesh[1], options, listed, count, first]
         wp.launch(kernels.row_kernel, (B, last - first), inputs=inputs, outputs=[z], **launch)
         inputs = [mesh[0], mesh[1], options, pixels, first, z]
-        wp.launch(kernels.resolve_kernel, (B, last - first, -(-W // pixels)), inputs=inputs, outputs=results, **launch)
+        wp.launch(
+            kernels.resolve_kernel,
+            (B, last - first, -(-W // pixels)),
+            inputs=inputs,
+            outputs=results,
+            **launch,
+        )
 
     wp.load_module(kernels, device=points.device.type)
     for step, length in ((vertices, V), (faces, F if points.is_cuda else threads), (rows, H)):
@@ -174,7 +186,9 @@ def _draw_in_steps(points: Tensor, mesh, options: int, results, threads: int) ->
             list(pool(threads).map(step, cuts[:-1], cuts[1:]))
 
 
-def interpolate(attributes: Tensor, triangles: Tensor, raster: Raster, points: Tensor | None = None) -> Tensor:
+def interpolate(
+    attributes: Tensor, triangles: Tensor, raster: Raster, points: Tensor | None = None
+) -> Tensor:
     """Values of a vertex attribute at the surface points seen: (B or 1, V, C) to (B, H, W, C), 0 where nothing is.
 
     Differentiable in the attributes. With `points` (B, V, 3; u, v, depth) also in the positions of the
@@ -194,7 +208,10 @@ def interpolate(attributes: Tensor, triangles: Tensor, raster: Raster, points: T
         corners = corners + attributes.shape[1] * torch.arange(B, device=corners.device).view(B, 1, 1)
     # A "bag" is the weighted sum of a few rows of a table: gather and sum in one step, on CPU and CUDA.
     mixed = embedding_bag(
-        corners.view(-1, 3), attributes.flatten(0, 1), mode="sum", per_sample_weights=weights.to(attributes).view(-1, 3)
+        corners.view(-1, 3),
+        attributes.flatten(0, 1),
+        mode="sum",
+        per_sample_weights=weights.to(attributes).view(-1, 3),
     )
     return mixed.view(B, H, W, -1)
 
@@ -213,7 +230,9 @@ def barycentric(points: Tensor, triangles: Tensor, raster: Raster) -> Tensor:
     return weights.new_zeros(B, H, W, 3).index_put((image, y, x), weights)
 
 
-_known_triangles = WeakTensorKeyDictionary()  # triangles as given: (version, largest number, int32 on their device)
+_known_triangles = (
+    WeakTensorKeyDictionary()
+)  # triangles as given: (version, largest number, int32 on their device)
 
 
 def checked_triangles(triangles: Tensor, n_vertices: int) -> Tensor:

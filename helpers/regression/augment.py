@@ -61,7 +61,9 @@ def augment(image: Tensor, generator: torch.Generator, strength: Augmentation | 
     def chance(share: float) -> Tensor:
         return (torch.rand(B, generator=generator) < share).to(image).view(B, 1, 1, 1)
 
-    image = _moved(image, uniform(B) * math.radians(s.turn), torch.exp(uniform(B) * s.zoom), uniform(B, 2) * s.shift)
+    image = _moved(
+        image, uniform(B) * math.radians(s.turn), torch.exp(uniform(B) * s.zoom), uniform(B, 2) * s.shift
+    )
     gain = torch.randn(B, 4, generator=generator).to(image) * s.colour
     gain = torch.exp(gain[:, :1] + gain[:, 1:] / 3).view(B, 1, 1, 3)
     image = gain * image.clamp(min=1e-4) ** torch.exp(uniform(B) * s.gamma).view(B, 1, 1, 1)

@@ -27,9 +27,13 @@ def check_folder(folder: str | Path, resume: bool) -> None:
     """Raises UserError unless `folder` holds a run to go on from, or none where a run is to begin."""
     there = (Path(folder) / "last.pt").exists()
     if resume and not there:
-        raise UserError(f"{folder}: holds no last.pt to go on from: start without --resume, or name the folder of the run")
+        raise UserError(
+            f"{folder}: holds no last.pt to go on from: start without --resume, or name the folder of the run"
+        )
     if there and not resume:
-        raise UserError(f"{folder}: holds a training run already: go on with --resume, or name another folder")
+        raise UserError(
+            f"{folder}: holds a training run already: go on with --resume, or name another folder"
+        )
 
 
 def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> dict:
@@ -50,7 +54,10 @@ def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> 
     if not isinstance(state, dict) or state.get("version") != VERSION or "step" not in state:
         raise UserError(f"{path}: is no checkpoint of this version of `helpers train`")
     if settings is not None:
-        then, now = asdict(TrainSettings()) | state["settings"], asdict(settings)  # what older files do not name was so
+        then, now = (
+            asdict(TrainSettings()) | state["settings"],
+            asdict(settings),
+        )  # what older files do not name was so
         if now["precision"] == "auto":
             now["precision"] = then["precision"]
         # Along a cosine, or in a warm-up, the length of the run sets every step's rate.
@@ -59,5 +66,7 @@ def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> 
         changed = [name for name in now if name not in free and then.get(name) != now[name]]
         if changed:
             name = changed[0]
-            raise UserError(f"{path}: was made with {name} {then.get(name)!r}, now it is {now[name]!r}: resume with the same settings")
+            raise UserError(
+                f"{path}: was made with {name} {then.get(name)!r}, now it is {now[name]!r}: resume with the same settings"
+            )
     return state

@@ -38,7 +38,9 @@ class TensorSource:
 
     def __post_init__(self):
         if len(self.images) != len(self.targets) or self.images.dim() != 4 or self.targets.dim() != 2:
-            raise ValueError(f"images (N, S, S, 3) and targets (N, K) expected, got {tuple(self.images.shape)} and {tuple(self.targets.shape)}")
+            raise ValueError(
+                f"images (N, S, S, 3) and targets (N, K) expected, got {tuple(self.images.shape)} and {tuple(self.targets.shape)}"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -82,9 +84,14 @@ class PeopleSource:
             while len(groups) > 1:
                 del groups[next(iter(groups))]
             groups[number] = SyntheticPeople(
-                self._kept["model"], GROUP, 1, seed=self.seed + number, size=self.size, framing="network",
+                self._kept["model"],
+                GROUP,
+                1,
+                seed=self.seed + number,
+                size=self.size,
+                framing="network",
                 nuisances=self.nuisances or Nuisances.photographs(),
-            )  # fmt: skip
+            )
         return groups[number]
 
     def __getstate__(self):
@@ -95,7 +102,9 @@ class PeopleSource:
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         if int(indices.min()) < 0 or int(indices.max()) >= self.people:
-            raise IndexError(f"people are numbered 0 to {self.people - 1}, got {indices.min()} to {indices.max()}")
+            raise IndexError(
+                f"people are numbered 0 to {self.people - 1}, got {indices.min()} to {indices.max()}"
+            )
         image, target = None, None
         groups = indices // GROUP
         for number in groups.unique().tolist():
@@ -103,7 +112,10 @@ class PeopleSource:
             batch = self.group(number).batch(indices[rows] % GROUP)
             numbers = torch.cat([batch.coefficients.alpha, batch.coefficients.beta], -1)
             if image is None:
-                image, target = batch.image.new_empty(len(indices), *batch.image.shape[1:]), numbers.new_empty(len(indices), numbers.shape[1])
+                image, target = (
+                    batch.image.new_empty(len(indices), *batch.image.shape[1:]),
+                    numbers.new_empty(len(indices), numbers.shape[1]),
+                )
             image[rows], target[rows] = batch.image, numbers
         return image, target
 
@@ -117,14 +129,18 @@ def as_bytes(images: Tensor) -> Tensor:
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def hold(source: Source, indices: Tensor | None = None, at_once: int = 64, *, progress: bool = True) -> TensorSource:
+def hold(
+    source: Source, indices: Tensor | None = None, at_once: int = 64, *, progress: bool = True
+) -> TensorSource:
     """A source's pictures, kept in memory as bytes: for validation, which sees the same ones again and again.
 
     progress: with a bar.
     """
     indices = torch.arange(len(source)) if indices is None else indices
     images, targets = [], []
-    with progress_bar(what="pictures to validate on", total=len(indices), unit="picture", shown=progress) as bar:
+    with progress_bar(
+        what="pictures to validate on", total=len(indices), unit="picture", shown=progress
+    ) as bar:
         for part in indices.split(at_once):
             image, target = source.batch(part)
             images.append(as_bytes(image))
@@ -170,10 +186,16 @@ class StepBatches(Dataset):
 
 def step_loader(batches: StepBatches, start: int, stop: int, workers: int = 0) -> DataLoader:
     """Batches of steps start … stop − 1 in order; with `workers` processes they are made ahead of time."""
-    more = {} if workers == 0 else {
-        # A fork would inherit locks and threads of torch and Warp in an unknown state.
-        "multiprocessing_context": "spawn", "prefetch_factor": 4, "worker_init_fn": _one_thread,
-    }  # fmt: skip
+    more = (
+        {}
+        if workers == 0
+        else {
+            # A fork would inherit locks and threads of torch and Warp in an unknown state.
+            "multiprocessing_context": "spawn",
+            "prefetch_factor": 4,
+            "worker_init_fn": _one_thread,
+        }
+    )
     return DataLoader(batches, batch_size=None, sampler=range(start, stop), num_workers=workers, **more)
 
 

@@ -70,7 +70,9 @@ def team(device: str):
     place = torch.device(device)
     if place.type == "cuda":
         if local >= torch.cuda.device_count():
-            raise UserError(f"process {local} has no GPU of its own ({torch.cuda.device_count()} here): start as many as there are GPUs")
+            raise UserError(
+                f"process {local} has no GPU of its own ({torch.cuda.device_count()} here): start as many as there are GPUs"
+            )
         place = torch.device("cuda", local)
         torch.cuda.set_device(place)
     dist.init_process_group("nccl" if place.type == "cuda" else "gloo", rank=rank, world_size=world)

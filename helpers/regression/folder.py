@@ -21,7 +21,16 @@ from helpers.crop import authors_crop
 from helpers.errors import UserError
 from helpers.progress import progress_bar
 
-POSE_COLUMNS = ("alpha", "expression", "rotation_vector", "translation", "focal", "principal_point", "crop_scale", "crop_origin")
+POSE_COLUMNS = (
+    "alpha",
+    "expression",
+    "rotation_vector",
+    "translation",
+    "focal",
+    "principal_point",
+    "crop_scale",
+    "crop_origin",
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,15 @@ class FolderSource:
 
 
 def read_folder(
-    photos, labels: str | Path, rows: str | Path | None, size: int, held_out: int, seed: int = 0, model=None, *, talks: bool = True
+    photos,
+    labels: str | Path,
+    rows: str | Path | None,
+    size: int,
+    held_out: int,
+    seed: int = 0,
+    model=None,
+    *,
+    talks: bool = True,
 ) -> tuple[FolderSource, FolderSource]:
     """Photographs to train on, and those of `held_out` other people to validate on.
 
@@ -88,7 +105,9 @@ def read_folder(
     if not people:
         raise UserError(f"{labels}: no label is of a person in {photos}: make both from the same folder")
     if not 1 <= held_out < len(people):
-        raise UserError(f"--held-out {held_out}: there are {len(people)} labelled people; keep some to train on, and hold out at least 1")
+        raise UserError(
+            f"--held-out {held_out}: there are {len(people)} labelled people; keep some to train on, and hold out at least 1"
+        )
     order = torch.randperm(len(people), generator=torch.Generator().manual_seed(seed))
     aside = {people[i] for i in order[:held_out].tolist()}
 
@@ -126,7 +145,10 @@ def _looked_for(entries, talks: bool) -> dict[str, np.ndarray]:
     if without and not found:
         raise UserError(f"no photograph can be used; the first: {without[0]}")
     if without and talks:
-        print(f"{len(without)} of {len(entries)} photographs are left out; the first: {without[0]}", file=sys.stderr)
+        print(
+            f"{len(without)} of {len(entries)} photographs are left out; the first: {without[0]}",
+            file=sys.stderr,
+        )
     return found
 
 
@@ -151,9 +173,14 @@ def landmarks_of_rows(path: str | Path, model=None) -> dict[str, np.ndarray]:
         table = _read_table(file, ["id", *POSE_COLUMNS], "rows: make them with `python -m helpers label`")
         numbers = [_matrix(table, name, file) for name in POSE_COLUMNS]
         expressions = 0 if model.expression_std is None else len(model.expression_std)
-        for what, column, most in (("shape", numbers[0], len(model.shape_std)), ("expression", numbers[1], expressions)):
+        for what, column, most in (
+            ("shape", numbers[0], len(model.shape_std)),
+            ("expression", numbers[1], expressions),
+        ):
             if column.shape[1] > most:
-                raise UserError(f"{file}: {column.shape[1]} modes of {what}, {model.name} has {most}: name the --model of the rows")
+                raise UserError(
+                    f"{file}: {column.shape[1]} modes of {what}, {model.name} has {most}: name the --model of the rows"
+                )
         points = _points(*numbers, model)
         for name, row in zip(table.column("id").to_pylist(), points.numpy(), strict=True):
             if np.isfinite(row).all():
@@ -165,12 +192,22 @@ def _points(alpha, expression, rotation, translation, focal, principal_point, sc
     """(N, 68, 2) px of the photographs."""
     chosen = model.landmarks
     mean = model.mean_shape[chosen].reshape(-1)
-    vertices = mean + (alpha * model.shape_std[: alpha.shape[1]]) @ model.shape_basis[chosen, :, : alpha.shape[1]].flatten(0, 1).T
+    vertices = (
+        mean
+        + (alpha * model.shape_std[: alpha.shape[1]])
+        @ model.shape_basis[chosen, :, : alpha.shape[1]].flatten(0, 1).T
+    )
     if expression.shape[1]:
         count = expression.shape[1]
-        vertices = vertices + (expression * model.expression_std[:count]) @ model.expression_basis[chosen, :, :count].flatten(0, 1).T
+        vertices = (
+            vertices
+            + (expression * model.expression_std[:count])
+            @ model.expression_basis[chosen, :, :count].flatten(0, 1).T
+        )
     camera = Camera(focal[:, 0], principal_point, (1, 1))
-    in_crop = project(model_to_camera(vertices.view(-1, len(chosen), 3), Pose(rotation, translation)), camera)[..., :2]
+    in_crop = project(
+        model_to_camera(vertices.view(-1, len(chosen), 3), Pose(rotation, translation)), camera
+    )[..., :2]
     return in_crop / scale[:, :, None] + origin[:, None]
 
 

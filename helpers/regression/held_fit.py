@@ -20,7 +20,11 @@ HELD = 1e6  # weight of the prior on what must not move
 
 
 def held_fit(
-    crop: FaceCrop, guess: FaceCoefficients, model: MorphableModel, spread: Tensor | None = None, seed: int = 0
+    crop: FaceCrop,
+    guess: FaceCoefficients,
+    model: MorphableModel,
+    spread: Tensor | None = None,
+    seed: int = 0,
 ) -> FitResult:
     """The `FitResult` of one photograph with alpha and beta as guessed.
 
@@ -32,14 +36,20 @@ def held_fit(
         raise ValueError(f"held_fit takes one face, got {len(crop)} crops and {len(guess.alpha)} guesses")
     alpha, beta = guess.alpha.to(model.mean_shape), guess.beta.to(model.mean_shape)
     person = replace(
-        model, mean_shape=model.shape(alpha)[0], mean_texture=model.texture(beta)[0],
+        model,
+        mean_shape=model.shape(alpha)[0],
+        mean_texture=model.texture(beta)[0],
         # One mode of each is kept, because a model has at least one. Its weight holds it at 0.
-        shape_basis=model.shape_basis[..., :1], shape_std=model.shape_std[:1],
-        texture_basis=model.texture_basis[..., :1], texture_std=model.texture_std[:1],
-    )  # fmt: skip
+        shape_basis=model.shape_basis[..., :1],
+        shape_std=model.shape_std[:1],
+        texture_basis=model.texture_basis[..., :1],
+        texture_std=model.texture_std[:1],
+    )
     settings = FitSettings(shape_weight=HELD, texture_weight=HELD, seed=seed)
     found = fit(crop.image, crop.landmarks, FitModel(person), valid=crop.valid, settings=settings)
-    return replace(found, alpha=alpha, beta=beta, covariance=_covariance(found.covariance, alpha, beta, spread))
+    return replace(
+        found, alpha=alpha, beta=beta, covariance=_covariance(found.covariance, alpha, beta, spread)
+    )
 
 
 def _covariance(found: Tensor, alpha: Tensor, beta: Tensor, spread: Tensor | None) -> Tensor:

@@ -9,9 +9,18 @@ from pathlib import Path
 from helpers.files import write_in_one_step
 
 COLUMNS = (
-    "step", "seconds", "rate", "train_loss", "loss", "shape_mm", "magnitude_alpha", "cosine_alpha", "magnitude_beta",
-    "cosine_beta", "skipped",
-)  # fmt: skip
+    "step",
+    "seconds",
+    "rate",
+    "train_loss",
+    "loss",
+    "shape_mm",
+    "magnitude_alpha",
+    "cosine_alpha",
+    "magnitude_beta",
+    "cosine_beta",
+    "skipped",
+)
 
 
 class Log:
@@ -50,7 +59,10 @@ def read_log(path: str | Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        rows = [{name: float(value) for name, value in row.items() if value not in ("", None)} for row in csv.DictReader(file)]
+        rows = [
+            {name: float(value) for name, value in row.items() if value not in ("", None)}
+            for row in csv.DictReader(file)
+        ]
     return [{**row, "step": int(row["step"])} for row in rows]
 
 

@@ -55,7 +55,9 @@ class _Asymmetric(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, prediction: Tensor, target: Tensor, over: float, under: float, count: int | None) -> Tensor:
+    def forward(
+        ctx, prediction: Tensor, target: Tensor, over: float, under: float, count: int | None
+    ) -> Tensor:
         d = prediction - target
         # |d| sign(γ), where + 0.0 makes −0 a +0.
         pull = torch.copysign(d, target + 0.0).mul_((over - under) / 2).add_(d, alpha=(over + under) / 2)

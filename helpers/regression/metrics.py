@@ -43,7 +43,9 @@ def shape_spread(alpha: Tensor, person: Tensor, std: Tensor, vertices: int) -> t
     return within, between
 
 
-def measures(prediction: Tensor, target: Tensor, n_shape: int = N_SHAPE, std: Tensor | None = None, vertices: int = 0) -> dict[str, Tensor]:
+def measures(
+    prediction: Tensor, target: Tensor, n_shape: int = N_SHAPE, std: Tensor | None = None, vertices: int = 0
+) -> dict[str, Tensor]:
     """Name to (B,): magnitude and cosine of shape and of texture, and with the model's σ the distance in mm."""
     found: dict[str, Tensor] = {}
     if std is not None:

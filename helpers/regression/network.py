@@ -107,7 +107,9 @@ def _load_imagenet(backbone: nn.Module, name: str) -> None:
     known = getattr(torchvision().models, RESNETS[name]).DEFAULT
     file = Path(torch.hub.get_dir()) / "checkpoints" / known.url.rsplit("/", 1)[-1]
     try:
-        backbone.load_state_dict(known.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, weights_only=True))
+        backbone.load_state_dict(
+            known.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, weights_only=True)
+        )
     except OSError as error:  # no net
         raise UserError(
             f"ImageNet weights of {name} cannot be had ({error}): download {known.url} where there is a net and put {file.name} "
@@ -129,7 +131,9 @@ class SmallResNet(nn.Module):
 
     def __init__(self, outputs: int, width: int = 16, in_channels: int = 3):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(in_channels, width, 5, 2, 2, bias=False), nn.GroupNorm(4, width), nn.ReLU())
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, width, 5, 2, 2, bias=False), nn.GroupNorm(4, width), nn.ReLU()
+        )
         widths = [width, width * 2, width * 4, width * 8]
         self.blocks = nn.Sequential(
             *(_Block(a, b, 1 if a == b else 2) for a, b in zip([width, *widths[:-1]], widths, strict=True))
@@ -151,7 +155,11 @@ class _Block(nn.Module):
         self.norm_1 = nn.GroupNorm(4, after)
         self.second = nn.Conv2d(after, after, 3, 1, 1, bias=False)
         self.norm_2 = nn.GroupNorm(4, after)
-        self.short = nn.Identity() if stride == 1 and before == after else nn.Conv2d(before, after, 1, stride, bias=False)
+        self.short = (
+            nn.Identity()
+            if stride == 1 and before == after
+            else nn.Conv2d(before, after, 1, stride, bias=False)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm_2(self.second(self.norm_1(self.first(x)).relu()))

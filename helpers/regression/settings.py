@@ -94,13 +94,25 @@ PRESETS: dict[str, TrainSettings] = {
     # As reported by Tran et al. (2017): ResNet-101 from ImageNet at 224 px, batch 144, plain SGD with a rate of 0.01. How the loss
     # was scaled is not reported. Summed over 198 coefficients it runs away at this rate within a few steps, so the mean is taken.
     "paper": TrainSettings(
-        network="resnet101", weights="imagenet", size=224, loss_per="coefficient", batch=144, steps=100_000, optimiser="sgd", rate=0.01,
-        momentum=0.9, weight_decay=5e-4, warmup=0.0, schedule="plateau", validate_every=1000, patience=8,
+        network="resnet101",
+        weights="imagenet",
+        size=224,
+        loss_per="coefficient",
+        batch=144,
+        steps=100_000,
+        optimiser="sgd",
+        rate=0.01,
+        momentum=0.9,
+        weight_decay=5e-4,
+        warmup=0.0,
+        schedule="plateau",
+        validate_every=1000,
+        patience=8,
         augmentation=Augmentation(),
     ),
     # For two CPU cores and an hour: a smaller network, smaller pictures of which it looks at the middle, faster steps.
     "quick": TrainSettings(size=96, window=0.65, batch=48, emphasis=0.7, average=0.998, clip=100.0),
-}  # fmt: skip
+}
 
 
 def settings_of(preset: str, **changes) -> TrainSettings:

@@ -57,7 +57,11 @@ class Network:
         with torch.inference_mode():
             numbers = self.module(resized(image.to(device).float(), self.size)).float()
         numbers = numbers.clone()  # an inference tensor could not enter later computations with gradients
-        return FaceCoefficients(numbers[:, : self.n_shape], numbers[:, self.n_shape :], numbers.new_zeros(len(numbers), N_EXPRESSION))
+        return FaceCoefficients(
+            numbers[:, : self.n_shape],
+            numbers[:, self.n_shape :],
+            numbers.new_zeros(len(numbers), N_EXPRESSION),
+        )
 
     def _crops(self, faces, detection) -> Tensor:
         if isinstance(faces, Tensor):
@@ -95,14 +99,25 @@ def resized(image: Tensor, size: int) -> Tensor:
     if image.shape[1] == size:
         return image
     small = nn.functional.interpolate(
-        image.permute(0, 3, 1, 2), (size, size), mode="bilinear", antialias=image.shape[1] > size, align_corners=False
+        image.permute(0, 3, 1, 2),
+        (size, size),
+        mode="bilinear",
+        antialias=image.shape[1] > size,
+        align_corners=False,
     )
     return small.permute(0, 2, 3, 1)
 
 
 def save_network(
-    path: str | Path, module: nn.Module, name: str, size: int, about: dict | None = None, spread: Tensor | None = None,
-    *, n_shape: int = N_SHAPE, face_model: str | None = None,
+    path: str | Path,
+    module: nn.Module,
+    name: str,
+    size: int,
+    about: dict | None = None,
+    spread: Tensor | None = None,
+    *,
+    n_shape: int = N_SHAPE,
+    face_model: str | None = None,
 ) -> None:
     """Write weights in a quarter of their size, with what is needed to rebuild the network.
 
@@ -113,7 +128,9 @@ def save_network(
     """
     state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     if not all(bool(torch.isfinite(value.half()).all()) for value in state.values()):
-        raise UserError(f"{path}: not written, as some weight is not a number, or too large for half precision: the training has run away")
+        raise UserError(
+            f"{path}: not written, as some weight is not a number, or too large for half precision: the training has run away"
+        )
     weights = {}
     for key, value in state.items():
         if value.is_floating_point():
@@ -121,9 +138,17 @@ def save_network(
         else:
             weights[key] = value
     content = {
-        "version": VERSION, "name": name, "size": size, "outputs": module.outputs, "window": module.window,
-        "about": about or {}, "spread": spread, "weights": weights, "n_shape": n_shape, "face_model": face_model,
-    }  # fmt: skip
+        "version": VERSION,
+        "name": name,
+        "size": size,
+        "outputs": module.outputs,
+        "window": module.window,
+        "about": about or {},
+        "spread": spread,
+        "weights": weights,
+        "n_shape": n_shape,
+        "face_model": face_model,
+    }
     write_in_one_step(path, lambda file: torch.save(content, file))
 
 
@@ -155,19 +180,29 @@ def load_network(path: str | Path | None = None, device: str = "cpu") -> Network
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such network: name a file that `python -m helpers train` wrote") from error
+        raise UserError(
+            f"{path}: no such network: name a file that `python -m helpers train` wrote"
+        ) from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read as a network: damaged, or no network.pt of `python -m helpers train`") from error
+        raise UserError(
+            f"{path}: cannot be read as a network: damaged, or no network.pt of `python -m helpers train`"
+        ) from error
     if not isinstance(content, dict) or content.get("version") != VERSION or "weights" not in content:
         raise UserError(f"{path}: is no network of this version; `python -m helpers train` writes network.pt")
-    with torch.random.fork_rng(devices=[]):  # the random weights, replaced at once, must not use up the caller's numbers
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # the random weights, replaced at once, must not use up the caller's numbers
         module = build_network(content["name"], content["outputs"], window=content["window"])
     try:
         module.load_state_dict({key: _unpacked(value) for key, value in content["weights"].items()})
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: its weights do not fit a {content['name']}: {(str(error).splitlines())[0]}") from error
+        raise UserError(
+            f"{path}: its weights do not fit a {content['name']}: {(str(error).splitlines())[0]}"
+        ) from error
     module = module.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-    told = {name: content[name] for name in ("n_shape", "face_model") if name in content}  # older files do not tell
+    told = {
+        name: content[name] for name in ("n_shape", "face_model") if name in content
+    }  # older files do not tell
     return Network(module, content["name"], content["size"], content["about"], content["spread"], **told)
 
 

@@ -82,23 +82,39 @@ class _Run:
     def __init__(self, source, validation, settings, out, device, workers, scale, team, network, resume):
         self.team = team or Team(0, 1, torch.device(device))
         if settings.batch % self.team.world:
-            raise UserError(f"a batch of {settings.batch} cannot be shared evenly by {self.team.world} processes: choose a multiple")
+            raise UserError(
+                f"a batch of {settings.batch} cannot be shared evenly by {self.team.world} processes: choose a multiple"
+            )
         if len(source) < settings.batch:
-            raise UserError(f"a batch of {settings.batch} needs at least as many pictures, there are {len(source)}")
+            raise UserError(
+                f"a batch of {settings.batch} needs at least as many pictures, there are {len(source)}"
+            )
         if not len(validation):
             raise UserError("there is no picture to validate on")
         if len(validation) < self.team.world:
-            raise UserError(f"{self.team.world} processes cannot share {len(validation)} picture to validate on: hold out more people")
-        self.source, self.validation, self.out, self.scale, self.workers = source, validation, out, scale, workers
+            raise UserError(
+                f"{self.team.world} processes cannot share {len(validation)} picture to validate on: hold out more people"
+            )
+        self.source, self.validation, self.out, self.scale, self.workers = (
+            source,
+            validation,
+            out,
+            scale,
+            workers,
+        )
         self.device = self.team.device
         check_folder(out, resume)
         out.mkdir(parents=True, exist_ok=True)
         state = load_checkpoint(out / "last.pt", settings) if resume else None
         torch.manual_seed(settings.seed)
-        self.bare = network or build_network(settings.network, target_count(source), settings.weights, settings.window)
+        self.bare = network or build_network(
+            settings.network, target_count(source), settings.weights, settings.window
+        )
         self.bare = self.bare.to(self.device, memory_format=torch.channels_last)
         precision = state["settings"]["precision"] if state else settings.precision
-        self.settings = replace(settings, precision=precision if precision != "auto" else faster_precision(self.device))
+        self.settings = replace(
+            settings, precision=precision if precision != "auto" else faster_precision(self.device)
+        )
         self.module = self.team.wrapped(self.bare)
         self.optimiser = make_optimiser(self.bare, self.settings)
         self.loss = WeightedLoss(settings, scale).to(self.device)
@@ -117,7 +133,10 @@ class _Run:
         stop, known = (ENDLESS, None) if s.minutes else (s.steps, s.steps)
         batches = StepBatches(self.source, s.batch, s.seed, self.team.rank, self.team.world)
         ended = f"all {s.steps} steps done"
-        with progress_bar(total=known, initial=self.step, unit="step", shown=self.team.leads) as bar, _asked_to_stop() as asked:
+        with (
+            progress_bar(total=known, initial=self.step, unit="step", shown=self.team.leads) as bar,
+            _asked_to_stop() as asked,
+        ):
             for image, target in step_loader(batches, self.step, stop, self.workers):
                 loss, asked_now = self._one_step(image, target, asked.is_set())
                 losses.append(loss)
@@ -143,13 +162,21 @@ class _Run:
         best = load_checkpoint(self.out / "best.pt") if (self.out / "best.pt").exists() else None
         if best is not None:
             self.bare.load_state_dict(best["network"])
-        return TrainResult(self.bare.eval().to("cpu"), self.step, ended, read_log(self.out / "log.csv"), losses)
+        return TrainResult(
+            self.bare.eval().to("cpu"), self.step, ended, read_log(self.out / "log.csv"), losses
+        )
 
     def _one_step(self, image: Tensor, target: Tensor, asked: bool) -> tuple[float, bool]:
         """One step; returns the loss over all processes, and whether any of them was asked to stop. Sets the time."""
         s = self.settings
-        generator = torch.Generator().manual_seed((s.seed * 7_368_787 + self.step * self.team.world + self.team.rank) % 2**63)
-        image = augment(as_float(image.to(self.device)), generator, s.augmentation) if s.augments else as_float(image.to(self.device))
+        generator = torch.Generator().manual_seed(
+            (s.seed * 7_368_787 + self.step * self.team.world + self.team.rank) % 2**63
+        )
+        image = (
+            augment(as_float(image.to(self.device)), generator, s.augmentation)
+            if s.augments
+            else as_float(image.to(self.device))
+        )
         target = target.to(self.device)
         share = self.seconds / (60 * s.minutes) if s.minutes else self.step / s.steps
         rate = s.rate * rate_factor(s, share) * self.plateau.factor
@@ -166,7 +193,9 @@ class _Run:
         # All processes must decide alike: so the loss, the wish to stop and the time are those of all of them. The gradients
         # are averaged already.
         asked_all, clock = torch.tensor([float(asked), self._clock()], dtype=torch.float64).to(self.device)
-        value, asked_all, seconds = self.team.sum(torch.stack([loss.detach().double(), asked_all, clock])).tolist()
+        value, asked_all, seconds = self.team.sum(
+            torch.stack([loss.detach().double(), asked_all, clock])
+        ).tolist()
         value, self.seconds = value / self.team.world, seconds / self.team.world
         if torch.isfinite(length) and torch.isfinite(torch.tensor(value)):
             self.optimiser.step()
@@ -186,7 +215,9 @@ class _Run:
         self.skipped += 1
         self.skips_in_a_row += 1
         if self.skips_in_a_row >= SKIPS_ALLOWED:
-            self._ran_away(f"the loss was not a number in {SKIPS_ALLOWED} steps in a row, the last one step {self.step + 1}")
+            self._ran_away(
+                f"the loss was not a number in {SKIPS_ALLOWED} steps in a row, the last one step {self.step + 1}"
+            )
 
     def _ran_away(self, why: str) -> None:
         """Ends the run without writing anything: what lies in the folder is from before."""
@@ -219,9 +250,13 @@ class _Run:
         s = self.settings
         with self._with_averages():
             found = validate(self.bare, self.validation, self.loss, s, self.team, self.scale)
-            if not (math.isfinite(found["loss"]) or math.isfinite(self.best)):  # later the best weights are kept
+            if not (
+                math.isfinite(found["loss"]) or math.isfinite(self.best)
+            ):  # later the best weights are kept
                 self._ran_away(f"the validation loss is not a number at step {self.step}")
-            self.seconds = float(self.team.mean(torch.tensor(self._clock(), dtype=torch.float64, device=self.device)))
+            self.seconds = float(
+                self.team.mean(torch.tensor(self._clock(), dtype=torch.float64, device=self.device))
+            )
             better = found["loss"] < self.best
             self.best, self.since_best = (found["loss"], 0) if better else (self.best, self.since_best + 1)
             shown = {k: v.detach().clone() for k, v in self.bare.state_dict().items()} if better else None
@@ -229,9 +264,18 @@ class _Run:
         if s.schedule == "plateau":
             self.plateau.saw(found["loss"])
         finite = [x for x in self.train_losses if x == x] or [float("nan")]
-        row = {"step": self.step, "seconds": self.seconds, "rate": rate, "train_loss": sum(finite) / len(finite), **found, "skipped": self.skipped}
+        row = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "rate": rate,
+            "train_loss": sum(finite) / len(finite),
+            **found,
+            "skipped": self.skipped,
+        }
         self.train_losses = []
-        self.log.add({name: round(float(value), 6) if name != "step" else value for name, value in row.items()})
+        self.log.add(
+            {name: round(float(value), 6) if name != "step" else value for name, value in row.items()}
+        )
         if better and self.team.leads:
             save_checkpoint(self.out / "best.pt", {"step": self.step, "network": shown, "found": found}, s)
         self._save("last.pt")
@@ -239,10 +283,17 @@ class _Run:
     def _save(self, name: str) -> None:
         if self.team.leads:
             state = {
-                "step": self.step, "seconds": self.seconds, "network": self.bare.state_dict(), "average": self.average,
-                "optimiser": self.optimiser.state_dict(), "plateau": self.plateau.state(), "best": self.best,
-                "since_best": self.since_best, "skipped": self.skipped, "train_losses": self.train_losses,
-            }  # fmt: skip
+                "step": self.step,
+                "seconds": self.seconds,
+                "network": self.bare.state_dict(),
+                "average": self.average,
+                "optimiser": self.optimiser.state_dict(),
+                "plateau": self.plateau.state(),
+                "best": self.best,
+                "since_best": self.since_best,
+                "skipped": self.skipped,
+                "train_losses": self.train_losses,
+            }
             save_checkpoint(self.out / name, state, self.settings)
 
     def _restore(self, state: dict) -> None:
@@ -250,7 +301,9 @@ class _Run:
             self.bare.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
         except (RuntimeError, ValueError, KeyError) as error:
-            raise UserError(f"{self.out / 'last.pt'}: is of another network than the settings name: {error}") from error
+            raise UserError(
+                f"{self.out / 'last.pt'}: is of another network than the settings name: {error}"
+            ) from error
         if self.average is not None:
             self.average = [kept.to(self.device) for kept in state["average"]]
         self.plateau.restore(state["plateau"])
@@ -269,7 +322,9 @@ def target_count(source: Source) -> int:
 
 def make_optimiser(network: nn.Module, s: TrainSettings) -> torch.optim.Optimizer:
     if s.optimiser == "sgd":
-        return torch.optim.SGD(without_decay(network), s.rate, momentum=s.momentum, weight_decay=s.weight_decay)
+        return torch.optim.SGD(
+            without_decay(network), s.rate, momentum=s.momentum, weight_decay=s.weight_decay
+        )
     return torch.optim.AdamW(without_decay(network), s.rate, weight_decay=s.weight_decay)
 
 
@@ -299,7 +354,9 @@ def _asked_to_stop():
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    before = {number: signal.signal(number, lambda *_: asked.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, lambda *_: asked.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield asked
     finally:

@@ -43,14 +43,21 @@ class WeightedLoss(nn.Module):
 
 
 def validate(
-    network: nn.Module, source: Source, loss, settings: TrainSettings, team: Team | None = None, scale: ShapeScale | None = None
+    network: nn.Module,
+    source: Source,
+    loss,
+    settings: TrainSettings,
+    team: Team | None = None,
+    scale: ShapeScale | None = None,
 ) -> dict[str, float]:
     """Means over the pictures of `source`: "loss", and what `measures` measures. The processes of a team share the work."""
     team = team or Team(0, 1, next(network.parameters()).device)
     network.eval()
     total: dict[str, Tensor] = {}
     with torch.inference_mode():
-        for part in torch.arange(len(source))[team.rank :: team.world].split(max(1, settings.batch // team.world)):
+        for part in torch.arange(len(source))[team.rank :: team.world].split(
+            max(1, settings.batch // team.world)
+        ):
             image, target = source.batch(part)
             with autocast(team.device, settings.precision):
                 prediction = network(as_float(image.to(team.device)))
@@ -86,5 +93,8 @@ def faster_precision(device: torch.device) -> str:
     bfloat16 that is only imitated is slow."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    known = (getattr(torch.cpu, name, lambda: False)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    known = (
+        getattr(torch.cpu, name, lambda: False)()
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
     return "bfloat16" if any(known) else "float32"

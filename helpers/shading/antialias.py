@@ -96,7 +96,9 @@ def silhouette(points: Tensor, triangles: Tensor, raster: Raster, b: int, cull: 
     steep = ((points[c, 1] - points[a, 1]).abs() >= (points[c, 0] - points[a, 0]).abs()).detach()
     parts = []
     for along, keep, lines, length in ((0, steep, H, W), (1, ~steep, W, H)):
-        parts.append(_crossings(points, a[keep], c[keep], third[keep], along, lines, length, raster.perspective))
+        parts.append(
+            _crossings(points, a[keep], c[keep], third[keep], along, lines, length, raster.perspective)
+        )
     line, before, at, side, depth, along = (torch.cat(part) for part in zip(*parts, strict=True))
     # The pair's pixels lie at `before` and `before + 1` on the line; `side` says which is inside.
     one = torch.where(along == 0, line * W + before, before * W + line)
@@ -153,7 +155,9 @@ def _crossings(points, a, c, third, along: int, lines: int, length: int, perspec
         start, end = points[a, across], points[c, across]
         low, high = torch.minimum(start, end), torch.maximum(start, end)
         first = low.clamp(0, lines).ceil()
-        count = (high.clamp(-1, lines).ceil() - first).clamp(min=0).long()  # half open: no crossing counts twice
+        count = (
+            (high.clamp(-1, lines).ceil() - first).clamp(min=0).long()
+        )  # half open: no crossing counts twice
         edge = torch.repeat_interleave(count)
         line = first.long()[edge] + torch.arange(len(edge), device=a.device) - (count.cumsum(0) - count)[edge]
     a, c, third = a[edge], c[edge], third[edge]

@@ -63,11 +63,20 @@ class _ScreenPoints(torch.autograd.Function):
     """u px, v px and depth mm (B, V, 3) of vertices (B or 1, V, 3)."""
 
     @staticmethod
-    def forward(ctx, vertices: Tensor, turn: Tensor, shift: Tensor, lens: Tensor, perspective: bool) -> Tensor:
+    def forward(
+        ctx, vertices: Tensor, turn: Tensor, shift: Tensor, lens: Tensor, perspective: bool
+    ) -> Tensor:
         B, V = len(turn), vertices.shape[1]
         points = vertices.new_empty(B, V, 3)
         options = raster_kernels.PERSPECTIVE * perspective
-        arguments = [vectors(vertices), matrices(turn), vectors(shift), vectors(lens), options, vectors(points)]
+        arguments = [
+            vectors(vertices),
+            matrices(turn),
+            vectors(shift),
+            vectors(lens),
+            options,
+            vectors(points),
+        ]
         launch(kernels, kernels.screen_kernel, (B, V), arguments, points)
         ctx.save_for_backward(vertices, turn, shift, lens)
         ctx.perspective = perspective
@@ -128,9 +137,16 @@ class _Shade(torch.autograd.Function):
         B, H, W = ids.shape
         normal, image = points.new_empty(B, H, W, 3), points.new_empty(B, H, W, 3)
         arguments = [
-            wp.from_torch(triangles, dtype=wp.vec3i), wp.from_torch(ids), vectors(weights), vectors(normals),
-            vectors(albedo), vectors(light), vectors(background), vectors(normal), vectors(image),
-        ]  # fmt: skip
+            wp.from_torch(triangles, dtype=wp.vec3i),
+            wp.from_torch(ids),
+            vectors(weights),
+            vectors(normals),
+            vectors(albedo),
+            vectors(light),
+            vectors(background),
+            vectors(normal),
+            vectors(image),
+        ]
         launch(kernels, kernels.shade_kernel, (B, H, W), arguments, points)
         ctx.save_for_backward(points, normals, albedo, light, background, triangles, ids, normal)
         ctx.options = options
@@ -144,11 +160,21 @@ class _Shade(torch.autograd.Function):
         by_points, by_normals, by_albedo = (torch.zeros_like(points) for _ in range(3))
         by_received = torch.empty_like(g_image, memory_format=torch.contiguous_format)
         arguments = [
-            vectors(points), wp.from_torch(triangles, dtype=wp.vec3i), wp.from_torch(ids), vectors(normals),
-            vectors(albedo), vectors(light), ctx.options, vectors(g_image), vectors(g_normal),
-            wp.from_torch(g_depth.detach().contiguous()), vectors(by_points), vectors(by_normals), vectors(by_albedo),
+            vectors(points),
+            wp.from_torch(triangles, dtype=wp.vec3i),
+            wp.from_torch(ids),
+            vectors(normals),
+            vectors(albedo),
+            vectors(light),
+            ctx.options,
+            vectors(g_image),
+            vectors(g_normal),
+            wp.from_torch(g_depth.detach().contiguous()),
+            vectors(by_points),
+            vectors(by_normals),
+            vectors(by_albedo),
             vectors(by_received),
-        ]  # fmt: skip
+        ]
         launch(kernels, kernels.shade_adjoint_kernel, (B, H, W), arguments, points, alone=True)
         by_light = by_background = None
         if ctx.needs_input_grad[3]:
@@ -173,7 +199,13 @@ def vertex_normals(vertices: Tensor, triangles: Tensor) -> Tensor:
 
 
 def draw(
-    vertices: Tensor, triangles: Tensor, albedo: Tensor, view: View, light: Tensor, background: Tensor, cull: bool
+    vertices: Tensor,
+    triangles: Tensor,
+    albedo: Tensor,
+    view: View,
+    light: Tensor,
+    background: Tensor,
+    cull: bool,
 ):
     """Image, depth, normal, coverage, the raster, and the vertices on the screen (B, V, 3).
 
@@ -189,7 +221,13 @@ def draw(
 
 
 def draw_in_steps(
-    vertices: Tensor, triangles: Tensor, albedo: Tensor, view: View, light: Tensor, background: Tensor, cull: bool
+    vertices: Tensor,
+    triangles: Tensor,
+    albedo: Tensor,
+    view: View,
+    light: Tensor,
+    background: Tensor,
+    cull: bool,
 ):
     """`draw` through autograd."""
     points = screen_points(vertices, view)
@@ -205,7 +243,13 @@ def draw_in_steps(
 
 @torch.no_grad()
 def draw_by_image(
-    vertices: Tensor, triangles: Tensor, albedo: Tensor, view: View, light: Tensor, background: Tensor, cull: bool
+    vertices: Tensor,
+    triangles: Tensor,
+    albedo: Tensor,
+    view: View,
+    light: Tensor,
+    background: Tensor,
+    cull: bool,
 ):
     """`draw` on a CPU and without derivatives, but for the vertices on the screen."""
     (B, _), V, (H, W) = view.shift.shape, vertices.shape[1], view.size
@@ -226,13 +270,28 @@ def draw_by_image(
     place.append(view.options + raster_kernels.CULL * cull)
     depth_buffers = [points, codes, found, buffer, wp.from_torch(unsound)]
     paint = [
-        *mesh, wp.from_torch(start), wp.from_torch(ring, dtype=wp.vec2i), vectors(albedo), matrices(view.rotation),
-        vectors(light), vectors(background), view.options,
-    ]  # fmt: skip
+        *mesh,
+        wp.from_torch(start),
+        wp.from_torch(ring, dtype=wp.vec2i),
+        vectors(albedo),
+        matrices(view.rotation),
+        vectors(light),
+        vectors(background),
+        view.options,
+    ]
     results = [
-        points, found, buffer, own_normals, known, wp.from_torch(ids), vectors(weights), wp.from_torch(depth),
-        vectors(normal), vectors(image), wp.from_torch(coverage),
-    ]  # fmt: skip
+        points,
+        found,
+        buffer,
+        own_normals,
+        known,
+        wp.from_torch(ids),
+        vectors(weights),
+        wp.from_torch(depth),
+        vectors(normal),
+        vectors(image),
+        wp.from_torch(coverage),
+    ]
     wp.load_module(kernels, device="cpu")
     images = iter(range(B))
 

@@ -183,10 +183,15 @@ def shade_kernel(
         ]
         return
     shade_point(
-        barycentric[b, y, x], triangles[t], normals[wp.min(b, normals.shape[0] - 1)],
-        albedo[wp.min(b, albedo.shape[0] - 1)], light[wp.min(b, light.shape[0] - 1)],
-        normal[b, y], image[b, y], x,
-    )  # fmt: skip
+        barycentric[b, y, x],
+        triangles[t],
+        normals[wp.min(b, normals.shape[0] - 1)],
+        albedo[wp.min(b, albedo.shape[0] - 1)],
+        light[wp.min(b, light.shape[0] - 1)],
+        normal[b, y],
+        image[b, y],
+        x,
+    )
 
 
 @wp.func
@@ -278,10 +283,23 @@ def shade_adjoint_kernel(
         by_received[b, y, x] = wp.vec3(0.0, 0.0, 0.0)
         return
     by_received[b, y, x] = shade_adjoint(
-        b, y, x, points[b], triangles, t, normals[wp.min(b, normals.shape[0] - 1)],
-        albedo[wp.min(b, albedo.shape[0] - 1)], light[wp.min(b, light.shape[0] - 1)], options,
-        g_image[b, y, x], g_normal[b, y, x], g_depth[b, y, x], by_points[b], by_normals[b], by_albedo[b],
-    )  # fmt: skip
+        b,
+        y,
+        x,
+        points[b],
+        triangles,
+        t,
+        normals[wp.min(b, normals.shape[0] - 1)],
+        albedo[wp.min(b, albedo.shape[0] - 1)],
+        light[wp.min(b, light.shape[0] - 1)],
+        options,
+        g_image[b, y, x],
+        g_normal[b, y, x],
+        g_depth[b, y, x],
+        by_points[b],
+        by_normals[b],
+        by_albedo[b],
+    )
 
 
 @wp.kernel
@@ -359,7 +377,13 @@ def face_shade_kernel(
     R = rotation[b]
     # Which vertices are seen? Only their normals are needed, each once.
     for y in range(height):
-        row, ids, weights, depths, cover = z[y], triangle_id[b, y], barycentric[b, y], depth[b, y], coverage[b, y]
+        row, ids, weights, depths, cover = (
+            z[y],
+            triangle_id[b, y],
+            barycentric[b, y],
+            depth[b, y],
+            coverage[b, y],
+        )
         for x in range(width):
             key = row[x]
             if key == EMPTY:

@@ -20,7 +20,9 @@ def matrices(tensor: Tensor) -> wp.array:
     return wp.from_torch(tensor.detach().contiguous(), dtype=wp.mat33)
 
 
-def launch(module, kernel, shape: tuple[int, ...], arguments: list, like: Tensor, alone: bool = False) -> None:
+def launch(
+    module, kernel, shape: tuple[int, ...], arguments: list, like: Tensor, alone: bool = False
+) -> None:
     """Launch over (B, N, ...). The kernel's last two arguments are the first image and the first of N of a part.
 
     alone: threads must not share an image, because they add to the same numbers (on a CPU additions are not

@@ -16,7 +16,9 @@ MAP_SIDES = (256, 2048)  # px, smallest and largest
 
 
 @torch.no_grad()
-def cast_shadows(vertices: Tensor, triangles: Tensor, towards: Tensor, points: Tensor, normals: Tensor) -> Tensor:
+def cast_shadows(
+    vertices: Tensor, triangles: Tensor, towards: Tensor, points: Tensor, normals: Tensor
+) -> Tensor:
     """Share of the lamp's light (B, H, W), 0 to 1, that reaches surface points (B, H, W, 3). Without gradients.
 
     vertices: (B, V, 3) mm and points in viewer axes.  triangles: (F, 3).  towards: (B or 1, 3) unit vectors to the
@@ -34,7 +36,9 @@ def cast_shadows(vertices: Tensor, triangles: Tensor, towards: Tensor, points: T
     axes = lamp_axes(towards.expand(B, -1)).float()  # (B, 3, 3): rows right, up, away from the lamp
     seen = vertices.float() @ axes.transpose(1, 2)
     low, high = seen.amin(1, keepdim=True), seen.amax(1, keepdim=True)
-    scale = (side - 5) / (high - low)[..., :2].amax(-1, keepdim=True).clamp(min=1e-6)  # map px a mm, with a margin
+    scale = (side - 5) / (high - low)[..., :2].amax(-1, keepdim=True).clamp(
+        min=1e-6
+    )  # map px a mm, with a margin
 
     def on_map(at: Tensor) -> Tensor:
         return torch.cat([(at[..., :2] - low[..., :2]) * scale + 2, at[..., 2:]], -1)

@@ -128,6 +128,14 @@ def _short(thing) -> str:
 def _raised(error: Exception, answer: Callable) -> str:
     """Name the error and, if it happened in the reader's function, the line of it."""
     code = getattr(answer, "__code__", None)
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if code and f.name == answer.__name__ and f.filename == code.co_filename]
-    where = f" in line {lines[-1] - code.co_firstlineno + 1} of {answer.__name__}" if lines else f" from what {answer.__name__} returned"
+    lines = [
+        f.lineno
+        for f in traceback.extract_tb(error.__traceback__)
+        if code and f.name == answer.__name__ and f.filename == code.co_filename
+    ]
+    where = (
+        f" in line {lines[-1] - code.co_firstlineno + 1} of {answer.__name__}"
+        if lines
+        else f" from what {answer.__name__} returned"
+    )
     return f"not right yet: expected an answer, got {type(error).__name__}{where}: {error}"

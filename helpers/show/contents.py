@@ -26,7 +26,9 @@ def table(folder: Path) -> str:
         title, question = title_and_question("".join(notebook["cells"][0]["source"]))
         course = notebook["metadata"].get("course", {})
         link = f"[{title}](notebooks/{path.name})"
-        lines.append(f"| {link} | {question} | {course.get('needs', 'nothing')} | {course.get('seconds', '')} |")
+        lines.append(
+            f"| {link} | {question} | {course.get('needs', 'nothing')} | {course.get('seconds', '')} |"
+        )
     return "\n".join(lines)
 
 

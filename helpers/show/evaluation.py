@@ -12,8 +12,12 @@ from helpers.show.pose_light import quick_png
 from helpers.show.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, YELLOW, mm_colours
 
 METHOD_COLOURS = {
-    "mean face": GREY, "single fit": BLUE, "pooled fits": PINK, "network": ORANGE, "network, pooled": RED,
-}  # fmt: skip
+    "mean face": GREY,
+    "single fit": BLUE,
+    "pooled fits": PINK,
+    "network": ORANGE,
+    "network, pooled": RED,
+}
 LINES = ("-", "--", "-.", (0, (1, 1)))  # where curves fall on each other, all are seen
 OUTSIDE = (0.86, 0.86, 0.88)  # of a face, where nothing is measured
 
@@ -31,8 +35,17 @@ def roc_figure(curves: dict):
         plain.plot(false, true, **how)
         log.plot(false, true, **how)
     plain.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle=":")
-    least = min(float(getattr(c, "curve", c).false_accept[getattr(c, "curve", c).false_accept > 0].min()) for c in curves.values())
-    log.set(xscale="log", xlim=(max(least, 1e-4), 1), ylim=(-0.02, 1.03), xlabel="false accepts (log)", ylabel="true accepts")
+    least = min(
+        float(getattr(c, "curve", c).false_accept[getattr(c, "curve", c).false_accept > 0].min())
+        for c in curves.values()
+    )
+    log.set(
+        xscale="log",
+        xlim=(max(least, 1e-4), 1),
+        ylim=(-0.02, 1.03),
+        xlabel="false accepts (log)",
+        ylabel="true accepts",
+    )
     plain.set(xlim=(-0.02, 1), ylim=(-0.02, 1.03), xlabel="false accepts", ylabel="true accepts")
     plain.legend(title="area under the curve", loc="lower right", fontsize=8, title_fontsize=8)
     return drawing
@@ -61,7 +74,9 @@ def spread_figure(spreads: dict[str, tuple]):
     return drawing
 
 
-def distance_heads(vertices, triangles, distance, *, inside=None, yaw: float = 0.0, size: int = 170) -> list[torch.Tensor]:
+def distance_heads(
+    vertices, triangles, distance, *, inside=None, yaw: float = 0.0, size: int = 170
+) -> list[torch.Tensor]:
     """Faces (B, V, 3) coloured by distance (B, V) mm on the course's scale; grey where inside (B or 1, V) is 0."""
     distance = torch.as_tensor(np.asarray(distance), dtype=torch.float32)
     colours = torch.from_numpy(mm_colours(distance.numpy())).float()
@@ -78,7 +93,14 @@ class CropSlider:
     `slider` holds the radius, `image` the picture, `box` both together. rmse: (radii,) mm.
     """
 
-    def __init__(self, model, scan, radii=(40, 50, 60, 70, 80, 90, 95, 100, 110, 120, 130), size: int = 256, yaw: float = 25.0):
+    def __init__(
+        self,
+        model,
+        scan,
+        radii=(40, 50, 60, 70, 80, 90, 95, 100, 110, 120, 130),
+        size: int = 256,
+        yaw: float = 25.0,
+    ):
         import ipywidgets
 
         from helpers.evaluation import Protocol, scan_error
@@ -102,7 +124,9 @@ class CropSlider:
         distance[error.query], inside[error.query] = error.distance, 1
         vertices = torch.from_numpy(self.scan.vertices).float()[None]
         triangles = torch.from_numpy(self.scan.triangles)
-        face = distance_heads(vertices, triangles, distance[None], inside=inside[None], yaw=self.yaw, size=size or self.size)[0]
+        face = distance_heads(
+            vertices, triangles, distance[None], inside=inside[None], yaw=self.yaw, size=size or self.size
+        )[0]
         page = Image.fromarray((face.numpy() * 255 + 0.5).astype(np.uint8))
         write(page, (page.width / 2, page.height - 12), f"{radius} mm: {error.rmse:.2f} mm", size=13, edge=2)
         return np.asarray(page)
@@ -125,7 +149,14 @@ def crop_slider(model, scan, *, live: bool | None = None, **how) -> CropSlider:
 def _bars(axes, values: dict, title: str) -> None:
     names = list(values)
     mean, std = (np.array([values[name][k] for name in names]) for k in (0, 1))
-    axes.barh(range(len(names)), mean, xerr=std, color=[_colour(name, k) for k, name in enumerate(names)], ecolor="#24292F", capsize=3)
+    axes.barh(
+        range(len(names)),
+        mean,
+        xerr=std,
+        color=[_colour(name, k) for k, name in enumerate(names)],
+        ecolor="#24292F",
+        capsize=3,
+    )
     axes.set(yticks=range(len(names)), yticklabels=names, xlabel="3DRMSE, mm", title=title, xlim=(0, None))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)

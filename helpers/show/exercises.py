@@ -57,7 +57,11 @@ class Exercise:
             if line.strip().startswith(BEGIN):
                 inside = True
                 hint = line.strip()[len(BEGIN) :].strip()
-                lines.append(line[: len(line) - len(line.lstrip())] + "return None  # your code" + (f": {hint}" if hint else ""))
+                lines.append(
+                    line[: len(line) - len(line.lstrip())]
+                    + "return None  # your code"
+                    + (f": {hint}" if hint else "")
+                )
             elif line.strip() == END:
                 inside = False
             elif not inside:
@@ -67,7 +71,9 @@ class Exercise:
     @property
     def answer(self) -> str:
         """The solution without the marks, for reading."""
-        return "\n".join(line for line in self.solution.splitlines() if not line.strip().startswith((BEGIN, END)))
+        return "\n".join(
+            line for line in self.solution.splitlines() if not line.strip().startswith((BEGIN, END))
+        )
 
 
 def read(text: str, name: str = "exercises") -> tuple[str, list[Exercise]]:
@@ -77,7 +83,9 @@ def read(text: str, name: str = "exercises") -> tuple[str, list[Exercise]]:
         if kind == "exercise":
             head = HEAD.fullmatch(argument)
             if head is None:
-                raise ValueError(f"{name}: {argument!r} must be like 'Title (easy, 5 minutes)', easy, medium or hard")
+                raise ValueError(
+                    f"{name}: {argument!r} must be like 'Title (easy, 5 minutes)', easy, medium or hard"
+                )
             found.append({**head.groupdict(), "minutes": int(head["minutes"]), "task": _markdown(body)})
         elif not found:
             if kind != "given":
@@ -123,7 +131,9 @@ def section(text: str, name: str = "exercises") -> list:
     if shared:
         cells.append(new_code_cell(shared, id="exercises-given", metadata={"tags": ["given"]}))
     for n, each in enumerate(exercises, 1):
-        task = f"### {n} · {each.title}\n\n*{each.difficulty.capitalize()}, {each.minutes} minutes.* {each.task}"
+        task = (
+            f"### {n} · {each.title}\n\n*{each.difficulty.capitalize()}, {each.minutes} minutes.* {each.task}"
+        )
         cells.append(new_markdown_cell(task, id=f"exercise-{n}"))
         if each.given:
             cells.append(new_code_cell(each.given, id=f"exercise-{n}-given", metadata={"tags": ["given"]}))
@@ -156,7 +166,10 @@ def put(notebook, cells: list) -> None:
     outputs = {cell.source: cell for cell in inside if cell.cell_type == "code"}
     for cell in cells:
         if cell.cell_type == "code" and cell.source in outputs:
-            cell.outputs, cell.execution_count = outputs[cell.source].outputs, outputs[cell.source].execution_count
+            cell.outputs, cell.execution_count = (
+                outputs[cell.source].outputs,
+                outputs[cell.source].execution_count,
+            )
     notebook.cells = [*before, *cells, *after]
 
 

@@ -25,7 +25,9 @@ def heads(vertices, triangles, colours=None, *, yaw: float = 0.0, size: int = 17
 def error_heads(vertices, truth, triangles, *, yaw: float = 0.0, size: int = 170) -> list[torch.Tensor]:
     """`heads` whose colours tell how far each vertex is from `truth` (B or 1, V, 3), on the course's mm scale."""
     distance = (vertices - truth).norm(dim=-1).detach()
-    return heads(vertices, triangles, torch.from_numpy(mm_colours(distance.cpu().numpy())), yaw=yaw, size=size)
+    return heads(
+        vertices, triangles, torch.from_numpy(mm_colours(distance.cpu().numpy())), yaw=yaw, size=size
+    )
 
 
 def table(rows, row_titles, column_titles, *, height: int = 130, gap: int = 4) -> np.ndarray:
@@ -35,9 +37,15 @@ def table(rows, row_titles, column_titles, *, height: int = 130, gap: int = 4) -
     """
     from PIL import Image
 
-    if len({len(row) for row in rows}) != 1 or len(rows) != len(row_titles) or len(rows[0]) != len(column_titles):
+    if (
+        len({len(row) for row in rows}) != 1
+        or len(rows) != len(row_titles)
+        or len(rows[0]) != len(column_titles)
+    ):
         raise ValueError("a table needs rows of one length, and a title for each row and column")
-    strips = [tile(row, column_titles if i == 0 else None, height=height, gap=gap) for i, row in enumerate(rows)]
+    strips = [
+        tile(row, column_titles if i == 0 else None, height=height, gap=gap) for i, row in enumerate(rows)
+    ]
     margin = 8 + max(7 * max(map(len, str(title).split("\n"))) for title in row_titles)
     total = sum(len(strip) for strip in strips) + gap * (len(strips) - 1)
     page = Image.new("RGB", (margin + strips[0].shape[1], total), "white")

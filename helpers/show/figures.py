@@ -151,7 +151,9 @@ def tile(images, titles=None, height: int = 224, gap: int = 6) -> np.ndarray:
     return np.asarray(page)
 
 
-def write(page, at, text: str, size: int = 13, colour: str = "#24292F", anchor: str = "mm", edge: int = 0) -> None:
+def write(
+    page, at, text: str, size: int = 13, colour: str = "#24292F", anchor: str = "mm", edge: int = 0
+) -> None:
     """Write on a Pillow image in the font that matplotlib brings: Pillow's own lacks most letters.
 
     edge: pixels of white around each letter, to be read on any ground.
@@ -162,7 +164,9 @@ def write(page, at, text: str, size: int = 13, colour: str = "#24292F", anchor: 
     from PIL import ImageDraw, ImageFont
 
     font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
-    ImageDraw.Draw(page).text(at, text, fill=colour, font=font, anchor=anchor, stroke_width=edge, stroke_fill="white")
+    ImageDraw.Draw(page).text(
+        at, text, fill=colour, font=font, anchor=anchor, stroke_width=edge, stroke_fill="white"
+    )
 
 
 def draw_landmarks(

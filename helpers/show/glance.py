@@ -36,7 +36,14 @@ class GlanceSlider:
         self.true_head = heads(self.truth, model.triangles, yaw=20, size=size)[0]
         ranges = {TURN: (-70.0, 70.0, 0.0), LAMP: (-0.6, 0.6, 0.0), GREY: (0.0, 1.0, 0.0)}
         self.sliders = {
-            name: ipywidgets.FloatSlider(at, min=low, max=high, step=(high - low) / 40, description=name, style={"description_width": "initial"})
+            name: ipywidgets.FloatSlider(
+                at,
+                min=low,
+                max=high,
+                step=(high - low) / 40,
+                description=name,
+                style={"description_width": "initial"},
+            )
             for name, (low, high, at) in ranges.items()
         }
         self.image = ipywidgets.Image(format="png", width=3 * size, height=size)
@@ -61,7 +68,9 @@ class GlanceSlider:
         light = DEFAULT_LIGHT[None].clone()
         light[:, 1] += lamp
         with torch.no_grad():
-            image = render(self.truth, self.model.triangles, self.colours, pose, camera, light, background=0.5).image.clamp(0, 1)
+            image = render(
+                self.truth, self.model.triangles, self.colours, pose, camera, light, background=0.5
+            ).image.clamp(0, 1)
         return image + grey * (image.mean(-1, keepdim=True) - image)
 
     def look(self, **settings: float) -> tuple[torch.Tensor, torch.Tensor, float]:
@@ -74,7 +83,12 @@ class GlanceSlider:
         """Crop, guess and truth side by side: (size, 3 · size, 3) uint8."""
         image, shape, error = self.look(**settings)
         said = heads(shape, self.model.triangles, yaw=20, size=self.size)[0]
-        return tile([image, said, self.true_head], ["seen", f"said: {error:.1f} mm off", "truth"], height=self.size, gap=0)
+        return tile(
+            [image, said, self.true_head],
+            ["seen", f"said: {error:.1f} mm off", "truth"],
+            height=self.size,
+            gap=0,
+        )
 
     def _update(self, change=None) -> None:
         turn, lamp, grey = (self.sliders[name].value for name in (TURN, LAMP, GREY))
@@ -94,9 +108,13 @@ class GlanceSlider:
         """What is seen and what is said at several turns, and the truth: (H, W, 3) uint8."""
         looks = [self.look(turn=turn) for turn in turns]
         blank = torch.ones(150, 150, 3)
-        seen = tile([*(image for image, _, _ in looks), blank], [*(f"{turn:.0f}°" for turn in turns), ""], height=150)
+        seen = tile(
+            [*(image for image, _, _ in looks), blank], [*(f"{turn:.0f}°" for turn in turns), ""], height=150
+        )
         said = [heads(shape, self.model.triangles, yaw=20, size=150)[0] for _, shape, _ in looks]
-        below = tile([*said, self.true_head], [*(f"{error:.1f} mm off" for _, _, error in looks), "truth"], height=150)
+        below = tile(
+            [*said, self.true_head], [*(f"{error:.1f} mm off" for _, _, error in looks), "truth"], height=150
+        )
         return np.concatenate([seen, below])
 
 

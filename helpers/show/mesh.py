@@ -48,9 +48,13 @@ def _k3d_plot(vertices, triangles, colours):
     packed = (colours.clamp(0, 1) * 255 + 0.5).to(torch.int64) @ torch.tensor([1 << 16, 1 << 8, 1])
     plot = k3d.plot(grid_visible=False, menu_visibility=False, background_color=0xFFFFFF, height=420)
     plot += k3d.mesh(
-        vertices.numpy(), triangles.numpy().astype(np.uint32), colors=packed.numpy().astype(np.uint32),
-        flat_shading=False, side="double", name="face",
-    )  # fmt: skip
+        vertices.numpy(),
+        triangles.numpy().astype(np.uint32),
+        colors=packed.numpy().astype(np.uint32),
+        flat_shading=False,
+        side="double",
+        name="face",
+    )
     centre = vertices.mean(0)
     plot.camera_auto_fit = False
     plot.camera = [*(centre + torch.tensor([0.0, 0.0, 330.0])).tolist(), *centre.tolist(), 0.0, 1.0, 0.0]

@@ -45,13 +45,28 @@ def rules_figure(counts, errors: dict[str, Tensor], references: dict[str, float]
         bar = (error.std(1) / error.shape[1] ** 0.5).numpy()
         at = np.asarray(counts, float) * np.exp(steps[k])
         axes.errorbar(
-            at, middle, bar, marker=MARKERS[k % len(MARKERS)], markersize=5, linestyle=("-", "--", ":")[k % 3], capsize=2,
-            color=PALETTE[k % len(PALETTE)], label=name,
-        )  # fmt: skip
+            at,
+            middle,
+            bar,
+            marker=MARKERS[k % len(MARKERS)],
+            markersize=5,
+            linestyle=("-", "--", ":")[k % 3],
+            capsize=2,
+            color=PALETTE[k % len(PALETTE)],
+            label=name,
+        )
     for name, value in (references or {}).items():
         axes.axhline(value, color="grey", linestyle=":", linewidth=1)
-        axes.annotate(name, (counts[-1], value), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=8)
-    axes.set(xscale="log", xticks=list(counts), xticklabels=[str(n) for n in counts], xlabel="photographs of a person", ylabel="shape error, mm")
+        axes.annotate(
+            name, (counts[-1], value), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=8
+        )
+    axes.set(
+        xscale="log",
+        xticks=list(counts),
+        xticklabels=[str(n) for n in counts],
+        xlabel="photographs of a person",
+        ylabel="shape error, mm",
+    )
     axes.minorticks_off()
     axes.legend(fontsize=8, ncols=2, handlelength=3)
     return drawing
@@ -76,7 +91,14 @@ class PoolSlider:
     """
 
     def __init__(
-        self, model: MorphableModel, alpha: Tensor, truth: Tensor, weight: Tensor, rules: dict[str, dict], size: int = 256, yaw: float = 20.0
+        self,
+        model: MorphableModel,
+        alpha: Tensor,
+        truth: Tensor,
+        weight: Tensor,
+        rules: dict[str, dict],
+        size: int = 256,
+        yaw: float = 20.0,
     ):
         import ipywidgets
 
@@ -93,7 +115,10 @@ class PoolSlider:
     def pooled(self, photographs: int, rule: str) -> Tensor:
         """(1, K) from the first few photographs by a rule."""
         rows = slice(0, photographs)
-        how = {name: value[rows] if isinstance(value, Tensor) else value for name, value in self.rules[rule].items()}
+        how = {
+            name: value[rows] if isinstance(value, Tensor) else value
+            for name, value in self.rules[rule].items()
+        }
         person = torch.zeros(photographs, dtype=torch.long, device=self.alpha.device)
         return pool(self.alpha[rows], person, **how).coefficients
 
@@ -112,7 +137,13 @@ class PoolSlider:
         moved = align_similarity(self.truth[None], shape, self.weight[None])
         head = error_heads(shape, moved, self.model.triangles, yaw=self.yaw, size=size or self.size)[0]
         page = Image.fromarray((head.clamp(0, 1).numpy() * 255 + 0.5).astype(np.uint8))
-        write(page, (page.width / 2, page.height - 12), f"{photographs}: {self.error(photographs, rule):.2f} mm", size=13, edge=2)
+        write(
+            page,
+            (page.width / 2, page.height - 12),
+            f"{photographs}: {self.error(photographs, rule):.2f} mm",
+            size=13,
+            edge=2,
+        )
         return np.asarray(page)
 
     def stills(self, counts, rule: str | None = None, height: int = 180) -> np.ndarray:

@@ -54,7 +54,9 @@ def correspondence_picture(images, points, titles, numbers=(0, 8, 16, 17, 26, 27
         face_lines(axes, at, lw=1.2, alpha=0.9)
         for part, runs in PARTS.items():
             for first, last, _ in runs:
-                axes.plot(*at[first : last + 1].T, "o", ms=4.5, color=PART_COLOURS[part], mec="white", mew=0.6)
+                axes.plot(
+                    *at[first : last + 1].T, "o", ms=4.5, color=PART_COLOURS[part], mec="white", mew=0.6
+                )
         middle = at.mean(0)
         for n in numbers:
             away = at[n] - middle
@@ -66,7 +68,9 @@ def correspondence_picture(images, points, titles, numbers=(0, 8, 16, 17, 26, 27
     return pixels(drawing)
 
 
-def head_over(image, vertices, triangles, pose: Pose, camera: Camera, opacity: float = 0.8, axes: bool = True):
+def head_over(
+    image, vertices, triangles, pose: Pose, camera: Camera, opacity: float = 0.8, axes: bool = True
+):
     """A clay head (V, 3) mm in a pose laid over a picture (H, W, 3) as a camera of that size sees it, and from its
     nose the model's axes: x orange, y green, z blue, each with its letter. Returns (H, W, 3) uint8.
 
@@ -79,7 +83,9 @@ def head_over(image, vertices, triangles, pose: Pose, camera: Camera, opacity: f
     pose, camera = pose.to(torch.float32), camera.to(torch.float32)
     albedo = torch.tensor(CLAY).expand_as(vertices)
     with torch.no_grad():
-        drawn = render(vertices, triangles, albedo, pose, camera, STUDIO_LIGHT[None], background=0.0, supersample=2)
+        drawn = render(
+            vertices, triangles, albedo, pose, camera, STUDIO_LIGHT[None], background=0.0, supersample=2
+        )
     cover = opacity * drawn.coverage[0, ..., None]
     laid = image * (1 - cover) + opacity * drawn.image[0].clamp(0, 1)
     page = Image.fromarray(as_bytes(laid))
@@ -123,7 +129,11 @@ def _arrow(pen, start, end, colour: str, width: int) -> None:
     neck = end - along * min(3 * width, length)
     for tint, extra in (("white", 4), (colour, 0)):
         pen.line([*start, *neck], fill=tint, width=width + extra)
-        corners = [end + along * extra, neck + aside * (1.4 * width + extra), neck - aside * (1.4 * width + extra)]
+        corners = [
+            end + along * extra,
+            neck + aside * (1.4 * width + extra),
+            neck - aside * (1.4 * width + extra),
+        ]
         pen.polygon([tuple(corner) for corner in corners], fill=tint)
 
 
@@ -160,12 +170,25 @@ def cloud_picture(image, points_3d, vertices, clouds, camera: Camera, truth: Pos
         seen.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5), title=title)
         seen.axis("off")
         above.set(xlabel="x, mm", ylabel="depth z, mm" if column == 0 else "")
-    nearest, farthest = np.quantile([d.min() for d in depths], 0.02), np.quantile([d.max() for d in depths], 0.98)
+    nearest, farthest = (
+        np.quantile([d.min() for d in depths], 0.02),
+        np.quantile([d.max() for d in depths], 0.98),
+    )
     for above in panels[1]:  # the camera stands below: what is lower on the page is nearer to it
         x = float(middle[0])
         above.set(xlim=(x - 140, x + 140), ylim=(nearest - 25, farthest + 25), aspect="equal")
-    panels[1, 0].annotate("to the camera", (0.94, 0.04), (0.94, 0.2), xycoords="axes fraction", rotation=90,
-                          ha="center", va="bottom", color=GREY, size=8, arrowprops={"arrowstyle": "->", "color": GREY})  # fmt: skip
+    panels[1, 0].annotate(
+        "to the camera",
+        (0.94, 0.04),
+        (0.94, 0.2),
+        xycoords="axes fraction",
+        rotation=90,
+        ha="center",
+        va="bottom",
+        color=GREY,
+        size=8,
+        arrowprops={"arrowstyle": "->", "color": GREY},
+    )
     return pixels(drawing)
 
 
@@ -180,7 +203,9 @@ def _seen(points_3d, poses: Pose, camera: Camera) -> np.ndarray:
     """(K, 68, 2) px of the points (68, 3) in K poses."""
     K = len(poses.translation)
     points = torch.as_tensor(points_3d).to(poses.translation).expand(K, -1, -1)
-    one = Camera(camera.focal[:1].expand(K), camera.principal_point[:1].expand(K, -1), camera.size).to(poses.translation)
+    one = Camera(camera.focal[:1].expand(K), camera.principal_point[:1].expand(K, -1), camera.size).to(
+        poses.translation
+    )
     return _array(project(model_to_camera(points, poses), one)[..., :2])
 
 
@@ -199,8 +224,18 @@ def model_with_points(model, size: int = 320):
 
     pose, camera, light = studio((0.0,), size)
     with torch.no_grad():
-        drawn = render(model.mean_shape[None], model.triangles, model.mean_texture[None], pose, camera, light, supersample=2)
-    return drawn.image[0].clamp(0, 1), torch.from_numpy(_seen(model.mean_shape[model.landmarks], pose, camera)[0])
+        drawn = render(
+            model.mean_shape[None],
+            model.triangles,
+            model.mean_texture[None],
+            pose,
+            camera,
+            light,
+            supersample=2,
+        )
+    return drawn.image[0].clamp(0, 1), torch.from_numpy(
+        _seen(model.mean_shape[model.landmarks], pose, camera)[0]
+    )
 
 
 def motion_picture(points, jacobian, steps, titles):
@@ -216,8 +251,20 @@ def motion_picture(points, jacobian, steps, titles):
     for k, (axes, title) in enumerate(zip(panels.flat, titles, strict=True)):
         move = moves[..., k] * steps[k]
         face_lines(axes, points, GREY, lw=0.8, alpha=0.6)
-        axes.quiver(*points.T, *move.T, color=BLUE if k < 3 else RED, angles="xy", scale_units="xy", scale=1, width=0.006)
-        axes.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] + half, middle[1] - half), aspect="equal")
+        axes.quiver(
+            *points.T,
+            *move.T,
+            color=BLUE if k < 3 else RED,
+            angles="xy",
+            scale_units="xy",
+            scale=1,
+            width=0.006,
+        )
+        axes.set(
+            xlim=(middle[0] - half, middle[0] + half),
+            ylim=(middle[1] + half, middle[1] - half),
+            aspect="equal",
+        )
         axes.set_title(title)
         axes.set(xticks=[], yticks=[])
     return pixels(drawing, 48)

@@ -59,11 +59,15 @@ class PoseGame:
         """The picture (size, 2 · size, 3) uint8; angles in degrees, noise in px, outliers in % of the points."""
         angles = torch.deg2rad(torch.tensor([[-float(pitch), float(yaw), 0.0]]))
         truth = Pose.from_euler(angles, torch.tensor([[0.0, DROP, DISTANCE]]))
-        detector = SimulatedDetector.of_face(self.points, truth, self.camera, noise_px=noise, outliers=outliers / 100)
+        detector = SimulatedDetector.of_face(
+            self.points, truth, self.camera, noise_px=noise, outliers=outliers / 100
+        )
         found = torch.from_numpy(detector.detect()[0].points)[None]
         estimate = estimate_pose(found, self.points, self.camera, robust_px=ROBUST_PX if robust else None)
         turn, shift = pose_error(estimate.pose, truth)
-        heads = self._heads(Pose(*(torch.cat(two) for two in zip(_parts(truth), _parts(estimate.pose), strict=True))))
+        heads = self._heads(
+            Pose(*(torch.cat(two) for two in zip(_parts(truth), _parts(estimate.pose), strict=True)))
+        )
         seen = project(model_to_camera(self.points, estimate.pose), self.camera)[0, :, :2]
         return self._page(heads, found[0], seen, f"off by {float(turn):.1f}° and {float(shift):.0f} mm")
 
@@ -71,9 +75,13 @@ class PoseGame:
         """(2, S, S, 3): the face in its colours in the first pose, in clay in the second."""
         model = self.model
         albedo = torch.stack([model.mean_texture, torch.tensor(CLAY).expand_as(model.mean_texture)])
-        camera = Camera(self.camera.focal.expand(2), self.camera.principal_point.expand(2, -1), self.camera.size)
+        camera = Camera(
+            self.camera.focal.expand(2), self.camera.principal_point.expand(2, -1), self.camera.size
+        )
         with torch.no_grad():
-            return render(model.mean_shape[None], model.triangles, albedo, poses, camera, STUDIO_LIGHT[None]).image.clamp(0, 1)
+            return render(
+                model.mean_shape[None], model.triangles, albedo, poses, camera, STUDIO_LIGHT[None]
+            ).image.clamp(0, 1)
 
     def _page(self, heads, found, seen, text: str) -> np.ndarray:
         from PIL import Image, ImageDraw
@@ -112,7 +120,9 @@ class PoseGame:
         pages = [tile(panels[at], titles[at], height=height) for at in rows]
         width = max(page.shape[1] for page in pages)  # the last row may hold fewer
         paper = [((0, 0), (0, width - page.shape[1]), (0, 0)) for page in pages]
-        return np.concatenate([np.pad(page, pad, constant_values=255) for page, pad in zip(pages, paper, strict=True)])
+        return np.concatenate(
+            [np.pad(page, pad, constant_values=255) for page, pad in zip(pages, paper, strict=True)]
+        )
 
 
 def pose_game(model, size: int = 256, *, live: bool | None = None) -> PoseGame:

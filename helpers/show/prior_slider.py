@@ -27,10 +27,18 @@ class PriorSlider:
     `slider` holds log10 λ, `image` the face from the front, `box` both together, ready for `display`.
     """
 
-    def __init__(self, fit_model: FitModel, points: torch.Tensor, start: FaceState, camera: Camera, size: int = 256):
+    def __init__(
+        self, fit_model: FitModel, points: torch.Tensor, start: FaceState, camera: Camera, size: int = 256
+    ):
         import ipywidgets
 
-        self.fit_model, self.points, self.start, self.camera, self.size = fit_model, points, start, camera, size
+        self.fit_model, self.points, self.start, self.camera, self.size = (
+            fit_model,
+            points,
+            start,
+            camera,
+            size,
+        )
         self.slider = ipywidgets.FloatSlider(0.0, min=-4.0, max=3.0, step=0.1, description="log10 λ")
         self.image = ipywidgets.Image(format="png", width=size, height=size)
         self.box = ipywidgets.HBox([self.image, self.slider])
@@ -70,14 +78,19 @@ class PriorSlider:
 
     def stills(self, weights, image=None) -> np.ndarray:
         """A row of faces, one for each λ, after the photograph with its points if one is given: (H, W, 3) uint8."""
-        panels, titles = [self.draw(weight, 196) for weight in weights], [f"λ = {weight:g}" for weight in weights]
+        panels, titles = (
+            [self.draw(weight, 196) for weight in weights],
+            [f"λ = {weight:g}" for weight in weights],
+        )
         if image is not None:
             panels.insert(0, draw_landmarks(as_bytes(image), self.points[0], height=196))
             titles.insert(0, "seen")
         return tile(panels, titles, height=196)
 
 
-def prior_slider(fit_model, points, start, camera, size: int = 256, *, live: bool | None = None) -> PriorSlider:
+def prior_slider(
+    fit_model, points, start, camera, size: int = 256, *, live: bool | None = None
+) -> PriorSlider:
     """Show the face of 68 points with a slider for the prior's weight λ, and return it.
 
     live: None decides by itself: not while notebooks are executed to be stored, where a view would open blank.

@@ -20,7 +20,9 @@ SIGNED_MAP, DEPTH_MAP = "RdBu_r", "viridis"
 FAR = 20_000.0  # mm: from here a picture has no perspective to speak of
 
 
-def camera_picture(vertices, triangles, point, *, distance: float = 1000.0, plane: float = 330.0) -> np.ndarray:
+def camera_picture(
+    vertices, triangles, point, *, distance: float = 1000.0, plane: float = 330.0
+) -> np.ndarray:
     """The pinhole camera from the side: a face at `distance` mm, its axes, and the way of one point to the image.
 
     vertices: (V, 3) mm, model axes.  triangles: (F, 3).  point: (3,) mm, model axes, the point whose ray is drawn.
@@ -30,9 +32,11 @@ def camera_picture(vertices, triangles, point, *, distance: float = 1000.0, plan
     drawing, axes = figure(10.0, 2.75)
     half = 120.0
     axes.imshow(
-        _profile(vertices, triangles, half), zorder=1, interpolation="antialiased",
+        _profile(vertices, triangles, half),
+        zorder=1,
+        interpolation="antialiased",
         extent=(distance - half, distance + half, -half, half),
-    )  # fmt: skip
+    )
     height, z = float(point[1]), distance - float(point[2])
     seen = height * plane / z  # on the page, where up is positive
     axes.plot([0, z], [0, height], color=RED, lw=1.6, zorder=3)
@@ -102,7 +106,10 @@ def triangle_picture(corners, size: tuple[int, int]) -> np.ndarray:
         axes.imshow(_mixed(corners, x, y), extent=(-0.5, W - 0.5, H - 0.5, -0.5), interpolation="nearest")
         axes.plot(*corners[[0, 1, 2, 0]].T, color=INK, lw=1.6)
         axes.set_xticks(np.arange(W)), axes.set_yticks(np.arange(H))
-        axes.set_xticks(np.arange(W + 1) - 0.5, minor=True), axes.set_yticks(np.arange(H + 1) - 0.5, minor=True)
+        (
+            axes.set_xticks(np.arange(W + 1) - 0.5, minor=True),
+            axes.set_yticks(np.arange(H + 1) - 0.5, minor=True),
+        )
         axes.grid(False, which="major"), axes.grid(True, which="minor", color="#C9CED6", lw=0.7)
         axes.tick_params(which="both", length=0)
         axes.spines[["left", "bottom"]].set_visible(False)
@@ -133,7 +140,9 @@ def _mixed(corners, x, y) -> np.ndarray:
     e = edge_functions(corners, x, y)
     weights = e / e.sum(-1, keepdim=True)
     colours = torch.tensor([to_rgb(c) for c in CORNER_COLOURS], dtype=torch.float64)
-    return torch.where(_inside(corners, x, y)[..., None], weights @ colours, torch.ones(3, dtype=torch.float64)).numpy()
+    return torch.where(
+        _inside(corners, x, y)[..., None], weights @ colours, torch.ones(3, dtype=torch.float64)
+    ).numpy()
 
 
 def depth_colours(depth, near: float, far: float) -> np.ndarray:
@@ -187,7 +196,9 @@ def field_picture(rows, titles, *, limit: float, label: str, row_names=None, cel
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=9)  # so that neighbours do not touch
     scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(-limit, limit), SIGNED_MAP)
-    drawing.colorbar(scale, ax=grid.ravel().tolist(), label=label, fraction=0.04, pad=0.01, aspect=14 * len(rows))
+    drawing.colorbar(
+        scale, ax=grid.ravel().tolist(), label=label, fraction=0.04, pad=0.01, aspect=14 * len(rows)
+    )
     return pixels(drawing)
 
 

@@ -15,10 +15,7 @@ STEPS = {
     "network": ("06", "198 at a glance"),
     "evaluation": ("07", "millimetres"),
 }
-BESIDE = {
-    "face model": ("01", "99 shape + 99 texture modes"),
-    "renderer": ("02", "numbers → image"),
-}
+BESIDE = {"face model": ("01", "99 shape + 99 texture modes"), "renderer": ("02", "numbers → image")}
 WIDTH, GAP, HEIGHT = 1.42, 0.34, 0.92
 
 
@@ -78,10 +75,15 @@ def _box(axes, place, name, number, result, lit: bool, all_equal: bool) -> None:
     colour = STEP_COLOURS[name]
     filled = lit or all_equal
     shape = FancyBboxPatch(
-        (x + 0.06, y + 0.06), width - 0.12, height - 0.12,
-        boxstyle="round,pad=0.06,rounding_size=0.12", linewidth=2.2 if filled else 1.6,
-        facecolor=colour if filled else PAPER, edgecolor=INK if lit else colour, zorder=2,
-    )  # fmt: skip
+        (x + 0.06, y + 0.06),
+        width - 0.12,
+        height - 0.12,
+        boxstyle="round,pad=0.06,rounding_size=0.12",
+        linewidth=2.2 if filled else 1.6,
+        facecolor=colour if filled else PAPER,
+        edgecolor=INK if lit else colour,
+        zorder=2,
+    )
     axes.add_patch(shape)
     ink = _readable_on(colour) if filled else INK
     middle = x + width / 2

@@ -77,9 +77,16 @@ def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) 
         light, colour = unpack_lamp(light)
         more = {"colour": colour, "shadows": True}
     drawn = render(
-        face.vertices, model.triangles, face.colours, face.pose, face.camera, light, background=0.0,
-        supersample=supersample, **more,
-    )  # fmt: skip
+        face.vertices,
+        model.triangles,
+        face.colours,
+        face.pose,
+        face.camera,
+        light,
+        background=0.0,
+        supersample=supersample,
+        **more,
+    )
     skin = (
         (model.masks or {}).get("skin", torch.ones(face.vertices.shape[1]))[None, :, None].expand(-1, -1, 3)
     )
@@ -105,7 +112,11 @@ def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) 
 def turned(face: FittedFace, model, yaw: float, clay: bool = False, size: int = 224) -> torch.Tensor:
     """The face alone from the front, turned by `yaw` degrees, in studio light: (size, size, 3)."""
     pose, camera, light = studio((yaw,), size, face.vertices.device)
-    colours = torch.tensor(CLAY, device=face.vertices.device).expand(1, face.vertices.shape[1], 3) if clay else face.colours
+    colours = (
+        torch.tensor(CLAY, device=face.vertices.device).expand(1, face.vertices.shape[1], 3)
+        if clay
+        else face.colours
+    )
     return (
         render(face.vertices, model.triangles, colours, pose, camera, light, supersample=2)
         .image[0]

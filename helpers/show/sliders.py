@@ -63,16 +63,27 @@ class FaceSliders:
         counts = _counts(model)
         wide = w.Layout(width="300px")
         sliders = {
-            kind: [w.FloatSlider(0.0, min=-LIMIT, max=LIMIT, step=0.1, description=f"mode {i + 1}, σ", layout=wide)
-                   for i in range(min(n, counts[kind]))]
+            kind: [
+                w.FloatSlider(
+                    0.0, min=-LIMIT, max=LIMIT, step=0.1, description=f"mode {i + 1}, σ", layout=wide
+                )
+                for i in range(min(n, counts[kind]))
+            ]
             for kind in KINDS
-        }  # fmt: skip
+        }
         yaw = w.FloatSlider(0.0, min=-60.0, max=60.0, step=1.0, description="turn °", layout=wide)
         image = w.Image(format="png", width=size, height=size)
         average, people = w.Button(description="mean face"), w.Button(description="random face")
         tabs = w.Tab([w.VBox(list(rows)) for rows in sliders.values() if rows])
         tabs.titles = [kind for kind, rows in sliders.items() if rows]
-        made = cls(w.HBox([w.VBox([image, yaw, w.HBox([average, people])]), tabs]), sliders, yaw, image, people, average)
+        made = cls(
+            w.HBox([w.VBox([image, yaw, w.HBox([average, people])]), tabs]),
+            sliders,
+            yaw,
+            image,
+            people,
+            average,
+        )
         made._connect(model, size)
         return made
 
@@ -83,7 +94,9 @@ class FaceSliders:
 
         def draw(_=None):
             if not held:
-                numbers = {kind: torch.tensor([[s.value for s in rows]]) for kind, rows in self.sliders.items()}
+                numbers = {
+                    kind: torch.tensor([[s.value for s in rows]]) for kind, rows in self.sliders.items()
+                }
                 self.image.value = _png(*_faces(model, numbers), self.yaw.value, size)
 
         def move(values):
@@ -96,7 +109,9 @@ class FaceSliders:
         for slider in [*every, self.yaw]:
             slider.observe(draw, names="value")
         self.average.on_click(lambda _: move(torch.zeros(len(every))))
-        self.people.on_click(lambda _: move(torch.randn(len(every), generator=generator).clamp(-LIMIT, LIMIT)))
+        self.people.on_click(
+            lambda _: move(torch.randn(len(every), generator=generator).clamp(-LIMIT, LIMIT))
+        )
         draw()
 
 

@@ -56,9 +56,13 @@ def store(path: Path) -> float:
     renew_exercises(notebook, path)
     start = time.perf_counter()
     NotebookClient(
-        notebook, timeout=CELL_SECONDS, kernel_name=KERNEL["name"], record_timing=False, store_widget_state=False,
+        notebook,
+        timeout=CELL_SECONDS,
+        kernel_name=KERNEL["name"],
+        record_timing=False,
+        store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}},
-    ).execute()  # fmt: skip
+    ).execute()
     seconds = time.perf_counter() - start
     clean(notebook)
     # To full tens: a number that changes with every run would change the file with every run.

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 # Okabe and Ito's palette, which stays apart under all common kinds of colour blindness.
 BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442",
-)  # fmt: skip
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#F0E442",
+)
 GREY, INK, PAPER = "#8A8F98", "#24292F", "#FFFFFF"
 PALETTE = (BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY)
 

@@ -20,9 +20,11 @@ def training_curve(rows: list[dict[str, float]], path: str | Path | None = None)
     losses.set(xlabel="step", ylabel="loss")
     losses.legend()
     for name, label in (
-        ("magnitude_alpha", "‖α‖, guess / truth"), ("cosine_alpha", "cosine of α"), ("magnitude_beta", "‖β‖, guess / truth"),
+        ("magnitude_alpha", "‖α‖, guess / truth"),
+        ("cosine_alpha", "cosine of α"),
+        ("magnitude_beta", "‖β‖, guess / truth"),
         ("cosine_beta", "cosine of β"),
-    ):  # fmt: skip
+    ):
         # Magnitudes whole, cosines dashed, texture thin: to be told apart in grey, too.
         style = {"linestyle": "--" if "cosine" in name else "-", "linewidth": 1.2 if "beta" in name else 2.6}
         _line(measures, rows, name, label=label, **style)

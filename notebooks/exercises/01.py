@@ -12,6 +12,7 @@ small = load("open", level=0)
 # %% exercise: How many modes are enough? (easy, 5 minutes)
 # Return the smallest number of modes whose variances add up to at least `share` of the whole.
 
+
 # %% solution
 def modes_for(std, share):
     """The smallest k so that the first k of the modes with deviations std (K,) hold `share` of the variance."""
@@ -24,7 +25,14 @@ def modes_for(std, share):
 # %% check
 def check_modes_for(modes_for):
     three, one = torch.tensor([3.0, 2.0, 1.0]), torch.tensor([4.0])
-    for std, share, expected in ((three, 0.5, 1), (three, 0.9, 2), (three, 0.95, 3), (three, 1.0, 3), (one, 0.99, 1), (three, 0.0, 0)):
+    for std, share, expected in (
+        (three, 0.5, 1),
+        (three, 0.9, 2),
+        (three, 0.95, 3),
+        (three, 1.0, 3),
+        (one, 0.99, 1),
+        (three, 0.0, 0),
+    ):
         show.expect(modes_for(std, share), expected, f"modes_for({std.tolist()}, {share})")
 
 
@@ -33,6 +41,7 @@ show.check(check_modes_for, modes_for)
 
 # %% why
 # Squares, because variances add up and deviations do not.
+
 
 # %% mistakes
 def deviations_added(std, share):
@@ -49,6 +58,7 @@ def one_short(std, share):
 # Given a head in the model's frame, return the coefficients of the first $k$ modes by least squares. The modes of level 0 are
 # not exactly at right angles, so a plain product with the basis is not enough.
 
+
 # %% solution
 def coefficients_of(model, head, k):
     """alpha (k,), in standard deviations, for which the first k modes come nearest to the head (V, 3)."""
@@ -64,7 +74,12 @@ def check_coefficients_of(coefficients_of):
     show.expect(coefficients_of(small, small.mean_shape, 5), torch.zeros(5), "the mean face", within=1e-3)
     for k in (1, 10, 99):
         truth = small.sample(1, torch.Generator().manual_seed(k)).alpha[:, :k]
-        show.expect(coefficients_of(small, small.shape(truth)[0], k), truth[0], f"a random face of {k} modes", within=0.02)
+        show.expect(
+            coefficients_of(small, small.shape(truth)[0], k),
+            truth[0],
+            f"a random face of {k} modes",
+            within=0.02,
+        )
 
 
 show.check(check_coefficients_of, coefficients_of)
@@ -81,12 +96,15 @@ def mean_forgotten(model, head, k):
 
 
 def plain_product(model, head, k):
-    return torch.einsum("vck,vc->k", model.shape_basis[..., :k], head - model.mean_shape) / model.shape_std[:k]
+    return (
+        torch.einsum("vck,vc->k", model.shape_basis[..., :k], head - model.mean_shape) / model.shape_std[:k]
+    )
 
 
 # %% exercise: The other half of the face (hard, 20 minutes)
 # Somebody holds a hand before half of the face. Return the most likely $\alpha$ from the vertices that are seen, each with an
 # error of `noise` mm. Where nothing is seen, the answer is the mean face.
+
 
 # %% solution
 def completed(model, head, seen, noise):
@@ -105,11 +123,21 @@ def check_completed(completed):
     head = small.shape(truth)[0]
     half = (small.mean_shape[:, 0] < 0).nonzero()[:, 0].tolist()
     show.expect(completed(small, head, [], 1.0), torch.zeros(99), "nothing is seen: the mean face")
-    show.expect(completed(small, head, half, 1e6), torch.zeros(99), "seen with an error of 1 km: nearly the mean face", within=0.1)
+    show.expect(
+        completed(small, head, half, 1e6),
+        torch.zeros(99),
+        "seen with an error of 1 km: nearly the mean face",
+        within=0.1,
+    )
     one, nose = load("open", level=0, n_shape=1), int(small.landmarks[30])
     a, b = (one.shape_basis[nose, :, 0] * one.shape_std[0]).double(), torch.tensor([1.0, 2.0, 6.0]).double()
     expected = ((a @ b) / (a @ a + 3.0**2))[None].float()
-    show.expect(completed(one, one.mean_shape + b.float(), [nose], 3.0), expected, "one mode, one vertex, ± 3 mm", within=1e-3)
+    show.expect(
+        completed(one, one.mean_shape + b.float(), [nose], 3.0),
+        expected,
+        "one mode, one vertex, ± 3 mm",
+        within=1e-3,
+    )
     alpha = completed(small, head, half, 0.05)
     miss = (small.shape(alpha[None].float())[0] - head).norm(dim=1).square().mean().sqrt()
     show.expect_below(miss, 1.0, "half is seen to 0.05 mm: the error of the whole head", "mm")
@@ -120,6 +148,7 @@ show.check(check_completed, completed)
 
 # %% why
 # The formula of "a head from 68 points", with $w = 1$. With nothing seen, $A$ has no rows and only the prior is left.
+
 
 # %% mistakes
 def no_prior(model, head, seen, noise):

@@ -17,8 +17,22 @@ from helpers.rendering import render
 
 # %% given
 corners = torch.tensor([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 50.0
-cube = torch.tensor([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
-                     [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
+cube = torch.tensor(
+    [
+        [0, 1, 3],
+        [0, 3, 2],
+        [4, 6, 7],
+        [4, 7, 5],
+        [0, 4, 5],
+        [0, 5, 1],
+        [2, 3, 7],
+        [2, 7, 6],
+        [0, 2, 6],
+        [0, 6, 4],
+        [1, 5, 7],
+        [1, 7, 3],
+    ]
+)
 tilted = Pose(torch.tensor([[0.5, 0.6, 0.1]]), torch.tensor([[0.0, 0, 600]]))
 on_screen = project(model_to_camera(corners[None], tilted), Camera.default(48, focal=170.0))
 
@@ -35,7 +49,11 @@ def faces_camera(p):
 # %% check
 def check_faces_camera(faces_camera):
     three = torch.tensor([[[0.0, 0], [0, 4], [4, 0]], [[0, 0], [4, 0], [0, 4]], [[0, 0], [2, 2], [4, 4]]])
-    show.expect(faces_camera(three), torch.tensor([True, False, False]), "one to the camera, one away, one without area")
+    show.expect(
+        faces_camera(three),
+        torch.tensor([True, False, False]),
+        "one to the camera, one away, one without area",
+    )
     seen = rasterize(on_screen, cube, (48, 48)).triangle_id.unique()[1:]
     expected = torch.zeros(12, dtype=torch.bool).index_fill(0, seen.long(), True)
     show.expect(faces_camera(on_screen[0, :, :2][cube]), expected, "the twelve triangles of a cube")
@@ -47,6 +65,7 @@ show.check(check_faces_camera, faces_camera)
 # %% why
 # A convex body shows all triangles that face the camera, so for the cube this alone replaces the z-buffer. A face is not
 # convex: the nose hides a part of the cheek.
+
 
 # %% mistakes
 def v_up(p):
@@ -97,6 +116,7 @@ show.check(check_perspective, perspective)
 # %% why
 # Half way on the image lies three quarters towards the near end: the far half of the wall is squeezed into little space.
 
+
 # %% mistakes
 def times_depth(b, z):
     w = b * z
@@ -121,7 +141,9 @@ light = torch.tensor([0.65, 0.0, 0.1, 0.3, 0, 0, 0, 0, 0])[None, :, None].repeat
 
 def drawn(yaw):
     pose = Pose(torch.tensor([[0.0, float(yaw), 0.0]]), torch.tensor([[0.0, 4.0, 1080.0 * 2]]))
-    return render(head.mean_shape[None], head.triangles, head.mean_texture[None], pose, viewer, light, supersample=2)
+    return render(
+        head.mean_shape[None], head.triangles, head.mean_texture[None], pose, viewer, light, supersample=2
+    )
 
 
 def image_and_slope(yaw, small=0.02):
@@ -142,7 +164,12 @@ def yaw_step(image, slope, target):
 # %% check
 def check_yaw_step(yaw_step):
     ramp = torch.linspace(-1, 1, 30).view(10, 3)
-    show.expect(yaw_step(torch.zeros(10, 3), ramp, 0.25 * ramp), 0.25, "an image that is linear, 0.25 away", within=1e-5)
+    show.expect(
+        yaw_step(torch.zeros(10, 3), ramp, 0.25 * ramp),
+        0.25,
+        "an image that is linear, 0.25 away",
+        within=1e-5,
+    )
     show.expect(yaw_step(ramp, torch.zeros(10, 3), 0 * ramp), 0.0, "no slope anywhere")
     yaw, (target, _, seen) = 0.1, image_and_slope(0.0)
     for _ in range(10):
@@ -159,6 +186,7 @@ show.check(check_yaw_step, yaw_step)
 # the brows in the two images do not overlap yet. Start from 40° off, and it creeps home by about 1° a step. Start from 60° off, and
 # it stays there: the brow then lies so far from its place that the slope points nowhere useful. That is why a fit starts from
 # landmarks.
+
 
 # %% mistakes
 def wrong_way(image, slope, target):

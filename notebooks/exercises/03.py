@@ -12,7 +12,9 @@ from helpers.pose import estimate_pose, scaled_orthographic_pose
 model = load("open", level=1)
 points_3d = model.mean_shape[model.landmarks]  # (68, 3) mm
 camera = Camera.default(224)
-truth = Pose.from_euler(torch.deg2rad(torch.tensor([[-10.0, 25.0, 5.0]])), torch.tensor([[10.0, -5.0, 1250.0]]))
+truth = Pose.from_euler(
+    torch.deg2rad(torch.tensor([[-10.0, 25.0, 5.0]])), torch.tensor([[10.0, -5.0, 1250.0]])
+)
 detector = SimulatedDetector.of_face(points_3d, truth, camera, noise_px=1.0)
 seen = torch.from_numpy(detector.detect(seed=0)[0].points)  # (68, 2) px
 
@@ -21,6 +23,7 @@ seen = torch.from_numpy(detector.detect(seed=0)[0].points)  # (68, 2) px
 # Write `mirror_points`, which takes the points (68, 2) of an image of some width and returns those of the *mirrored image*, in
 # the order of 300-W again. Mirroring the pixels is not enough: the left corner of an eye has become the right one. Pixel
 # centres are at integers, so the pixel 0 becomes the pixel width − 1.
+
 
 # %% solution
 def mirror_points(points, width):
@@ -38,11 +41,24 @@ def mirror_points(points, width):
 # %% check
 def check_mirror_points(mirror_points):
     got = mirror_points(seen, 224)
-    show.expect(got if got is None else got[30], torch.stack([223 - seen[30, 0], seen[30, 1]]), "the tip of the nose, width 224", within=1e-3)
-    show.expect(got[36], torch.stack([223 - seen[45, 0], seen[45, 1]]), "point 36, an outer corner of an eye", within=1e-3)
+    show.expect(
+        got if got is None else got[30],
+        torch.stack([223 - seen[30, 0], seen[30, 1]]),
+        "the tip of the nose, width 224",
+        within=1e-3,
+    )
+    show.expect(
+        got[36],
+        torch.stack([223 - seen[45, 0], seen[45, 1]]),
+        "point 36, an outer corner of an eye",
+        within=1e-3,
+    )
     show.expect(mirror_points(got, 224), seen, "mirrored twice", within=1e-3)
     show.expect(mirror_points(seen, 1000)[:, 0], got[:, 0] + 776, "width 1000: every u", within=1e-3)
-    yaws = [float(estimate_pose(points[None], points_3d[None], camera).pose.yaw_pitch_roll()[0, 0]) for points in (seen, got)]
+    yaws = [
+        float(estimate_pose(points[None], points_3d[None], camera).pose.yaw_pitch_roll()[0, 0])
+        for points in (seen, got)
+    ]
     show.expect(yaws[1], -yaws[0], "the yaw of the mirrored face, in degrees", within=0.5)
 
 
@@ -65,7 +81,9 @@ def off_by_a_pixel(points, width):
 
 
 def lips_forgotten(points, width):
-    order = [16 - i for i in range(17)] + [26 - i for i in range(10)] + list(range(27, 31)) + [35, 34, 33, 32, 31]
+    order = (
+        [16 - i for i in range(17)] + [26 - i for i in range(10)] + list(range(27, 31)) + [35, 34, 33, 32, 31]
+    )
     order += [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40] + list(range(48, 68))
     return torch.stack([width - 1 - points[:, 0], points[:, 1]], -1)[order]
 
@@ -102,7 +120,11 @@ def check_weighted_pos(weighted_pos):
     rising, no_chin, far_chin = torch.linspace(0.1, 2.0, 68).double(), torch.ones(68).double(), x.clone()
     no_chin[8], far_chin[8] = 0, 1e4  # a point that is far off, and does not count
     equal = torch.ones(68).double()
-    cases = (("equal weights", x, equal), ("rising weights", x, rising), ("a wrong point of weight 0", far_chin, no_chin))
+    cases = (
+        ("equal weights", x, equal),
+        ("rising weights", x, rising),
+        ("a wrong point of weight 0", far_chin, no_chin),
+    )
     for case, points, weights in cases:
         real = scaled_orthographic_pose(points[None], X[None], camera.to(torch.float64), weights[None])
         got = weighted_pos(points, X, weights, f, c)
@@ -120,7 +142,9 @@ def weights_ignored(points, model_points, weights, f, c):
 
 
 def weight_instead_of_its_root(points, model_points, weights, f, c):
-    pose = scaled_orthographic_pose(points[None], model_points[None], camera.to(torch.float64), weights[None] ** 2)
+    pose = scaled_orthographic_pose(
+        points[None], model_points[None], camera.to(torch.float64), weights[None] ** 2
+    )
     return pose.rotation[0], pose.translation[0]
 
 
@@ -128,6 +152,7 @@ def weight_instead_of_its_root(points, model_points, weights, f, c):
 # Write `find_inliers`: draw six of the 68 points many times, estimate the pose from them (weights 1 for the six, 0 for the
 # others), count how many of the 68 points lie within `tolerance` pixels, and return the best draw's inliers as a (68,) bool
 # tensor. `estimate_pose` takes all draws in one batch, with `Camera.default(224, batch=draws)`.
+
 
 # %% given
 def scattered(points, share, seed=11):
@@ -143,7 +168,9 @@ def find_inliers(points, tolerance=4.0, draws=200, seed=0):
     g = torch.Generator().manual_seed(seed)
     chosen = torch.rand(draws, 68, generator=g).topk(6).indices
     weights = torch.zeros(draws, 68).scatter_(1, chosen, 1.0)
-    tried = estimate_pose(points.expand(draws, -1, -1), points_3d[None], Camera.default(224, batch=draws), weights)
+    tried = estimate_pose(
+        points.expand(draws, -1, -1), points_3d[None], Camera.default(224, batch=draws), weights
+    )
     inside = tried.residual.nan_to_num(1e6) < tolerance
     return inside[inside.sum(1).argmax()]
     ### END SOLUTION
@@ -157,8 +184,12 @@ def check_find_inliers(find_inliers):
         got = find_inliers(points)
         shape = got if got is None else tuple(got.shape)
         show.expect(shape, (68,), f"{share:.0%} of the points wrong: the shape of the answer")
-        show.expect_below(int((~got & (off < 2)).sum()), 4, f"{share:.0%} wrong: good points that were missed")
-        show.expect_below(int((got & (off > 12)).sum()), 1, f"{share:.0%} wrong: wrong points that were taken")
+        show.expect_below(
+            int((~got & (off < 2)).sum()), 4, f"{share:.0%} wrong: good points that were missed"
+        )
+        show.expect_below(
+            int((got & (off > 12)).sum()), 1, f"{share:.0%} wrong: wrong points that were taken"
+        )
 
 
 show.check(check_find_inliers, find_inliers)

@@ -10,6 +10,7 @@ from helpers.face_model import load
 # Write `newton_step`: from residuals `r` (M,), Jacobian `J` (M, n), coefficients `x` (n,) with prior mean 0, and the prior's
 # weight `lam`, return the step (n,).
 
+
 # %% solution
 def newton_step(r, J, x, lam):
     ### BEGIN SOLUTION (n,)
@@ -22,12 +23,16 @@ def newton_step(r, J, x, lam):
 def check_newton_step(newton_step):
     one = torch.ones(1)
     show.expect(newton_step(2 * one, one[None], 0 * one, 0.0), -2 * one, "r = 2, J = 1, x = 0, no prior")
-    show.expect(newton_step(0 * one, one[None], one, 1.0), -0.5 * one, "r = 0, J = 1, x = 1, prior of weight 1")
+    show.expect(
+        newton_step(0 * one, one[None], one, 1.0), -0.5 * one, "r = 0, J = 1, x = 1, prior of weight 1"
+    )
     g = torch.Generator().manual_seed(0)
     r, J, x = torch.randn(30, generator=g), torch.randn(30, 5, generator=g), torch.randn(5, generator=g)
     y = (x + newton_step(r, J, x, 2.0)).detach().requires_grad_()
     left = torch.autograd.grad((r + J @ (y - x)).square().sum() / 2 + y.square().sum(), y)[0]
-    show.expect_below(left.norm(), 1e-3, "30 residuals, 5 numbers, prior of weight 2: the gradient after the step")
+    show.expect_below(
+        left.norm(), 1e-3, "30 residuals, 5 numbers, prior of weight 2: the gradient after the step"
+    )
     nothing = newton_step(torch.zeros(0), torch.zeros(0, 5), x, 1.0)
     show.expect(nothing, -x, "no residual at all: back to the mean")
 
@@ -49,6 +54,7 @@ def prior_only_in_the_matrix(r, J, x, lam):
 # `robust_weight(s, k)`: by what factor must the row of plain least squares be weighted, so that its gradient is that of the
 # robust energy?
 
+
 # %% solution
 def robust_weight(s, k):
     ### BEGIN SOLUTION like s
@@ -64,7 +70,9 @@ def check_robust_weight(robust_weight):
     for k in (1.0, 3.0):
         gradient = torch.autograd.grad((0.5 * k**2 * torch.log1p(x.square() / k**2)).sum(), x)[0]
         got = robust_weight(x.detach().square(), k) * x.detach()
-        show.expect(got, gradient, f"k = {k:g}: weight times residual, against the robust gradient", within=1e-4)
+        show.expect(
+            got, gradient, f"k = {k:g}: weight times residual, against the robust gradient", within=1e-4
+        )
 
 
 show.check(check_robust_weight, robust_weight)
@@ -101,14 +109,27 @@ def coordinate_sigma(basis, covariance):
 # %% check
 def check_coordinate_sigma(coordinate_sigma):
     axis = torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.0, 0.0]])
-    show.expect(coordinate_sigma(axis, torch.eye(2)), torch.tensor([2.0, 3.0, 0.0]), "two coefficients, one axis each, σ = 1")
+    show.expect(
+        coordinate_sigma(axis, torch.eye(2)),
+        torch.tensor([2.0, 3.0, 0.0]),
+        "two coefficients, one axis each, σ = 1",
+    )
     together = torch.tensor([[1.0, 1.0], [1.0, 1.0]])
-    show.expect(coordinate_sigma(torch.ones(3, 2), together), torch.full((3,), 2.0), "two that vary together: they add up")
+    show.expect(
+        coordinate_sigma(torch.ones(3, 2), together),
+        torch.full((3,), 2.0),
+        "two that vary together: they add up",
+    )
     draws = torch.distributions.MultivariateNormal(torch.zeros(99), covariance)
     torch.manual_seed(0)
     expected = (draws.sample((20000,)) @ basis.T).std(0)
     got = coordinate_sigma(basis, covariance)
-    show.expect(got, expected, "the tip of the nose, against 20 000 samples, in mm", within=0.04 * float(expected.min()))
+    show.expect(
+        got,
+        expected,
+        "the tip of the nose, against 20 000 samples, in mm",
+        within=0.04 * float(expected.min()),
+    )
 
 
 show.check(check_coordinate_sigma, coordinate_sigma)

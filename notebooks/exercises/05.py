@@ -26,7 +26,9 @@ def check_weights(weights):
     nan = float("nan")
     show.expect(weights(torch.tensor([1.0, 3.0])), torch.tensor([0.25, 0.75]), "confidences 1 and 3")
     show.expect(weights(torch.tensor([0.2])), torch.ones(1), "one photograph: it counts whole")
-    show.expect(weights(torch.tensor([nan, 0.5, 0.5])), torch.tensor([0.0, 0.5, 0.5]), "one confidence is missing")
+    show.expect(
+        weights(torch.tensor([nan, 0.5, 0.5])), torch.tensor([0.0, 0.5, 0.5]), "one confidence is missing"
+    )
     show.expect(weights(torch.zeros(4)), torch.full((4,), 0.25), "all 0: all alike")
     show.expect(weights(torch.tensor([nan, nan])), torch.full((2,), 0.5), "all missing: all alike")
 
@@ -49,7 +51,11 @@ def divides_by_zero(confidence):
 
 
 def forgets_the_missing(confidence):
-    return confidence / confidence.sum() if confidence.sum() != 0 else torch.full_like(confidence, 1 / len(confidence))
+    return (
+        confidence / confidence.sum()
+        if confidence.sum() != 0
+        else torch.full_like(confidence, 1 / len(confidence))
+    )
 
 
 # %% exercise: How much is shared? (medium, 20 minutes)
@@ -63,7 +69,9 @@ def shared_and_own(counts, squares):
     """(b², s²) from mean square errors (N,) of averages of counts (N,) photographs."""
     ### BEGIN SOLUTION two numbers
     A = torch.stack([torch.ones(len(counts)), 1 / torch.tensor(counts, dtype=torch.float32)], 1)
-    b2, s2 = torch.linalg.lstsq(A, torch.as_tensor(squares, dtype=torch.float32)[:, None]).solution[:, 0].tolist()
+    b2, s2 = (
+        torch.linalg.lstsq(A, torch.as_tensor(squares, dtype=torch.float32)[:, None]).solution[:, 0].tolist()
+    )
     return b2, s2
     ### END SOLUTION
 
@@ -71,11 +79,23 @@ def shared_and_own(counts, squares):
 # %% check
 def check_shared_and_own(shared_and_own):
     show.expect(shared_and_own([1, 2], [5.0, 3.0]), (1.0, 4.0), "two counts: exactly solved", within=1e-4)
-    show.expect(shared_and_own([1, 4, 9], [2.0, 2.0, 2.0]), (2.0, 0.0), "more photographs do not help: all is shared", within=1e-4)
+    show.expect(
+        shared_and_own([1, 4, 9], [2.0, 2.0, 2.0]),
+        (2.0, 0.0),
+        "more photographs do not help: all is shared",
+        within=1e-4,
+    )
     g = torch.Generator().manual_seed(0)
     counts, b = [1, 2, 4, 8, 16], torch.full((50,), 0.2)
-    squares = [float((b + torch.randn(4000, n, 50, generator=g).mean(1)).square().sum(1).mean()) for n in counts]
-    show.expect(shared_and_own(counts, squares), (2.0, 50.0), "50 numbers with b = 0.2 and s = 1 each, simulated", within=0.5)
+    squares = [
+        float((b + torch.randn(4000, n, 50, generator=g).mean(1)).square().sum(1).mean()) for n in counts
+    ]
+    show.expect(
+        shared_and_own(counts, squares),
+        (2.0, 50.0),
+        "50 numbers with b = 0.2 and s = 1 each, simulated",
+        within=0.5,
+    )
 
 
 show.check(check_shared_and_own, shared_and_own)
@@ -113,14 +133,21 @@ def product(mean, variance):
 def check_product(product):
     one = torch.tensor([[0.4, -2.0]])
     show.expect(product(one, torch.tensor([[0.5, 0.1]])), one[0], "one photograph: its own mean")
-    show.expect(product(torch.zeros(5, 3), torch.ones(5, 3)), torch.zeros(3), "five that know no more than the prior")
+    show.expect(
+        product(torch.zeros(5, 3), torch.ones(5, 3)), torch.zeros(3), "five that know no more than the prior"
+    )
     # Measurements y with variance v, from a truth with the prior N(0, 1): one fit of all at once is the answer.
     g = torch.Generator().manual_seed(0)
     v = 0.2 + torch.rand(6, 40, generator=g)
     y = torch.randn(40, generator=g) + v.sqrt() * torch.randn(6, 40, generator=g)
     alone = (y / v) / (1 / v + 1), 1 / (1 / v + 1)
     together = (y / v).sum(0) / ((1 / v).sum(0) + 1)
-    show.expect(product(*alone), together, "six measurements, fitted alone and then pooled, against all at once", within=1e-4)
+    show.expect(
+        product(*alone),
+        together,
+        "six measurements, fitted alone and then pooled, against all at once",
+        within=1e-4,
+    )
 
 
 show.check(check_product, product)

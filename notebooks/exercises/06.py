@@ -10,6 +10,7 @@ from helpers.regression import asymmetric_euclidean_loss
 # Write `slope`: the derivative of the loss by each prediction, for predictions and targets (K,), weights `over` and `under`. Take
 # sign(0) as +1. At the target itself it is 0.
 
+
 # %% solution
 def slope(prediction, target, over, under):
     ### BEGIN SOLUTION (K,)
@@ -24,7 +25,9 @@ def check_slope(slope):
     one = torch.ones(1)
     show.expect(slope(2 * one, one, 1.0, 3.0), 2 * one, "target 1, prediction 2: too far")
     show.expect(slope(0 * one, one, 1.0, 3.0), -6 * one, "target 1, prediction 0: too short")
-    show.expect(slope(0 * one, -one, 1.0, 3.0), 6 * one, "target −1, prediction 0: too short, on the other side")
+    show.expect(
+        slope(0 * one, -one, 1.0, 3.0), 6 * one, "target −1, prediction 0: too short, on the other side"
+    )
     show.expect(slope(one, one, 1.0, 3.0), 0 * one, "at the target")
     show.expect(slope(-one, 0 * one, 1.0, 3.0), -6 * one, "target 0, prediction −1")
     g = torch.Generator().manual_seed(0)
@@ -50,6 +53,7 @@ def weights_exchanged(prediction, target, over, under):
 # A network trained with the squared error says $f(x) = \mathbb{E}[\gamma \mid x]$. Write `explained`: from predictions and targets
 # (N,) with mean 0, the part $1 - v$ of the targets' variance that is explained, and the magnitude $\sqrt{1-v}$ that the
 # predictions should then have compared with the targets. If the error is larger than the targets, nothing is explained: 0 and 0.
+
 
 # %% solution
 def explained(prediction, target):
@@ -88,6 +92,7 @@ def unexplained(prediction, target):
 # Write `split`: from the person of each picture, whole numbers (N,) in any order, and how many people to hold out, return two bool
 # tensors (N,): the pictures to train on, and those to validate on. Every picture is in one of them; nobody is in both. Hold out the
 # people with the largest numbers.
+
 
 # %% solution
 def split(person, held_out):

@@ -10,6 +10,7 @@ from helpers import show
 # nose `nose` (3,) and a radius in mm, return the root mean square of the distances of the points that are at most the radius
 # away from the nose.
 
+
 # %% solution
 def crop_rmse(points, distance, nose, radius):
     ### BEGIN SOLUTION a number
@@ -22,9 +23,24 @@ def crop_rmse(points, distance, nose, radius):
 def check_crop_rmse(crop_rmse):
     points = torch.tensor([[0.0, 0.0, 0.0], [0.0, 30.0, 40.0], [0.0, 96.0, 0.0]])
     distance, nose = torch.tensor([3.0, 4.0, 100.0]), torch.zeros(3)
-    show.expect(crop_rmse(points, distance, nose, 95.0), torch.tensor(12.5).sqrt(), "3 and 4 mm inside, 100 mm outside", within=1e-4)
-    show.expect(crop_rmse(points, distance, nose, 50.0), torch.tensor(12.5).sqrt(), "a point at the radius counts", within=1e-4)
-    show.expect(crop_rmse(points + 7, distance, nose + 7, 10.0), torch.tensor(3.0), "only the nose itself", within=1e-4)
+    show.expect(
+        crop_rmse(points, distance, nose, 95.0),
+        torch.tensor(12.5).sqrt(),
+        "3 and 4 mm inside, 100 mm outside",
+        within=1e-4,
+    )
+    show.expect(
+        crop_rmse(points, distance, nose, 50.0),
+        torch.tensor(12.5).sqrt(),
+        "a point at the radius counts",
+        within=1e-4,
+    )
+    show.expect(
+        crop_rmse(points + 7, distance, nose + 7, 10.0),
+        torch.tensor(3.0),
+        "only the nose itself",
+        within=1e-4,
+    )
 
 
 show.check(check_crop_rmse, crop_rmse)
@@ -48,6 +64,7 @@ def about_the_origin(points, distance, nose, radius):
 # largest share of right accepts. A pair is accepted when its score is at least the threshold. Try every score as threshold,
 # and also one above all.
 
+
 # %% solution
 def tar_at(score, same, far):
     ### BEGIN SOLUTION a number from 0 to 1
@@ -65,9 +82,19 @@ def check_tar_at(tar_at):
     same = torch.tensor([True, True, False, True, False])
     score = torch.tensor([0.9, 0.7, 0.8, 0.3, 0.1])
     show.expect(tar_at(score, same, 0.0), torch.tensor(1 / 3), "no false accept", within=1e-5)
-    show.expect(tar_at(score, same, 0.25), torch.tensor(1 / 3), "one of two strangers is more than a quarter of them", within=1e-5)
+    show.expect(
+        tar_at(score, same, 0.25),
+        torch.tensor(1 / 3),
+        "one of two strangers is more than a quarter of them",
+        within=1e-5,
+    )
     show.expect(tar_at(score, same, 0.5), torch.tensor(1.0), "one of two may pass", within=1e-5)
-    show.expect(tar_at(torch.ones(5), same, 0.1), torch.tensor(0.0), "all scores alike: all or none are accepted", within=1e-5)
+    show.expect(
+        tar_at(torch.ones(5), same, 0.1),
+        torch.tensor(0.0),
+        "all scores alike: all or none are accepted",
+        within=1e-5,
+    )
 
 
 show.check(check_tar_at, tar_at)
@@ -98,6 +125,7 @@ def far_of_all_pairs(score, same, far):
 # Write `plane_step`: for moved points `x` (N, 3), their partners `y` (N, 3) and unit normals `n` (N, 3), return the turn ω and
 # the shift v as one vector (6,) that makes Σ (n · (x + ω × x + v − y))² least. As n · (ω × x) = (x × n) · ω, each pair gives one
 # row of a linear system.
+
 
 # %% solution
 def plane_step(x, y, n):

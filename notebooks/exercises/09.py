@@ -7,6 +7,7 @@ from helpers import show
 # A source has `total` photographs, a shard holds `size` of them, and `done` is the set of shard numbers on the disk. Write
 # `left(total, size, done)`: the places (a list of whole numbers, in order) that a resumed run must fit.
 
+
 # %% solution
 def left(total, size, done):
     ### BEGIN SOLUTION a list of places
@@ -38,6 +39,7 @@ def forgets_the_short_one(total, size, done):
 # A GPU fits `fit_rate` photographs a second. Reading, detecting and cropping one takes `seconds` of one CPU core. Write
 # `hours(photographs, gpus, fit_rate, cores, seconds)`: how long the whole takes, when cores and GPUs work at the same time.
 
+
 # %% solution
 def hours(photographs, gpus, fit_rate, cores, seconds):
     ### BEGIN SOLUTION a number of hours
@@ -49,7 +51,9 @@ def hours(photographs, gpus, fit_rate, cores, seconds):
 # %% check
 def check_hours(hours):
     show.expect(hours(3600, 1, 1.0, 100, 0.1), 1.0, "1 photograph a second, and cores to spare")
-    show.expect(hours(36000, 1, 1000.0, 1, 0.1), 1.0, "one core that detects 10 a second, and a GPU that waits")
+    show.expect(
+        hours(36000, 1, 1000.0, 1, 0.1), 1.0, "one core that detects 10 a second, and a GPU that waits"
+    )
     show.expect(hours(36000, 10, 1000.0, 1, 0.1), 1.0, "ten GPUs that wait")
     show.expect(hours(72000, 2, 10.0, 2, 0.1), 1.0, "both are as fast")
 
@@ -70,6 +74,7 @@ def gpus_only(photographs, gpus, fit_rate, cores, seconds):
 # `dies(places)` tells whether a worker dies of a batch of photographs. Each call may cost a worker, so calls are dear. Write
 # `poison(places, dies)`: the sorted list of those places that kill by themselves, with far fewer calls than places when only
 # one of 64 is bad.
+
 
 # %% solution
 def poison(places, dies):

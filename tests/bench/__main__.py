@@ -18,7 +18,9 @@ OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=ABOUT.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default: all): {', '.join(BENCHES)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which (default: all): {', '.join(BENCHES)}"
+    )
     names = parser.parse_args(arguments).names or list(BENCHES)
     unknown = [name for name in names if name not in BENCHES]
     if unknown:

@@ -17,7 +17,9 @@ def streamed(size: int, nuisances: Nuisances, batch: int = 64) -> dict:
     truth = people.batch(indices)
     albedo = heads.texture(truth.coefficients.beta)
     with torch.no_grad():
-        bare = best(lambda: render(truth.vertices, heads.triangles, albedo, truth.pose, truth.camera, truth.light), 3)
+        bare = best(
+            lambda: render(truth.vertices, heads.triangles, albedo, truth.pose, truth.camera, truth.light), 3
+        )
         whole = best(lambda: people.batch(indices), 3)
     return faster(1e3 * whole / batch, "ms/image", 1e3 * bare / batch)
 

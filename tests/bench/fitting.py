@@ -53,7 +53,11 @@ print(peak_mb())
 def fit_memory_photo() -> dict:
     """What one more photograph in a batch adds to the peak memory of a process: 16 against 6, in processes of their own."""
     six, sixteen = (
-        float(subprocess.run([sys.executable, "-c", PEAK_OF, str(n)], capture_output=True, text=True, check=True).stdout)
+        float(
+            subprocess.run(
+                [sys.executable, "-c", PEAK_OF, str(n)], capture_output=True, text=True, check=True
+            ).stdout
+        )
         for n in (6, 16)
     )
     return {"value": (sixteen - six) / 10, "unit": "MB/photo", "peer": None, "ratio": None}
@@ -81,7 +85,8 @@ def fit_error_known_focal_mm() -> dict:
     faces = known_faces(fit_model.model, 16, seed=21, focal_spread=0.0, landmark_noise=0.3)
     alpha = fit(faces.image, faces.landmarks, fit_model).alpha
     fitted, mean = (
-        float(shape_rmse(fit_model.model.shape(a), faces.neutral, faces.visible).mean()) for a in (alpha, torch.zeros_like(alpha))
+        float(shape_rmse(fit_model.model.shape(a), faces.neutral, faces.visible).mean())
+        for a in (alpha, torch.zeros_like(alpha))
     )
     return {"value": fitted, "unit": "mm", "peer": mean, "ratio": fitted / mean}
 

@@ -23,7 +23,10 @@ def load_h5_full_size() -> dict:
 
         def bare():
             with h5py.File(path, "r") as file:
-                return [np.ascontiguousarray(file[f"{part}/model/pcaBasis"][()]) for part in ("shape", "color", "expression")]
+                return [
+                    np.ascontiguousarray(file[f"{part}/model/pcaBasis"][()])
+                    for part in ("shape", "color", "expression")
+                ]
 
         return faster(best(lambda: load(path), 3), "s", best(bare, 3))
 

@@ -66,7 +66,10 @@ def label_two_workers() -> dict:
 
 def _rate_of_workers(workers: int) -> float:
     source, count = _source(8, 4), 48
-    batches = [Batch(0, number, tuple(range(first % 32, first % 32 + 8))) for number, first in enumerate(range(0, count, 8))]
+    batches = [
+        Batch(0, number, tuple(range(first % 32, first % 32 + 8)))
+        for number, first in enumerate(range(0, count, 8))
+    ]
     with make_crew(Job(source, model(0), FitSettings(), SIZE), "local", workers) as crew:
         list(work_off(iter(batches[: 2 * workers]), crew))  # compiles, and waits until all are there
         while len(crew.load) < workers:
@@ -107,5 +110,15 @@ def _watch_memory(pipe) -> None:
 
     settings = FitSettings(dense=False, pose_iterations=1, landmark_iterations=2)
     with tempfile.TemporaryDirectory() as out:
-        label(Watched(), out, model=model(0), settings=settings, size=SIZE, batch=50, shard=500, workers=0, progress=False)
+        label(
+            Watched(),
+            out,
+            model=model(0),
+            settings=settings,
+            size=SIZE,
+            batch=50,
+            shard=500,
+            workers=0,
+            progress=False,
+        )
     pipe.send((seen[len(seen) // 5], seen[-1]))

@@ -24,7 +24,12 @@ def shape_batch64_vs_gemm() -> dict:
         return alpha @ flat.T
 
     # Turn about, so that both meet the same other work on the machine.
-    ours, bare = (min(times) for times in zip(*((best(lambda: face.shape(alpha), 4), best(product, 4)) for _ in range(4)), strict=True))
+    ours, bare = (
+        min(times)
+        for times in zip(
+            *((best(lambda: face.shape(alpha), 4), best(product, 4)) for _ in range(4)), strict=True
+        )
+    )
     return faster(1e3 * ours, "ms/batch", 1e3 * bare)
 
 
@@ -63,7 +68,12 @@ def memory() -> dict[str, int]:
 def model_memory_ratio() -> dict:
     """What a loaded model holds of memory, beside the size of its arrays. Linux only."""
     used = memory()
-    return {"value": used["after"] / 2**20, "unit": "MiB", "peer": used["arrays"] / 2**20, "ratio": used["after"] / used["arrays"]}
+    return {
+        "value": used["after"] / 2**20,
+        "unit": "MiB",
+        "peer": used["arrays"] / 2**20,
+        "ratio": used["after"] / used["arrays"],
+    }
 
 
 # 2000 heads of 54,558 vertices, each turned and moved. The peak counts the heads themselves, 1.2 GiB.
@@ -101,7 +111,12 @@ def build_model_2000() -> dict:
 def build_model_2000_peak() -> dict:
     """Memory of the whole process at its highest, beside the heads it was given."""
     used = building()
-    return {"value": used["peak"] / 2**30, "unit": "GiB", "peer": used["heads"] / 2**30, "ratio": used["peak"] / used["heads"]}
+    return {
+        "value": used["peak"] / 2**30,
+        "unit": "GiB",
+        "peer": used["heads"] / 2**30,
+        "ratio": used["peak"] / used["heads"],
+    }
 
 
 @bench

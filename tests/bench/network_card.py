@@ -39,7 +39,9 @@ def measure(network, model, nuisances: Nuisances, people: int, bar) -> dict[str,
             found[name].append(shape_rmse(model.shape(alpha), batch.neutral, batch.visible))
         bar.update(len(part))
     alpha, beta, error, mean = (torch.cat(found[name]) for name in found)
-    true_alpha, true_beta = (getattr(source.coefficients, name).repeat_interleave(PHOTOS, 0) for name in ("alpha", "beta"))
+    true_alpha, true_beta = (
+        getattr(source.coefficients, name).repeat_interleave(PHOTOS, 0) for name in ("alpha", "beta")
+    )
 
     def both(guess, true):
         return f"{magnitude_ratio(guess, true).mean():.2f}, {cosine(guess, true).mean():.2f}"
@@ -67,14 +69,25 @@ def measure(network, model, nuisances: Nuisances, people: int, bar) -> dict[str,
 
 
 def main(words: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Measure a network on held-out synthetic people, as its model card tells it.")
-    parser.add_argument("network", nargs="?", metavar="FILE", help="network.pt (default: the one of the course)")
-    parser.add_argument("--people", type=int, default=PEOPLE, help=f"held-out people, {PHOTOS} photographs each (default: {PEOPLE})")
+    parser = argparse.ArgumentParser(
+        description="Measure a network on held-out synthetic people, as its model card tells it."
+    )
+    parser.add_argument(
+        "network", nargs="?", metavar="FILE", help="network.pt (default: the one of the course)"
+    )
+    parser.add_argument(
+        "--people",
+        type=int,
+        default=PEOPLE,
+        help=f"held-out people, {PHOTOS} photographs each (default: {PEOPLE})",
+    )
     args = parser.parse_args(words)
     network, model = load_network(args.network), load("open", level=1)
     kinds = {"ordinary": Nuisances(), "hard": Nuisances.photographs()}
     with tqdm(total=len(kinds) * args.people * PHOTOS, unit="photo", file=sys.stderr) as bar:
-        columns = {name: measure(network, model, nuisances, args.people, bar) for name, nuisances in kinds.items()}
+        columns = {
+            name: measure(network, model, nuisances, args.people, bar) for name, nuisances in kinds.items()
+        }
     width = max(map(len, columns["hard"]))
     print(" " * width, *(f"{name:>14}" for name in columns))
     for row in columns["hard"]:

@@ -39,7 +39,11 @@ def resnet101_224_b8() -> dict:
     with torch.inference_mode():
         wanted = network(image)
         forms = {"bfloat16": for_speed(network), "float32": for_speed(network, "float32")}
-        right = [form for form in forms.values() if (form(image) - wanted).abs().max() < 1e-2 * wanted.abs().max().clamp(min=1)]
+        right = [
+            form
+            for form in forms.values()
+            if (form(image) - wanted).abs().max() < 1e-2 * wanted.abs().max().clamp(min=1)
+        ]
         milliseconds = [1000 * best(lambda form=form: form(image), 3) / 8 for form in (*right, network)]
     return faster(min(milliseconds[:-1]), "ms", milliseconds[-1])
 
@@ -53,7 +57,9 @@ def loader_vs_training_step() -> dict:
     batches = iter(step_loader(StepBatches(source, settings.batch, 0), 0, 9, workers=1))
     image, target = next(batches)
     seconds = best(lambda: next(batches), 6)
-    network = build_network(settings.network, window=settings.window).to(memory_format=torch.channels_last).train()
+    network = (
+        build_network(settings.network, window=settings.window).to(memory_format=torch.channels_last).train()
+    )
     optimiser, loss = make_optimiser(network, settings), AsymmetricEuclideanLoss()
     precision = faster_precision(torch.device("cpu"))
 

@@ -67,7 +67,9 @@ def render_low_poly() -> dict:
         camera = Camera.default(512, focal=1000.0)
         pose = Pose(torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 400.0]]))
         with torch.no_grad():
-            return best(lambda: render(vertices[None], triangles, torch.ones_like(vertices)[None], pose, camera), 10)
+            return best(
+                lambda: render(vertices[None], triangles, torch.ones_like(vertices)[None], pose, camera), 10
+            )
 
     few, many = seconds(11, 10), seconds(159, 158)
     return faster(1e3 * few, "ms/image", 1e3 * many)

@@ -57,12 +57,16 @@ def disturbed(landmarks: torch.Tensor, how: str) -> torch.Tensor:
 CONDITIONS = ("usual", "noisy", "shifted", "5 % wrong", "lamp light")
 
 
-def errors(fit_model: FitModel, faces, landmarks: torch.Tensor, settings: FitSettings) -> tuple[torch.Tensor, torch.Tensor]:
+def errors(
+    fit_model: FitModel, faces, landmarks: torch.Tensor, settings: FitSettings
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(N,) mm, and (N,) bool which fits were called good."""
     found, good = [], []
     for some in torch.arange(len(landmarks)).split(BATCH):
         result = fit(faces.image[some], landmarks[some], fit_model, settings=settings)
-        found.append(shape_rmse(fit_model.model.shape(result.alpha), faces.neutral[some], faces.visible[some]))
+        found.append(
+            shape_rmse(fit_model.model.shape(result.alpha), faces.neutral[some], faces.visible[some])
+        )
         good.append(result.ok)
     return torch.cat(found), torch.cat(good)
 
@@ -76,7 +80,9 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     fit_model = FitModel(load("open", level=args.level))
     model = fit_model.model
-    worlds = {lamp: known_faces(model, args.faces, seed=SEED, max_yaw=args.yaw, lamp=lamp) for lamp in (False, True)}
+    worlds = {
+        lamp: known_faces(model, args.faces, seed=SEED, max_yaw=args.yaw, lamp=lamp) for lamp in (False, True)
+    }
     faces = worlds[False]
     mean_face = shape_rmse(model.shape(torch.zeros(args.faces, 99)), faces.neutral, faces.visible)
     quantiles = torch.tensor([0.1, 0.5, 0.9])
@@ -92,9 +98,21 @@ def main(arguments: list[str]) -> int:
             error, good = errors(fit_model, faces, disturbed(faces.landmarks, condition), settings)
         low, middle, high = error.quantile(quantiles).tolist()
         worst, share = float((error / mean_face).max()), float(good.float().mean())
-        rows.append({"fit": name, "landmarks": condition, "mean": float(error.mean()), "q10": low, "median": middle,
-                     "q90": high, "worst_fraction": worst, "called_good": share})  # fmt: skip
-        tqdm.write(f"{name:34}  {condition:10} {error.mean():7.2f} {low:7.2f} {middle:7.2f} {high:7.2f}  {worst:15.2f}  {share:15.2f}")
+        rows.append(
+            {
+                "fit": name,
+                "landmarks": condition,
+                "mean": float(error.mean()),
+                "q10": low,
+                "median": middle,
+                "q90": high,
+                "worst_fraction": worst,
+                "called_good": share,
+            }
+        )
+        tqdm.write(
+            f"{name:34}  {condition:10} {error.mean():7.2f} {low:7.2f} {middle:7.2f} {high:7.2f}  {worst:15.2f}  {share:15.2f}"
+        )
     OUTPUT.parent.mkdir(exist_ok=True)
     write_in_one_step(OUTPUT, lambda file: file.write(json.dumps(rows, indent=1).encode()))
     return 0

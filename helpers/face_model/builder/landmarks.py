@@ -18,9 +18,17 @@ from helpers.face_model.builder.template import Template
 # Detectors put some points elsewhere than anatomy does. Millimetres (lateral, up) from the anatomical place to
 # where they were found on photographs; the jaw and the eyes needed nothing.
 DETECTOR_OFFSET = {
-    (17, 26): (9.4, -2.8), (18, 25): (6.8, 0.0), (19, 24): (4.3, 0.0), (20, 23): (0.0, 2.8), (21, 22): (-4.4, -2.1),
-    (31, 35): (-3.7, 2.8), (32, 34): (-1.8, 1.4), (49, 53): (2.3, 0.0), (51, 51): (0.0, -2.6), (59, 55): (2.5, 1.7),
-}  # fmt: skip
+    (17, 26): (9.4, -2.8),
+    (18, 25): (6.8, 0.0),
+    (19, 24): (4.3, 0.0),
+    (20, 23): (0.0, 2.8),
+    (21, 22): (-4.4, -2.1),
+    (31, 35): (-3.7, 2.8),
+    (32, 34): (-1.8, 1.4),
+    (49, 53): (2.3, 0.0),
+    (51, 51): (0.0, -2.6),
+    (59, 55): (2.5, 1.7),
+}
 MIRROR = {17: 26, 18: 25, 19: 24, 20: 23, 21: 22}
 
 

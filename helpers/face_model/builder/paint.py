@@ -85,9 +85,14 @@ def skin(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarra
     coarse, fine, spots = maps.blotches(rng), maps.blotches(rng), maps.blotches(rng)
     melanin = who.melanin * (1 + 0.08 * coarse) + (0.012 + 0.02 * who.melanin) * fine
     melanin = melanin + 0.03 * (0.3 + who.melanin) * varied(
-        under_eye=(1.0, 0.6), upper_lid=(0.7, 0.5), around_mouth=(0.15, 0.4), temple=(0.2, 0.4),
-        forehead=(0.3, 0.5), neck=(0.0, 0.5), bridge=(0.0, 0.3),
-    )  # fmt: skip
+        under_eye=(1.0, 0.6),
+        upper_lid=(0.7, 0.5),
+        around_mouth=(0.15, 0.4),
+        temple=(0.2, 0.4),
+        forehead=(0.3, 0.5),
+        neck=(0.0, 0.5),
+        bridge=(0.0, 0.3),
+    )
     if who.melanin < 0.35:
         freckles = np.clip(spots * 1.3 - 0.75, 0, None) * (
             zone["cheek"] + zone["nose"] + 0.6 * zone["forehead"] + 0.15
@@ -95,9 +100,17 @@ def skin(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarra
         melanin = melanin + freckles * max(0.0, rng.normal(0, 0.06)) * (0.5 + who.age)
     blood = who.haemoglobin * (1 + 0.11 * spots + 0.08 * fine * (0.3 + 0.7 * who.age))
     blood = blood + who.haemoglobin * varied(
-        cheek=(0.55, 0.35), nose=(0.45, 0.35), ears=(0.5, 0.3), chin=(0.2, 0.2), under_eye=(0.25, 0.25),
-        upper_lid=(0.2, 0.2), glabella=(0.0, 0.15), neck=(-0.15, 0.2), forehead=(-0.15, 0.2), nose_fold=(0.2, 0.2),
-    )  # fmt: skip
+        cheek=(0.55, 0.35),
+        nose=(0.45, 0.35),
+        ears=(0.5, 0.3),
+        chin=(0.2, 0.2),
+        under_eye=(0.25, 0.25),
+        upper_lid=(0.2, 0.2),
+        glabella=(0.0, 0.15),
+        neck=(-0.15, 0.2),
+        forehead=(-0.15, 0.2),
+        nose_fold=(0.2, 0.2),
+    )
     bare = np.log(BARE_SKIN) + rng.normal(0, 0.03) + np.array([0, 0, rng.normal(0, 0.04)])
     log_skin = (
         bare - np.clip(melanin, 0, None)[:, None] * MELANIN - np.clip(blood, 0, None)[:, None] * HAEMOGLOBIN

@@ -16,9 +16,17 @@ WEIGHTS = [f"{amount}weight" for amount in ("min", "average", "max")]
 FOLDERS = ("head", "forehead", "eyebrows", "eyes", "nose", "mouth", "ears", "chin", "cheek", "neck")
 # Standard deviation of a slider, whose ends are −1 and 1.
 SPREAD = {
-    "neck": 0.15, "ears": 0.22, "head": 0.17, "eyes": 0.20, "mouth": 0.24,
-    "nose": 0.25, "chin": 0.25, "cheek": 0.25, "forehead": 0.26, "eyebrows": 0.22,
-}  # fmt: skip
+    "neck": 0.15,
+    "ears": 0.22,
+    "head": 0.17,
+    "eyes": 0.20,
+    "mouth": 0.24,
+    "nose": 0.25,
+    "chin": 0.25,
+    "cheek": 0.25,
+    "forehead": 0.26,
+    "eyebrows": 0.22,
+}
 SIDE_JITTER = 0.18  # left and right share a coefficient, plus this fraction of independent noise
 ONE_SIDED_SPREAD = 0.16  # sliders without an opposite
 ASYMMETRY_SPREAD = 0.12

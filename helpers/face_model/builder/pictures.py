@@ -17,10 +17,19 @@ HEIGHT = 232.0  # mm of the face's surroundings that a picture shows
 GREY = 0.75
 SMOOTH = ("mean", "texture_modes", "close_up")  # sheets whose gradients need more colours
 EXPRESSIONS = (
-    "jawOpen", "mouthSmileLeft+mouthSmileRight", "mouthPucker", "eyeBlinkLeft", "eyeBlinkLeft+eyeBlinkRight",
-    "browInnerUp", "noseSneerLeft+noseSneerRight", "cheekPuff", "mouthFunnel", "mouthStretchLeft+mouthStretchRight",
-    "mouthUpperUpLeft+mouthUpperUpRight", "jawLeft",
-)  # fmt: skip
+    "jawOpen",
+    "mouthSmileLeft+mouthSmileRight",
+    "mouthPucker",
+    "eyeBlinkLeft",
+    "eyeBlinkLeft+eyeBlinkRight",
+    "browInnerUp",
+    "noseSneerLeft+noseSneerRight",
+    "cheekPuff",
+    "mouthFunnel",
+    "mouthStretchLeft+mouthStretchRight",
+    "mouthUpperUpLeft+mouthUpperUpRight",
+    "jawLeft",
+)
 
 
 def view(

@@ -43,7 +43,9 @@ def read(path: str | Path, wanted: Wanted) -> MorphableModel:
     try:
         return assemble(reader.read(path, wanted), wanted)
     except NotThisModel as error:
-        raise UserError(f"{path}: it looks like {reader.TITLE}, but {error}; {_genuine(reader, path)}") from error
+        raise UserError(
+            f"{path}: it looks like {reader.TITLE}, but {error}; {_genuine(reader, path)}"
+        ) from error
     except UserError:
         raise
     except Exception as error:  # a damaged file makes the libraries below fail in any way
@@ -85,5 +87,7 @@ def _genuine(reader, path: Path) -> str:
 
 def _source(reader, path: Path) -> Source | None:
     """The model of this format whose file has this name."""
-    named = [BY_NAME[name] for name in reader.NAMES if path.name in [f.rstrip("/") for f in BY_NAME[name].files]]
+    named = [
+        BY_NAME[name] for name in reader.NAMES if path.name in [f.rstrip("/") for f in BY_NAME[name].files]
+    ]
     return named[0] if named else None

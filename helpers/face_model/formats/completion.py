@@ -87,7 +87,9 @@ class _Fit:
             return
         self._align(np.r_[self.rows, rows], np.r_[self.points, self.target[nearest]], len(self.rows))
         normals = self.target_normals[nearest]
-        turned = normals @ self.rotation * self.scale  # (N, 3): what a mode's displacement adds along the normal
+        turned = (
+            normals @ self.rotation * self.scale
+        )  # (N, 3): what a mode's displacement adds along the normal
         modes = np.einsum("nc,nck->nk", turned, self.basis[rows])
         start = self.scale * self.mean[rows] @ self.rotation.T + self.shift
         gap = ((self.target[nearest] - start) * normals).sum(1)

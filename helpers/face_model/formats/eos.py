@@ -67,7 +67,9 @@ def read(path: Path, wanted: Wanted) -> Parts:
         licence="free for non-commercial use" if count in SURREY_VERTICES else "unknown",
         unit=bfm2009.MICROMETRE if count == bfm2009.VERTICES else 1.0,
         shape=Modes(mean, basis, _std(variance, "shape"), exact=True),
-        texture=Modes(colour[0], colour[1], _std(colour[2], "colour"), exact=True) if colour[0].size else None,
+        texture=Modes(colour[0], colour[1], _std(colour[2], "colour"), exact=True)
+        if colour[0].size
+        else None,
         expression=expression,
         expression_units=units,
         expression_names=names,

@@ -19,8 +19,18 @@ LAYOUT = "a MATLAB file with a struct `model` of shapeMU, shapePC, shapeEV, expM
 ENDINGS = (".mat",)
 NAMES = ("face3d",)
 ARRAYS = (
-    "shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV", "expMU", "expPC", "expEV", "tri", "kpt_ind",
-)  # fmt: skip
+    "shapeMU",
+    "shapePC",
+    "shapeEV",
+    "texMU",
+    "texPC",
+    "texEV",
+    "expMU",
+    "expPC",
+    "expEV",
+    "tri",
+    "kpt_ind",
+)
 MICROMETRE = 1e-3
 VERTICES, TRIANGLES = 53215, 105840
 

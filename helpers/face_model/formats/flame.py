@@ -26,12 +26,16 @@ VERTICES, TRIANGLES, SHAPES = 5023, 9976, 300
 
 def recognises(path: Path) -> bool:
     # Protocol 2 and later start with 0x80, and protocols 0 and 1 with the opcode of a dictionary or an object.
-    return not path.is_dir() and path.suffix.lower() == ".pkl" and start(path, 1) in (b"\x80", b"(", b"}", b"c")
+    return (
+        not path.is_dir() and path.suffix.lower() == ".pkl" and start(path, 1) in (b"\x80", b"(", b"}", b"c")
+    )
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
     content = read_pickle(path)
-    missing = [name for name in ("v_template", "shapedirs", "f") if not isinstance(content.get(name), np.ndarray)]
+    missing = [
+        name for name in ("v_template", "shapedirs", "f") if not isinstance(content.get(name), np.ndarray)
+    ]
     require(not missing, f"{', '.join(missing)} is missing in it")
     mean, modes = content["v_template"], content["shapedirs"]
     require(mean.ndim == 2 and mean.shape[1] == 3, f"v_template is {mean.shape}, expected (V, 3)")
@@ -39,7 +43,10 @@ def read(path: Path, wanted: Wanted) -> Parts:
         modes.ndim == 3 and modes.shape[:2] == mean.shape,
         f"shapedirs is {modes.shape}, expected {mean.shape} and the modes",
     )
-    require(modes.shape[2] > SHAPES, f"shapedirs has {modes.shape[2]} modes, expected {SHAPES} shapes and expressions")
+    require(
+        modes.shape[2] > SHAPES,
+        f"shapedirs has {modes.shape[2]} modes, expected {SHAPES} shapes and expressions",
+    )
     modes = modes.reshape(-1, modes.shape[2])
     return Parts(
         name="FLAME",

@@ -21,8 +21,15 @@ LAYOUT = "an .npz file with template_vertex_positions, vertex_identity_basis, ex
 ENDINGS = (".npz",)
 NAMES = ("gnm",)
 METRE = 1000.0
-ARRAYS = ("version", "template_vertex_positions", "vertex_identity_basis", "identity_names", "expression_basis",
-          "expression_names", "triangles")  # fmt: skip
+ARRAYS = (
+    "version",
+    "template_vertex_positions",
+    "vertex_identity_basis",
+    "identity_names",
+    "expression_basis",
+    "expression_names",
+    "triangles",
+)
 
 
 def recognises(path: Path) -> bool:
@@ -39,7 +46,10 @@ def read(path: Path, wanted: Wanted) -> Parts:
         version = str(file["version"])
         require(version.split(".")[0] == "3", f"it is of version {version}, expected 3")
         mean = file["template_vertex_positions"]
-        require(mean.ndim == 2 and mean.shape[1] == 3, f"template_vertex_positions is {mean.shape}, expected (V, 3)")
+        require(
+            mean.ndim == 2 and mean.shape[1] == 3,
+            f"template_vertex_positions is {mean.shape}, expected (V, 3)",
+        )
         shape = _columns(file["vertex_identity_basis"], mean, "vertex_identity_basis")
         expression = _columns(file["expression_basis"], mean, "expression_basis")
         triangles = file["triangles"]
@@ -60,5 +70,8 @@ def read(path: Path, wanted: Wanted) -> Parts:
 
 def _columns(basis: np.ndarray, mean: np.ndarray, what: str) -> np.ndarray:
     """(K, V, 3) as (3·V, K)."""
-    require(basis.ndim == 3 and basis.shape[1:] == mean.shape, f"{what} is {basis.shape}, expected modes of {mean.shape}")
+    require(
+        basis.ndim == 3 and basis.shape[1:] == mean.shape,
+        f"{what} is {basis.shape}, expected modes of {mean.shape}",
+    )
     return basis.reshape(len(basis), -1).T

@@ -46,7 +46,9 @@ def read(path: Path, wanted: Wanted) -> Parts:
     moving = [i for i, unit in enumerate(units) if np.abs(unit).max() > 0]
     expression = _columns([units[i] for i in moving]) if moving else None
     return Parts(
-        name=f"ICT-FaceKit Light, {wanted.part or 'face'}" if len(neutral) == VERTICES else "ICT-FaceKit Light",
+        name=f"ICT-FaceKit Light, {wanted.part or 'face'}"
+        if len(neutral) == VERTICES
+        else "ICT-FaceKit Light",
         licence="MIT",
         unit=CENTIMETRE,
         shape=Modes(neutral[:kept].reshape(-1), _columns(shapes)),
@@ -70,7 +72,10 @@ def _kept(part: str | None, count: int) -> int:
     if part is not None and part not in PARTS:
         raise UserError(f"part={part!r}: ICT-FaceKit has the parts {', '.join(PARTS)}")
     # The parts are known for the genuine order of vertices only.
-    require(count == VERTICES or part in (None, "head"), f"it has {count} vertices, so that its parts are not known")
+    require(
+        count == VERTICES or part in (None, "head"),
+        f"it has {count} vertices, so that its parts are not known",
+    )
     return PARTS[part or "face"] if count == VERTICES else count
 
 
@@ -95,7 +100,10 @@ def _expression_names(folder: Path) -> list[str]:
 
 def _displacement(file: Path, neutral: np.ndarray) -> np.ndarray:
     vertices = read_vertices(file)
-    require(len(vertices) == len(neutral), f"{file.name} has {len(vertices)} vertices, the neutral face {len(neutral)}")
+    require(
+        len(vertices) == len(neutral),
+        f"{file.name} has {len(vertices)} vertices, the neutral face {len(neutral)}",
+    )
     return vertices - neutral
 
 

@@ -41,7 +41,11 @@ def looks_like(path: Path) -> str:
     if not first:
         return "an empty file"
     if first.startswith(b"PK"):
-        return f"an .npz file {UNKNOWN}" if b".npy" in first else "a zip archive: unpack it and give the file in it"
+        return (
+            f"an .npz file {UNKNOWN}"
+            if b".npy" in first
+            else "a zip archive: unpack it and give the file in it"
+        )
     for beginning, meaning in STARTS.items():
         if first.startswith(beginning):
             return meaning

@@ -11,11 +11,18 @@ from helpers.face_model.formats.landmarks import misplaced
 from helpers.face_model.morphable_model import MorphableModel
 
 GREY = 0.7  # the colour of a model that has none, sRGB
-WIDTH_MM = (40.0, 400.0)  # from the middle of a face to a head with shoulders; centimetres and metres lie below
+WIDTH_MM = (
+    40.0,
+    400.0,
+)  # from the middle of a face to a head with shoulders; centimetres and metres lie below
 LONGEST_EDGE_MM = 80.0
 UNIT_TOLERANCE = 0.01  # of the length of a column that the format promises to be 1
 SHORTEST = 0.1  # such a column, if most of it was cut off
-LARGEST = {"shape": 150.0, "expression": 150.0, "texture": 2.0}  # what σ of a mode does at a vertex: mm, or sRGB
+LARGEST = {
+    "shape": 150.0,
+    "expression": 150.0,
+    "texture": 2.0,
+}  # what σ of a mode does at a vertex: mm, or sRGB
 
 
 class NotThisModel(Exception):
@@ -80,9 +87,11 @@ def assemble(parts: Parts, wanted: Wanted) -> MorphableModel:
     wrong = parts.triangle_count not in (None, len(triangles))
     require(not wrong, f"it has {len(triangles)} triangles, expected {parts.triangle_count}")
     _check_face(vertices, triangles)
-    texture = _grey(count) if parts.texture is None else (
-        _modes(parts.texture, "texture", wanted.n_texture, 1 / parts.white, count)
-    )  # fmt: skip
+    texture = (
+        _grey(count)
+        if parts.texture is None
+        else (_modes(parts.texture, "texture", wanted.n_texture, 1 / parts.white, count))
+    )
     low, high = texture[0].min(), texture[0].max()
     require(-0.05 < low and high < 1.05, f"the mean colours go from {low:.3g} to {high:.3g}, expected 0 to 1")
     fields = {}
@@ -91,16 +100,25 @@ def assemble(parts: Parts, wanted: Wanted) -> MorphableModel:
         fields |= {"expression_basis": modes.reshape(count, 3, -1), "expression_std": sigma}
     if parts.expression_units is not None:
         units = _floats(parts.expression_units, "expressions") * np.float32(parts.unit)
-        require(np.abs(units).max(initial=0) < LARGEST["expression"], "an expression moves the face further than a face goes")
-        require(units.shape[0] == 3 * count, f"the expressions have {units.shape[0]} rows for {count} vertices")
-        require(units.shape[1] == len(parts.expression_names), "the expressions and their names differ in number")
+        require(
+            np.abs(units).max(initial=0) < LARGEST["expression"],
+            "an expression moves the face further than a face goes",
+        )
+        require(
+            units.shape[0] == 3 * count, f"the expressions have {units.shape[0]} rows for {count} vertices"
+        )
+        require(
+            units.shape[1] == len(parts.expression_names), "the expressions and their names differ in number"
+        )
         fields["expression_units"] = units.reshape(count, 3, -1)
     if parts.landmarks is not None:
         fields["landmarks"] = _landmarks(parts.landmarks, vertices)
     tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in fields.items()}
-    masks = None if parts.masks is None else {
-        key: torch.from_numpy(_mask(values, key, count)) for key, values in parts.masks.items()
-    }  # fmt: skip
+    masks = (
+        None
+        if parts.masks is None
+        else {key: torch.from_numpy(_mask(values, key, count)) for key, values in parts.masks.items()}
+    )
     return MorphableModel(
         mean_shape=torch.from_numpy(vertices),
         shape_basis=torch.from_numpy(basis.reshape(count, 3, -1)),
@@ -170,9 +188,14 @@ def fans(polygons: list[np.ndarray]) -> np.ndarray:
 def _modes(modes: Modes, what: str, n: int | None, factor: float, count: int | None = None):
     """Mean, basis and σ as float32, in units of `factor`, cut to `n` columns and checked."""
     mean = _floats(vector(modes.mean, f"the mean {what}"), f"the mean {what}")
-    require(len(mean) and len(mean) % 3 == 0, f"the mean {what} has {len(mean)} numbers, expected three for each vertex")
+    require(
+        len(mean) and len(mean) % 3 == 0,
+        f"the mean {what} has {len(mean)} numbers, expected three for each vertex",
+    )
     if count is not None:
-        require(len(mean) == 3 * count, f"the mean {what} has {len(mean) // 3} vertices, the shape has {count}")
+        require(
+            len(mean) == 3 * count, f"the mean {what} has {len(mean) // 3} vertices, the shape has {count}"
+        )
     total = modes.basis.shape[1] if len(modes.basis.shape) == 2 else 0
     basis = _floats(columns(modes.basis, f"the {what} basis", len(mean), n), f"the {what} basis")
     length = np.sqrt(np.einsum("vk,vk->k", basis, basis, dtype=np.float64))
@@ -195,7 +218,9 @@ def _unit(modes: Modes, basis: np.ndarray, std: np.ndarray | None, length: np.nd
     if modes.exact:
         shortest = SHORTEST if modes.cropped else 1 - UNIT_TOLERANCE
         if ((length < shortest) | (length > 1 + UNIT_TOLERANCE)).any():
-            raise NotThisModel(f"the {what} columns have lengths {length.min():.3g} to {length.max():.3g}, expected 1")
+            raise NotThisModel(
+                f"the {what} columns have lengths {length.min():.3g} to {length.max():.3g}, expected 1"
+            )
         if not modes.cropped or (np.abs(length - 1) < UNIT_TOLERANCE).all():
             return basis, std
     require((length > 0).all(), f"a {what} mode is zero everywhere")
@@ -250,7 +275,10 @@ def _check_face(vertices: np.ndarray, triangles: np.ndarray) -> None:
 
 def _landmarks(landmarks: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     require(landmarks.shape == (68,), f"there are {landmarks.size} landmarks, expected 68")
-    require(0 <= landmarks.min() and landmarks.max() < len(vertices), "a landmark names a vertex that is not there")
+    require(
+        0 <= landmarks.min() and landmarks.max() < len(vertices),
+        "a landmark names a vertex that is not there",
+    )
     wrong = misplaced(vertices[landmarks])
     require(wrong is None, f"{wrong}: the axes or the order of the vertices are not those of this model")
     return landmarks.astype(np.int64)

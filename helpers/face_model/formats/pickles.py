@@ -16,7 +16,13 @@ import numpy as np
 
 from helpers.face_model.formats.parts import NotThisModel
 
-ARRAY_MODULES = {"numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric"}
+ARRAY_MODULES = {
+    "numpy",
+    "numpy.core.multiarray",
+    "numpy._core.multiarray",
+    "numpy.core.numeric",
+    "numpy._core.numeric",
+}
 NUMBER_CODE = re.compile(r"[<>|=]?[biuf](1|2|4|8)")
 
 
@@ -77,7 +83,7 @@ ALLOWED = {
     ("builtins", "object"): Shell,
     ("_codecs", "encode"): _encode,
     ("collections", "OrderedDict"): dict,
-}  # fmt: skip
+}
 
 
 class _Reader(pickle._Unpickler):

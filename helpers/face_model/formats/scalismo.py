@@ -57,7 +57,9 @@ def read(path: Path, wanted: Wanted) -> Parts:
         mean = vector(shape.mean, "shape/model/mean")
         count = len(mean) // 3
         texture = _modes(file, "color", wanted.n_texture)
-        require(texture is None or np.size(texture.mean) == len(mean), "shape and color differ in their vertices")
+        require(
+            texture is None or np.size(texture.mean) == len(mean), "shape and color differ in their vertices"
+        )
         expression = _modes(file, "expression", None)
         triangles = _cells(file, count)
         extras = read_extras(file)  # what only files have that `save` has written
@@ -88,12 +90,22 @@ def _modes(file, part: str, n: int | None) -> Modes | None:
     require(not missing, f"/{part}/model/{', '.join(missing)} is missing in it")
     mean = vector(group["mean"][()], f"{part}/model/mean")
     basis = group["pcaBasis"]
-    require(len(basis.shape) == 2, f"{part}/model/pcaBasis has {len(basis.shape)} dimensions, expected a matrix")
+    require(
+        len(basis.shape) == 2, f"{part}/model/pcaBasis has {len(basis.shape)} dimensions, expected a matrix"
+    )
     turned = ": it is transposed" if basis.shape[1] == len(mean) else ""
-    require(basis.shape[0] == len(mean), f"{part}/model/pcaBasis is {basis.shape}, expected {len(mean)} rows{turned}")
+    require(
+        basis.shape[0] == len(mean),
+        f"{part}/model/pcaBasis is {basis.shape}, expected {len(mean)} rows{turned}",
+    )
     variance = vector(group["pcaVariance"][()], f"{part}/model/pcaVariance").astype(np.float64)
-    require(len(variance) == basis.shape[1], f"{part} has {basis.shape[1]} modes, but {len(variance)} variances")
-    require((variance > 0).all() and np.isfinite(variance).all(), f"a variance of {part} is not a number above zero")
+    require(
+        len(variance) == basis.shape[1], f"{part} has {basis.shape[1]} modes, but {len(variance)} variances"
+    )
+    require(
+        (variance > 0).all() and np.isfinite(variance).all(),
+        f"a variance of {part} is not a number above zero",
+    )
     columns = basis[:, :n]
     std = np.sqrt(variance[:n])
     if part == "expression":
@@ -114,7 +126,9 @@ def _version(file, part: str) -> tuple[int, int]:
 def _cells(file, count: int) -> np.ndarray:
     require("shape/representer/cells" in file, "/shape/representer/cells is missing in it")
     cells = file["shape/representer/cells"][()]
-    require(cells.ndim == 2 and cells.shape[0] == 3, f"shape/representer/cells is {cells.shape}, expected (3, F)")
+    require(
+        cells.ndim == 2 and cells.shape[0] == 3, f"shape/representer/cells is {cells.shape}, expected (3, F)"
+    )
     if "shape/representer/points" in file:
         points = file["shape/representer/points"].shape
         require(points == (3, count), f"shape/representer/points is {points}, expected (3, {count})")
@@ -149,6 +163,8 @@ def _named(file, vertices: np.ndarray) -> dict[str, int]:
     if not entries:
         return {}
     places = np.array([entry["coordinates"] for entry in entries], float)
-    require(places.ndim == 2 and places.shape[1] == 3 and np.isfinite(places).all(), "its landmarks are no places")
+    require(
+        places.ndim == 2 and places.shape[1] == 3 and np.isfinite(places).all(), "its landmarks are no places"
+    )
     _, nearest = cKDTree(vertices).query(places)
     return {str(entry["id"]): int(i) for entry, i in zip(entries, nearest, strict=True)}

@@ -40,5 +40,7 @@ def finish(energy: Energy, best: Best):
 
     equations = energy.equations(best.state)
     everything = torch.arange(energy.layout.size, device=equations.g.device)
-    _, promised = solve(equations, energy.layout, everything, equations.g.new_full((len(equations.g),), 1e-3), 4.0)
+    _, promised = solve(
+        equations, energy.layout, everything, equations.g.new_full((len(equations.g),), 1e-3), 4.0
+    )
     return Solution(best.state, equations, promised / equations.energy.clamp(min=1e-12))

@@ -86,7 +86,9 @@ class LocalCrew:
                 else:
                     events.append(Done(worker, self.load[worker].pop(0), from_bytes(content)))
         except (EOFError, OSError, pickle.UnpicklingError):
-            self.processes[worker].join(PATIENCE)  # the pipe has ended, or ends within a message: so has the process
+            self.processes[worker].join(
+                PATIENCE
+            )  # the pipe has ended, or ends within a message: so has the process
         return events
 
     def _replace(self, worker: int) -> Died:
@@ -94,7 +96,9 @@ class LocalCrew:
         cause = signal.Signals(-code).name if code and code < 0 else f"exit status {code}"
         self.failed_starts += worker not in self.load
         if self.failed_starts >= STARTS:
-            raise UserError(f"workers end before they have begun ({cause}): start with fewer --workers, or look into the memory")
+            raise UserError(
+                f"workers end before they have begun ({cause}): start with fewer --workers, or look into the memory"
+            )
         batches = self.load.pop(worker, [])
         self.pipes[worker].close()
         self._start(worker)
@@ -103,7 +107,9 @@ class LocalCrew:
     def _start(self, worker: int) -> None:
         mine, its = self.context.Pipe()
         job = replace(self.job, device=_device(self.job.device, worker))
-        process = self.context.Process(target=work, args=(its, os.getpid()), daemon=True, name=f"label-{worker}")
+        process = self.context.Process(
+            target=work, args=(its, os.getpid()), daemon=True, name=f"label-{worker}"
+        )
         process.start()
         its.close()
         self.processes[worker], self.pipes[worker] = process, mine

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 # Word: (what it means, the notebook that explains it, how the word stands there if otherwise).
+# One row a line.
+# fmt: off
 WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "3DRMSE": ("Root mean square distance of a scan from a reconstructed face, in millimetres.", "07"),
     "albedo": ("The colour of the skin itself, before any light falls on it.", "02"),
@@ -55,3 +57,4 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "held out": ("Kept from the training, to be judged on: people, not pictures.", "06"),
     "magnitude": ("How long the vector is that a network says, against the true one.", "06"),
 }
+# fmt: on

@@ -7,7 +7,9 @@ from pathlib import Path
 from helpers.show.contents import title_and_question
 
 HEADING = "## Previous and next"
-PAGES = "[symbols](pages/notation.md) · [words](pages/glossary.md) · [where it is in the paper](pages/paper.md)"
+PAGES = (
+    "[symbols](pages/notation.md) · [words](pages/glossary.md) · [where it is in the paper](pages/paper.md)"
+)
 
 
 def renew_links(notebook, path: Path, titles: dict[str, tuple[str, str]]) -> None:

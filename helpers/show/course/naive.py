@@ -28,6 +28,8 @@ class Pair:
     unit: str = ""
 
 
+# One row a line.
+# fmt: off
 PAIRS = (
     Pair("01", "move a head onto another", ("turned_onto", "all_turned_onto"), ("helpers.face_model.alignment.align_onto",), 1e-8, 1e-8, "mm"),
     Pair("01", "a face from its numbers", ("shape_by_loops", "shape_by_tensors"), ("helpers.face_model.MorphableModel.shape",), 1e-8, 1e-8, "mm"),
@@ -66,6 +68,7 @@ PAIRS = (
     Pair("07", "step along the normals (exercise)", ("plane_step",), ("helpers.evaluation.icp",), 1e-6, None, "rad, mm"),
     Pair("09", "label photographs", ("label_in_memory",), ("helpers.labelling.label",), 1e-3, None, "σ"),
 )
+# fmt: on
 
 
 def notebook_path(number: str, root: Path) -> Path:
@@ -82,7 +85,9 @@ def code_of(number: str, root: Path) -> tuple[list[ast.stmt], dict[str, ast.Func
 
     path = notebook_path(number, root)
     cells = nbformat.read(path, as_version=4).cells
-    sources = [c.source for c in cells if c.cell_type == "code" and "exercise" not in c.metadata.get("tags", [])]
+    sources = [
+        c.source for c in cells if c.cell_type == "code" and "exercise" not in c.metadata.get("tags", [])
+    ]
     file = file_of(path)
     if file.exists():
         shared, exercises = read(file.read_text("utf-8"), file.name)

@@ -20,6 +20,8 @@ class Symbol:
 
 REPORTED, CODE = "as reported", "authors' released code"
 
+# One row a line.
+# fmt: off
 SYMBOLS = (
     Symbol("01", r"$\alpha$", "shape coefficients", "face_model.FaceCoefficients.alpha", "(B, 99)", "standard deviations", REPORTED),
     Symbol("01", r"$\beta$", "texture coefficients", "face_model.FaceCoefficients.beta", "(B, 99)", "standard deviations", REPORTED),
@@ -81,3 +83,4 @@ SYMBOLS = (
     Symbol("07", r"$s$", "score of a pair: the cosine of its coefficients", "evaluation.Pairs.score", "(N,)", "–", REPORTED),
     Symbol("07", r"$\tau$", "threshold of the score", "evaluation.Roc.threshold", "(T,)", "–"),
 )
+# fmt: on

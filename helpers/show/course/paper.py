@@ -23,6 +23,8 @@ class Step:
     tests: tuple[str, ...]
 
 
+# One row a line.
+# fmt: off
 STEPS = (
     Step(
         "a face is a mean plus 99 shape and 99 texture modes, with a normal prior", REPORTED, "01", "Theory",
@@ -139,4 +141,5 @@ STEPS = (
         ("labelling.label", "labelling.pool_shards"),
         ("test_labelling::test_rows_are_the_fit", "test_labelling::test_killed_at_twenty_random_moments", "test_labelling_sources::test_pooling_shards_is_pooling_rows"),
     ),
-)  # fmt: skip
+)
+# fmt: on

@@ -19,15 +19,44 @@ from urllib.parse import unquote, urlsplit
 ROOT = Path(__file__).resolve().parents[3]
 TITLE = "From a photograph to a 3D face"
 PAGES = (
-    "notation", "glossary", "paper", "naive_is_real", "exercises", "teacher", "troubleshooting", "elsewhere", "licences",
-)  # fmt: skip
+    "notation",
+    "glossary",
+    "paper",
+    "naive_is_real",
+    "exercises",
+    "teacher",
+    "troubleshooting",
+    "elsewhere",
+    "licences",
+)
 MATHJAX = "sphinx-mathjax-offline"
 # Tags and attributes by which a page makes the browser fetch something, without a click.
 FETCHES = {
-    ("script", "src"), ("img", "src"), ("img", "srcset"), ("source", "src"), ("source", "srcset"), ("iframe", "src"),
-    ("video", "src"), ("video", "poster"), ("audio", "src"), ("embed", "src"), ("object", "data"), ("input", "src"),
-}  # fmt: skip
-FETCHED_RELATIONS = {"stylesheet", "icon", "shortcut", "preload", "prefetch", "modulepreload", "manifest", "apple-touch-icon", "dns-prefetch", "preconnect"}
+    ("script", "src"),
+    ("img", "src"),
+    ("img", "srcset"),
+    ("source", "src"),
+    ("source", "srcset"),
+    ("iframe", "src"),
+    ("video", "src"),
+    ("video", "poster"),
+    ("audio", "src"),
+    ("embed", "src"),
+    ("object", "data"),
+    ("input", "src"),
+}
+FETCHED_RELATIONS = {
+    "stylesheet",
+    "icon",
+    "shortcut",
+    "preload",
+    "prefetch",
+    "modulepreload",
+    "manifest",
+    "apple-touch-icon",
+    "dns-prefetch",
+    "preconnect",
+}
 # Room for lines of code and wide tables, and long names that may break.
 STYLE = """.content { width: 52em; }
 table.docutils td code { overflow-wrap: anywhere; white-space: normal; }
@@ -53,7 +82,9 @@ def main() -> int:
     for complaint in found:
         print(complaint, file=sys.stderr)
     if not found:
-        print(f"{out.relative_to(ROOT)}/index.html: {len(list(out.rglob('*.html')))} pages, all links inside lead somewhere, nothing comes from outside")
+        print(
+            f"{out.relative_to(ROOT)}/index.html: {len(list(out.rglob('*.html')))} pages, all links inside lead somewhere, nothing comes from outside"
+        )
     return 1 if found else 0
 
 
@@ -71,9 +102,16 @@ def build(root: Path, source: Path, out: Path) -> list[str]:
     shutil.copy(mathjax(), source / "_static" / "mathjax")
     warnings = io.StringIO()
     app = Sphinx(
-        source, None, out, out.parent / "site-trees", "html", confoverrides=settings(root, source),
-        status=None, warning=warnings, freshenv=True,
-    )  # fmt: skip
+        source,
+        None,
+        out,
+        out.parent / "site-trees",
+        "html",
+        confoverrides=settings(root, source),
+        status=None,
+        warning=warnings,
+        freshenv=True,
+    )
     app.build()
     describe(out, descriptions)
     text = re.sub(r"\x1b\[[0-9;]*m", "", warnings.getvalue())
@@ -83,7 +121,10 @@ def build(root: Path, source: Path, out: Path) -> list[str]:
 def settings(root: Path, source: Path) -> dict:
     """What would stand in conf.py."""
     return {
-        "project": TITLE, "html_title": TITLE, "html_theme": "furo", "author": "the authors of the course",
+        "project": TITLE,
+        "html_title": TITLE,
+        "html_theme": "furo",
+        "author": "the authors of the course",
         "extensions": ["myst_nb"],
         "nb_execution_mode": "off",
         "nb_merge_streams": True,
@@ -94,12 +135,14 @@ def settings(root: Path, source: Path) -> dict:
         "html_static_path": [str(source / "_static")],
         "html_css_files": ["course.css"],
         "highlight_language": "none",
-        "html_show_sourcelink": False, "html_copy_source": False, "html_show_sphinx": False,
+        "html_show_sourcelink": False,
+        "html_copy_source": False,
+        "html_show_sphinx": False,
         "html_theme_options": {"top_of_page_buttons": []},
         # A notebook's first heading is its title, and exercises begin with a third-level one.
         "suppress_warnings": ["myst.header"],
         "exclude_patterns": ["_static"],
-    }  # fmt: skip
+    }
 
 
 def stage(root: Path, source: Path) -> dict[str, str]:
@@ -117,7 +160,9 @@ def stage(root: Path, source: Path) -> dict[str, str]:
                         descriptions[hashlib.sha256(content).hexdigest()] = about["alt"]
         shutil.copy(path, source)
     shutil.copytree(root / "notebooks" / "pages", source / "pages")
-    shutil.copytree(root / "notebooks" / "exercises", source / "exercises", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        root / "notebooks" / "exercises", source / "exercises", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (source / "assets").mkdir()
     for picture in (root / "assets").glob("*.*"):
         if picture.suffix in (".jpg", ".png"):
@@ -126,14 +171,23 @@ def stage(root: Path, source: Path) -> dict[str, str]:
         if (root / name).exists():
             shutil.copy(root / name, source)
     if (root / "CONTRIBUTING.md").exists():
-        (source / "contributing.md").write_text(beside_notebooks((root / "CONTRIBUTING.md").read_text("utf-8")), "utf-8")
+        (source / "contributing.md").write_text(
+            beside_notebooks((root / "CONTRIBUTING.md").read_text("utf-8")), "utf-8"
+        )
     for page in (source / "pages").glob("*.md"):
-        page.write_text(page.read_text("utf-8").replace("](../../CONTRIBUTING.md", "](../contributing.md").replace("](../../", "](../"), "utf-8")
+        page.write_text(
+            page.read_text("utf-8")
+            .replace("](../../CONTRIBUTING.md", "](../contributing.md")
+            .replace("](../../", "](../"),
+            "utf-8",
+        )
     notebooks = [path.stem for path in sorted(source.glob("*.ipynb"))]
     pages = [f"pages/{name}" for name in PAGES if (source / "pages" / f"{name}.md").exists()]
     pages += ["contributing"] if (source / "contributing.md").exists() else []
     text = beside_notebooks((root / "README.md").read_text("utf-8"))
-    (source / "index.md").write_text(f"{text}\n{_contents('Notebooks', notebooks)}\n{_contents('To look things up', pages)}", "utf-8")
+    (source / "index.md").write_text(
+        f"{text}\n{_contents('Notebooks', notebooks)}\n{_contents('To look things up', pages)}", "utf-8"
+    )
     (source / "_static").mkdir()
     (source / "_static" / "course.css").write_text(STYLE, "utf-8")
     return descriptions
@@ -189,11 +243,19 @@ class _Page(HTMLParser):
         self.anchors.update(value for name, value in attributes if name in ("id", "name") and value)
         if tag == "a" and got.get("href"):
             self.links.append(got["href"])
-        if tag == "link" and got.get("href") and FETCHED_RELATIONS & set((got.get("rel") or "").lower().split()):
+        if (
+            tag == "link"
+            and got.get("href")
+            and FETCHED_RELATIONS & set((got.get("rel") or "").lower().split())
+        ):
             self.fetched.append(got["href"])
         for name, value in attributes:
             if (tag, name) in FETCHES and value:
-                self.fetched += [part.split()[0] for part in value.split(",") if part.strip()] if name == "srcset" else [value]
+                self.fetched += (
+                    [part.split()[0] for part in value.split(",") if part.strip()]
+                    if name == "srcset"
+                    else [value]
+                )
             if name == "style" and value:
                 self.fetched += CSS_FETCH.findall(value)
         if tag == "img" and not (got.get("alt") or "").strip():
@@ -222,7 +284,10 @@ def check(out: Path) -> list[str]:
                 found.append(f"{here}: links to {target}, but that page has no such place")
         found += [f"{here}: a picture lacks words: {name}" for name in page.without_alt]
     for path in sorted(out.rglob("*.css")):
-        found += [f"{path.relative_to(out)}: fetches {target} from outside" for target in CSS_FETCH.findall(path.read_text("utf-8"))]
+        found += [
+            f"{path.relative_to(out)}: fetches {target} from outside"
+            for target in CSS_FETCH.findall(path.read_text("utf-8"))
+        ]
     return found
 
 

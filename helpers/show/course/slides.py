@@ -102,7 +102,9 @@ def arrange(notebook) -> None:
                 made = new_markdown_cell(text.replace("<details>", "<details open>"))
                 cells.append(_as(made, "skip" if skipping else kind))
         else:
-            picture = any({"image/png", "image/jpeg"} & set(output.get("data", {})) for output in cell.outputs)
+            picture = any(
+                {"image/png", "image/jpeg"} & set(output.get("data", {})) for output in cell.outputs
+            )
             long = sum(bool(line.strip()) for line in cell.source.splitlines()) > SHORT
             if picture and long:
                 cell.source = ""  # the picture is what the slide is for
@@ -120,7 +122,11 @@ def _parts(text: str) -> list[str]:
     parts, fenced = [[]], False
     for line in text.splitlines():
         fenced ^= line.startswith("```")
-        if not fenced and (line.startswith(("# ", "## ", "### ", "<details>"))) and any(each.strip() and not each.startswith("#") for each in parts[-1]):
+        if (
+            not fenced
+            and (line.startswith(("# ", "## ", "### ", "<details>")))
+            and any(each.strip() and not each.startswith("#") for each in parts[-1])
+        ):
             parts.append([])
         parts[-1].append(line)
         if not fenced and line.startswith("</details>"):

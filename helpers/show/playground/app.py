@@ -29,7 +29,9 @@ class Playground:
     `people` holds a `Person` for each of the slots "A" and "B".
     """
 
-    def __init__(self, photographs: list[str | Path] | None = None, size: int = 256, network: str | Path | None = None):
+    def __init__(
+        self, photographs: list[str | Path] | None = None, size: int = 256, network: str | Path | None = None
+    ):
         self.size = size
         # What is fitted and downloaded is fine; what follows a slider is a quarter of that, and four times as quick.
         self.model = load("open")

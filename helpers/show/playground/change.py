@@ -48,9 +48,13 @@ class Change(Panel):
         style = {"description_width": "100px"}
 
         def slider(name, low, high, step, start):
-            return w.FloatSlider(start, min=low, max=high, step=step, description=name, layout=wide, style=style)
+            return w.FloatSlider(
+                start, min=low, max=high, step=step, description=name, layout=wide, style=style
+            )
 
-        self.slot = w.ToggleButtons(options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"})
+        self.slot = w.ToggleButtons(
+            options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"}
+        )
         self.where = w.ToggleButtons(options=[ON_PHOTO, ALONE, STUDIO], style={"button_width": "auto"})
         self.likeness = slider("likeness ×", 0.0, 2.5, 0.05, 1.0)
         self.likeness.layout = w.Layout(width=f"{play.size + 20}px")
@@ -58,20 +62,29 @@ class Change(Panel):
         self.numbers: dict[str, torch.Tensor] = {}
         self.modes, self.first, pages = {}, {}, []
         for kind, count in self._counts().items():
-            self.modes[kind] = [slider(_label(kind, k), -LIMIT, LIMIT, STEP, 0.0)
-                                for k in range(min(AT_ONCE, count))]  # fmt: skip
+            self.modes[kind] = [
+                slider(_label(kind, k), -LIMIT, LIMIT, STEP, 0.0) for k in range(min(AT_ONCE, count))
+            ]
             runs = [(f"modes {k + 1} to {min(k + AT_ONCE, count)}", k) for k in range(0, count, AT_ONCE)]
             self.first[kind] = w.Dropdown(options=runs, layout=w.Layout(width="180px"))
             pages.append(below(self.first[kind], *self.modes[kind]))
         self.pose = {name: slider(name, *numbers) for name, numbers in POSE.items()}
         self.light = {name: slider(name, *numbers) for name, numbers in LIGHT.items()}
-        pages.append(below(heading("pose, from the fitted one"), *self.pose.values(), heading("light, from the fitted one"),
-                           *self.light.values()))  # fmt: skip
+        pages.append(
+            below(
+                heading("pose, from the fitted one"),
+                *self.pose.values(),
+                heading("light, from the fitted one"),
+                *self.light.values(),
+            )
+        )
         tabs = w.Tab(pages, titles=[*self.modes, "pose and light"], layout=w.Layout(min_width="440px"))
         self.reset = w.Button(description="as fitted", tooltip="all sliders back to where the fit ended")
         self.image = View(size=play.size, about="the face as the sliders make it")
         self.status = Status()
-        left = below(self.image, self.likeness, w.HBox([self.reset]), self.status.widget, width=f"{play.size + 24}px")
+        left = below(
+            self.image, self.likeness, w.HBox([self.reset]), self.status.widget, width=f"{play.size + 24}px"
+        )
         self.box = below(side_by_side(self.slot, self.where), side_by_side(left, tabs))
         self._connect()
         self.start()
@@ -166,7 +179,9 @@ class Change(Panel):
         for k, slider in enumerate(self.modes[kind]):
             slider.disabled = first + k >= count
             slider.description = _label(kind, first + k)
-            slider.value = 0.0 if slider.disabled else float(self.numbers[kind][0, first + k].clamp(-LIMIT, LIMIT))
+            slider.value = (
+                0.0 if slider.disabled else float(self.numbers[kind][0, first + k].clamp(-LIMIT, LIMIT))
+            )
         self._held = held
 
     def updates_per_second(self, updates: int = 40, kind: str = "shape α") -> float:

@@ -27,19 +27,28 @@ class Choose(Panel):
         import ipywidgets as w
 
         self.play, self._busy = play, False
-        self.slot = w.ToggleButtons(options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"})
-        self.photograph = w.Dropdown(options=[("choose …", "")] + [(NAMES[name], name) for name in default_photos()],
-                                     layout=w.Layout(width="230px"))  # fmt: skip
+        self.slot = w.ToggleButtons(
+            options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"}
+        )
+        self.photograph = w.Dropdown(
+            options=[("choose …", "")] + [(NAMES[name], name) for name in default_photos()],
+            layout=w.Layout(width="230px"),
+        )
         self.upload = PhotoUpload(self._uploaded)
         self.editor = LandmarkEditor()
         self.buttons = {
             name: w.Button(description=name, tooltip=about, layout=w.Layout(width="auto"))
             for name, about in (
-                ("larger", "enlarge all points"), ("smaller", "shrink all points"), ("↺", "turn all points anticlockwise"),
-                ("↻", "turn all points clockwise"), ("find again", "forget what was moved, ask the detector"),
+                ("larger", "enlarge all points"),
+                ("smaller", "shrink all points"),
+                ("↺", "turn all points anticlockwise"),
+                ("↻", "turn all points clockwise"),
+                ("find again", "forget what was moved, ask the detector"),
             )
-        }  # fmt: skip
-        self.fit = w.Button(description="Fit", button_style="primary", tooltip="fit the face model to these points and pixels")
+        }
+        self.fit = w.Button(
+            description="Fit", button_style="primary", tooltip="fit the face model to these points and pixels"
+        )
         self.progress = w.FloatProgress(value=0.0, max=1.0, layout=w.Layout(width="160px"))
         self.image = View(size=play.size, about="the photograph with the fitted face laid over its skin")
         self.status = Status()
@@ -47,7 +56,12 @@ class Choose(Panel):
             side_by_side(self.slot, self.photograph, self.upload),
             side_by_side(
                 below(self.editor, w.HBox(list(self.buttons.values()))),
-                below(self.image, w.HBox([self.fit, self.progress]), self.status.widget, width=f"{max(play.size, 280)}px"),
+                below(
+                    self.image,
+                    w.HBox([self.fit, self.progress]),
+                    self.status.widget,
+                    width=f"{max(play.size, 280)}px",
+                ),
             ),
         )
         self._connect()
@@ -90,7 +104,9 @@ class Choose(Panel):
             if progress.iteration % EVERY == 0:
                 state = progress.state
                 if torch.isfinite(state.coefficients).all():
-                    self.image.value = quick_jpeg(state_overlay(photograph, self.play.fit_model, state, camera))
+                    self.image.value = quick_jpeg(
+                        state_overlay(photograph, self.play.fit_model, state, camera)
+                    )
 
         return told
 
@@ -104,10 +120,14 @@ class Choose(Panel):
         if person.result is None:
             self.image.value = quick_jpeg(self.play.sketch.photograph(person))
             self.progress.value = 0.0
-            self.status.say(person.note or f"{person.name}: not fitted yet: press Fit.", warning=bool(person.note))
+            self.status.say(
+                person.note or f"{person.name}: not fitted yet: press Fit.", warning=bool(person.note)
+            )
         else:
             self.image.value = quick_jpeg(self.play.sketch.over(person.face, person))
-            self.status.say(people.verdict(person) + (f" {person.note}" if person.note else ""), not person.result.ok[0])
+            self.status.say(
+                people.verdict(person) + (f" {person.note}" if person.note else ""), not person.result.ok[0]
+            )
 
     def _replace(self, make) -> None:
         """Put the person that `make()` gives into this slot; if it cannot be made, say why and keep the old one."""

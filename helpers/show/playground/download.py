@@ -99,7 +99,14 @@ def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
 def as_result(face: Face, person: Person):
     """The person's `FitResult` with the numbers of `face` in it, seen by the camera of the fit."""
     pose = Pose(face.pose.rotation_vector, face.pose.translation)
-    return replace(person.result, alpha=face.alpha, beta=face.beta, expression=face.expression, pose=pose, light=face.light)
+    return replace(
+        person.result,
+        alpha=face.alpha,
+        beta=face.beta,
+        expression=face.expression,
+        pose=pose,
+        light=face.light,
+    )
 
 
 class Downloads(anywidget.AnyWidget):
@@ -120,6 +127,14 @@ class Downloads(anywidget.AnyWidget):
             self.send({"said": plain(str(error)), "name": ""})
             return
         except Exception as error:  # a full disk, say: the button must not wait for ever
-            self.send({"said": f"That failed ({type(error).__name__}): {plain(str(error))}"[:300], "name": ""})
+            self.send(
+                {"said": f"That failed ({type(error).__name__}): {plain(str(error))}"[:300], "name": ""}
+            )
             return
-        self.send({"said": f"{name}, {max(1, round(len(data) / 1000)):,} kB, is with your browser's downloads", "name": name}, [data])
+        self.send(
+            {
+                "said": f"{name}, {max(1, round(len(data) / 1000)):,} kB, is with your browser's downloads",
+                "name": name,
+            },
+            [data],
+        )

@@ -48,9 +48,15 @@ class Sketch:
         paper = background if isinstance(background, float) else background[None]
         with torch.no_grad():
             drawn = render(
-                self.vertices(face), self.model.triangles, self.colours(face), face.pose, face.seen_at(self.size),
-                face.light, background=paper, antialias=not skin_only,
-            )  # fmt: skip
+                self.vertices(face),
+                self.model.triangles,
+                self.colours(face),
+                face.pose,
+                face.seen_at(self.size),
+                face.light,
+                background=paper,
+                antialias=not skin_only,
+            )
             image = drawn.image[0].clamp(0, 1)
             if skin_only:
                 skin = interpolate(self.skin, self.model.triangles, drawn.raster)[..., 0] > 0.35
@@ -67,7 +73,13 @@ class Sketch:
         colours = torch.tensor(CLAY).expand_as(vertices) if colours is None else colours[None]
         with torch.no_grad():
             drawn = render(
-                vertices, self.model.triangles, colours, face.pose, face.seen_at(self.size), face.light, antialias=True
+                vertices,
+                self.model.triangles,
+                colours,
+                face.pose,
+                face.seen_at(self.size),
+                face.light,
+                antialias=True,
             )
         return drawn.image[0].clamp(0, 1)
 

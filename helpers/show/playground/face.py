@@ -34,7 +34,9 @@ class Face:
         one = slice(index, index + 1)
         camera = Camera(result.camera.focal[one], result.camera.principal_point[one], result.camera.size)
         pose = Pose(result.pose.rotation_vector[one], result.pose.translation[one])
-        return cls(result.alpha[one], result.beta[one], result.expression[one], pose, camera, result.light[one])
+        return cls(
+            result.alpha[one], result.beta[one], result.expression[one], pose, camera, result.light[one]
+        )
 
     @classmethod
     def mean(cls, model, size: int = 224) -> Face:
@@ -55,9 +57,13 @@ def mixed(faces: dict[str, Face], source: dict[str, str]) -> Face:
     """A face whose parts come from several: `source` names for each of `PARTS` one of `faces`."""
     face = {part: faces[source[part]] for part in PARTS}
     return Face(
-        face["shape"].alpha, face["texture"].beta, face["expression"].expression,
-        face["pose"].pose, face["pose"].camera, face["light"].light,
-    )  # fmt: skip
+        face["shape"].alpha,
+        face["texture"].beta,
+        face["expression"].expression,
+        face["pose"].pose,
+        face["pose"].camera,
+        face["light"].light,
+    )
 
 
 def between(first: Face, second: Face, share: float, expression: bool = True) -> Face:
@@ -80,12 +86,16 @@ def stretched(face: Face, likeness: float) -> Face:
 
 def turned_by(face: Face, yaw: float, pitch: float, roll: float) -> Face:
     """The head turned by these degrees about the viewer's axes, after the turn it already has; the light stays."""
-    step = Pose.from_euler(torch.tensor([[radians(-pitch), radians(yaw), radians(roll)]]), torch.zeros(1, 3)).rotation
+    step = Pose.from_euler(
+        torch.tensor([[radians(-pitch), radians(yaw), radians(roll)]]), torch.zeros(1, 3)
+    ).rotation
     turn = vector_from_rotation(step @ face.pose.rotation)
     return replace(face, pose=Pose(turn, face.pose.translation))
 
 
-def relit(face: Face, around: float = 0.0, up: float = 0.0, directed: float = 1.0, brightness: float = 1.0) -> Face:
+def relit(
+    face: Face, around: float = 0.0, up: float = 0.0, directed: float = 1.0, brightness: float = 1.0
+) -> Face:
     """The face in its own light, changed: the lamps carried `around` the head and `up` by degrees, the part of the
     light that has a direction times `directed`, all of it times `brightness`."""
     light = harmonics_turned(face.light, around, up)

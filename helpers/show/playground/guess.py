@@ -61,13 +61,17 @@ class NetworkGuess(Panel):
 
         self.play = play
         self.network, self.missing = available(path)
-        self.slot = w.ToggleButtons(options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"})
+        self.slot = w.ToggleButtons(
+            options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"}
+        )
         self.ask = w.Button(description="Guess", button_style="primary", disabled=self.network is None)
         side = 116  # six of them fit beside each other
         self.images = [View(size=side, about=title) for title in TITLES]
         self.status = Status()
         captions = [below(w.Label(title), image) for title, image in zip(TITLES, self.images, strict=True)]
-        self.box = below(side_by_side(self.slot, self.ask), side_by_side(*captions, gap=8), self.status.widget)
+        self.box = below(
+            side_by_side(self.slot, self.ask), side_by_side(*captions, gap=8), self.status.widget
+        )
         if self.network is None:
             self.box = self.status.widget
         self.ask.on_click(lambda _: self.draw())
@@ -130,7 +134,10 @@ def available(path=None) -> tuple[object | None, str]:
     except UserError as error:
         if path is not None:
             return None, f"No network to ask: {plain(str(error))}."
-        return None, "No trained network is here to be asked: `python -m helpers train` makes one; Playground(network=…) takes its file."
+        return (
+            None,
+            "No trained network is here to be asked: `python -m helpers train` makes one; Playground(network=…) takes its file.",
+        )
 
 
 def _sentence(text: str) -> np.ndarray:

@@ -15,9 +15,16 @@ SIDE = 480  # px of the view's longer side
 ROOM = 0.6  # around the box of the points, in parts of its longer side
 # Points joined by lines: jaw, brows, bridge and wings of the nose, eyes (closed), lips (closed).
 CHAINS = (
-    (0, 17, False), (17, 22, False), (22, 27, False), (27, 31, False), (31, 36, False),
-    (36, 42, True), (42, 48, True), (48, 60, True), (60, 68, True),
-)  # fmt: skip
+    (0, 17, False),
+    (17, 22, False),
+    (22, 27, False),
+    (27, 31, False),
+    (31, 36, False),
+    (36, 42, True),
+    (42, 48, True),
+    (48, 60, True),
+    (60, 68, True),
+)
 
 SCRIPT = """
 const SVG = "http://www.w3.org/2000/svg";

@@ -48,7 +48,9 @@ class Live(Panel):
         """Give the view another face."""
         sketch, shown = self.play.sketch, self.plot.objects[0]
         shown.vertices = sketch.vertices(face)[0].numpy()
-        packed = (sketch.colours(face)[0].clamp(0, 1) * 255 + 0.5).to(torch.int64) @ torch.tensor([1 << 16, 1 << 8, 1])
+        packed = (sketch.colours(face)[0].clamp(0, 1) * 255 + 0.5).to(torch.int64) @ torch.tensor(
+            [1 << 16, 1 << 8, 1]
+        )
         shown.colors = packed.numpy().astype(np.uint32)
 
     def still(self) -> np.ndarray:

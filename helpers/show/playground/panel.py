@@ -55,7 +55,9 @@ class Status:
     def say(self, text: str, warning: bool = False) -> None:
         self.said = text = plain(text) if text else text
         colour = WARNING if warning else QUIET
-        self.widget.value = f'<span role="status" style="color:{colour}; line-height:1.4">{html.escape(text)}</span>'
+        self.widget.value = (
+            f'<span role="status" style="color:{colour}; line-height:1.4">{html.escape(text)}</span>'
+        )
 
     @contextmanager
     def sentences(self):
@@ -70,7 +72,12 @@ class Status:
 
 def plain(text: str) -> str:
     """A sentence for the page: one line, and files by their place in the project or their name, not in this computer."""
-    for folder in (ROOT, Path.cwd(), Path(tempfile.gettempdir()), Path.home()):  # these may have blanks in their names
+    for folder in (
+        ROOT,
+        Path.cwd(),
+        Path(tempfile.gettempdir()),
+        Path.home(),
+    ):  # these may have blanks in their names
         if folder != Path(folder.anchor):
             text = text.replace(f"{folder}{os.sep}", "")
     return ABSOLUTE.sub("", " ".join(text.split())) or "no reason given"
@@ -86,7 +93,9 @@ def side_by_side(*parts, gap: int = 20):
     """Parts in a row, which wraps on a narrow page."""
     import ipywidgets as w
 
-    return w.HBox(list(parts), layout=w.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap=f"8px {gap}px"))
+    return w.HBox(
+        list(parts), layout=w.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap=f"8px {gap}px")
+    )
 
 
 def below(*parts, width: str | None = None):

@@ -54,7 +54,9 @@ def from_upload(name: str, data: bytes) -> Person:
     """A photograph that was sent by the browser. Raises UserError, one sentence, if it is none."""
     name = Path(str(name).replace("\\", "/")).name or "upload"
     if len(data) > LARGEST_FILE:
-        raise UserError(f"{name}: {len(data) / 1e6:.0f} MB: at most {LARGEST_FILE / 1e6:.0f} MB: save a smaller version")
+        raise UserError(
+            f"{name}: {len(data) / 1e6:.0f} MB: at most {LARGEST_FILE / 1e6:.0f} MB: save a smaller version"
+        )
     return with_points(smaller(photo_of_bytes(data, name)))
 
 
@@ -67,7 +69,9 @@ def smaller(photo: Photo, longest: int = LONGEST_SIDE) -> Photo:
 
     factor = longest / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    pixels = Image.fromarray((photo.image * 255 + 0.5).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
+    pixels = Image.fromarray((photo.image * 255 + 0.5).astype(np.uint8)).resize(
+        size, Image.Resampling.LANCZOS
+    )
     return replace(photo, image=np.asarray(pixels, np.float32) / np.float32(255))
 
 
@@ -77,7 +81,9 @@ def with_points(photo: Photo) -> Person:
         face = landmarks_for(photo)
     except UserError as error:
         cause = str(error).removeprefix(f"{photo.path}: ").split(":")[0]
-        return Person(photo, placed(photo), f"{photo.name}: {cause}: drag the points onto the face, then press Fit.")
+        return Person(
+            photo, placed(photo), f"{photo.name}: {cause}: drag the points onto the face, then press Fit."
+        )
     note = ""
     if face.faces > 1:
         note = f"{photo.name}: {face.faces} faces found, the largest is taken."
@@ -112,7 +118,9 @@ def moved(person: Person, points) -> Person:
     if inside < 0.5:
         raise UserError(f"{person.name}: most points lie outside of the photograph: drag them onto the face")
     if (points.max(0) - points.min(0)).min() < 20:
-        raise UserError(f"{person.name}: the points span less than 20 px: press larger, or take a larger photograph")
+        raise UserError(
+            f"{person.name}: the points span less than 20 px: press larger, or take a larger photograph"
+        )
     detection = Detection.from_points(points, person.detection.confidence, 0.0, "moved by hand")
     return Person(person.photo, detection)
 

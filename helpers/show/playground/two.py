@@ -15,8 +15,12 @@ from helpers.show.playground.panel import Panel, Status, below, side_by_side
 from helpers.show.playground.view import View
 
 ASKED = {
-    "shape": "shape (α)", "texture": "texture (β)", "expression": "expression", "pose": "pose, photograph", "light": "light",
-}  # fmt: skip
+    "shape": "shape (α)",
+    "texture": "texture (β)",
+    "expression": "expression",
+    "pose": "pose, photograph",
+    "light": "light",
+}
 IDENTITY = ("shape", "texture")
 STEPS = 6  # of the morph, on the page
 
@@ -29,11 +33,18 @@ class Swap(Panel):
 
         self.play, self._held = play, False
         short = [(text.split()[0], key) for key, text in SLOTS.items()]
-        self.sources = {part: w.ToggleButtons(options=short, style={"button_width": "70px"}) for part in PARTS}
+        self.sources = {
+            part: w.ToggleButtons(options=short, style={"button_width": "70px"}) for part in PARTS
+        }
         # A toggle would put its own label above itself.
-        lines = [w.HBox([w.Label(ASKED[part], layout=w.Layout(width="130px")), self.sources[part]]) for part in PARTS]
-        self.quick = {name: w.Button(description=name, layout=w.Layout(width="auto"))
-                      for name in ("swap identity", "swap light", "back")}  # fmt: skip
+        lines = [
+            w.HBox([w.Label(ASKED[part], layout=w.Layout(width="130px")), self.sources[part]])
+            for part in PARTS
+        ]
+        self.quick = {
+            name: w.Button(description=name, layout=w.Layout(width="auto"))
+            for name in ("swap identity", "swap light", "back")
+        }
         self.image = View(size=play.size, about="a face mixed from both photographs")
         self.originals = [View(size=play.size // 2, about=f"the {text}") for text in SLOTS.values()]
         self.status = Status()
@@ -94,13 +105,21 @@ class Morph(Panel):
         people = [(text, slot) for slot, text in SLOTS.items()]
         options = [*people, ("mean face", "mean"), *((f"random person {k}", str(k)) for k in (1, 2, 3))]
         narrow = w.Layout(width="230px")
-        self.ends = [w.Dropdown(options=options, value=value, description=name, layout=narrow)
-                     for name, value in (("from", "A"), ("to", "B"))]  # fmt: skip
-        self.share = w.FloatSlider(0.5, min=-0.5, max=1.5, step=0.01, description="share", layout=w.Layout(width="330px"))
-        self.yaw = w.FloatSlider(0.0, min=-60.0, max=60.0, step=1.0, description="yaw °", layout=w.Layout(width="330px"))
+        self.ends = [
+            w.Dropdown(options=options, value=value, description=name, layout=narrow)
+            for name, value in (("from", "A"), ("to", "B"))
+        ]
+        self.share = w.FloatSlider(
+            0.5, min=-0.5, max=1.5, step=0.01, description="share", layout=w.Layout(width="330px")
+        )
+        self.yaw = w.FloatSlider(
+            0.0, min=-60.0, max=60.0, step=1.0, description="yaw °", layout=w.Layout(width="330px")
+        )
         self.expression = w.Checkbox(False, description="expression too")
         self.image = View(size=play.size, about="the face between the two")
-        self.status = Status("Share 0 is the first person, 1 the second; beyond lies what nobody looks like yet.")
+        self.status = Status(
+            "Share 0 is the first person, 1 the second; beyond lies what nobody looks like yet."
+        )
         controls = below(*self.ends, self.share, self.yaw, self.expression, self.status.widget, width="360px")
         self.box = side_by_side(self.image, controls)
         for control in (*self.ends, self.share, self.yaw, self.expression):
@@ -113,7 +132,9 @@ class Morph(Panel):
         model, size = self.play.sketch.model, self.play.size
         if name in self.play.people:
             face = alone(self.play.people[name].face, size)
-            return face if self.expression.value else replace(face, expression=torch.zeros_like(face.expression))
+            return (
+                face if self.expression.value else replace(face, expression=torch.zeros_like(face.expression))
+            )
         face = Face.mean(model, size)
         if name == "mean":
             return face
@@ -128,8 +149,12 @@ class Morph(Panel):
     def draw(self) -> None:
         with self.status.sentences():
             self.image.value = quick_jpeg(self.at(self.share.value, self.yaw.value))
-            self.status.say("Share 0 is the first person, 1 the second; beyond lies what nobody looks like yet.")
+            self.status.say(
+                "Share 0 is the first person, 1 the second; beyond lies what nobody looks like yet."
+            )
 
     def still(self) -> np.ndarray:
         shares = torch.linspace(0, 1, STEPS).tolist()
-        return tile([self.at(share) for share in shares], [f"share {share:.1f}" for share in shares], height=150)
+        return tile(
+            [self.at(share) for share in shares], [f"share {share:.1f}" for share in shares], height=150
+        )
