@@ -38,26 +38,26 @@ test: setup  ## check everything: ruff, the tests, every notebook
 	$(RUN) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:randomly notebooks/
 
 notebooks: setup  ## execute the notebooks again and store what they show
-	$(RUN) -m helpers.show.store $(NOTEBOOKS)
+	$(RUN) -m helpers.course.execute $(NOTEBOOKS)
 
 bench: setup  ## measure speed and error; NAMES="a b" for some, --help in NAMES lists them
 	$(RUN) -m tests.bench $(NAMES)
 
 site: setup  ## build the course as a web site in build/site, to be read without Jupyter
 	@$(RUN) -c "import sphinx, myst_nb, furo, sphinx_revealjs; __import__('sphinx-mathjax-offline')" 2>/dev/null || $(RUN) -m pip install --quiet --editable ".[site]"
-	$(RUN) -m helpers.show.course.site
+	$(RUN) -m helpers.course.site
 
 study: setup  ## measure what each term of the fit buys, on rendered faces; ARGS="--faces 50" for fewer
 	$(RUN) -m tests.bench.study $(ARGS)
 
 model: setup  ## build the open face model again
-	$(RUN) -m helpers.face_model.build
+	$(RUN) -m helpers.model_builder
 
 setup: $(STAMP)  ## install into .venv, and no more
 
 $(STAMP): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make setup: no $(PYTHON) here: apt install python3.11-venv" >&2; exit 1; }
-	@$(PYTHON) -m helpers.install $(VENV)
+	@$(PYTHON) -m helpers.course.install $(VENV)
 
 # A stamp made in another folder is of an environment that was moved here: install again.
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))

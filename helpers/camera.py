@@ -1,8 +1,8 @@
 """Camera and pose: how a point of the face model becomes a pixel.
 
 Two sets of axes meet here. The face model has x to the viewer's right, y up and z towards the viewer. The
-camera has x right, y down and z forward (OpenCV). `model_to_camera` is the only place that flips one into
-the other, so that no other module has to think of it.
+camera has x right, y down and z forward (OpenCV). `flip_axes` turns one into the other, and no other module
+spells the signs.
 
 A rotation has three forms, which roma turns into one another: a matrix R, a rotation vector (axis times
 angle), and the three angles of the paper, r_α (pitch, about x), r_β (yaw, about y) and r_γ (roll, about z).
@@ -11,6 +11,7 @@ The order of the angles is stated once, in `rotation_from_euler`.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from torch import Tensor
 
 # The paper's fitter keeps the focal length fixed at 1000 px.
 DEFAULT_FOCAL = 1000.0
+
+# The diagonal of F. As a half turn about x it is its own inverse.
+FLIP = (1.0, -1.0, -1.0)
 
 
 @dataclass(frozen=True)
@@ -201,10 +205,22 @@ def _scaled_centre(principal_point: Tensor, factor: int) -> Tensor:
     return (principal_point + 0.5) * factor - 0.5
 
 
+@functools.cache
+def _flip(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Kept, so that no iteration of a fit on a GPU waits for three numbers from the host."""
+    with torch.inference_mode(False):
+        return torch.tensor(FLIP, dtype=dtype, device=device)
+
+
+def flip_axes(vectors: Tensor) -> Tensor:
+    """Vectors (..., 3) from the model's axes to the camera's, or back: x · F."""
+    return vectors * _flip(vectors.dtype, vectors.device)
+
+
 def model_to_camera(points: Tensor, pose: Pose) -> Tensor:
     """Move points (B or 1, N, 3) mm from model axes into camera axes: (B, N, 3) mm."""
     turned = points @ pose.rotation.transpose(1, 2)
-    return turned * turned.new_tensor([1.0, -1.0, -1.0]) + pose.translation[:, None]
+    return flip_axes(turned) + pose.translation[:, None]
 
 
 def project(points: Tensor, camera: Camera | OrthographicCamera) -> Tensor:
@@ -220,3 +236,29 @@ def project(points: Tensor, camera: Camera | OrthographicCamera) -> Tensor:
     else:
         pixel = camera.scale[:, None, None] * points[..., :2]
     return torch.cat([pixel + camera.principal_point[:, None], depth], -1)
+
+
+def projection_jacobian(points: Tensor, camera: Camera) -> Tensor:
+    """d(u, v)/d(x, y, z) of the pinhole projection at points (B, N, 3) mm in camera axes: (B, N, 2, 3) px/mm."""
+    x, y, z = points.unbind(-1)
+    s = camera.focal[:, None] / z
+    o = torch.zeros_like(s)
+    return torch.stack([torch.stack([s, o, -s * x / z], -1), torch.stack([o, s, -s * y / z], -1)], -2)
+
+
+def pose_jacobian(points: Tensor, translation: Tensor, camera: Camera) -> Tensor:
+    """d(u, v)/d(rotation, translation): (B, N, 2, 6), for a rotation by ω applied after the present one.
+
+    points: (B, N, 3) mm in camera axes. With q the turned point in model axes, q moves by ω × q.
+    """
+    P = projection_jacobian(points, camera)
+    q = flip_axes(points - translation[:, None])
+    # row · flip · (ω × q) = ω · (q × (row · flip)): one cross product instead of a 3 × 3 matrix.
+    rotation = torch.linalg.cross(q[:, :, None].expand_as(P), flip_axes(P))
+    return torch.cat([rotation, P], -1)
+
+
+def turn(pose: Pose, step: Tensor) -> Pose:
+    """Apply a step (B, 6): rotate by the first three numbers (radians) after the pose, shift by the others (mm)."""
+    rotation = roma.rotvec_to_rotmat(step[:, :3]) @ pose.rotation
+    return Pose(roma.rotmat_to_rotvec(rotation), pose.translation + step[:, 3:])

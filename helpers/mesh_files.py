@@ -1,7 +1,9 @@
-"""Coloured triangle meshes as PLY files, which MeshLab, Blender and open3d read."""
+"""Write coloured triangle meshes: PLY, OBJ, which nearly all programs read, and binary glTF (.glb) for viewers."""
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,12 @@ element face {triangles}
 property list uchar int vertex_indices
 end_header
 """
+
+# glTF 2.0: numbers that name kinds of data.
+GLTF_MAGIC, GLTF_VERSION = b"glTF", 2
+JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
+UINT32, FLOAT32 = 5125, 5126
+VERTEX_BUFFER, INDEX_BUFFER = 34962, 34963
 
 
 def write_ply(path: str | Path, vertices, triangles, colours) -> None:
@@ -61,3 +69,85 @@ def checked_mesh(vertices, triangles, colours) -> tuple[np.ndarray, np.ndarray, 
 
 def _host(values):
     return values.detach().cpu() if hasattr(values, "detach") else values
+
+
+def write_obj(path: str | Path, vertices, triangles, colours) -> None:
+    """Write a mesh as `write_ply` does, in mm, as OBJ text. Each `v` line has the colour behind the point, which
+    the format does not define but MeshLab, Blender and open3d read."""
+    vertices, triangles, colours = checked_mesh(vertices, triangles, colours)
+    rows = np.concatenate([vertices.astype(np.float32), np.clip(colours, 0, 1)], 1)
+    # Nine digits bring every float32 back.
+    lines = ["# millimetres; x to the viewer's right, y up, z towards the viewer; colours sRGB"]
+    lines += [f"v {x:.9g} {y:.9g} {z:.9g} {r:.5f} {g:.5f} {b:.5f}" for x, y, z, r, g, b in rows.tolist()]
+    lines += [f"f {a} {b} {c}" for a, b, c in (triangles + 1).tolist()]
+    write_in_one_step(path, lambda file: file.write(("\n".join(lines) + "\n").encode()))
+
+
+def write_glb(path: str | Path, vertices, triangles, colours) -> None:
+    """Write a mesh as `write_ply` does, as binary glTF 2.0 with smooth normals.
+
+    glTF counts in metres and wants linear colours. The positions stay in mm and their node scales them by 0.001;
+    the colours are converted. Its axes are those of the model: y up, the face looks along z.
+    """
+    vertices, triangles, colours = checked_mesh(vertices, triangles, colours)
+    positions = np.ascontiguousarray(vertices, np.float32)
+    parts = [
+        (positions, "VEC3", FLOAT32, VERTEX_BUFFER),
+        (_normals(positions, triangles), "VEC3", FLOAT32, VERTEX_BUFFER),
+        (_linear(np.clip(colours, 0, 1)).astype(np.float32), "VEC3", FLOAT32, VERTEX_BUFFER),
+        (triangles.reshape(-1).astype(np.uint32), "SCALAR", UINT32, INDEX_BUFFER),
+    ]
+    content = b"".join(array.tobytes() for array, *_ in parts)
+    write_in_one_step(path, lambda file: file.write(_container(_description(parts), content)))
+
+
+def _description(parts) -> dict:
+    """The JSON part: one triangle mesh whose attributes lie one behind the other in the binary part."""
+    views, accessors, offset = [], [], 0
+    for number, (array, kind, component, target) in enumerate(parts):
+        views.append({"buffer": 0, "byteOffset": offset, "byteLength": array.nbytes, "target": target})
+        accessors.append(
+            {"bufferView": number, "componentType": component, "count": len(array), "type": kind}
+        )
+        offset += array.nbytes
+    # The one accessor that must tell its bounds.
+    accessors[0] |= {"min": parts[0][0].min(0).tolist(), "max": parts[0][0].max(0).tolist()}
+    primitive = {"attributes": {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}, "indices": 3, "material": 0}
+    skin = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.7}, "doubleSided": True}
+    return {
+        "asset": {"version": "2.0"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"name": "face", "mesh": 0, "scale": [0.001, 0.001, 0.001]}],
+        "meshes": [{"primitives": [primitive]}],
+        "materials": [skin],
+        "buffers": [{"byteLength": offset}],
+        "bufferViews": views,
+        "accessors": accessors,
+    }
+
+
+def _container(description: dict, content: bytes) -> bytes:
+    """Header and two chunks; each chunk's length is a multiple of four."""
+    text = json.dumps(description, separators=(",", ":")).encode()
+    chunks = [
+        (JSON_CHUNK, text + b" " * (-len(text) % 4)),
+        (BINARY_CHUNK, content + b"\0" * (-len(content) % 4)),
+    ]
+    body = b"".join(struct.pack("<I4s", len(data), kind) + data for kind, data in chunks)
+    return struct.pack("<4sII", GLTF_MAGIC, GLTF_VERSION, 12 + len(body)) + body
+
+
+def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Unit normals (V, 3) float32, means of the triangles' by area; a vertex of no area looks along z."""
+    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
+    face, total = np.cross(b - a, c - a), np.zeros(vertices.shape)
+    for corner in range(3):
+        np.add.at(total, triangles[:, corner], face)
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    return np.where(length > 0, total / np.where(length > 0, length, 1), [0, 0, 1]).astype(np.float32)
+
+
+def _linear(colours: np.ndarray) -> np.ndarray:
+    """sRGB to linear light (IEC 61966-2-1)."""
+    return np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)

@@ -228,7 +228,7 @@ def other_face_models() -> Finding:
 def _kind(path: Path) -> str:
     """In brackets what model a file is, or what it is instead if it has a model's name; its numbers are not read."""
     from helpers.face_model.formats import recognise
-    from helpers.face_model.formats.look import looks_like
+    from helpers.face_model.formats.sniff import looks_like
     from helpers.face_model.sources import SOURCES
 
     kind = recognise(path)

@@ -125,7 +125,7 @@ NEW_PEOPLE = 1_000_000
 
 def _people(args) -> int:
     from helpers.datasets import SyntheticPeople
-    from helpers.evaluation import people as comparison
+    from helpers.evaluation import compare_methods as comparison
     from helpers.show.evaluation import error_figure, roc_figure
 
     model = load_model(args, device=args.device)
@@ -171,7 +171,7 @@ def _people(args) -> int:
 
 def _labelled(args) -> int:
     from helpers.evaluation import make_pairs, read_labelled, read_pairs
-    from helpers.evaluation.people import recognition_rows
+    from helpers.evaluation.compare_methods import recognition_rows
     from helpers.show.evaluation import roc_figure
 
     labelled = read_labelled(args.coefficients)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from helpers.commands._model import add_model, load_model
@@ -164,7 +163,7 @@ def _fit_one(path: Path, target: Path, prepared, args, note) -> str:
     result = fit(crop.image, crop.landmarks, fit_model, valid=valid, settings=settings)
     seconds = time.perf_counter() - start
     note_doubt(path, result, note)
-    write_results(target, crop.to("cpu"), on_cpu(result), model, face)
+    write_results(target, crop.to("cpu"), result.to("cpu"), model, face)
     return f"{path}: confidence {float(result.confidence[0]):.2f}, {seconds:.1f} s, {target}.png"
 
 
@@ -213,80 +212,18 @@ def write_results(target: Path, crop, result, model, face) -> None:
     import numpy as np
 
     from helpers.files import write_in_one_step
+    from helpers.fitting.numbers import fit_numbers
     from helpers.mesh_files import write_ply
     from helpers.show.figures import png_bytes
-    from helpers.show.sheet import fitted_face, sheet
+    from helpers.show.fit_strip import fit_strip, fitted_face
 
     shown = fitted_face(result, model)
-    strip = png_bytes(sheet(crop, result, model))
+    strip = png_bytes(fit_strip(crop, result, model))
     folder, stem = target.parent, target.name
     write_ply(folder / f"{stem}.ply", shown.vertices[0], model.triangles, shown.colours[0])
     numbers = fit_numbers(crop, result, face)
     write_in_one_step(folder / f"{stem}.npz", lambda file: np.savez_compressed(file, **numbers))
     write_in_one_step(folder / f"{stem}.png", lambda file: file.write(strip))
-
-
-def fit_numbers(crop, result, face) -> dict:
-    """What STEM.npz holds, by name, as numpy arrays without a batch dimension.
-
-    alpha, beta, expression: coefficients in standard deviations of the model.  standard_deviations: how well alpha,
-    expression and beta, in this order, are known after the fit.  rotation_vector, translation: the pose.
-    focal, principal_point, image_size: the camera of the crop.  light (9, 3) harmonics, or (15,) with the preset
-    "paper": see `helpers.lighting.packed`.  colour (2, 3): gain and offset of the colours besides the light; 1 and 0 where
-    the light is harmonics, which carry the photograph's tint.
-    energy: by iteration.  landmarks (68, 2) crop px; landmarks_photo (68, 2) photograph px.
-    crop_scale, crop_origin: crop = (photograph − origin) · scale.  confidence: the detector's, which pooling
-    weighs by; fit_confidence: the fit's own; fit_reason: one word for what is wrong, or "".  landmark_error (68,) px.
-    """
-    import numpy as np
-
-    numbers = {
-        "alpha": result.alpha[0],
-        "beta": result.beta[0],
-        "expression": result.expression[0],
-        "standard_deviations": result.covariance[0].diagonal().clamp(min=0).sqrt(),
-        "rotation_vector": result.pose.rotation_vector[0],
-        "translation": result.pose.translation[0],
-        "focal": result.camera.focal[0],
-        "principal_point": result.camera.principal_point[0],
-        "image_size": result.camera.size,
-        "light": result.light[0],
-        "colour": _gain_and_offset(result.light[0]),
-        "energy": result.energy[0],
-        "landmarks": crop.landmarks[0],
-        "landmarks_photo": face.points,
-        "landmark_error": result.landmark_error[0],
-        "crop_scale": crop.scale[0],
-        "crop_origin": crop.origin[0],
-        "confidence": np.float32(face.confidence),
-        "fit_confidence": result.confidence[0],
-        "fit_reason": result.reason[0],
-    }
-    return {name: np.asarray(value) for name, value in numbers.items()}
-
-
-def _gain_and_offset(light):
-    import numpy as np
-
-    from helpers.lighting.packed import GAIN, OFFSET
-
-    if light.dim() == 1:
-        return np.stack([light[GAIN], light[OFFSET]])
-    return np.array([[1.0] * 3, [0.0] * 3], np.float32)
-
-
-def on_cpu(result):
-    """A `FitResult` on the CPU."""
-    import torch
-
-    moved = {}
-    for name in result.__dataclass_fields__:
-        value = getattr(result, name)
-        if isinstance(value, torch.Tensor) or hasattr(value, "to"):
-            moved[name] = value.to("cpu")
-        elif isinstance(value, dict):
-            moved[name] = {key: tensor.to("cpu") for key, tensor in value.items()}
-    return replace(result, **moved)
 
 
 def _size(text: str) -> int:

@@ -39,8 +39,8 @@ def _prepare(args):
 
 def _predict(path: Path, target: Path, prepared, args, note) -> str:
     """Guess one photograph's face and write its three files; returns the line to be printed."""
+    from helpers.fitting.held_fit import held_fit
     from helpers.photo import crop_face
-    from helpers.regression.held_fit import held_fit
 
     network, model = prepared
     photo, face = fit.face_of(path, args, note)
@@ -50,5 +50,5 @@ def _predict(path: Path, target: Path, prepared, args, note) -> str:
     crop = crop_face(photo.image, face.points, args.size).to(args.device)
     result = held_fit(crop, guess, model, network.spread, args.seed)
     fit.note_doubt(path, result, note)
-    fit.write_results(target, crop.to("cpu"), fit.on_cpu(result), model.to("cpu"), face)
+    fit.write_results(target, crop.to("cpu"), result.to("cpu"), model.to("cpu"), face)
     return f"{path}: guessed in {milliseconds:.0f} ms, confidence {float(result.confidence[0]):.2f}, {target}.png"

@@ -11,7 +11,7 @@ from torch import Tensor
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
 from helpers.crop import FACE_SHARE, RAISED
 from helpers.face_model import FaceCoefficients, MorphableModel
-from helpers.lighting.packed import unpack_lamp
+from helpers.lighting.lamp_vector import unpack_lamp
 from helpers.rendering import render
 
 
@@ -22,7 +22,7 @@ class KnownFaces:
     image: (N, S, S, 3).  landmarks: (N, 68, 2) px, simulated.  coefficients, pose, camera, light: the truth.
     vertices: (N, V, 3) mm with expression.  neutral: (N, V, 3) mm without.
     visible: (N, V), 1 for vertices of the face that the image shows.
-    light is (N, 9, 3) harmonics, or (N, 15) a lamp and colours as in `helpers.lighting.packed`.
+    light is (N, 9, 3) harmonics, or (N, 15) a lamp and colours as in `helpers.lighting.lamp_vector`.
     """
 
     image: Tensor

@@ -19,14 +19,14 @@ from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
 from helpers.crop import AUTHORS_REACH
 from helpers.datasets.backgrounds import GRID, backgrounds
 from helpers.datasets.damage import add_noise, blur_by, noise_table, through_jpeg, transformed
-from helpers.datasets.draws import Draws, generator_of
 from helpers.datasets.known_faces import _framed
 from helpers.datasets.nuisances import Nuisances
 from helpers.datasets.occluders import Occluders
+from helpers.datasets.random_streams import Draws, generator_of
 from helpers.face_model import FaceCoefficients, MorphableModel
 from helpers.landmarks.detection import SPREAD_DOUBTFUL
 from helpers.lighting import DEFAULT_LIGHT, ColourTransform
-from helpers.lighting.packed import unpack_lamp
+from helpers.lighting.lamp_vector import unpack_lamp
 from helpers.rendering import render
 
 FRAMINGS = ("network", "fit")

@@ -7,7 +7,7 @@
 from helpers.evaluation.depth import DepthErrors, depth_errors, depth_map
 from helpers.evaluation.icp import IcpResult, Motion, best_motion, icp
 from helpers.evaluation.labelled import Labelled, read_labelled, read_pairs
-from helpers.evaluation.points import NORMALISERS, landmark_nme
+from helpers.evaluation.landmark_error import NORMALISERS, landmark_nme
 from helpers.evaluation.protocol import (
     MICC,
     PROTOCOLS,

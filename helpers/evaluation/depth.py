@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helpers.camera import flip_axes
 from helpers.rasterizer import rasterize
 
 DISTANCE = 1000.0  # mm from the camera to the tip of the nose
@@ -45,8 +46,7 @@ def depth_map(
     """
     side = int(round(2 * radius / pixel)) + 1
     offset = vertices - centre[:, None]
-    flip = vertices.new_tensor([1.0, -1.0, -1.0])
-    points = offset * flip / vertices.new_tensor([pixel, pixel, 1.0])
+    points = flip_axes(offset) / vertices.new_tensor([pixel, pixel, 1.0])
     points = points + vertices.new_tensor([(side - 1) / 2, (side - 1) / 2, distance])
     depth = rasterize(points, triangles, (side, side), perspective=False).depth
     across = (torch.arange(side, device=vertices.device) - (side - 1) / 2) * pixel

@@ -8,13 +8,13 @@ import torch
 
 from helpers.errors import UserError
 from helpers.face_model.alignment import align
-from helpers.face_model.building import BuiltModel, build_model
-from helpers.face_model.cropping import crop
+from helpers.face_model.build import BuiltModel, build_model
 from helpers.face_model.morphable_model import FaceCoefficients, MorphableModel
 from helpers.face_model.open_model import is_count, load_open_model
 from helpers.face_model.quality import compactness, generalisation, specificity
 from helpers.face_model.saving import save
 from helpers.face_model.sources import BY_NAME, find, how_to_get, located, model_folders
+from helpers.face_model.submodel import crop
 
 __all__ = [
     "BuiltModel",
@@ -72,7 +72,7 @@ def load(
         if not is_count(value) or value < 1:
             raise UserError(f"{key}={value!r}: give a whole number of modes, 1 or more")
     from helpers.face_model.formats import read
-    from helpers.face_model.formats.parts import Wanted
+    from helpers.face_model.formats.assemble import Wanted
 
     return read(_path(name_or_path), Wanted(n_shape, n_texture, part)).to(device)
 

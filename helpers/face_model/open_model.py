@@ -16,11 +16,12 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from helpers.assets import ASSETS
 from helpers.errors import UserError
 from helpers.face_model import subdivision
 from helpers.face_model.morphable_model import MorphableModel
 
-ASSET = Path(__file__).resolve().parents[2] / "assets" / "open_face_model" / "open_face_model.npz"
+ASSET = ASSETS / "open_face_model" / "open_face_model.npz"
 LEVELS = (0, 1, 2)
 VERSION = 1  # of the file's layout
 

@@ -14,11 +14,10 @@ import numpy as np
 from torch import Tensor
 
 from helpers.errors import UserError
-from helpers.face_model.extras import write_extras
 from helpers.face_model.morphable_model import MorphableModel
+from helpers.face_model.scalismo_metadata import write_extras
 from helpers.files import write_in_one_step
-from helpers.mesh_exchange import write_glb, write_obj
-from helpers.mesh_files import write_ply
+from helpers.mesh_files import write_glb, write_obj, write_ply
 
 VERSION = (0, 9)  # of statismo's layout: from 0.9 on the columns of pcaBasis have unit length
 MESH_WRITERS = {".ply": write_ply, ".obj": write_obj, ".glb": write_glb}

@@ -9,13 +9,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.assets import ASSETS
 from helpers.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class Source:
+class PublishedModel:
     """One model and the way to it.
 
     name: what `load` is given.  title: what it is called.  files: names of its file, the usual one first; a name
@@ -47,60 +46,60 @@ _SHAPE_COLOUR = "199 shapes and 199 colours"
 # One row a line.
 # fmt: off
 SOURCES = (
-    Source(
+    PublishedModel(
         "bfm2009", "Basel Face Model 2009", ("01_MorphableModel.mat",), "https://faces.dmi.unibas.ch/bfm/",
         _BASEL, True, f"53,490 vertices, {_SHAPE_COLOUR}",
     ),
-    Source(
+    PublishedModel(
         "bfm2017", "Basel Face Model 2017", ("model2017-1_bfm_nomouth.h5",), _2017,
         _BASEL, True, f"53,149 vertices, {_SHAPE_COLOUR}, 100 expressions",
     ),
-    Source(
+    PublishedModel(
         "bfm2017-face12", "Basel Face Model 2017, face only", ("model2017-1_face12_nomouth.h5",), _2017,
         _BASEL, True, f"28,588 vertices, {_SHAPE_COLOUR}, 100 expressions",
     ),
-    Source(
+    PublishedModel(
         "bfm2019", "Basel Face Model 2019", ("model2019_bfm.h5",), _2019,
         _BASEL, True, f"47,439 vertices, {_SHAPE_COLOUR}, 100 expressions",
     ),
-    Source(
+    PublishedModel(
         "bfm2019-face12", "Basel Face Model 2019, face only", ("model2019_face12.h5",), _2019,
         _BASEL, True, f"27,657 vertices, {_SHAPE_COLOUR}, 100 expressions",
     ),
-    Source(
+    PublishedModel(
         "bfm2019-fullhead", "Basel Face Model 2019, full head", ("model2019_fullHead.h5",), _2019,
         _BASEL, True, f"58,203 vertices, {_SHAPE_COLOUR}, 100 expressions",
     ),
-    Source(
+    PublishedModel(
         "ict", "ICT-FaceKit Light", ("FaceXModel/", "ICT-FaceKit/"), "https://github.com/ICT-VGL/ICT-FaceKit",
         "MIT", False, "26,719 vertices, 100 shapes, 53 expressions, no colours",
     ),
-    Source(
+    PublishedModel(
         "flame2020", "FLAME 2020", ("generic_model.pkl",), _FLAME,
         "non-commercial research, after registration", True,
         "5,023 vertices, 300 shapes, 100 expressions, no colours",
     ),
-    Source(
+    PublishedModel(
         "flame2023", "FLAME 2023", ("flame2023.pkl", "flame2023_no_jaw.pkl", "flame2023_Open.pkl"), _FLAME,
         "the licence shown there, after registration", True,
         "5,023 vertices, 300 shapes, 100 expressions, no colours",
     ),
-    Source(
+    PublishedModel(
         "face3d", "BFM.mat of face3d and 3DDFA", ("BFM.mat",), "https://github.com/yfeng95/face3d",
         "its scripts make the file from the Basel Face Model 2009, which must be asked for first", False,
         f"53,215 vertices, {_SHAPE_COLOUR}, 29 expressions",
     ),
-    Source(
+    PublishedModel(
         "deep3d", "BFM_model_front.mat of Deep3DFaceRecon", ("BFM_model_front.mat",),
         "https://github.com/sicxu/Deep3DFaceRecon_pytorch",
         "its scripts make the file from the Basel Face Model 2009, which must be asked for first", False,
         "35,709 vertices, 80 shapes, 80 colours, 64 expressions",
     ),
-    Source(
+    PublishedModel(
         "surrey", "Surrey Face Model, 3,448 vertices", ("sfm_shape_3448.bin",),
         "https://github.com/patrikhuber/eos", "non-commercial", False, "3,448 vertices, 63 shapes, no colours",
     ),
-    Source(
+    PublishedModel(
         "gnm", "GNM Head", ("gnm_head.npz",), "https://github.com/google/GNM",
         "Apache-2.0", False, "17,821 vertices, 253 shapes, 383 expressions, no colours",
     ),
@@ -109,7 +108,7 @@ SOURCES = (
 BY_NAME = {source.name: source for source in SOURCES}
 
 
-def how_to_get() -> list[Source]:
+def how_to_get() -> list[PublishedModel]:
     """Every model that can be loaded besides the open one: what it is, its page, its licence, its files."""
     return list(SOURCES)
 
@@ -117,10 +116,10 @@ def how_to_get() -> list[Source]:
 def model_folders() -> list[Path]:
     """Where face models are looked for: the folders of $FACE_MODELS, ~/face_models and the course's assets/."""
     named = [Path(part).expanduser() for part in os.environ.get("FACE_MODELS", "").split(os.pathsep) if part]
-    return [*named, Path.home() / "face_models", ROOT / "assets"]
+    return [*named, Path.home() / "face_models", ASSETS]
 
 
-def find(source: Source) -> Path | None:
+def find(source: PublishedModel) -> Path | None:
     """The first file or folder of this name in the folders where models are looked for, or in folders in them."""
     for folder in model_folders():
         for name in source.files:
@@ -135,7 +134,7 @@ def find(source: Source) -> Path | None:
     return None
 
 
-def located(source: Source) -> Path:
+def located(source: PublishedModel) -> Path:
     """As `find`. Raises UserError that says how to get the model where it is not there."""
     path = find(source)
     if path is None:

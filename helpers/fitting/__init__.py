@@ -4,8 +4,8 @@
 the same kind of energy by stochastic Newton steps with finite differences; here every Jacobian is analytic.
 """
 
+from helpers.fitting.confidence import GOOD_CONFIDENCE, REASONS
 from helpers.fitting.fit import FitProgress, fit, state_of
-from helpers.fitting.judgement import GOOD_CONFIDENCE, REASONS
 from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.result import FitResult, render_state
 from helpers.fitting.settings import FitSettings

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera, model_to_camera, project
+from helpers.camera import Camera, flip_axes, model_to_camera, project
 from helpers.fitting.images import gaussian_blur
 from helpers.fitting.parameters import FaceState, FitModel
-from helpers.fitting.rows import Rows
+from helpers.fitting.residuals import Rows
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings
-from helpers.pose import FLIP, pose_jacobian, projection_jacobian
+from helpers.pose import pose_jacobian, projection_jacobian
 from helpers.rasterizer import Raster, interpolate
 
 EDGE_REACH = 10.0  # px of a crop of 224 px
@@ -182,9 +182,7 @@ def edge_rows(
     count = points.weight.sum(-1, keepdim=True).clamp(min=1)
     # σ_e is in px of this crop; N_e observations are shared by the points.
     root = (settings.edge_weight * near / count).sqrt() / settings.edge_sigma
-    by_point = (slope[..., None, :] @ projection_jacobian(in_camera, camera)) * pixel.new_tensor(
-        FLIP
-    )  # (B, P, 1, 3)
+    by_point = flip_axes(slope[..., None, :] @ projection_jacobian(in_camera, camera))  # (B, P, 1, 3)
     J = pixel.new_zeros(B, P, layout.size)
     by_modes = torch.bmm(
         (by_point @ state.pose.rotation[:, None]).view(B * P, 1, 3), points.geometry.view(B * P, 3, -1)

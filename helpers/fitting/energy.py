@@ -10,7 +10,7 @@ from torch import Tensor
 
 from helpers.fitting.parameters import FaceState, Layout, Limits
 from helpers.fitting.prior_term import Prior
-from helpers.fitting.rows import Rows
+from helpers.fitting.residuals import Rows
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose
 from helpers.face_model import MorphableModel
+from helpers.fitting.confidence import fit_confidence, judge
 from helpers.fitting.edge_term import SECTORS, edge_map, edge_points, edge_rows
 from helpers.fitting.energy import Energy, free_parameters
+from helpers.fitting.forehead import forehead_gate
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
-from helpers.fitting.judgement import fit_confidence, judge
 from helpers.fitting.landmark_term import (
     common_shift,
     landmark_noise,
@@ -32,14 +33,13 @@ from helpers.fitting.pixel_term import (
     shadowed,
 )
 from helpers.fitting.prior_term import make_prior
+from helpers.fitting.residuals import Rows, weighted
 from helpers.fitting.result import FitResult, render_state
-from helpers.fitting.rows import Rows, weighted
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings, Stage
-from helpers.fitting.skin import forehead_gate
-from helpers.fitting.solvers import SOLVERS, Solution
+from helpers.fitting.solvers import SOLVERS, SolverResult
 from helpers.fitting.symmetry import albedo_symmetry
 from helpers.fitting.uncertainty import posterior_covariance
-from helpers.lighting.packed import N_LAMP
+from helpers.lighting.lamp_vector import N_LAMP
 from helpers.pose import estimate_pose, visible_landmarks
 from helpers.rasterizer import interpolate
 
@@ -206,7 +206,7 @@ def _start(task: _Task) -> tuple[FaceState, Tensor]:
     return FaceState(zero, Pose(rotation, translation), light, zoom), found.ok
 
 
-def _fit_stages(task: _Task, state: FaceState) -> Solution:
+def _fit_stages(task: _Task, state: FaceState) -> SolverResult:
     """Stage after stage of `settings.plan()`; the last step of the last one is checked."""
     plan = task.settings.plan()
     for number, stage in enumerate(plan):
@@ -248,7 +248,7 @@ def _own_offsets(task: _Task, state: FaceState) -> Tensor:
     return offset - common_shift(offset, visible_landmarks(state.pose), task.settings, task.landmark_scale)
 
 
-def _result(task: _Task, solution: Solution, finite: Tensor, pose_ok: Tensor) -> FitResult:
+def _result(task: _Task, solution: SolverResult, finite: Tensor, pose_ok: Tensor) -> FitResult:
     state, layout, image = solution.state, task.layout, task.image
     own, offset = _own_offsets(task, state), _offsets(task, state)
     drawn = render_state(task.fit_model, state, task.camera)

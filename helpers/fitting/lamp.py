@@ -13,12 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera
+from helpers.camera import Camera, flip_axes
 from helpers.fitting.settings import FitSettings
 from helpers.lighting.colour import LUMINANCE
-from helpers.lighting.packed import AMBIENT, CONTRAST, DIFFUSE, DIRECTION, GAIN, N_LAMP, unpack_lamp
+from helpers.lighting.lamp_vector import AMBIENT, CONTRAST, DIFFUSE, DIRECTION, GAIN, N_LAMP, unpack_lamp
 from helpers.lighting.phong import SHININESS, SPECULAR
-from helpers.pose import FLIP
 
 
 def lamp_start(settings: FitSettings, like: Tensor) -> Tensor:
@@ -143,15 +142,14 @@ def look_in_lamplight(
     position: (B, P, 3 corners, 3) mm, model axes.  albedo: (B, P, 3).  rotation: (B, 3, 3).  translation: (B, 3) mm.
     light: (B, 15).  image: (B, H, W, 9) with slopes.  barycentric: (B, P, 3).  shadow: (B, P) or None.
     """
-    flip = position.new_tensor(FLIP)
     q = position @ rotation[:, None].transpose(2, 3)  # corners in viewer axes, before the translation
     middle = (barycentric[..., None] * q).sum(2)
-    c = middle * flip + translation[:, None]  # camera axes
+    c = flip_axes(middle) + translation[:, None]  # camera axes
     m = torch.linalg.cross(q[..., 1, :] - q[..., 0, :], q[..., 2, :] - q[..., 0, :])
     length = m.norm(dim=-1, keepdim=True) + 1e-9
     n = m / length
     distance = c.norm(dim=-1, keepdim=True)
-    v = -c * flip / distance
+    v = -flip_axes(c) / distance
     shown = lamp_colours(albedo, n, v, light, shadow)
 
     focal, centre = camera.focal[:, None, None], camera.principal_point[:, None]
@@ -163,8 +161,8 @@ def look_in_lamplight(
     )  # (B, P, channels, 3), of the photograph
     # Only the part across a unit vector turns it. The view also turns as the point moves.
     by_m = -_across(shown.by_normal, n) / length[..., None]
-    by_c = by_camera + _across(shown.by_view, v) / distance[..., None] * flip
-    by_middle = by_c * flip
+    by_c = by_camera + flip_axes(_across(shown.by_view, v) / distance[..., None])
+    by_middle = flip_axes(by_c)
     e1, e2 = (q[..., k, :] - q[..., 0, :] for k in (1, 2))
     by_e1 = torch.linalg.cross(e2[..., None, :], by_m)
     by_e2 = torch.linalg.cross(by_m, e1[..., None, :])

@@ -14,11 +14,11 @@ from math import log
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.camera import Camera, Pose, flip_axes, model_to_camera, project
 from helpers.fitting.parameters import FaceState, FitModel
-from helpers.fitting.rows import Rows
+from helpers.fitting.residuals import Rows
 from helpers.fitting.settings import FitSettings
-from helpers.pose import FLIP, pose_jacobian, projection_jacobian, visible_landmarks
+from helpers.pose import pose_jacobian, projection_jacobian, visible_landmarks
 
 SHIFT_STEPS = 4  # of reweighted least squares
 
@@ -73,7 +73,7 @@ def landmark_rows(
 
     J = offset.new_zeros(len(offset), 68, 2, layout.size)
     # A mode moves vertex x by its column b: the image moves by P · flip · R · b.
-    P = projection_jacobian(vertices, camera) * offset.new_tensor(FLIP)
+    P = flip_axes(projection_jacobian(vertices, camera))
     J[..., : layout.n_geometry] = P @ state.pose.rotation[:, None] @ fit_model.landmark_basis
     J[..., layout.pose] = pose_jacobian(vertices, state.pose.translation, camera)
     if layout.n_zoom:

@@ -15,18 +15,17 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from helpers._warp import launch_options, pool, wp
-from helpers.camera import Camera, model_to_camera, project
+from helpers.camera import Camera, flip_axes, model_to_camera, project
 from helpers.fitting import kernels
 from helpers.fitting.lamp import look_in_lamplight
-from helpers.fitting.noise import residual_noise
 from helpers.fitting.parameters import FaceState, FitModel, Layout
-from helpers.fitting.rows import Rows
+from helpers.fitting.residual_correlation import residual_noise
+from helpers.fitting.residuals import Rows
 from helpers.fitting.settings import FitSettings
-from helpers.lighting.packed import unpack_lamp
-from helpers.pose import FLIP
+from helpers.lighting.lamp_vector import unpack_lamp
 from helpers.rasterizer import Raster, interpolate, rasterize
 from helpers.rendering import vertex_normals
-from helpers.shading import cast_shadows
+from helpers.rendering.shadow import cast_shadows
 
 THREADS = 2  # of a launch on the CPU ...
 POINTS_A_THREAD = (
@@ -108,8 +107,7 @@ def shadowed(
     fit_model: FitModel, state: FaceState, camera: Camera, raster: Raster, points: SurfacePoints
 ) -> SurfacePoints:
     """The points, with what of the paper's lamp reaches each of them at the present state."""
-    flip = state.light.new_tensor(FLIP)
-    vertices = model_to_camera(fit_model.geometry(state.coefficients), state.pose) * flip
+    vertices = flip_axes(model_to_camera(fit_model.geometry(state.coefficients), state.pose))
     normals = vertex_normals(vertices, fit_model.triangles)
     at_pixels = interpolate(torch.cat([vertices, normals], -1), fit_model.triangles, raster)
     lamp, _ = unpack_lamp(state.light)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.func import jacfwd
 
+from helpers.camera import flip_axes
 from helpers.fitting.parameters import Layout
 from helpers.lighting import sh_basis
-from helpers.pose import FLIP
 
 
 def cross_matrix(w: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def pixel_residual(
     a = albedo + modes[..., layout.n_geometry :] @ step[layout.beta]
     turn = torch.linalg.matrix_exp(cross_matrix(step[layout.pose][:3]))
     q = X @ (turn @ rotation).T  # (P, 3 corners, 3) viewer axes
-    point = (barycentric[..., None] * q).sum(1) * q.new_tensor(FLIP) + translation + step[layout.pose][3:]
+    point = flip_axes((barycentric[..., None] * q).sum(1)) + translation + step[layout.pose][3:]
     pixel = camera[0] * point[:, :2] / point[:, 2:] + camera[1:]
     normal = torch.linalg.cross(q[:, 1] - q[:, 0], q[:, 2] - q[:, 0])
     normal = normal / normal.norm(dim=-1, keepdim=True)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Camera, Pose
-from helpers.fitting.judgement import GOOD, REASONS, UNFINISHED
+from helpers.fitting.confidence import GOOD, REASONS, UNFINISHED
 from helpers.fitting.parameters import FaceState, FitModel
-from helpers.lighting.packed import unpack_lamp
+from helpers.lighting.lamp_vector import unpack_lamp
 from helpers.rendering import Rendering, render
 
 
@@ -27,7 +27,7 @@ class FitResult:
     residual: (B, H, W, 3) photograph − model, and pixel_weight (B, H, W) how far each pixel was to be trusted in the
     end, from 0 (not seen, not skin, not photograph) to 1.
     landmarks: (B, 68, 2) px, the given points.  landmark_error: (B, 68) px, distance to the model's points.
-    confidence: (B,) from about 0 to 1; see `helpers.fitting.judgement.fit_confidence`.
+    confidence: (B,) from about 0 to 1; see `helpers.fitting.confidence.fit_confidence`.
     landmark_weight: (B, 68) how far each point counted in the end, 0 (hidden side of the jaw) to 1.
     promised: (B,) what one more step would have gained, as a part of the energy.
     code: (B,) int32, 0 for a good fit; `reason` and `explain` have the words.
@@ -54,6 +54,16 @@ class FitResult:
     promised: Tensor
     precision: Tensor
     iterations_landmarks: int
+
+    def to(self, device: torch.device | str) -> FitResult:
+        """The same on another device."""
+
+        def moved(value):
+            if isinstance(value, dict):
+                return {name: moved(each) for name, each in value.items()}
+            return value.to(device) if hasattr(value, "to") else value
+
+        return FitResult(**{name: moved(getattr(self, name)) for name in self.__dataclass_fields__})
 
     @property
     def ok(self) -> Tensor:

@@ -7,16 +7,17 @@ workers there are, so one process, several, or a Ray cluster write the same rows
 """
 
 from helpers.labelling.configuration import Configuration, quick_settings
+from helpers.labelling.crop_source import CropSource, Loaded
 from helpers.labelling.factory import Summary, label
 from helpers.labelling.labels import pool_shards, read_labels
 from helpers.labelling.rows import read_rows
-from helpers.labelling.sources import Loaded, Source, open_source
+from helpers.labelling.sources import open_source
 from helpers.labelling.store import Store
 
 __all__ = [
     "Configuration",
     "Loaded",
-    "Source",
+    "CropSource",
     "Store",
     "Summary",
     "label",

@@ -19,7 +19,7 @@ FORMAT = 1  # of the rows; a change of their columns or of how they come about m
 class Configuration:
     """Everything that decides what the rows say. How many workers there are, where and on what device, is not part of it.
 
-    source, model: what they are, as `Source.describe` and `describe_model` say.  size: px of the crop's side.
+    source, model: what they are, as `CropSource.describe` and `describe_model` say.  size: px of the crop's side.
     batch: photographs fitted together.  shard: photographs a file.  settings: of the fit, as plain values.
     """
 

@@ -14,11 +14,12 @@ from helpers.errors import UserError
 from helpers.face_model import MorphableModel, load
 from helpers.fitting import FitSettings
 from helpers.labelling.configuration import Configuration
-from helpers.labelling.crews import make_crew
+from helpers.labelling.crop_source import CropSource
 from helpers.labelling.labeller import Batch, Job
 from helpers.labelling.schedule import work_off
-from helpers.labelling.sources import Source, open_source
+from helpers.labelling.sources import open_source
 from helpers.labelling.store import Store, shard_files
+from helpers.labelling.workers import make_crew
 from helpers.progress import progress_bar
 
 
@@ -47,7 +48,7 @@ class Summary:
 
 
 def label(
-    source: str | Path | Source,
+    source: str | Path | CropSource,
     out: str | Path,
     *,
     model: MorphableModel | None = None,
@@ -69,7 +70,7 @@ def label(
 
     source: a spec as `open_source` takes it, or a source.  model: by default the open one at level 2.
     size: px of the crop.  batch: photographs fitted together.  shard: photographs a file.
-    workers, engine: see `helpers.labelling.crews.make_crew`; they change no row.  device: where workers compute.
+    workers, engine: see `helpers.labelling.workers.make_crew`; they change no row.  device: where workers compute.
     seed: of all random numbers.  progress: show a bar, on a terminal.  start: of local processes, see `LocalCrew`.
     Raises UserError if `out` belongs to another configuration, if the disk is full, or if workers cannot be had.
     """

@@ -10,9 +10,9 @@ import torch
 from helpers.errors import UserError
 from helpers.face_model import MorphableModel
 from helpers.fitting import FitModel, FitResult, FitSettings, fit
+from helpers.labelling.crop_source import CropSource, Loaded
 from helpers.labelling.rows import fitted_rows, quarantined_rows, row_schema
-from helpers.labelling.sources import Loaded, Source
-from helpers.lighting.packed import N_LAMP
+from helpers.lighting.lamp_vector import N_LAMP
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Batch:
 class Job:
     """What every worker is given at its start. The model is on the CPU; `device` is where it computes."""
 
-    source: Source
+    source: CropSource
     model: MorphableModel
     settings: FitSettings
     size: int

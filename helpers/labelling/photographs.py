@@ -11,7 +11,7 @@ import torch
 from helpers.crop import crop_face, stack_crops
 from helpers.datasets import PhotoEntry
 from helpers.errors import UserError
-from helpers.labelling.sources import Loaded
+from helpers.labelling.crop_source import Loaded
 from helpers.landmarks import Detection, landmarks_for
 
 

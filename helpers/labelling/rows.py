@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import torch
 
 from helpers.fitting import FitResult
-from helpers.labelling.sources import Loaded
+from helpers.labelling.crop_source import Loaded
 
 QUARANTINED = -1  # the code of a photograph that no fit has seen to its end
 TEXTS = ("id", "person", "reason", "explanation")

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pyarrow as pa
 
 from helpers.errors import UserError
-from helpers.labelling.crews import Crew, Died
 from helpers.labelling.labeller import Batch
+from helpers.labelling.workers import Crew, Died
 
 AHEAD = 2  # batches that a worker has: one that it fits, one that it loads
 DEATHS = 2  # of workers that had nothing else in hand, until the batch is to blame

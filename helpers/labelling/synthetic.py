@@ -9,7 +9,7 @@ import torch
 from helpers.crop import FaceCrop
 from helpers.face_model import MorphableModel
 from helpers.labelling.configuration import describe_model
-from helpers.labelling.sources import Loaded
+from helpers.labelling.crop_source import Loaded
 
 
 class SyntheticSource:

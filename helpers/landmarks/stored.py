@@ -6,13 +6,14 @@ import hashlib
 import json
 from pathlib import Path
 
+from helpers.assets import ASSETS
 from helpers.errors import UserError
 from helpers.landmarks.detection import Detection
 from helpers.landmarks.files import read_detection
 from helpers.photo import default_photos
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "photographs"
-RENEW = "python -m helpers.landmarks.store_defaults"
+FOLDER = ASSETS / "photographs"
+RENEW = "python -m helpers.course.store_landmarks"
 
 
 def fingerprint(path: str | Path) -> str:

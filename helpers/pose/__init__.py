@@ -5,14 +5,13 @@ true perspective reprojection error over six numbers, all faces of a batch at on
 in plain torch (`reference`), which says the same to a reader.
 """
 
+from helpers.camera import pose_jacobian, projection_jacobian, turn
 from helpers.pose.checks import REASONS
 from helpers.pose.closed_form import dlt_pose, epnp_pose, scaled_orthographic_pose
 from helpers.pose.estimate import PoseEstimate, estimate_pose
-from helpers.pose.geometry import FLIP, pose_jacobian, projection_jacobian, turn
 from helpers.pose.points68 import MIRRORED, far_jaw, slide_far_jaw, visible_landmarks
 
 __all__ = [
-    "FLIP",
     "MIRRORED",
     "REASONS",
     "PoseEstimate",

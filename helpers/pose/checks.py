@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera, Pose
-from helpers.pose.geometry import FLIP
+from helpers.camera import Camera, Pose, flip_axes
 
 MIN_POINTS = 6
 # Thickness of a cloud of points, as a ratio of variances: below this it counts as flat.
@@ -127,5 +126,5 @@ def faces_us(pose: Pose) -> Tensor:
 
     Swapped labels look like a face seen from within its head, for parallel rays cannot tell the two apart.
     """
-    forward = pose.rotation[:, :, 2] * pose.translation.new_tensor(FLIP)
+    forward = flip_axes(pose.rotation[:, :, 2])
     return (forward * pose.translation).sum(-1) <= 0

@@ -10,9 +10,8 @@ import roma
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera, Pose
+from helpers.camera import Camera, Pose, flip_axes
 from helpers.pose.checks import GOOD, checked, usable
-from helpers.pose.geometry import FLIP
 
 GAUSS_NEWTON_STEPS = 5
 
@@ -186,7 +185,7 @@ def _in_double(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Te
     """
     good = (code == GOOD)[:, None, None]
     rays = (points_2d - camera.principal_point[:, None]).double() / camera.focal[:, None, None].double()
-    x = points_3d.double() * torch.tensor(FLIP, dtype=torch.float64, device=points_3d.device)
+    x = flip_axes(points_3d.double())
     generator = torch.Generator().manual_seed(0)
     stand_in = torch.rand(1, x.shape[1], 3, generator=generator, dtype=torch.float64).to(x.device) - 0.5
     rays = torch.where(good, rays, stand_in[..., :2] / (stand_in[..., 2:] + 10))
@@ -196,8 +195,8 @@ def _in_double(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Te
 
 def _model_pose(R: Tensor, t: Tensor, dtype) -> Pose:
     """From a rotation that expects points with the flip already applied: F R F is the rotation in model axes."""
-    flip = R.new_tensor(FLIP)
-    return Pose(roma.rotmat_to_rotvec(flip[:, None] * R * flip).to(dtype), t.to(dtype))
+    in_model = flip_axes(flip_axes(R).transpose(1, 2)).transpose(1, 2)
+    return Pose(roma.rotmat_to_rotvec(in_model).to(dtype), t.to(dtype))
 
 
 def _known(pose: Pose, code: Tensor) -> Pose:

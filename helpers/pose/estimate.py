@@ -13,7 +13,7 @@ from helpers.pose.closed_form import dlt_pose, epnp_pose
 from helpers.pose.points68 import MIRRORED as MIRRORED_68
 from helpers.pose.points68 import slide_far_jaw, visible_landmarks
 from helpers.pose.ransac import consensus
-from helpers.pose.solution import Solution
+from helpers.pose.solution import PoseSolution
 from helpers.pose.solver import solve
 
 FAR_SIDE_ROUNDS = 2
@@ -155,7 +155,7 @@ def _pick(index: Tensor, camera: Camera) -> Camera:
     return Camera(camera.focal[index], camera.principal_point[index], camera.size)
 
 
-def _without_far_jaw(solution: Solution, points_2d, points_3d, camera, weights, contour, options):
+def _without_far_jaw(solution: PoseSolution, points_2d, points_3d, camera, weights, contour, options):
     """Solve again where the yaw that was found hides a side of the jaw; twice, since that changes the yaw."""
     for _ in range(FAR_SIDE_ROUNDS):
         hidden = visible_landmarks(solution.pose) == 0
@@ -175,7 +175,7 @@ def _without_far_jaw(solution: Solution, points_2d, points_3d, camera, weights, 
     return solution, points_3d
 
 
-def _named(solution: Solution, points_2d, points_3d, camera, weights, options) -> Tensor:
+def _named(solution: PoseSolution, points_2d, points_3d, camera, weights, options) -> Tensor:
     """Codes (B,) of the solution, where doubtful poses of 68 points are MIRRORED if swapped labels fit better."""
     code = solution.code
     doubtful = ((code == AWAY) | (code == MISFIT) | (code == BEHIND)).nonzero()[:, 0]

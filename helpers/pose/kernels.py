@@ -140,7 +140,7 @@ def gather_moments(
 
 
 @wp.func
-def judge(m: Moments, camera: wp.vec3) -> int:
+def reason_code(m: Moments, camera: wp.vec3) -> int:
     """GOOD, or why no pose can be found; `helpers.pose.checks.usable` explains the numbers."""
     if m.finite == 0 or not wp.isfinite(camera[0] + camera[1] + camera[2]):
         return NOT_FINITE
@@ -417,7 +417,7 @@ def solve_face(
     """Everything for face b; the arguments are those of `pose_kernel`."""
     camera = wp.vec3(cameras[b, 0], cameras[b, 1], cameras[b, 2])
     moments = gather_moments(points_2d, points_3d, weights, camera, b)
-    why = judge(moments, camera)
+    why = reason_code(moments, camera)
     code[b] = why
     if why == GOOD:
         first = Start()

@@ -8,10 +8,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.camera import Camera, Pose, model_to_camera, pose_jacobian, project, turn
 from helpers.pose.checks import BEHIND, GOOD, LOST, believable, usable
 from helpers.pose.closed_form import pos
-from helpers.pose.geometry import pose_jacobian, turn
 from helpers.pose.solution import (
     DAMPING_DOWN,
     DAMPING_RANGE,
@@ -19,7 +18,7 @@ from helpers.pose.solution import (
     FIRST_DAMPING,
     SMALLEST_MOVE,
     TOLERANCE,
-    Solution,
+    PoseSolution,
 )
 
 
@@ -32,7 +31,7 @@ def levenberg_marquardt(
     iterations: int,
     robust_px: float | None,
     noise_px: float | None,
-) -> Solution:
+) -> PoseSolution:
     """Minimise Σ w ρ(distance²) over six numbers a face; ρ is the square, or Cauchy's function of width robust_px.
 
     points_2d: (B, N, 2) px.  points_3d: (B, N, 3) mm.  weights: (B, N).  start: B poses; POS for those that are NaN, or for all if None.
@@ -78,7 +77,7 @@ def levenberg_marquardt(
     residual = blank((state.residual.square().sum(-1) + 1e-24).sqrt())
     code = torch.where(known, believable(pose, points_2d, residual, state.weights), code)
     used = torch.where(known[:, None], state.weights, 0.0)
-    return Solution(pose, residual, used, blank(covariance), code, tried_steps)
+    return PoseSolution(pose, residual, used, blank(covariance), code, tried_steps)
 
 
 def pushed_out(pose: Pose, points_3d: Tensor, weights: Tensor) -> Pose:

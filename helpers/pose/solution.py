@@ -20,7 +20,7 @@ SMALLEST_MOVE = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 
 @dataclass(frozen=True)
-class Solution:
+class PoseSolution:
     """B poses with what the last pass over the points says of them.
 
     pose: B poses.  residual: (B, N) px.  weights: (B, N), robust factor included.  covariance: (B, 6, 6).
@@ -34,7 +34,7 @@ class Solution:
     code: Tensor
     iterations: Tensor
 
-    def replaced(self, index: Tensor, part: Solution) -> Solution:
+    def replaced(self, index: Tensor, part: PoseSolution) -> PoseSolution:
         """Faces `index` (K,) taken from `part`, a solution for those alone."""
 
         def put(old: Tensor, new: Tensor) -> Tensor:
@@ -45,4 +45,4 @@ class Solution:
             put(self.pose.translation, part.pose.translation),
         )
         names = ("residual", "weights", "covariance", "code", "iterations")
-        return Solution(pose, *(put(getattr(self, name), getattr(part, name)) for name in names))
+        return PoseSolution(pose, *(put(getattr(self, name), getattr(part, name)) for name in names))

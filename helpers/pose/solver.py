@@ -9,7 +9,7 @@ from helpers._warp import launch_options, pool, wp
 from helpers.camera import Camera, Pose
 from helpers.pose import reference
 from helpers.pose.kernels import error_kernel, pose_kernel
-from helpers.pose.solution import SMALLEST_MOVE, TOLERANCE, Solution
+from helpers.pose.solution import SMALLEST_MOVE, TOLERANCE, PoseSolution
 
 CPU_THREADS = 2
 FACES_FOR_THREADS = 64  # fewer are done before a second thread wakes
@@ -24,7 +24,7 @@ def solve(
     iterations: int,
     robust_px: float | None,
     noise_px: float | None,
-) -> Solution:
+) -> PoseSolution:
     """Refine B poses, as `helpers.pose.reference.levenberg_marquardt` says."""
     values = [points_2d, points_3d, camera.focal, camera.principal_point, weights]
     if start is not None:
@@ -45,7 +45,7 @@ def levenberg_marquardt(
     iterations: int,
     robust_px: float | None,
     noise_px: float | None,
-) -> Solution:
+) -> PoseSolution:
     """The same in the kernel, float32 only: one thread a face on a GPU, two threads on a CPU."""
     B, N, _ = points_2d.shape
     device = points_2d.device
@@ -71,7 +71,7 @@ def levenberg_marquardt(
     arrays = [wp.from_torch(t.detach().contiguous(), requires_grad=False) for t in inputs]
     outputs = [wp.from_torch(t) for t in (pose, residual, used, covariance, code, steps)]
     _launch(pose_kernel, B, arrays + numbers, outputs, points_2d)
-    return Solution(Pose(pose[:, :3], pose[:, 3:]), residual, used, covariance, code, steps)
+    return PoseSolution(Pose(pose[:, :3], pose[:, 3:]), residual, used, covariance, code, steps)
 
 
 def squared_errors(points_2d: Tensor, points_3d: Tensor, camera: Camera, pose: Pose, sets: int = 1) -> Tensor:

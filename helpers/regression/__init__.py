@@ -5,8 +5,9 @@ from helpers.regression.data import PeopleSource, TensorSource
 from helpers.regression.folder import FolderSource
 from helpers.regression.loss import AsymmetricEuclideanLoss, asymmetric_euclidean_loss, huber_loss, l2_loss
 from helpers.regression.network import build_network
+from helpers.regression.network_file import load_network, save_network
+from helpers.regression.predict import Network
 from helpers.regression.settings import PRESETS, TrainSettings, settings_of
-from helpers.regression.shipped import Network, load_network, save_network
 from helpers.regression.training import TrainResult, train
 
 __all__ = [

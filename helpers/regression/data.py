@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from helpers.progress import progress_bar
 
 
-class Source(Protocol):
+class LabelledSource(Protocol):
     """Pictures with labels. `endless`: each is new, so that order does not matter and none needs to be seen twice."""
 
     endless: bool
@@ -130,7 +130,7 @@ def as_bytes(images: Tensor) -> Tensor:
 
 
 def hold(
-    source: Source, indices: Tensor | None = None, at_once: int = 64, *, progress: bool = True
+    source: LabelledSource, indices: Tensor | None = None, at_once: int = 64, *, progress: bool = True
 ) -> TensorSource:
     """A source's pictures, kept in memory as bytes: for validation, which sees the same ones again and again.
 
@@ -169,7 +169,7 @@ def indices_of_step(step: int, batch: int, length: int, seed: int, endless: bool
 class StepBatches(Dataset):
     """The batch of each step, as bytes, for one of `world` processes: rank r takes every world-th picture."""
 
-    source: Source
+    source: LabelledSource
     batch: int
     seed: int
     rank: int = 0

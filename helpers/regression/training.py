@@ -22,7 +22,7 @@ from helpers.errors import UserError
 from helpers.progress import progress_bar
 from helpers.regression.augment import augment
 from helpers.regression.checkpoint import check_folder, load_checkpoint, save_checkpoint
-from helpers.regression.data import Source, StepBatches, as_float, step_loader
+from helpers.regression.data import LabelledSource, StepBatches, as_float, step_loader
 from helpers.regression.distributed import Team
 from helpers.regression.log import Log, read_log
 from helpers.regression.network import build_network, without_decay
@@ -48,8 +48,8 @@ class TrainResult:
 
 
 def train(
-    source: Source,
-    validation: Source,
+    source: LabelledSource,
+    validation: LabelledSource,
     settings: TrainSettings,
     out: str | Path,
     *,
@@ -315,7 +315,7 @@ class _Run:
         return time.perf_counter() - self.begun
 
 
-def target_count(source: Source) -> int:
+def target_count(source: LabelledSource) -> int:
     """Numbers a network must say for this source."""
     return source.batch(torch.zeros(1, dtype=torch.long))[1].shape[1]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.errors import UserError
-from helpers.regression.data import Source, as_float
+from helpers.regression.data import LabelledSource, as_float
 from helpers.regression.distributed import Team
 from helpers.regression.loss import make_loss
 from helpers.regression.metrics import N_SHAPE, importance_of, measures
@@ -44,7 +44,7 @@ class WeightedLoss(nn.Module):
 
 def validate(
     network: nn.Module,
-    source: Source,
+    source: LabelledSource,
     loss,
     settings: TrainSettings,
     team: Team | None = None,
@@ -74,7 +74,7 @@ def validate(
     return {name: value / len(source) for name, value in zip(names, sums, strict=True)}
 
 
-def spread_on(source: Source, network: nn.Module, at_once: int = 64) -> Tensor:
+def spread_on(source: LabelledSource, network: nn.Module, at_once: int = 64) -> Tensor:
     """(K,) root mean square of prediction − target over the pictures of `source`, on the CPU."""
     total = torch.zeros(())
     with torch.inference_mode():

@@ -4,6 +4,7 @@ Only notebooks and the command line import this package; nothing that computes d
 """
 
 from helpers.show.answers import check, expect, expect_below
+from helpers.show.course_map import road
 from helpers.show.evaluation import (
     CropSlider,
     crop_slider,
@@ -14,6 +15,7 @@ from helpers.show.evaluation import (
 )
 from helpers.show.faces import error_heads, heads, mm_legend, table
 from helpers.show.figures import draw_landmarks, figure, picture, row, tile
+from helpers.show.fit_strip import fit_strip
 from helpers.show.fitting import energy_figure, portraits, state_overlay
 from helpers.show.glance import glance_slider
 from helpers.show.mesh import mesh
@@ -29,8 +31,6 @@ from helpers.show.pose import (
 from helpers.show.pose_game import pose_game
 from helpers.show.prior_slider import prior_slider
 from helpers.show.rendering import pixels
-from helpers.show.road import road
-from helpers.show.sheet import sheet
 from helpers.show.sliders import FaceSliders, face_sliders, modes_table
 from helpers.show.source import source
 from helpers.show.style import mm_colourbar, mm_colours, style
@@ -75,7 +75,7 @@ __all__ = [
     "row",
     "rules_figure",
     "rules_table",
-    "sheet",
+    "fit_strip",
     "source",
     "spread_bars",
     "spread_figure",

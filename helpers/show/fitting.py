@@ -6,7 +6,7 @@ import torch
 
 from helpers.rendering import render
 from helpers.show.figures import figure
-from helpers.show.sheet import FittedFace, overlay
+from helpers.show.fit_strip import FittedFace, overlay
 from helpers.show.style import STEP_COLOURS
 from helpers.show.views import studio
 

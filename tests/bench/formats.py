@@ -10,8 +10,8 @@ import numpy as np
 import scipy.io
 
 from helpers.face_model import load, save
-from tests import model_files
 from tests.bench.registry import bench, best, faster, model
+from tests.face_model import model_files
 
 
 @bench

@@ -12,10 +12,10 @@ import torch
 
 from helpers.fitting import FitModel, FitSettings, fit
 from helpers.labelling import label
-from helpers.labelling.crews import make_crew
 from helpers.labelling.labeller import Batch, Job
 from helpers.labelling.schedule import work_off
 from helpers.labelling.sources import open_source
+from helpers.labelling.workers import make_crew
 from tests.bench.registry import bench, model, peak_mb
 
 SIZE, BATCH = 112, 16

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from helpers.datasets import Nuisances, SyntheticPeople
 from helpers.evaluation import shape_rmse
-from helpers.evaluation.people import identify, spread
+from helpers.evaluation.compare_methods import identify, spread
 from helpers.evaluation.recognition import roc
 from helpers.face_model import load
 from helpers.regression import load_network

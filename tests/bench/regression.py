@@ -6,7 +6,7 @@ import torch
 
 from helpers.regression import AsymmetricEuclideanLoss, PeopleSource, build_network, settings_of
 from helpers.regression.data import StepBatches, step_loader
-from helpers.regression.shipped import for_speed
+from helpers.regression.predict import for_speed
 from helpers.regression.training import make_optimiser
 from helpers.regression.validation import autocast, faster_precision
 from tests.bench.registry import bench, best, faster

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from helpers.errors import UserError
 from helpers.face_model.formats import bfm2009, deep3d, eos, face3d, flame, gnm, ict, scalismo
-from helpers.face_model.formats.look import looks_like
-from helpers.face_model.formats.parts import NotThisModel, Wanted, assemble
+from helpers.face_model.formats.assemble import NotThisModel, Wanted, assemble
+from helpers.face_model.formats.sniff import looks_like
 from helpers.face_model.morphable_model import MorphableModel
-from helpers.face_model.sources import BY_NAME, Source
+from helpers.face_model.sources import BY_NAME, PublishedModel
 
 FORMATS = (bfm2009, face3d, deep3d, scalismo, flame, gnm, eos, ict)
 ENDINGS = tuple(sorted({ending for reader in FORMATS for ending in reader.ENDINGS}))
@@ -85,7 +85,7 @@ def _genuine(reader, path: Path) -> str:
     return (_source(reader, path) or BY_NAME[reader.NAMES[0]]).way
 
 
-def _source(reader, path: Path) -> Source | None:
+def _source(reader, path: Path) -> PublishedModel | None:
     """The model of this format whose file has this name."""
     named = [
         BY_NAME[name] for name in reader.NAMES if path.name in [f.rstrip("/") for f in BY_NAME[name].files]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from helpers.face_model.formats import landmarks
+from helpers.face_model.formats.assemble import Modes, Parts, Wanted, triangle_list
 from helpers.face_model.formats.matlab import names, required, variables
-from helpers.face_model.formats.parts import Modes, Parts, Wanted, triangle_list
 
 TITLE = "the Basel Face Model 2009"
 LAYOUT = "a MATLAB file with shapeMU, shapePC, shapeEV, texMU, texPC, texEV and tl"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from helpers.face_model.formats.assemble import Modes, Parts, Wanted, indices, triangle_list, vector
 from helpers.face_model.formats.matlab import names, required, variables
-from helpers.face_model.formats.parts import Modes, Parts, Wanted, indices, triangle_list, vector
 
 TITLE = "BFM_model_front.mat of Deep3DFaceRecon"
 LAYOUT = "a MATLAB file with meanshape, idBase, exBase, meantex, texBase, tri and keypoints"

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from helpers.face_model.formats import bfm2009, landmarks
-from helpers.face_model.formats.completion import complete
-from helpers.face_model.formats.look import start
-from helpers.face_model.formats.parts import Modes, Parts, Wanted, require
+from helpers.face_model.formats.assemble import Modes, Parts, Wanted, require
+from helpers.face_model.formats.landmark_transfer import complete
+from helpers.face_model.formats.sniff import start
 
 TITLE = "a model of eos, as the Surrey Face Model is"
 LAYOUT = "a .bin file of version 1 to 4, written by eos"

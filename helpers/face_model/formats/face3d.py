@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from helpers.face_model.formats.assemble import Modes, Parts, Wanted, indices, require, triangle_list, vector
 from helpers.face_model.formats.matlab import names, required, variables
-from helpers.face_model.formats.parts import Modes, Parts, Wanted, indices, require, triangle_list, vector
 
 TITLE = "BFM.mat of face3d and 3DDFA"
 LAYOUT = "a MATLAB file with a struct `model` of shapeMU, shapePC, shapeEV, expMU, expPC, expEV, texMU, texPC, texEV, tri and kpt_ind"

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from helpers.face_model.formats import landmarks
-from helpers.face_model.formats.look import start
-from helpers.face_model.formats.parts import Modes, Parts, Wanted, require, triangle_list
+from helpers.face_model.formats.assemble import Modes, Parts, Wanted, require, triangle_list
 from helpers.face_model.formats.pickles import read_pickle
+from helpers.face_model.formats.sniff import start
 
 TITLE = "FLAME"
 LAYOUT = "a pickle with v_template, shapedirs and f"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.face_model.formats.look import start
-from helpers.face_model.formats.parts import Modes, Parts, Wanted, require, triangle_list
+from helpers.face_model.formats.assemble import Modes, Parts, Wanted, require, triangle_list
+from helpers.face_model.formats.sniff import start
 
 TITLE = "GNM Head"
 LAYOUT = "an .npz file with template_vertex_positions, vertex_identity_basis, expression_basis and triangles"

@@ -18,8 +18,8 @@ import numpy as np
 
 from helpers.errors import UserError
 from helpers.face_model.formats import landmarks
+from helpers.face_model.formats.assemble import Modes, Parts, Wanted, fans, require
 from helpers.face_model.formats.obj import read_mesh, read_vertices
-from helpers.face_model.formats.parts import Modes, Parts, Wanted, fans, require
 
 TITLE = "ICT-FaceKit Light"
 LAYOUT = "a folder with generic_neutral_mesh.obj, identity000.obj and on, and vertex_indices.json"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.face_model.formats.look import HDF5, MATLAB_73, start
-from helpers.face_model.formats.parts import NotThisModel
+from helpers.face_model.formats.assemble import NotThisModel
+from helpers.face_model.formats.sniff import HDF5, MATLAB_73, start
 
 
 def names(path: Path) -> set[str]:

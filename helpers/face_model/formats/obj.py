@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.face_model.formats.parts import require
+from helpers.face_model.formats.assemble import require
 
 VERTEX_LINE = re.compile(rb"^v[ \t]+([^\r\n#]*)", re.MULTILINE)
 FACE_LINE = re.compile(rb"^f[ \t]+([^\r\n#]*)", re.MULTILINE)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.face_model.formats.parts import NotThisModel
+from helpers.face_model.formats.assemble import NotThisModel
 
 ARRAY_MODULES = {
     "numpy",

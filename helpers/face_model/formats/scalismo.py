@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.face_model.extras import read_extras
 from helpers.face_model.formats import landmarks
-from helpers.face_model.formats.completion import complete
-from helpers.face_model.formats.look import HDF5, start
-from helpers.face_model.formats.parts import Modes, Parts, Wanted, require, triangle_list, vector
+from helpers.face_model.formats.assemble import Modes, Parts, Wanted, require, triangle_list, vector
+from helpers.face_model.formats.landmark_transfer import complete
+from helpers.face_model.formats.sniff import HDF5, start
+from helpers.face_model.scalismo_metadata import read_extras
 
 TITLE = "a model in scalismo's layout, as the Basel Face Models 2017 and 2019 are"
 LAYOUT = "an HDF5 file with /shape/model/{mean,pcaBasis,pcaVariance} and /shape/representer/{points,cells}"

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from helpers.fitting.energy import Energy
 from helpers.fitting.parameters import FaceState
-from helpers.fitting.solvers.gauss_newton import Solution
+from helpers.fitting.solvers.gauss_newton import SolverResult
 from helpers.fitting.solvers.scaling import Best, finish, parameter_units
 
 
@@ -21,7 +21,7 @@ def adam(
     decay: tuple[float, float] = (0.9, 0.99),
     watch=lambda state, terms: None,
     **_,
-) -> Solution:
+) -> SolverResult:
     """Lower `energy` by `iterations` steps. rate: length of the first steps, in the units of `parameter_units`.
 
     The rate falls to a tenth along half a cosine. The best state on the way is returned. Other keywords, of other

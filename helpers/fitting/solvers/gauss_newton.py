@@ -15,7 +15,7 @@ TURN_LIMIT, SHIFT_LIMIT = 0.5, 400.0  # radians and mm, of one step of the pose
 
 
 @dataclass(frozen=True)
-class Solution:
+class SolverResult:
     """Where a solver ended.
 
     state: the best state it saw.  equations: the energy there.
@@ -37,7 +37,7 @@ def gauss_newton(
     step_limit: float = 4.0,
     check_last: bool = True,
     watch: Callable[[FaceState, dict[str, Tensor]], None] = lambda state, terms: None,
-) -> Solution:
+) -> SolverResult:
     """Lower `energy` by `iterations` steps of the parameters that `free` (indices) names.
 
     Solves (H + λ diag H) Δ = −g for B faces at once. A face whose energy rose goes back to where it was, and
@@ -60,7 +60,7 @@ def gauss_newton(
             watch(best, known.terms)
             step, promised = solve(known, layout, free, λ, step_limit)
             tried = energy.moved(best, step)
-    return Solution(best if check_last else tried, known, promised / known.energy.clamp(min=1e-12))
+    return SolverResult(best if check_last else tried, known, promised / known.energy.clamp(min=1e-12))
 
 
 def solve(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from helpers.fitting.energy import Energy
 from helpers.fitting.parameters import FaceState
-from helpers.fitting.solvers.gauss_newton import Solution
+from helpers.fitting.solvers.gauss_newton import SolverResult
 from helpers.fitting.solvers.scaling import Best, finish, parameter_units
 
 
@@ -20,7 +20,7 @@ def lbfgs(
     memory: int = 12,
     watch=lambda state, terms: None,
     **_,
-) -> Solution:
+) -> SolverResult:
     """Lower `energy` by `iterations` evaluations of the gradient.
 
     A step that does not lower a face's energy is taken back and halved. Other keywords, of other solvers, are

@@ -35,12 +35,12 @@ class Best:
 
 
 def finish(energy: Energy, best: Best):
-    """The best state as a `Solution`, with its equations."""
-    from helpers.fitting.solvers.gauss_newton import Solution, solve
+    """The best state as a `SolverResult`, with its equations."""
+    from helpers.fitting.solvers.gauss_newton import SolverResult, solve
 
     equations = energy.equations(best.state)
     everything = torch.arange(energy.layout.size, device=equations.g.device)
     _, promised = solve(
         equations, energy.layout, everything, equations.g.new_full((len(equations.g),), 1e-3), 4.0
     )
-    return Solution(best.state, equations, promised / equations.energy.clamp(min=1e-12))
+    return SolverResult(best.state, equations, promised / equations.energy.clamp(min=1e-12))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from helpers.fitting.energy import Energy
 from helpers.fitting.parameters import FaceState
-from helpers.fitting.solvers.gauss_newton import Solution
+from helpers.fitting.solvers.gauss_newton import SolverResult
 from helpers.fitting.solvers.scaling import Best, finish, parameter_units
 
 
@@ -25,7 +25,7 @@ def stochastic_newton(
     measure_every: int = 50,
     watch=lambda state, terms: None,
     **_,
-) -> Solution:
+) -> SolverResult:
     """Lower `energy` by `iterations` steps along gradients of `draw()`, the same energy on a few random points.
 
     Every `measure_every` steps the diagonal of H is measured on `energy` itself, and the best state so far is

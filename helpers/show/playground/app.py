@@ -7,6 +7,7 @@ from pathlib import Path
 from helpers.face_model import load
 from helpers.fitting import FitModel
 from helpers.photo import default_photos
+from helpers.show.fit_strip import fit_strip
 from helpers.show.playground.change import Change
 from helpers.show.playground.choose import Choose
 from helpers.show.playground.download import Downloads, as_result, file_of
@@ -16,7 +17,6 @@ from helpers.show.playground.live import Live
 from helpers.show.playground.panel import Panel, below, heading
 from helpers.show.playground.person import Person, fitted, from_file
 from helpers.show.playground.two import Morph, Swap
-from helpers.show.sheet import sheet
 
 
 class Playground:
@@ -76,4 +76,4 @@ class Files(Panel):
     def still(self):
         """What the .png of the download shows, smaller."""
         person = self.play.people[self.play.change.slot.value]
-        return sheet(person.crop, as_result(self.play.change.face, person), self.play.model, height=150)
+        return fit_strip(person.crop, as_result(self.play.change.face, person), self.play.model, height=150)

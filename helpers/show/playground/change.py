@@ -12,8 +12,8 @@ from helpers.show.figures import tile
 from helpers.show.playground.choose import SLOTS
 from helpers.show.playground.drawing import quick_jpeg
 from helpers.show.playground.face import Face, alone, relit, stretched, turned_by
+from helpers.show.playground.live_picture import LivePicture
 from helpers.show.playground.panel import Panel, Status, below, heading, side_by_side
-from helpers.show.playground.view import View
 
 # kind of number -> the field of a `Face` that holds it
 KINDS = {"shape α": "alpha", "texture β": "beta", "expression": "expression"}
@@ -80,7 +80,7 @@ class Change(Panel):
         )
         tabs = w.Tab(pages, titles=[*self.modes, "pose and light"], layout=w.Layout(min_width="440px"))
         self.reset = w.Button(description="as fitted", tooltip="all sliders back to where the fit ended")
-        self.image = View(size=play.size, about="the face as the sliders make it")
+        self.image = LivePicture(size=play.size, about="the face as the sliders make it")
         self.status = Status()
         left = below(
             self.image, self.likeness, w.HBox([self.reset]), self.status.widget, width=f"{play.size + 24}px"

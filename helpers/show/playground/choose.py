@@ -11,9 +11,9 @@ from helpers.show.fitting import state_overlay
 from helpers.show.playground import person as people
 from helpers.show.playground.drawing import quick_jpeg
 from helpers.show.playground.landmark_editor import LandmarkEditor, _view, _window
+from helpers.show.playground.live_picture import LivePicture
 from helpers.show.playground.panel import Panel, Status, below, side_by_side
 from helpers.show.playground.upload import PhotoUpload
-from helpers.show.playground.view import View
 
 SLOTS = {"A": "first photograph", "B": "second photograph"}
 NAMES = {"astronaut": "Eileen Collins (NASA)", "grace_hopper": "Grace Hopper (US Navy)"}
@@ -50,7 +50,9 @@ class Choose(Panel):
             description="Fit", button_style="primary", tooltip="fit the face model to these points and pixels"
         )
         self.progress = w.FloatProgress(value=0.0, max=1.0, layout=w.Layout(width="160px"))
-        self.image = View(size=play.size, about="the photograph with the fitted face laid over its skin")
+        self.image = LivePicture(
+            size=play.size, about="the photograph with the fitted face laid over its skin"
+        )
         self.status = Status()
         self.box = below(
             side_by_side(self.slot, self.photograph, self.upload),

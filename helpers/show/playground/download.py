@@ -13,15 +13,14 @@ import numpy as np
 import traitlets
 
 from helpers.camera import Pose
-from helpers.commands.fit import fit_numbers
 from helpers.errors import UserError
-from helpers.mesh_exchange import write_glb
-from helpers.mesh_files import write_ply
+from helpers.fitting.numbers import fit_numbers
+from helpers.mesh_files import write_glb, write_ply
 from helpers.show.figures import png_bytes
+from helpers.show.fit_strip import fit_strip
 from helpers.show.playground.face import Face
 from helpers.show.playground.panel import plain
 from helpers.show.playground.person import Person
-from helpers.show.sheet import sheet
 
 KINDS = {
     "ply": "PLY: coloured mesh, mm",
@@ -72,7 +71,7 @@ def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
     """(name, content) of the face as a file of one of `KINDS`.
 
     face: as it is now.  person: whose it was, with a fit.  model: the mesh comes in its fineness.
-    An .npz holds what `helpers.commands.fit.fit_numbers` says; alpha, beta, expression, pose and light are the
+    An .npz holds what `helpers.fitting.numbers.fit_numbers` says; alpha, beta, expression, pose and light are the
     face's, all else is the fit's. Raises UserError for another kind, and for a person without a fit.
     """
     if kind not in KINDS:
@@ -85,7 +84,7 @@ def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
         np.savez_compressed(buffer, **fit_numbers(person.crop, result, person.detection))
         data = buffer.getvalue()
     elif kind == "png":
-        data = png_bytes(sheet(person.crop, result, model))
+        data = png_bytes(fit_strip(person.crop, result, model))
     else:
         write = {"ply": write_ply, "glb": write_glb}[kind]
         vertices = model.shape(face.alpha, face.expression if face.expression.shape[1] else None)

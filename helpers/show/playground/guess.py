@@ -14,9 +14,9 @@ from helpers.show.figures import tile
 from helpers.show.playground.choose import SLOTS
 from helpers.show.playground.drawing import quick_jpeg
 from helpers.show.playground.face import Face, alone
+from helpers.show.playground.live_picture import LivePicture
 from helpers.show.playground.panel import Panel, Status, below, plain, side_by_side
 from helpers.show.playground.person import Person
-from helpers.show.playground.view import View
 from helpers.show.style import mm_colours
 
 TITLES = ("photograph", "fit", "network", "fit, shape", "network, shape", "apart, 0–4 mm")
@@ -66,7 +66,7 @@ class NetworkGuess(Panel):
         )
         self.ask = w.Button(description="Guess", button_style="primary", disabled=self.network is None)
         side = 116  # six of them fit beside each other
-        self.images = [View(size=side, about=title) for title in TITLES]
+        self.images = [LivePicture(size=side, about=title) for title in TITLES]
         self.status = Status()
         captions = [below(w.Label(title), image) for title, image in zip(TITLES, self.images, strict=True)]
         self.box = below(

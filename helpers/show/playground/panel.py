@@ -9,11 +9,11 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+from helpers.assets import ASSETS
 from helpers.errors import UserError
 from helpers.show.figures import picture
 from helpers.show.mesh import display_live
 
-ROOT = Path(__file__).resolve().parents[3]
 # A path from the top of a disk: its last part is what a reader knows it by.
 ABSOLUTE = re.compile(r"""(?<![\w.:/\\])(?:/|[A-Za-z]:\\)(?:[^\s/\\:'"]+[/\\])+(?=[^\s/\\:'"])""")
 QUIET, WARNING = "var(--jp-ui-font-color2, #57606A)", "var(--jp-warn-color0, #B54700)"
@@ -72,12 +72,8 @@ class Status:
 
 def plain(text: str) -> str:
     """A sentence for the page: one line, and files by their place in the project or their name, not in this computer."""
-    for folder in (
-        ROOT,
-        Path.cwd(),
-        Path(tempfile.gettempdir()),
-        Path.home(),
-    ):  # these may have blanks in their names
+    # These may have blanks in their names.
+    for folder in (ASSETS.parent, Path.cwd(), Path(tempfile.gettempdir()), Path.home()):
         if folder != Path(folder.anchor):
             text = text.replace(f"{folder}{os.sep}", "")
     return ABSOLUTE.sub("", " ".join(text.split())) or "no reason given"

@@ -11,8 +11,8 @@ from helpers.show.figures import tile
 from helpers.show.playground.choose import SLOTS
 from helpers.show.playground.drawing import quick_jpeg
 from helpers.show.playground.face import PARTS, Face, alone, between, mixed
+from helpers.show.playground.live_picture import LivePicture
 from helpers.show.playground.panel import Panel, Status, below, side_by_side
-from helpers.show.playground.view import View
 
 ASKED = {
     "shape": "shape (α)",
@@ -45,8 +45,8 @@ class Swap(Panel):
             name: w.Button(description=name, layout=w.Layout(width="auto"))
             for name in ("swap identity", "swap light", "back")
         }
-        self.image = View(size=play.size, about="a face mixed from both photographs")
-        self.originals = [View(size=play.size // 2, about=f"the {text}") for text in SLOTS.values()]
+        self.image = LivePicture(size=play.size, about="a face mixed from both photographs")
+        self.originals = [LivePicture(size=play.size // 2, about=f"the {text}") for text in SLOTS.values()]
         self.status = Status()
         photographs = below(*self.originals)
         controls = below(*lines, w.HBox(list(self.quick.values())), self.status.widget)
@@ -116,7 +116,7 @@ class Morph(Panel):
             0.0, min=-60.0, max=60.0, step=1.0, description="yaw °", layout=w.Layout(width="330px")
         )
         self.expression = w.Checkbox(False, description="expression too")
-        self.image = View(size=play.size, about="the face between the two")
+        self.image = LivePicture(size=play.size, about="the face between the two")
         self.status = Status(
             "Share 0 is the first person, 1 the second; beyond lies what nobody looks like yet."
         )

@@ -1,0 +1,129 @@
+"""Which functions of the notebooks stand beside which of `helpers`, and how near they come.
+
+`tests/course/test_naive_is_real.py` takes the functions out of the notebooks and compares them on random inputs: their values, and
+the slopes of a random sum of their values.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One step: functions of a notebook (or of its exercises' solutions), and what does the same in `helpers`.
+
+    within, slopes_within: how far values and slopes may be apart, absolute in units of the value; None where no slope is asked
+    for: whole numbers, counts, what is itself a slope, and what numpy computes.
+    """
+
+    notebook: str
+    step: str
+    functions: tuple[str, ...]
+    real: tuple[str, ...]
+    within: float
+    slopes_within: float | None
+    unit: str = ""
+
+
+# One row a line.
+# fmt: off
+PAIRS = (
+    Pair("01", "move a head onto another", ("turned_onto", "all_turned_onto"), ("helpers.face_model.alignment.align_onto",), 1e-8, 1e-8, "mm"),
+    Pair("01", "a face from its numbers", ("shape_by_loops", "shape_by_tensors"), ("helpers.face_model.MorphableModel.shape",), 1e-8, 1e-8, "mm"),
+    Pair("02", "project a point", ("project_one",), ("helpers.camera.model_to_camera", "helpers.camera.project"), 1e-8, 1e-8, "px, mm"),
+    Pair("02", "barycentric weights", ("weights_one",), ("helpers.rasterizer.reference.surface_weights",), 1e-9, 1e-9),
+    Pair("02", "z-buffer", ("z_buffer", "z_buffer_tensor"), ("helpers.rasterizer.rasterize",), 1e-2, None, "mm of depth"),
+    Pair("02", "values of pixels", ("mix",), ("helpers.rasterizer.interpolate",), 1e-9, 1e-9),
+    Pair("02", "normals of vertices", ("normals_by_loop",), ("helpers.rendering.vertex_normals",), 1e-9, 1e-9),
+    Pair("02", "spherical harmonics", ("basis_by_hand",), ("helpers.lighting.sh_basis",), 1e-9, 1e-9),
+    Pair("02", "light on dull skin", ("shade_by_hand",), ("helpers.lighting.shade",), 1e-9, 1e-9),
+    Pair("02", "light on shiny skin", ("phong_by_hand",), ("helpers.lighting.shade_phong",), 1e-9, 1e-9),
+    Pair("02", "colour transform", ("colour_by_hand",), ("helpers.lighting.ColourTransform",), 1e-9, 1e-9),
+    Pair("02", "the whole renderer", ("my_render",), ("helpers.rendering.render",), 1e-4, 1e-3),
+    Pair("02", "an edge on a row of pixels", ("by_area",), ("helpers.rendering.antialias",), 1e-9, 1e-9),
+    Pair("02", "weights in perspective (exercise)", ("perspective",), ("helpers.rasterizer.reference.surface_weights",), 1e-9, 1e-9),
+    Pair("03", "project all landmarks", ("project_all",), ("helpers.camera.model_to_camera", "helpers.camera.project"), 1e-8, 1e-8, "px"),
+    Pair("03", "Jacobian of a pose", ("jacobian_by_hand",), ("helpers.pose.pose_jacobian",), 1e-8, None, "px"),
+    Pair("03", "pose by Gauss–Newton", ("gauss_newton",), ("helpers.pose.estimate_pose",), 1e-4, 1e-4, "rad, mm"),
+    Pair("03", "linear start (exercise)", ("weighted_pos",), ("helpers.pose.scaled_orthographic_pose",), 1e-6, 1e-6, "mm"),
+    Pair("03", "mirrored labels (exercise)", ("mirror_points",), ("helpers.pose.MIRRORED",), 1e-9, 1e-9, "px"),
+    Pair("04", "residual of a pixel", ("one_pixel",), ("helpers.fitting.pixel_term.look_at_points",), 1e-4, 1e-4),
+    Pair("04", "offsets of landmarks", ("offsets_by_hand",), ("helpers.fitting.landmark_term.landmark_offsets",), 1e-2, 1e-2, "px"),
+    Pair("05", "pool one person", ("pooled_by_hand",), ("helpers.pooling.pool",), 1e-9, 1e-9),
+    Pair("05", "pool all people", ("pooled_at_once",), ("helpers.pooling.pool",), 1e-9, 1e-9),
+    Pair("05", "cosines within and between people", ("cosines",), ("helpers.evaluation.compare_methods.spread",), 1e-5, None),
+    Pair("05", "weights from confidences (exercise)", ("weights",), ("helpers.pooling.pool",), 1e-6, 1e-6),
+    Pair("05", "prior once (exercise)", ("product",), ("helpers.pooling.pool",), 1e-9, 1e-9),
+    Pair("06", "asymmetric Euclidean loss", ("loss_by_hand", "loss_by_tensors"), ("helpers.regression.asymmetric_euclidean_loss",), 1e-9, 1e-9),
+    Pair("06", "its gradient", ("gradient_by_hand",), ("helpers.regression.asymmetric_euclidean_loss",), 1e-9, None),
+    Pair("07", "best motion of known pairs", ("motion_by_loop",), ("helpers.evaluation.best_motion",), 1e-9, None, "mm"),
+    Pair("07", "nearest vertices", ("nearest_by_loops", "nearest_by_table"), ("helpers.evaluation.Nearest",), 0, None),
+    Pair("07", "ICP", ("icp_by_hand",), ("helpers.evaluation.icp",), 1e-8, None, "mm"),
+    Pair("07", "rates of a threshold", ("rates_by_loop",), ("helpers.evaluation.roc",), 1e-12, None),
+    Pair("07", "error within the crop (exercise)", ("crop_rmse",), ("helpers.evaluation.scan_error",), 1e-6, None, "mm"),
+    Pair("07", "right accepts (exercise)", ("tar_at",), ("helpers.evaluation.tar_at_far",), 1e-6, None),
+    Pair("07", "step along the normals (exercise)", ("plane_step",), ("helpers.evaluation.icp",), 1e-6, None, "rad, mm"),
+    Pair("09", "label photographs", ("label_in_memory",), ("helpers.labelling.label",), 1e-3, None, "σ"),
+)
+# fmt: on
+
+
+def notebook_path(number: str, root: Path) -> Path:
+    """The notebook with a number such as "02"."""
+    return next((root / "notebooks").glob(f"{number}_*.ipynb"))
+
+
+def code_of(number: str, root: Path) -> tuple[list[ast.stmt], dict[str, ast.FunctionDef]]:
+    """The import statements and the functions of a notebook, and of the solutions of its exercises."""
+    import nbformat
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    from helpers.course.exercises import file_of, read
+
+    path = notebook_path(number, root)
+    cells = nbformat.read(path, as_version=4).cells
+    sources = [
+        c.source for c in cells if c.cell_type == "code" and "exercise" not in c.metadata.get("tags", [])
+    ]
+    file = file_of(path)
+    if file.exists():
+        shared, exercises = read(file.read_text("utf-8"), file.name)
+        sources += [shared, *(each.answer for each in exercises)]
+    imports, functions = [], {}
+    for source in sources:
+        for statement in ast.parse(TransformerManager().transform_cell(source)).body:
+            if isinstance(statement, (ast.Import, ast.ImportFrom)):
+                imports.append(statement)
+            elif isinstance(statement, ast.FunctionDef):
+                functions.setdefault(statement.name, statement)
+    return imports, functions
+
+
+def take(number: str, names: tuple[str, ...], root: Path, **given) -> list:
+    """The named functions of a notebook, with all that it imports, the functions they call, and the variables `given`.
+
+    Raises LookupError if the notebook has no such function.
+    """
+    imports, functions = code_of(number, root)
+    missing = [name for name in names if name not in functions]
+    if missing:
+        raise LookupError(f"notebook {number} has no function {', '.join(missing)}")
+    space: dict = {}
+    exec(compile(ast.Module(imports, []), f"imports of notebook {number}", "exec"), space)
+    space.update(given)
+    wanted, seen = list(names), set(given)
+    chosen = []
+    while wanted:
+        name = wanted.pop()
+        if name in functions and name not in seen:
+            seen.add(name)
+            chosen.append(functions[name])
+            wanted += [node.id for node in ast.walk(functions[name]) if isinstance(node, ast.Name)]
+    # Every function in the order of the notebook, since defaults are computed when it is defined.
+    order = list(functions)
+    for function in sorted(chosen, key=lambda f: order.index(f.name)):
+        exec(compile(ast.Module([function], []), f"{function.name} of notebook {number}", "exec"), space)
+    return [space[name] for name in names]

@@ -1,0 +1,86 @@
+"""The symbols of the course, and what they are called in the code. A test checks that every name exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """One row. code: a dotted name below `helpers`, as `names.resolve` reads it. paper: where the fact is from, or empty."""
+
+    notebook: str
+    symbol: str
+    meaning: str
+    code: str
+    shape: str
+    unit: str
+    paper: str = ""
+
+
+REPORTED, CODE = "as reported", "authors' released code"
+
+# One row a line.
+# fmt: off
+SYMBOLS = (
+    Symbol("01", r"$\alpha$", "shape coefficients", "face_model.FaceCoefficients.alpha", "(B, 99)", "standard deviations", REPORTED),
+    Symbol("01", r"$\beta$", "texture coefficients", "face_model.FaceCoefficients.beta", "(B, 99)", "standard deviations", REPORTED),
+    Symbol("01", r"$e$", "expression coefficients", "face_model.FaceCoefficients.expression", "(B, 30)", "standard deviations", CODE),
+    Symbol("01", r"$S$", "shape: all vertices of a face", "face_model.MorphableModel.shape", "(B, V, 3)", "mm", REPORTED),
+    Symbol("01", r"$\bar S$", "mean shape", "face_model.MorphableModel.mean_shape", "(V, 3)", "mm", REPORTED),
+    Symbol("01", r"$E_S$", "shape modes, columns of length 1", "face_model.MorphableModel.shape_basis", "(V, 3, 99)", "–", REPORTED),
+    Symbol("01", r"$\sigma_S$", "standard deviations of the shape modes", "face_model.MorphableModel.shape_std", "(99,)", "mm", REPORTED),
+    Symbol("01", r"$T$", "texture: the colours of all vertices", "face_model.MorphableModel.texture", "(B, V, 3)", "sRGB, 0–1", REPORTED),
+    Symbol("01", r"$\bar T$", "mean texture", "face_model.MorphableModel.mean_texture", "(V, 3)", "sRGB, 0–1", REPORTED),
+    Symbol("01", r"$E_T$", "texture modes, columns of length 1", "face_model.MorphableModel.texture_basis", "(V, 3, 99)", "–", REPORTED),
+    Symbol("01", r"$\sigma_T$", "standard deviations of the texture modes", "face_model.MorphableModel.texture_std", "(99,)", "sRGB, 0–1", REPORTED),
+    Symbol("02", r"$P$", "a point of the face, in model axes", "camera.model_to_camera(points)", "(B, V, 3)", "mm"),
+    Symbol("02", r"$R$", "rotation of the head", "camera.Pose.rotation", "(B, 3, 3)", "–", REPORTED),
+    Symbol("02", r"$t = (t_X, t_Y, t_Z)$", "translation of the head, in camera axes", "camera.Pose.translation", "(B, 3)", "mm", REPORTED),
+    Symbol("02", r"$F$", "flip from model axes to camera axes, its diagonal", "camera.FLIP", "(3,)", "–"),
+    Symbol("02", r"$f$", "focal length", "camera.Camera.focal", "(B,)", "px", CODE),
+    Symbol("02", r"$c = (c_u, c_v)$", "principal point", "camera.Camera.principal_point", "(B, 2)", "px", CODE),
+    Symbol("02", r"$u, v, z$", "column, row and depth of a point in the image", "camera.project", "(B, V, 3)", "px, px, mm"),
+    Symbol("02", r"$e_k$", "edge functions of a triangle", "rasterizer.reference.edge_functions", "(…, 3)", "px²"),
+    Symbol("02", r"$b_k$", "barycentric weights of a triangle", "rasterizer.Raster.barycentric", "(B, H, W, 3)", "–"),
+    Symbol("02", r"$n$", "unit normal, in viewer axes", "rendering.Rendering.normal", "(B, H, W, 3)", "–"),
+    Symbol("02", r"$a$", "albedo, the colour of the skin itself", "rendering.render(albedo)", "(B, V, 3)", "sRGB, 0–1"),
+    Symbol("02", r"$H_k(n)$", "spherical harmonics", "lighting.sh_basis", "(…, 9)", "–"),
+    Symbol("02", r"$L_k$", "light: coefficients of the harmonics", "rendering.render(light)", "(B, 9, 3)", "–"),
+    Symbol("02", r"$\kappa, g, o$", "contrast, gain and offset of the colours", "lighting.ColourTransform", "(B,), (B, 3), (B, 3)", "–", CODE),
+    Symbol("03", r"$X_i$", "landmark $i$ on the model, model axes", "pose.estimate_pose(points_3d)", "(B, 68, 3)", "mm"),
+    Symbol("03", r"$(u_i, v_i)$", "landmark $i$ as detected", "pose.estimate_pose(points_2d)", "(B, 68, 2)", "px", REPORTED),
+    Symbol("03", r"$r_\alpha, r_\beta, r_\gamma$", "the rotation as pitch, yaw and roll angles", "camera.Pose.euler", "(B, 3)", "radians", REPORTED),
+    Symbol("03", r"$w_i$", "weight of landmark $i$", "pose.estimate_pose(weights)", "(B, 68)", "1/px², or relative"),
+    Symbol("03", r"$J$", "derivatives of the projected landmarks by the pose", "pose.pose_jacobian", "(B, 68, 2, 6)", "px/rad, px/mm"),
+    Symbol("03", r"$\Sigma$", "covariance of the six numbers of a pose", "pose.PoseEstimate.covariance", "(B, 6, 6)", "rad², rad mm, mm²"),
+    Symbol("04", r"$\theta$", r"everything unknown: $\alpha$, $e$, $\beta$, pose, light", "fitting.FaceState", "(B, 261)", "mixed"),
+    Symbol("04", r"$E$", "energy by iteration", "fitting.FitResult.energy", "one number a term", "–"),
+    Symbol("04", r"$p_j - q_j$", "landmark $j$: projected minus detected", "fitting.landmark_term.landmark_offsets", "(B, 68, 2)", "px"),
+    Symbol("04", r"$\sigma_j$", "how far a detector is off", "fitting.FitSettings.landmark_sigma", "a number", "px"),
+    Symbol("04", r"$r_p$", "photograph minus model at surface point $p$", "fitting.pixel_term.Look.residual", "(B, P, 3)", "sRGB, 0–1", CODE),
+    Symbol("04", r"$w_p$", "how far surface point $p$ is trusted", "fitting.pixel_term.Look.trust", "(B, P)", "–"),
+    Symbol("04", r"$\sigma$", "size of an ordinary residual", "fitting.FitSettings.pixel_sigma", "a number", "sRGB, 0–1", CODE),
+    Symbol("04", r"$N_\text{eff}$", "how many independent observations the pixels are worth", "fitting.FitSettings.n_effective", "a number", "–"),
+    Symbol("04", r"$J$", r"derivatives of the weighted residuals by $\theta$", "fitting.residuals.Rows.jacobian", "(B, M, 261)", "per unit of θ"),
+    Symbol("05", r"$\gamma_i = [\alpha_i, \beta_i]$", "coefficients of photograph $i$", "pooling.pool(coefficients)", "(N, 198)", "standard deviations", REPORTED),
+    Symbol("05", r"$\gamma = \sum_i w_i \gamma_i$", "pooled coefficients of a person", "pooling.Pooled.coefficients", "(P, 198)", "standard deviations", REPORTED),
+    Symbol("05", r"$w_i$", r"weight of a photograph, from the detector's confidence; $\sum_i w_i = 1$", "pooling.Pooled.weights", "(N,)", "–", REPORTED),
+    Symbol("05", r"$\Sigma_i$", r"covariance that the fit of photograph $i$ claims; $\Lambda_i = \Sigma_i^{-1}$ is its precision", "fitting.FitResult.covariance", "(B, 228, 228)", "standard deviations²"),
+    Symbol("06", r"$\gamma$", "target: shape and texture of a person", "regression.asymmetric_euclidean_loss(target)", "(B, 198)", "standard deviations", REPORTED),
+    Symbol("06", r"$\gamma_p$", "what the network says", "regression.asymmetric_euclidean_loss(prediction)", "(B, 198)", "standard deviations", REPORTED),
+    Symbol("06", r"$\lVert\gamma_p\rVert / \lVert\gamma\rVert$", "magnitude: how far from the mean face the network dares to go", "regression.metrics.magnitude_ratio", "(B,)", "–"),
+    Symbol("06", r"$\cos(\gamma_p, \gamma)$", "whether it goes in the right direction", "regression.metrics.cosine", "(B,)", "–"),
+    Symbol("06", r"$\lambda_1$", "weight of what lies beyond the target", "regression.AsymmetricEuclideanLoss(over)", "a number", "–", REPORTED),
+    Symbol("06", r"$\lambda_2$", "weight of what stays short of it", "regression.AsymmetricEuclideanLoss(under)", "a number", "–", REPORTED),
+    Symbol("06", r"$\eta$", "rate of the steps against the slope of the loss", "regression.TrainSettings.rate", "a number", "–", REPORTED),
+    Symbol("06", r"$h$", "features: what a network's last layer gets", "regression.network.FaceRegressor(backbone)", "(B, 512) or (B, 2048)", "–"),
+    Symbol("07", r"$x_i$", "points of a scan within the crop", "evaluation.ScanError.query", "(N,), numbers of vertices", "–"),
+    Symbol("07", r"$M$", "a reconstructed surface", "evaluation.Surface", "(V, 3), (F, 3)", "mm"),
+    Symbol("07", r"$T$", "motion of the model onto a scan", "evaluation.Motion", "rotation, shift, size", "–, mm, –"),
+    Symbol("07", "3DRMSE", "root mean square distance of a scan from a face", "evaluation.scan_error", "a number", "mm", REPORTED),
+    Symbol("07", r"$d, d^*$", "depth of the face, and of the scan", "evaluation.depth_map", "(B, S, S)", "mm"),
+    Symbol("07", r"$s$", "score of a pair: the cosine of its coefficients", "evaluation.Pairs.score", "(N,)", "–", REPORTED),
+    Symbol("07", r"$\tau$", "threshold of the score", "evaluation.Roc.threshold", "(T,)", "–"),
+)
+# fmt: on

@@ -1,0 +1,219 @@
+"""The pages that are made from tables in this folder: Markdown, each with a line that says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from helpers.course.contents import title_and_question
+from helpers.course.exercises import FOLDER, read
+from helpers.course.glossary import WORDS
+from helpers.course.naive import PAIRS
+from helpers.course.notation import SYMBOLS
+from helpers.course.paper import STEPS
+
+
+def generated(root: Path) -> dict[str, str]:
+    """File name and text of each generated page."""
+    texts = {
+        "exercises.md": exercises_page(root),
+        "glossary.md": glossary_page(root),
+        "licences.md": licences_page(),
+        "naive_is_real.md": naive_page(root),
+        "notation.md": notation_page(),
+        "paper.md": paper_page(root),
+    }
+    return {
+        name: f"<!-- Written by `make notebooks`; do not edit. -->\n{text.rstrip()}\n"
+        for name, text in texts.items()
+    }
+
+
+def exercises_page(root: Path) -> str:
+    """All exercises with difficulty and minutes."""
+    import json
+
+    folder = root / "notebooks"
+    lines = [
+        "# Exercises",
+        "",
+        "Each has a stub, a check that says what it expected and what it got, and a folded solution.",
+        "",
+    ]
+    lines += ["| notebook | exercise | difficulty | minutes |", "|---|---|---|---|"]
+    total = 0
+    for path in sorted(folder.glob("*.ipynb")):
+        file = folder / FOLDER.name / f"{path.stem[:2]}.py"
+        if file.exists():
+            title, _ = title_and_question("".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"]))
+            for each in read(file.read_text("utf-8"), file.name)[1]:
+                lines.append(
+                    f"| [{title}](../{path.name}) | {each.title} | {each.difficulty} | {each.minutes} |"
+                )
+                total += each.minutes
+    lines += ["", f"Together about {total / 60:.0f} hours.", ""]
+    lines += [
+        "The exercises are written in `notebooks/exercises/`, one file a notebook: the solution with the part that the stub leaves",
+        "out, the check, and likely mistakes that the check must notice. `make notebooks` writes them into the notebooks, and",
+        "`make test` runs every solution, stub and mistake.",
+    ]
+    return "\n".join(lines)
+
+
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    """A table; bars inside a cell are escaped."""
+    out = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    out += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(out)
+
+
+def notation_page() -> str:
+    """The table of symbols, by notebook."""
+    rows = [
+        [s.symbol, s.meaning, f"`{s.code}`", s.shape, s.unit, s.paper or "–", s.notebook] for s in SYMBOLS
+    ]
+    head = ["symbol", "meaning", "in `helpers`", "shape", "unit", "in the paper", "notebook"]
+    return "\n".join(
+        [
+            "# Symbols",
+            "",
+            "The conventions hold everywhere: millimetres, radians unless degrees are named, colours from 0 to 1 in sRGB, vectors as",
+            "rows, the batch first. The model has y up and z towards the viewer; the camera has y down and z forward.",
+            "",
+            "In a shape, B counts faces, V vertices, P points or people, N photographs, M residuals; H × W is the image. A name in",
+            "round brackets is an argument. *As reported* means that the paper is widely cited for it; *authors' released code* means",
+            "that it was read there. A dash marks what this course has added.",
+            "",
+            "Two letters serve twice, as they do in the literature: $J$ is always a Jacobian, of the pose in notebook 03 and of all",
+            "numbers in 04; $w_i$ weighs landmarks in 03 and photographs in 05. $e_k$ are edge functions in 02, $e$ is expression in 04.",
+            "",
+            markdown_table(head, rows),
+        ]
+    )
+
+
+def glossary_page(root: Path) -> str:
+    """The words of the course in alphabetical order."""
+    rows = [
+        [f"**{word}**", entry[0], _notebook_link(entry[1], root)]
+        for word, entry in sorted(WORDS.items(), key=lambda i: i[0].lower())
+    ]
+    return "# Words\n\n" + markdown_table(["word", "meaning", "explained in"], rows)
+
+
+def paper_page(root: Path) -> str:
+    """What the paper does, and where it is here."""
+    rows = []
+    for step in STEPS:
+        functions = ", ".join(f"`{name}`" for name in step.functions)
+        tests = ", ".join(f"`{name.replace('::*', '')}`" for name in step.tests)
+        rows.append(
+            [
+                step.what,
+                step.source,
+                f"{_notebook_link(step.notebook, root)}, *{step.heading}*",
+                functions,
+                tests,
+            ]
+        )
+    return "\n".join(
+        [
+            "# From the paper to the code",
+            "",
+            "The paper is A. T. Tran, T. Hassner, I. Masi, G. Medioni: *Regressing Robust and Discriminative 3D Morphable Models with a",
+            "very Deep Neural Network*, CVPR 2017, [arXiv:1612.04904](https://arxiv.org/abs/1612.04904). *Reported* is what it is widely",
+            "cited for; *authors' code* is what was read in the code that they released. Names of functions are below `helpers`, names",
+            "of tests below `tests/`.",
+            "",
+            markdown_table(["in the paper", "source", "notebook and part", "functions", "tests"], rows),
+        ]
+    )
+
+
+def naive_page(root: Path) -> str:
+    """Which function of a notebook is which of `helpers`."""
+    rows = []
+    for pair in PAIRS:
+        unit = f" {pair.unit}" if pair.unit else ""
+        slopes = "–" if pair.slopes_within is None else f"{pair.slopes_within:.0e}"
+        names = [
+            ", ".join(f"`{name.removeprefix('helpers.')}`" for name in group)
+            for group in (pair.functions, pair.real)
+        ]
+        rows.append(
+            [_notebook_link(pair.notebook, root), pair.step, *names, f"{pair.within:.0e}{unit}", slopes]
+        )
+    return "\n".join(
+        [
+            "# Written by hand, and real",
+            "",
+            "A notebook writes each step in its plainest form first. That form and the fast one in `helpers` are the same function:",
+            "`tests/course/test_naive_is_real.py` takes the left one out of the notebook, calls both on random inputs, and compares their",
+            "values and the slopes of a random sum of them. A dash stands where no slope is asked for: whole numbers, counts, what is itself",
+            "a slope, and what numpy computes.",
+            "",
+            markdown_table(
+                ["notebook", "step", "in the notebook", "in `helpers`", "values within", "slopes within"],
+                rows,
+            ),
+        ]
+    )
+
+
+def _notebook_link(number: str, root: Path) -> str:
+    """A link to a notebook, or its number where it is not there yet."""
+    found = next((root / "notebooks").glob(f"{number}_*.ipynb"), None)
+    return f"[{number}](../{found.name})" if found else number
+
+
+def licences_page() -> str:
+    """Whose work is used, and under which licence; the face models of others with the way to them."""
+    from helpers.face_model import how_to_get
+
+    parts = [
+        ["code and notebooks", "MIT, [LICENSE](../../LICENSE)", "yes"],
+        ["open face model, `assets/open_face_model/`", "CC0, made from MakeHuman data, which are CC0", "yes"],
+        [
+            "trained network, `assets/network/`",
+            "MIT, trained on renderings of the open face model only",
+            "yes",
+        ],
+        [
+            "default photographs, NASA's of Eileen Collins and the US Navy's of Grace Hopper",
+            "works of the US government, public domain",
+            "come with scikit-image and matplotlib",
+        ],
+        [
+            "face detector, extra `landmarks`",
+            "dlib: Boost. Its model of the 68 points was trained on 300-W: not for commercial use",
+            "comes from PyPI",
+        ],
+        [
+            "second detector, extra `clnf`",
+            "pyclnf: CC BY-NC. Its model files: OpenFace's licence, not for commercial use",
+            "no, bring your own",
+        ],
+        ["MathJax and reveal.js, in the web site and slides only", "Apache-2.0, MIT", "come from PyPI"],
+    ]
+    models = [
+        [s.title, f"`{s.name}`", s.what, s.licence, "ask" if s.by_request else "fetch", f"<{s.page}>"]
+        for s in how_to_get()
+    ]
+    return "\n".join(
+        [
+            "# Licences",
+            "",
+            "Nothing that may not be passed on is in this repository.",
+            "",
+            markdown_table(["what", "licence", "in the repository"], parts),
+            "",
+            "The course works without a detector: the default photographs have their points stored, and `--landmarks` takes points from",
+            "a file.",
+            "",
+            "## Face models of others",
+            "",
+            "None is in this repository. `helpers.face_model.load` takes the name in the second column once its file lies in",
+            "`~/face_models` or in a folder of `$FACE_MODELS`. The licences are named in a few words: what counts is the text on the page.",
+            "",
+            markdown_table(["model", "name", "what is in it", "licence", "how", "page"], models),
+        ]
+    )

@@ -1,0 +1,303 @@
+"""The executed course as a web site in build/site: `make site`. Nothing is executed, and nothing is fetched.
+
+The notebooks are shown as they are stored. Formulas are drawn by MathJax from a file of the site's own. At the end every link
+inside the site is followed, and every page is searched for anything that a browser would fetch from another host.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from helpers.course import ROOT
+
+TITLE = "From a photograph to a 3D face"
+PAGES = (
+    "notation",
+    "glossary",
+    "paper",
+    "naive_is_real",
+    "exercises",
+    "teacher",
+    "troubleshooting",
+    "elsewhere",
+    "licences",
+)
+MATHJAX = "sphinx-mathjax-offline"
+# Tags and attributes by which a page makes the browser fetch something, without a click.
+FETCHES = {
+    ("script", "src"),
+    ("img", "src"),
+    ("img", "srcset"),
+    ("source", "src"),
+    ("source", "srcset"),
+    ("iframe", "src"),
+    ("video", "src"),
+    ("video", "poster"),
+    ("audio", "src"),
+    ("embed", "src"),
+    ("object", "data"),
+    ("input", "src"),
+}
+FETCHED_RELATIONS = {
+    "stylesheet",
+    "icon",
+    "shortcut",
+    "preload",
+    "prefetch",
+    "modulepreload",
+    "manifest",
+    "apple-touch-icon",
+    "dns-prefetch",
+    "preconnect",
+}
+# Room for lines of code and wide tables, and long names that may break.
+STYLE = """.content { width: 52em; }
+table.docutils td code { overflow-wrap: anywhere; white-space: normal; }
+details { margin-bottom: 1rem; }
+"""
+OUTSIDE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+CSS_FETCH = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])\s*((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)
+
+
+def main() -> int:
+    """Build the site and check it; complaints go to stderr and make the exit status 1."""
+    try:
+        import furo  # noqa: F401
+        import myst_nb  # noqa: F401
+        import sphinx  # noqa: F401
+
+        mathjax()
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is missing: .venv/bin/pip install -e .[site]", file=sys.stderr)
+        return 1
+    out = ROOT / "build" / "site"
+    found = build(ROOT, ROOT / "build" / "site-source", out) + check(out)
+    for complaint in found:
+        print(complaint, file=sys.stderr)
+    if not found:
+        print(
+            f"{out.relative_to(ROOT)}/index.html: {len(list(out.rglob('*.html')))} pages, all links inside lead somewhere, nothing comes from outside"
+        )
+    return 1 if found else 0
+
+
+def build(root: Path, source: Path, out: Path) -> list[str]:
+    """Build the pages of the course in `root`; returns Sphinx' warnings."""
+    import io
+
+    from sphinx.application import Sphinx
+
+    for folder in (source, out):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    descriptions = stage(root, source)
+    (source / "_static" / "mathjax").mkdir()
+    shutil.copy(mathjax(), source / "_static" / "mathjax")
+    warnings = io.StringIO()
+    app = Sphinx(
+        source,
+        None,
+        out,
+        out.parent / "site-trees",
+        "html",
+        confoverrides=settings(root, source),
+        status=None,
+        warning=warnings,
+        freshenv=True,
+    )
+    app.build()
+    describe(out, descriptions)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", warnings.getvalue())
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def settings(root: Path, source: Path) -> dict:
+    """What would stand in conf.py."""
+    return {
+        "project": TITLE,
+        "html_title": TITLE,
+        "html_theme": "furo",
+        "author": "the authors of the course",
+        "extensions": ["myst_nb"],
+        "nb_execution_mode": "off",
+        "nb_merge_streams": True,
+        "myst_enable_extensions": ["dollarmath", "amsmath"],
+        "myst_heading_anchors": 3,
+        "mathjax_path": "mathjax/tex-svg-full.js",
+        "mathjax3_config": {"options": {"enableMenu": False}},
+        "html_static_path": [str(source / "_static")],
+        "html_css_files": ["course.css"],
+        "highlight_language": "none",
+        "html_show_sourcelink": False,
+        "html_copy_source": False,
+        "html_show_sphinx": False,
+        "html_theme_options": {"top_of_page_buttons": []},
+        # A notebook's first heading is its title, and exercises begin with a third-level one.
+        "suppress_warnings": ["myst.header"],
+        "exclude_patterns": ["_static"],
+    }
+
+
+def stage(root: Path, source: Path) -> dict[str, str]:
+    """Lay out what Sphinx reads; returns the descriptions of the pictures in outputs, by the hash of their bytes."""
+    import nbformat
+
+    descriptions = {}
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            for output in cell.get("outputs", []):
+                for kind, about in output.get("metadata", {}).items():
+                    if kind in ("image/png", "image/jpeg") and about.get("alt"):
+                        content = base64.b64decode(output["data"][kind])
+                        descriptions[hashlib.sha256(content).hexdigest()] = about["alt"]
+        shutil.copy(path, source)
+    shutil.copytree(root / "notebooks" / "pages", source / "pages")
+    shutil.copytree(
+        root / "notebooks" / "exercises", source / "exercises", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (source / "assets").mkdir()
+    for picture in (root / "assets").glob("*.*"):
+        if picture.suffix in (".jpg", ".png"):
+            shutil.copy(picture, source / "assets")
+    for name in ("LICENSE", "CITATION.cff"):
+        if (root / name).exists():
+            shutil.copy(root / name, source)
+    if (root / "CONTRIBUTING.md").exists():
+        (source / "contributing.md").write_text(
+            beside_notebooks((root / "CONTRIBUTING.md").read_text("utf-8")), "utf-8"
+        )
+    for page in (source / "pages").glob("*.md"):
+        page.write_text(
+            page.read_text("utf-8")
+            .replace("](../../CONTRIBUTING.md", "](../contributing.md")
+            .replace("](../../", "](../"),
+            "utf-8",
+        )
+    notebooks = [path.stem for path in sorted(source.glob("*.ipynb"))]
+    pages = [f"pages/{name}" for name in PAGES if (source / "pages" / f"{name}.md").exists()]
+    pages += ["contributing"] if (source / "contributing.md").exists() else []
+    text = beside_notebooks((root / "README.md").read_text("utf-8"))
+    (source / "index.md").write_text(
+        f"{text}\n{_contents('Notebooks', notebooks)}\n{_contents('To look things up', pages)}", "utf-8"
+    )
+    (source / "_static").mkdir()
+    (source / "_static" / "course.css").write_text(STYLE, "utf-8")
+    return descriptions
+
+
+def beside_notebooks(text: str) -> str:
+    """A text of the top folder with links as they are on the site, where the notebooks lie beside it."""
+    text = text.replace("](notebooks/", "](").replace("](CONTRIBUTING.md", "](contributing.md")
+    # Folders are no pages.
+    return re.sub(r"\[([^\]]+)\]\((?:helpers|tests|\.ci|\.devcontainer)[^)]*\)", r"\1", text)
+
+
+def _contents(caption: str, names: list[str]) -> str:
+    lines = "\n".join(names)
+    return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{lines}\n```\n"
+
+
+def mathjax() -> Path:
+    """The file of MathJax that has everything, fonts too. It comes with a package from PyPI."""
+    from importlib.metadata import files
+
+    return next(Path(file.locate()) for file in files(MATHJAX) or () if file.name == "tex-svg-full.js")
+
+
+def describe(out: Path, descriptions: dict[str, str]) -> None:
+    """Give the pictures of outputs their descriptions, which Sphinx leaves out."""
+
+    def described(match: re.Match) -> str:
+        words = descriptions.get(Path(match["src"]).stem)
+        if words is None:
+            return match.group()
+        plain = re.sub(r'\salt="[^"]*"', "", match.group())
+        return plain.replace("<img", f'<img alt="{html.escape(words)}"', 1)
+
+    for page in out.rglob("*.html"):
+        text = page.read_text("utf-8")
+        page.write_text(re.sub(r'<img\b[^>]*?\bsrc="(?P<src>[^"]+)"[^>]*>', described, text), "utf-8")
+
+
+class _Page(HTMLParser):
+    """What a page links to, what it makes the browser fetch, its anchors, and its pictures without words."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.links: list[str] = []
+        self.fetched: list[str] = []
+        self.anchors: set[str] = set()
+        self.without_alt: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        got = dict(attributes)
+        self.anchors.update(value for name, value in attributes if name in ("id", "name") and value)
+        if tag == "a" and got.get("href"):
+            self.links.append(got["href"])
+        if (
+            tag == "link"
+            and got.get("href")
+            and FETCHED_RELATIONS & set((got.get("rel") or "").lower().split())
+        ):
+            self.fetched.append(got["href"])
+        for name, value in attributes:
+            if (tag, name) in FETCHES and value:
+                self.fetched += (
+                    [part.split()[0] for part in value.split(",") if part.strip()]
+                    if name == "srcset"
+                    else [value]
+                )
+            if name == "style" and value:
+                self.fetched += CSS_FETCH.findall(value)
+        if tag == "img" and not (got.get("alt") or "").strip():
+            self.without_alt.append(got.get("src") or "")
+
+
+def check(out: Path) -> list[str]:
+    """Links that lead nowhere, things fetched from outside, pictures without words: a line each."""
+    pages = {path: _Page(path.read_text("utf-8")) for path in sorted(out.rglob("*.html"))}
+    found = [] if pages else [f"{out}: no pages"]
+    for path, page in pages.items():
+        here = path.relative_to(out)
+        for target in page.fetched:
+            if OUTSIDE.match(target):
+                found.append(f"{here}: fetches {target} from outside")
+            elif not target.startswith("data:") and not _leads_to(path, target, out).exists():
+                found.append(f"{here}: fetches {target}, which is not there")
+        for target in page.links:
+            if OUTSIDE.match(target) or re.match(r"(?:mailto|data|javascript):", target):
+                continue
+            there = _leads_to(path, target, out)
+            anchor = unquote(urlsplit(target).fragment)
+            if not there.exists():
+                found.append(f"{here}: links to {target}, which is not there")
+            elif anchor and there in pages and anchor not in pages[there].anchors:
+                found.append(f"{here}: links to {target}, but that page has no such place")
+        found += [f"{here}: a picture lacks words: {name}" for name in page.without_alt]
+    for path in sorted(out.rglob("*.css")):
+        found += [
+            f"{path.relative_to(out)}: fetches {target} from outside"
+            for target in CSS_FETCH.findall(path.read_text("utf-8"))
+        ]
+    return found
+
+
+def _leads_to(page: Path, target: str, out: Path) -> Path:
+    where = unquote(urlsplit(target).path)
+    there = page if not where else (out / where.lstrip("/") if where.startswith("/") else page.parent / where)
+    there = there.resolve()
+    return there / "index.html" if there.is_dir() else there
+
+
+if __name__ == "__main__":
+    sys.exit(main())

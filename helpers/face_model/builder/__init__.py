@@ -1,6 +1,0 @@
-"""Builds the open face model from the CC0 MakeHuman / MPFB2 data. Run it by `python -m helpers.face_model.build`.
-
-wheel → template (crop, patches, lips) → people → statistics (Procrustes, PCA) ┐
-                    └ regions, landmarks → skin (anatomy, occlusion, paint)    ├ asset → pictures
-                    └ expressions ─────────────────────────────────────────────┘
-"""

