@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import UserError
-from helpers.face_model import align, build_model, compactness, generalisation, load, specificity
+from helpers.face_model import align, build, build_model, compactness, generalisation, load, specificity
 from helpers.face_model.alignment import align_onto
 
 V = 40

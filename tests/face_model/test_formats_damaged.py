@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from helpers import face_model
 from helpers.errors import UserError
-from helpers.face_model.formats import pickles
+from helpers.face_model.formats import pickles, sniff
 from tests.face_model import model_files as files
 
 NOSE = {"center.nose.tip": 30}  # too few points of the 68 for an estimate of the others, which takes a second
