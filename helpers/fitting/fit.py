@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -37,7 +37,6 @@ from helpers.fitting.residuals import Rows, weighted
 from helpers.fitting.result import FitResult, render_state
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings, Stage
 from helpers.fitting.solvers import SOLVERS, SolverResult
-from helpers.fitting.symmetry import albedo_symmetry
 from helpers.fitting.uncertainty import posterior_covariance
 from helpers.lighting.lamp_vector import N_LAMP
 from helpers.pose import estimate_pose, visible_landmarks
@@ -96,8 +95,6 @@ def fit(
     task = _Task(fit_model, camera, image, landmarks, valid, settings, _History(on_iteration, settings))
     with torch.no_grad():
         task.prior = make_prior(fit_model.layout, settings, is_grey(image))
-        if settings.symmetry_weight:
-            task.prior = replace(task.prior, symmetry=albedo_symmetry(fit_model, settings.symmetry_weight))
         state, pose_ok = _start(task)
         solution = _fit_stages(task, state)
         return _result(task, solution, finite, pose_ok)

@@ -15,7 +15,6 @@ from torch import Tensor
 from helpers.fitting.lamp import lamp_prior
 from helpers.fitting.parameters import FaceState, Layout
 from helpers.fitting.settings import FitSettings
-from helpers.fitting.symmetry import AlbedoSymmetry
 
 # The order of each of the nine harmonics.
 SH_ORDER = (0, 1, 1, 1, 2, 2, 2, 2, 2)
@@ -28,14 +27,12 @@ class Prior:
     coefficients: (n_coefficients,) diagonal precision, mean 0.
     light: (B, n_light, n_light) precision.  light_mean: (9, 3) harmonics, or (15,) of a lamp.
     zoom: precision of the logarithm of the focal length, mean 0.
-    symmetry: of the albedo, or None.
     """
 
     coefficients: Tensor
     light: Tensor
     light_mean: Tensor
     zoom: float = 0.0
-    symmetry: AlbedoSymmetry | None = None
 
     def energy(self, state: FaceState) -> tuple[Tensor, Tensor]:
         """(B,) energy of the coefficients and (B,) of the light."""
@@ -44,18 +41,12 @@ class Prior:
         if state.zoom is not None:
             light = light + 0.5 * self.zoom * state.zoom.square()
         coefficients = 0.5 * (self.coefficients * state.coefficients.square()).sum(-1)
-        if self.symmetry is not None:
-            coefficients = coefficients + self.symmetry.energy(state.coefficients[:, -len(self.symmetry.g) :])
         return coefficients, light
 
     def add_to(self, H: Tensor | None, g: Tensor, state: FaceState, layout: Layout) -> None:
         """Add precision and gradient to the normal equations H (B, n, n) or None, g (B, n), in place."""
         n = layout.n_coefficients
         g[:, :n] += self.coefficients * state.coefficients
-        if self.symmetry is not None:
-            g[:, layout.beta] += state.coefficients[:, layout.beta] @ self.symmetry.H + self.symmetry.g
-            if H is not None:
-                H[:, layout.beta, layout.beta] += self.symmetry.H
         g[:, layout.light] += (self.light @ self._light_off(state))[..., 0]
         if H is not None:
             H[:, :n, :n].diagonal(dim1=1, dim2=2).add_(self.coefficients)

@@ -109,10 +109,6 @@ class FitSettings:
     light_colour_sigma: tuple[float, float, float] = (0.03, 0.03, 0.02)  # channels against each other
     grey_colour_sigma: tuple[float, float, float] = (0.25, 0.10, 0.05)  # the same, for a grey photograph
 
-    # Of left and right having one albedo: see `helpers.fitting.symmetry`. Off: the modes know how alike the sides are,
-    # and on rendered faces the term made the shape worse.
-    symmetry_weight: float = 0.0
-
     # "harmonics": 27 numbers, light from everywhere. "lamp": 15, the paper's lamp with a highlight and cast shadows,
     # and what the camera does to colours.
     light_model: str = "harmonics"
@@ -143,8 +139,6 @@ class FitSettings:
             )
         if self.edge_form not in EDGE_FORMS or self.edge_weight < 0 or self.edge_sigma <= 0:
             raise ValueError(f"edge_form must be one of {EDGE_FORMS}, edge_weight ≥ 0 and edge_sigma > 0")
-        if self.symmetry_weight < 0:
-            raise ValueError("symmetry_weight must not be below zero")
         if self.pixel_form not in ("cauchy", "huber") or self.light_model not in ("harmonics", "lamp"):
             raise ValueError('pixel_form must be "cauchy" or "huber", light_model "harmonics" or "lamp"')
         if self.solver not in ("gauss-newton", "adam", "lbfgs"):

@@ -17,7 +17,6 @@ from helpers.fitting.reference import pixel_jacobian
 from helpers.fitting.residual_correlation import LEAST_AREA, residual_noise
 from helpers.fitting.settings import FitSettings, Level
 from helpers.fitting.solvers import gauss_newton
-from helpers.fitting.symmetry import ASYMMETRY_SIGMA, albedo_symmetry, mirrored_vertices
 from helpers.pose import visible_landmarks
 from tests.fitting.patch_model import fit_model, scene  # noqa: F401
 
@@ -252,29 +251,3 @@ def test_the_landmark_noise_is_found_in_spite_of_outliers(scene):
     offset[:, 20:26] = 40.0
     found = landmark_noise(offset, settings)
     assert abs(float(found.mean()) - 0.5) < 0.08
-
-
-def test_symmetry_of_the_albedo_is_its_own_gradient_and_zero_for_symmetric_skin(fit_model, scene):
-    state, _, _ = scene
-    layout = fit_model.layout
-    term = albedo_symmetry(fit_model, 7.0)
-    mirror, weight = mirrored_vertices(fit_model.model.mean_shape, fit_model.weight)
-    assert (
-        torch.equal(mirror[mirror], torch.arange(len(mirror))) and (weight == 1).all()
-    )  # the patch mirrors onto itself
-    # By its definition, vertex by vertex.
-    albedo = fit_model.albedo(state.coefficients)
-    by_hand = 0.5 * 7.0 * (albedo - albedo[:, mirror]).square().sum(-1).mean(-1) / ASYMMETRY_SIGMA**2
-    assert torch.allclose(term.energy(state.coefficients[:, layout.beta]), by_hand, rtol=1e-3)
-    prior = replace(make_prior(layout, FitSettings(), torch.tensor([False, False])), symmetry=term)
-    coefficients = state.coefficients.clone().requires_grad_()
-    prior.energy(FaceState(coefficients, state.pose, state.light))[0].sum().backward()
-    H, g = torch.zeros(2, layout.size, layout.size), torch.zeros(2, layout.size)
-    prior.add_to(H, g, state, layout)
-    assert torch.allclose(g[:, : layout.n_coefficients], coefficients.grad, rtol=1e-3, atol=1e-2)
-    # One step of Newton's method ends where the gradient is zero: H is its slope.
-    free = free_parameters(layout, "cpu", layout.beta)
-    after = gauss_newton(Energy(layout, prior, {}), state, free, 1, damping=0.0, step_limit=1e6).state
-    left = torch.zeros(2, layout.size)
-    prior.add_to(None, left, after, layout)
-    assert left[:, layout.beta].abs().max() < 1e-3 * g[:, layout.beta].abs().max()

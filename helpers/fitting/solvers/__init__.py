@@ -2,10 +2,9 @@
 
 from helpers.fitting.solvers.adam import adam
 from helpers.fitting.solvers.gauss_newton import SolverResult, gauss_newton
-from helpers.fitting.solvers.langevin import langevin
 from helpers.fitting.solvers.lbfgs import lbfgs
 from helpers.fitting.solvers.stochastic_newton import stochastic_newton
 
 SOLVERS = {"gauss-newton": gauss_newton, "adam": adam, "lbfgs": lbfgs}
 
-__all__ = ["SOLVERS", "SolverResult", "adam", "gauss_newton", "langevin", "lbfgs", "stochastic_newton"]
+__all__ = ["SOLVERS", "SolverResult", "adam", "gauss_newton", "lbfgs", "stochastic_newton"]
