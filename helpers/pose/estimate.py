@@ -15,12 +15,13 @@ from helpers.pose.points68 import slide_far_jaw, visible_landmarks
 from helpers.pose.ransac import consensus
 from helpers.pose.solution import PoseSolution
 from helpers.pose.solver import solve
+from helpers.reasons import Explained
 
 FAR_SIDE_ROUNDS = 2
 
 
 @dataclass(frozen=True)
-class PoseEstimate:
+class PoseEstimate(Explained):
     """B poses, how well they fit, how well they are known, and whether to believe them.
 
     pose: B poses; NaN where none can be found, and kept for inspection where one was found and is not believed.
@@ -34,6 +35,8 @@ class PoseEstimate:
     points_3d: (B, N, 3) mm, the model points in the end (far jaw points may have slid).
     """
 
+    REASONS = REASONS
+
     pose: Pose
     residual: Tensor
     covariance: Tensor
@@ -41,20 +44,6 @@ class PoseEstimate:
     code: Tensor
     iterations: Tensor
     points_3d: Tensor
-
-    @property
-    def ok(self) -> Tensor:
-        """(B,) true where the pose can be believed."""
-        return self.code == GOOD
-
-    @property
-    def reason(self) -> list[str]:
-        """For each face "" or one word for what is wrong: see `helpers.pose.REASONS`."""
-        return [REASONS[code][0] for code in self.code.tolist()]
-
-    def explain(self, face: int = 0) -> str:
-        """One sentence about one face."""
-        return REASONS[int(self.code[face])][1]
 
 
 def estimate_pose(

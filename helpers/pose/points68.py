@@ -11,6 +11,7 @@ from torch import Tensor
 
 from helpers.camera import Camera, Pose, model_to_camera, project
 
+JAW, BROWS, WITHOUT_JAW = slice(0, 17), slice(17, 27), slice(17, 68)
 LEFT_JAW, RIGHT_JAW = slice(0, 8), slice(9, 17)
 FAR_SIDE_YAW = 18.0  # degrees beyond which the authors' code drops the far half of the jaw line
 # Where each point goes when left and right change places.
