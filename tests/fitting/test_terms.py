@@ -9,7 +9,7 @@ import torch
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.fitting.energy import Energy, free_parameters
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
-from helpers.fitting.landmark_term import landmark_noise, landmark_rows, landmark_sigma
+from helpers.fitting.landmark_term import landmark_noise, landmark_rows, landmark_sigma, marginalise_shift
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.pixel_term import pixel_rows, sample_points, see
 from helpers.fitting.prior_term import make_prior
@@ -117,6 +117,32 @@ def test_a_shift_of_all_points_costs_what_its_prior_says(fit_model, scene):
         expected = torch.einsum("jc,jck->k", by_offset, unweighted)
         found = torch.einsum("jc,jck->k", rows.residual[b].view(68, 2), J)
         assert torch.allclose(found, expected, rtol=2e-2, atol=2e-3 * expected.abs().max().item())
+
+
+def test_a_marginalised_shift_is_that_of_explicit_elimination():
+    """Against the normal equations with two more unknowns, the shift, which are then eliminated."""
+    generator = torch.Generator().manual_seed(4)
+    root = torch.rand(2, 30, generator=generator, dtype=torch.float64)
+    root[1, :5] = 0
+    offset = torch.randn(2, 30, 2, generator=generator, dtype=torch.float64) + 3
+    J = torch.randn(2, 30, 2, 7, generator=generator, dtype=torch.float64) * root[..., None, None]
+    r, sigma = offset * root[..., None], 1.7
+    found, jacobian = marginalise_shift(r, J, root, sigma)
+    found, jacobian = found.flatten(1), jacobian.flatten(1, 2)
+    by_shift = -root[..., None, None] * torch.eye(2, dtype=torch.float64)
+    whole = torch.cat([J, by_shift], -1).flatten(1, 2)
+    H, g = whole.transpose(1, 2) @ whole, (whole.transpose(1, 2) @ r.flatten(1)[..., None])[..., 0]
+    H[:, -2:, -2:] += torch.eye(2, dtype=torch.float64) / sigma**2
+    A, B, D = H[:, :-2, :-2], H[:, :-2, -2:], H[:, -2:, -2:]
+    assert torch.allclose(
+        jacobian.transpose(1, 2) @ jacobian, A - B @ torch.linalg.solve(D, B.transpose(1, 2))
+    )
+    left = g[:, :-2] - (B @ torch.linalg.solve(D, g[:, -2:, None]))[..., 0]
+    assert torch.allclose((jacobian.transpose(1, 2) @ found[..., None])[..., 0], left)
+    # The sum of squares is the least over all shifts.
+    shift = -torch.linalg.solve(D, g[:, -2:, None])[..., 0]
+    least = (r - root[..., None] * shift[:, None]).square().sum((1, 2)) + (shift / sigma).square().sum(1)
+    assert torch.allclose(found.square().sum(1), least)
 
 
 def test_landmark_weights_follow_the_part_of_the_face(fit_model, scene):
