@@ -60,6 +60,7 @@ class LightModel(ABC):
 
     def towards(self, light: Tensor) -> Tensor | None:
         """(B, 3) unit vectors to the lamp, viewer axes; None for light that casts no shadows."""
+        return None
 
     def for_rendering(self, light: Tensor) -> RenderLight:
         """The same light in the terms of the renderer."""
