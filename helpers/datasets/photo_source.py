@@ -9,10 +9,18 @@ from helpers.errors import UserError
 from helpers.photo import Photo
 
 
-class PhotoEntry(NamedTuple):
-    """One photograph: its name, unique in the collection; whom it shows; `load()` reads it.
+def printable(text: str) -> str:
+    r"""A file name, or a text that holds one, as Unicode: bytes that are not UTF-8, as of Latin-1 names, become \xe9."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
-    `load` raises UserError where the picture is damaged. It can be sent to another process.
+
+class PhotoEntry(NamedTuple):
+    """One photograph. It can be sent to another process.
+
+    Attributes:
+        id: its name, unique in the collection.
+        person: whom it shows.
+        load: reads it; raises UserError where the picture is damaged.
     """
 
     id: str
@@ -21,7 +29,12 @@ class PhotoEntry(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """A photograph that cannot be used, and why."""
+    """A photograph that cannot be used, and why.
+
+    Attributes:
+        id: its name.
+        reason: a phrase that follows the name and a colon.
+    """
 
     id: str
     reason: str
@@ -30,8 +43,9 @@ class Unreadable(NamedTuple):
 class PhotoSource(Sequence[PhotoEntry]):
     """A collection: `len`, `[i]` and iteration give `PhotoEntry`s, always in the same order.
 
-    unreadable: what was found to be of no use when the collection was opened. Damage within a picture shows only when
-    it is loaded, or by `check`.
+    Attributes:
+        unreadable: what was found to be of no use when the collection was opened. Damage within a picture shows only
+            when it is loaded, or by `check`.
     """
 
     unreadable: list[Unreadable]

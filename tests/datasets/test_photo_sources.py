@@ -85,6 +85,59 @@ def test_unusable_files_are_listed_and_the_others_stay(tmp_path):
     assert [u.id for u in photos.check()][-1] == "a/page.jpg" and len(photos.check()) == 4
 
 
+def test_every_picture_that_can_be_read_is_a_photograph(tmp_path):
+    """Whatever its ending; what cannot be read says why, and lists and landmarks are no photographs."""
+    kinds = {
+        ".jfif": "JPEG",
+        ".jpe": "JPEG",
+        ".mpo": "JPEG",
+        "": "JPEG",
+        ".JPG_large": "JPEG",
+        ".png2": "PNG",
+    }
+    kinds |= {".avif": "AVIF", ".jp2": "JPEG2000", ".ppm": "PPM", ".tga": "TGA", ".orig": "WEBP", ".0": "BMP"}
+    for number, (ending, kind) in enumerate(kinds.items()):
+        if kind in Image.SAVE:
+            put(tmp_path, f"a/{number:02d}{ending}", picture(200, kind))
+    heic = struct.pack(">I", 24) + b"ftypheic" + bytes(400)
+    put(tmp_path, "b/IMG_1.HEIC", heic)
+    put(tmp_path, "b/IMG_2", heic)
+    for name, data in (
+        ("points.pts", b"version: 1"),
+        ("list", b"0001 0002"),
+        ("video.MOV", b"\0\0\0\x14ftypqt  "),
+        ("weights.h5", b"\x89HDF\r\n\x1a\n"),
+        ("nothing", b""),
+    ):
+        put(tmp_path, f"a/{name}", data)
+    photos = PhotoFolder(tmp_path)
+    assert photos.people == ["a", "b"] and photos.unreadable == []
+    ids = [entry.id for entry in photos if entry.person == "a"]
+    assert len(ids) == sum(kind in Image.SAVE for kind in kinds.values())
+    assert all(abs(grey_of(entry.load()) - 200) < 3 for entry in photos if entry.person == "a")
+    bad = photos.check()
+    assert [one.id for one in bad] == ["b/IMG_1.HEIC", "b/IMG_2"] and all("HEIC" in one.reason for one in bad)
+
+
+def test_names_that_are_not_unicode(tmp_path):
+    os.makedirs(os.fsencode(tmp_path) + b"/Ren\xe9")
+    with open(os.fsencode(tmp_path) + b"/Ren\xe9/caf\xe9.png", "wb") as file:
+        file.write(picture(50))
+    (entry,) = PhotoFolder(tmp_path)
+    assert (entry.id, entry.person) == ("Ren\\xe9/caf\\xe9.png", "Ren\\xe9")
+    assert grey_of(pickle.loads(pickle.dumps(entry)).load()) == 50
+
+
+def test_what_is_no_file_at_all(tmp_path):
+    put(tmp_path, "a/one.png", picture(1))
+    os.mkfifo(tmp_path / "a" / "pipe.jpg")
+    os.mkfifo(tmp_path / "a" / "pipe")
+    os.symlink("loop.jpg", tmp_path / "a" / "loop.jpg")
+    photos = PhotoFolder(tmp_path)
+    assert [entry.id for entry in photos] == ["a/one.png"]
+    assert [one.id for one in photos.unreadable] == ["a/loop.jpg", "a/pipe.jpg"]
+
+
 def test_links_that_lead_back_end(tmp_path):
     put(tmp_path, "a/one.png", picture(1))
     os.symlink(tmp_path, tmp_path / "a" / "up")
@@ -97,7 +150,7 @@ def test_links_that_lead_back_end(tmp_path):
 def test_folders_of_no_use(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         PhotoFolder(tmp_path / "nothing")
-    with pytest.raises(UserError, match="one folder a person"):
+    with pytest.raises(UserError, match="one folder per person"):
         PhotoFolder(tmp_path)
     file = put(tmp_path, "alone.jpg", picture(3))
     with pytest.raises(UserError, match="lies in no person's folder"):
