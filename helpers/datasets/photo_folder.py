@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -94,9 +93,6 @@ class PhotoFolder(PhotoSource):
         name = self._names[index]
         called = printable(name)
         return PhotoEntry(called, called.rpartition("/")[0], partial(read_photo, self.path / name))
-
-    def _persons(self) -> Iterator[str]:
-        return (printable(name).rpartition("/")[0] for name in self._names)
 
 
 def _leads_away(link: os.DirEntry) -> bool:

@@ -122,9 +122,6 @@ class PhotoRecords(PhotoSource):
             name, str(self._labels[index]), partial(_load, self.path, int(self._positions[index]), name)
         )
 
-    def _persons(self) -> Iterator[str]:
-        return map(str, self._labels)
-
 
 def _name(key: int) -> str:
     return f"{key:08d}"

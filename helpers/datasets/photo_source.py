@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from helpers.errors import UserError
 from helpers.photo import Photo
 
 
@@ -45,7 +44,7 @@ class PhotoSource(Sequence[PhotoEntry]):
 
     Attributes:
         unreadable: what was found to be of no use when the collection was opened. Damage within a picture shows only
-            when it is loaded, or by `check`.
+            when it is loaded.
     """
 
     unreadable: list[Unreadable]
@@ -57,26 +56,3 @@ class PhotoSource(Sequence[PhotoEntry]):
     def __getitem__(self, index):
         numbers = range(len(self))[index]
         return [self.entry(i) for i in numbers] if isinstance(numbers, range) else self.entry(numbers)
-
-    @property
-    def photos(self) -> list[PhotoEntry]:
-        """All of them at once. For half a million, rather iterate."""
-        return list(self)
-
-    @property
-    def people(self) -> list[str]:
-        """The names of all people, in order, each once."""
-        return list(dict.fromkeys(self._persons()))
-
-    def _persons(self) -> Iterator[str]:
-        return (entry.person for entry in self)
-
-    def check(self) -> list[Unreadable]:
-        """Load every picture once: `unreadable`, and those that are damaged inside."""
-        bad = list(self.unreadable)
-        for entry in self:
-            try:
-                entry.load()
-            except UserError as error:
-                bad.append(Unreadable(entry.id, str(error)))
-        return bad

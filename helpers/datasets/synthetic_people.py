@@ -134,17 +134,9 @@ class SyntheticPeople:
     def _noise(self) -> Tensor:
         return noise_table(self.seed, self.model.mean_shape.device)
 
-    def batches(self, batch_size: int, *, shuffle_seed: int | None = None) -> Iterator[PeopleBatch]:
-        """Every photograph once, in batches of `batch_size`; the last one may be short.
-
-        Args:
-            batch_size: photographs at once.
-            shuffle_seed: of the order; None for the order of their numbers.
-        """
-        order = torch.arange(len(self))
-        if shuffle_seed is not None:
-            order = torch.randperm(len(self), generator=torch.Generator().manual_seed(shuffle_seed))
-        for indices in order.split(batch_size):
+    def batches(self, batch_size: int) -> Iterator[PeopleBatch]:
+        """Every photograph once, in order, in batches of `batch_size`; the last one may be short."""
+        for indices in torch.arange(len(self)).split(batch_size):
             yield self.batch(indices)
 
     def batch(self, indices: Tensor) -> PeopleBatch:

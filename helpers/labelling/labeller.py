@@ -155,13 +155,13 @@ class Labeller:
 
 
 def can_compute(device: str) -> bool:
-    """Whether a device works. After some errors (an illegal address, a failed assertion) a GPU refuses every call of a process."""
+    """Whether a device works: after some errors, such as an illegal address, a GPU refuses every call of a process."""
     try:
         return float(torch.ones(1, device=device) + 1) == 2
     except (
         RuntimeError,
         AssertionError,
-    ):  # torch.AcceleratorError is a RuntimeError; torch before 2.8 has no such class
+    ):  # torch.AcceleratorError, which torch before 2.8 lacks, is a RuntimeError
         return False
 
 

@@ -12,6 +12,8 @@ from helpers.face_model import MorphableModel
 from helpers.labelling.configuration import describe_model
 from helpers.labelling.crop_source import Loaded
 
+DRAWING = 2  # how people are drawn from a seed; a change makes another number, and so another configuration
+
 
 class SyntheticSource:
     """`photos` photographs of each of `people` people, drawn when they are asked for.
@@ -29,6 +31,7 @@ class SyntheticSource:
         self.photos_each, self.size = photos, size
         self.about = {
             "kind": "synthetic",
+            "drawing": DRAWING,
             "people": people,
             "photographs": photos,
             "seed": seed,

@@ -77,12 +77,6 @@ def test_batches_of_any_size_hold_every_photograph_once(people, all_of_them, siz
     batches = list(people.batches(size))
     assert sum(map(len, batches)) == len(people) == 24
     agree(batches[-1], list(range(24))[-len(batches[-1]) :], all_of_them)
-    seen = torch.cat([b.pose.rotation_vector for b in people.batches(7, shuffle_seed=1)])
-    again = torch.cat([b.pose.rotation_vector for b in people.batches(9, shuffle_seed=1)])
-    other = torch.cat([b.pose.rotation_vector for b in people.batches(9, shuffle_seed=2)])
-    assert torch.equal(seen, again) and not torch.equal(seen, other)
-    whole = all_of_them.pose.rotation_vector
-    assert torch.equal(seen[seen[:, 0].argsort()], whole[whole[:, 0].argsort()])
 
 
 def test_persons_and_their_photographs_do_not_depend_on_how_many_there_are(model, people, all_of_them):
