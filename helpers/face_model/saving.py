@@ -32,14 +32,17 @@ PARTS = {
 def save(
     model: MorphableModel, path: str | Path, *, shape_noise: float = 0.0, texture_noise: float = 0.0
 ) -> None:
-    """Write a face model; the suffix of `path` says how.
+    """Write a face model. The file appears in one step, complete or not at all.
 
-    .h5: the whole model, mm, colours 0–1, variances instead of σ, every number as float32. `load` gives it back.
-    .ply, .obj, .glb: the mean face with its colours, for a viewer.
-    shape_noise (mm²), texture_noise: noise variances to note in the .h5, as `build_model` finds them.
+    Args:
+        model: The model.
+        path: Its suffix says how. .h5: the whole model, mm, colours 0–1, variances instead of σ, every number as
+            float32; `load` gives it back. .ply, .obj, .glb: the mean face with its colours, for a viewer.
+        shape_noise: Noise variance of shapes to note in the .h5, mm², as `build_model` finds it.
+        texture_noise: The same for colours.
 
-    The file appears in one step, complete or not at all. Raises UserError for another suffix, a missing folder, or, in an
-    .h5 file, modes that move nothing.
+    Raises:
+        UserError: Another suffix, a missing folder, or, in an .h5 file, modes that move nothing.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -59,13 +62,15 @@ def save(
 
 
 def _refuse_lost_modes(model: MorphableModel, path: Path) -> None:
-    """A crop may leave nothing of a mode, so that its σ is 0. No reader, ours included, believes such a file."""
+    """A crop may leave nothing of a mode, so that its σ is 0. No reader, ours included, takes such a file."""
     for name, std in (
         ("shape", model.shape_std),
         ("texture", model.texture_std),
         ("expression", model.expression_std),
     ):
-        lost = 0 if std is None else int((std <= 0).sum())
+        if std is None:
+            continue
+        lost = int((std <= 0).sum())
         if lost:
             raise UserError(
                 f"{path}: {lost} of the model's {len(std)} {name} modes move nothing (σ = 0), as after a close crop, and a "
@@ -81,7 +86,7 @@ def _hdf5(model: MorphableModel, noise: dict[str, float]) -> memoryview:
         "shape": (model.mean_shape, model.shape_basis, model.shape_std),
         "color": (model.mean_texture, model.texture_basis, model.texture_std),
     }
-    if model.expression_basis is not None:
+    if model.expression_basis is not None and model.expression_std is not None:
         # Expressions are displacements about the neutral face: their mean is zero.
         parts["expression"] = (0 * model.mean_shape, model.expression_basis, model.expression_std)
     buffer = io.BytesIO()

@@ -19,7 +19,12 @@ FIELDS = ("name", "licence", "landmarks", "masks", "expression_units", "expressi
 
 
 def write_extras(file, model: MorphableModel) -> None:
-    """Write into an open h5py file."""
+    """Write what a model has of these into an open h5py file.
+
+    Args:
+        file: The h5py file.
+        model: The model.
+    """
     metadata = file.require_group("metadata")
     metadata["name"], metadata["licence"] = model.name, model.licence
     if model.landmarks is not None:
@@ -32,7 +37,14 @@ def write_extras(file, model: MorphableModel) -> None:
 
 
 def read_extras(file) -> dict:
-    """Those of `FIELDS` that an open h5py file has, as `MorphableModel` takes them. A foreign file may have none."""
+    """Read what an open h5py file has of these; a foreign file may have nothing.
+
+    Args:
+        file: The h5py file.
+
+    Returns:
+        Those of `FIELDS` that it has, as `MorphableModel` takes them.
+    """
     metadata, found = file.get("metadata", {}), {}
     for name in ("name", "licence"):
         if name in metadata:

@@ -20,6 +20,7 @@ TITLE = "FLAME"
 LAYOUT = "a pickle with v_template, shapedirs and f"
 ENDINGS = (".pkl",)
 NAMES = ("flame2023", "flame2020")
+ARRAYS = ("v_template", "shapedirs", "f")
 METRE = 1000.0
 VERTICES, TRIANGLES, SHAPES = 5023, 9976, 300
 
@@ -33,11 +34,10 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path, wanted: Wanted) -> Parts:
     content = read_pickle(path)
-    missing = [
-        name for name in ("v_template", "shapedirs", "f") if not isinstance(content.get(name), np.ndarray)
-    ]
+    arrays = {name: content[name] for name in ARRAYS if isinstance(content.get(name), np.ndarray)}
+    missing = [name for name in ARRAYS if name not in arrays]
     require(not missing, f"{', '.join(missing)} is missing in it")
-    mean, modes = content["v_template"], content["shapedirs"]
+    mean, modes, triangles = (np.asarray(arrays[name]) for name in ARRAYS)
     require(mean.ndim == 2 and mean.shape[1] == 3, f"v_template is {mean.shape}, expected (V, 3)")
     require(
         modes.ndim == 3 and modes.shape[:2] == mean.shape,
@@ -54,7 +54,7 @@ def read(path: Path, wanted: Wanted) -> Parts:
         unit=METRE,
         shape=Modes(mean.reshape(-1), modes[:, : min(SHAPES, wanted.n_shape)]),
         expression=Modes(np.zeros(mean.size), modes[:, SHAPES:]),
-        triangles=triangle_list(content["f"], "f", start=0),
+        triangles=triangle_list(triangles, "f", start=0),
         triangle_count=TRIANGLES if len(mean) == VERTICES else None,
         landmarks=np.array(landmarks.FLAME) if len(mean) == VERTICES else None,
     )

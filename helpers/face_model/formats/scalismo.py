@@ -18,7 +18,16 @@ from pathlib import Path
 import numpy as np
 
 from helpers.face_model.formats import landmarks
-from helpers.face_model.formats.assemble import Modes, Parts, Wanted, finite, require, triangle_list, vector
+from helpers.face_model.formats.assemble import (
+    Modes,
+    NotThisModel,
+    Parts,
+    Wanted,
+    finite,
+    require,
+    triangle_list,
+    vector,
+)
 from helpers.face_model.formats.landmark_transfer import complete
 from helpers.face_model.formats.sniff import HDF5, start
 from helpers.face_model.scalismo_metadata import read_extras
@@ -53,7 +62,8 @@ def read(path: Path, wanted: Wanted) -> Parts:
 
     with h5py.File(path, "r") as file:
         shape = _modes(file, "shape", wanted.n_shape)
-        require(shape is not None, "it has no /shape/model")
+        if shape is None:
+            raise NotThisModel("it has no /shape/model")
         mean = vector(shape.mean, "shape/model/mean")
         count = len(mean) // 3
         texture = _modes(file, "color", wanted.n_texture)
@@ -114,7 +124,8 @@ def _modes(file, part: str, n: int | None) -> Modes | None:
 def _version(file, part: str) -> tuple[int, int]:
     for place in (f"{part}/version", "version"):
         if f"{place}/majorVersion" in file and f"{place}/minorVersion" in file:
-            return tuple(int(np.ravel(file[f"{place}/{half}Version"][()])[0]) for half in ("major", "minor"))
+            major, minor = (np.ravel(file[f"{place}/{half}Version"][()])[0] for half in ("major", "minor"))
+            return int(major), int(minor)
     return UNIT_COLUMNS_SINCE
 
 
@@ -132,7 +143,7 @@ def _cells(file, count: int) -> np.ndarray:
 
 def _landmarks(file, extras: dict, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray | None:
     """All 68, as vertex numbers or as places on the mean face named ibug.1 to ibug.68; else those that are known
-    under other names, and the rest by `completion`; None if that is too little."""
+    under other names, and the rest by `landmark_transfer`; None if that is too little."""
     if "landmarks" in extras:
         return extras["landmarks"].numpy()
     named = _named(file, vertices)
@@ -147,7 +158,7 @@ def _landmarks(file, extras: dict, vertices: np.ndarray, triangles: np.ndarray) 
 
 def _named(file, vertices: np.ndarray) -> dict[str, int]:
     """The vertex next to each named landmark of the file."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     if "metadata/landmarks/json" not in file:
         return {}
@@ -159,5 +170,5 @@ def _named(file, vertices: np.ndarray) -> dict[str, int]:
         return {}
     places = finite(np.array([entry["coordinates"] for entry in entries], float), "its landmarks")
     require(places.ndim == 2 and places.shape[1] == 3, "its landmarks are no places")
-    _, nearest = cKDTree(vertices).query(places)
+    _, nearest = KDTree(vertices).query(places)
     return {str(entry["id"]): int(i) for entry, i in zip(entries, nearest, strict=True)}
