@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"helpers {args.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output, `head` for one, has gone. Nothing is left to say, not even at exit.
+        # The reader of our output, `head` for one, has gone. Nothing is left to print, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:

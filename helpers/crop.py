@@ -3,7 +3,7 @@
 A crop is an enlargement of a part of the photograph: crop = (photograph − origin) · scale. Points follow it by
 `to_crop` and `to_photo`. The camera must follow too. A pinhole image u = f · x/z + c becomes
 (u − origin) · scale = (f · scale) · x/z + (c − origin) · scale: the focal length is multiplied by the scale, and the
-principal point moves, mostly out of the middle of the crop. `camera_of_crop` and `camera_of_photo` say this once.
+principal point moves, mostly out of the middle of the crop. `camera_of_crop` and `camera_of_photo` are the only places where this is written.
 """
 
 from __future__ import annotations

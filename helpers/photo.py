@@ -234,7 +234,7 @@ def _decode_tiff(data: bytes) -> np.ndarray:
 
 
 def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
-    """Stored pixels (H, W, …) turned as the EXIF orientation 1 to 8 says; unknown ones leave them as they are."""
+    """Stored pixels (H, W, …) turned by the EXIF orientation 1 to 8; unknown ones leave them as they are."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -253,7 +253,7 @@ def _is_raw(data: bytes) -> bool:
     if data[8:10] == b"CR":  # Canon's CR2
         return True
     tags = _first_tags(data)
-    # DNG says its version. NEF, ARW and others say that the first picture is a reduced one and list the real ones.
+    # DNG has a tag for its version. NEF, ARW and others mark the first picture as a reduced one and list the real ones.
     return DNG_VERSION in tags or (tags.get(SUBFILE_TYPE, 0) & 1 == 1 and SUB_IFDS in tags)
 
 

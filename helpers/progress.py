@@ -1,4 +1,4 @@
-"""Progress bars: in a notebook always, in a terminal where a person looks on, and never in a file."""
+"""Progress bars: in a notebook always, in a terminal, and never in a file."""
 
 from __future__ import annotations
 

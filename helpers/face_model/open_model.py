@@ -73,7 +73,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def is_count(value: object) -> bool:
-    """Say whether it is a whole number."""
+    """Tell whether it is a whole number."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

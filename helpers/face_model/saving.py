@@ -36,7 +36,7 @@ def save(
 
     Args:
         model: The model.
-        path: Its suffix says how. .h5: the whole model, mm, colours 0–1, variances instead of σ, every number as
+        path: Its suffix chooses the form. .h5: the whole model, mm, colours 0–1, variances instead of σ, every number as
             float32; `load` gives it back. .ply, .obj, .glb: the mean face with its colours, for a viewer.
         shape_noise: Noise variance of shapes to note in the .h5, mm², as `build_model` finds it.
         texture_noise: The same for colours.

@@ -23,7 +23,7 @@ class PublishedModel:
         files: Names of its file, the usual one first; a name that ends in "/" is a folder.
         page: Where it is applied for or fetched.
         licence: In a few words.
-        by_request: Whether somebody has to say yes first.
+        by_request: Whether somebody has to agree first.
         what: What is in it.
     """
 
@@ -48,7 +48,7 @@ _2019 = "https://faces.dmi.unibas.ch/bfm/bfm2019.html"
 _FLAME = "https://flame.is.tue.mpg.de"
 _SHAPE_COLOUR = "199 shapes and 199 colours"
 
-# One row a line.
+# One row per line.
 # fmt: off
 SOURCES = (
     PublishedModel(
@@ -156,7 +156,7 @@ def located(source: PublishedModel) -> Path:
         Its file or folder.
 
     Raises:
-        UserError: It is not there; the message says how to get it.
+        UserError: It is not there; the message tells how to get it.
     """
     path = find(source)
     if path is None:

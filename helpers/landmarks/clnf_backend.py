@@ -37,7 +37,7 @@ KERNEL_WIDTH = 2.25  # of the Gaussian, cells of a response map
 
 
 def missing() -> str | None:
-    """Tell what is missing: one line that says what to do, or None if this backend can be used."""
+    """Tell what is missing: one line on what to do, or None if this backend can be used."""
     if importlib.util.find_spec("pyclnf") is None:
         return f"pyclnf is not installed: {INSTALL}"
     try:

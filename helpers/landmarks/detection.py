@@ -8,7 +8,7 @@ import numpy as np
 
 N_LANDMARKS = 68
 OUTER_EYES = (36, 45)
-# A face is reported from this confidence on; what the number means is the backend's to say.
+# A face is reported from this confidence on; what the number means depends on the backend.
 CONFIDENCE_NEEDED = 0.5
 # Points that spread more than this, in % of the outer eye distance, deserve a look before they are used.
 SPREAD_DOUBTFUL = 3.0

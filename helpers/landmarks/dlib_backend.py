@@ -42,7 +42,7 @@ SPREAD_NO_FACE = 6.0
 
 
 def missing() -> str | None:
-    """Tell what is missing: one line that says what to do, or None if this backend can be used."""
+    """Tell what is missing: one line on what to do, or None if this backend can be used."""
     if importlib.util.find_spec("dlib") is None:
         return f"dlib is not installed: {INSTALL}"
     if model_file(POINTS_MODEL) is None:

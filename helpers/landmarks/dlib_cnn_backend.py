@@ -33,7 +33,7 @@ LEVEL = 8.0  # degrees: eyes that are more level than this need no second look
 
 
 def missing() -> str | None:
-    """Tell what is missing: one line that says what to do, or None if this backend can be used."""
+    """Tell what is missing: one line on what to do, or None if this backend can be used."""
     reason = dlib_hog.missing()
     if reason is None and dlib_hog.model_file(NETWORK) is None:
         reason = f"dlib's network for faces is not installed: {dlib_hog.INSTALL}"

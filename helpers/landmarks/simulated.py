@@ -1,7 +1,7 @@
 """A simulated detector: the true projections of a known face, plus noise. It looks at no image.
 
 It is for experiments where the truth must be known: how wrong does a pose get when the points are off by 2 px?
-Everything that comes from it says so: its detections have the backend "simulated".
+Everything that comes from it is marked: its detections have the backend "simulated".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Readers of face models that others have made, one file for each format.
 
 A reader has `recognises(path)`, which looks at names and first bytes, and `read(path, wanted)`, which takes the
-numbers out of its file and says what they mean; `assemble` checks them and turns them into a `MorphableModel`. A
+numbers out of its file and describes what they mean; `assemble` checks them and turns them into a `MorphableModel`. A
 reader refuses with `NotThisModel`; `read` below makes of that one sentence for the user.
 
 Whatever is missing, cut, turned or impossible in a file is noticed. A single number that changed into another possible
@@ -49,7 +49,7 @@ def read(path: str | Path, wanted: Wanted) -> MorphableModel:
 
     Raises:
         UserError: Nothing here can read it, or it is damaged or is not what it seems: the message names the file,
-            says what it looks like, what was expected and where the genuine one is to be had.
+            what it looks like, what was expected and where the genuine one is to be had.
     """
     path = Path(path)
     reader = _reader(path)

@@ -1,6 +1,6 @@
 """The 68 points of iBUG as vertex numbers, for the meshes where they are publicly known.
 
-Each list names its source and was checked as its comment says. It is used only for a mesh with exactly that many
+Each list names its source in a comment, and how it was checked. It is used only for a mesh with exactly that many
 vertices, and `misplaced` then looks whether the points lie as on a face. Numbers count from 0 here.
 """
 

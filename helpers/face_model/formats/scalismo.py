@@ -7,7 +7,7 @@
 
 Since version 0.9 of the layout columns are of unit length, before that they were multiplied by σ. A model of Basel's
 has a mean expression that is not zero; `assemble` leaves it out, so that expression zero is the neutral face.
-Sources: eos' share/scripts/convert-bfm2017-to-eos.py; units as its makers say in github.com/unibas-gravis/basel-face-model-viewer.
+Sources: eos' share/scripts/convert-bfm2017-to-eos.py; units as its makers state in github.com/unibas-gravis/basel-face-model-viewer.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _modes(file, part: str, n: int | None) -> Modes | None:
     std = np.sqrt(variance[:n])
     if _version(file, part) < UNIT_COLUMNS_SINCE:
         columns = columns / std
-    # That the columns of shape are of unit length is what two programs measured; of the others they say nothing.
+    # That the columns of shape are of unit length is what two programs measured; of the others they tell nothing.
     return Modes(mean, columns, std, exact=True, cropped=part != "shape")
 
 
