@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.errors import UserError
+from helpers.face_model.morphable_model import NOSE_TIP
 from helpers.mesh_normals import triangle_normals, vertex_normals
-
-NOSE_TIP = 30  # of the 68 points
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from helpers.errors import UserError
 from helpers.face_model.alignment import Alignment, align
-from helpers.face_model.morphable_model import MorphableModel
+from helpers.face_model.morphable_model import GREY, MorphableModel
 
 CHUNK = 1024  # vertices at a time
-GREY = 0.7
 NEGLIGIBLE = 4  # times the rounding of the largest variance: below it, a mode is rounding
 
 

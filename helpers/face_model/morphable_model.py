@@ -9,9 +9,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+
+GREY = 0.7  # the colour of a model that has none, sRGB
+NOSE_TIP = 30  # of the 68 points
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class FaceCoefficients:
     beta: Tensor
     expression: Tensor
 
-    def to(self, *args, **kwargs) -> FaceCoefficients:
+    def to(self, *args: Any, **kwargs: Any) -> FaceCoefficients:
+        """Move or convert all tensors, as `torch.Tensor.to`."""
         return FaceCoefficients(*(getattr(self, f.name).to(*args, **kwargs) for f in fields(self)))
 
 
@@ -72,6 +77,7 @@ class MorphableModel:
 
     @property
     def n_vertices(self) -> int:
+        """V."""
         return len(self.mean_shape)
 
     def shape(self, alpha: Tensor, expression: Tensor | None = None) -> Tensor:
@@ -135,7 +141,7 @@ class MorphableModel:
         drawn = [torch.randn(n, k, generator=generator, device=device).to(self.shape_std) for k in sizes]
         return FaceCoefficients(drawn[0], drawn[1], drawn[2] * expression_strength)
 
-    def to(self, *args, **kwargs) -> MorphableModel:
+    def to(self, *args: Any, **kwargs: Any) -> MorphableModel:
         """Move (and, given a floating dtype, convert) all tensors, as `torch.Tensor.to`."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
         moved = {name: _to(value, *args, **kwargs) for name, value in moved.items()}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from helpers.errors import UserError
 from helpers.face_model.morphable_model import MorphableModel
-from helpers.face_model.scalismo_metadata import write_extras
+from helpers.face_model.scalismo_metadata import float32_array, write_extras
 from helpers.files import write_in_one_step
 from helpers.mesh_files import write_glb, write_obj, write_ply
 
@@ -117,10 +117,10 @@ def _write_catalogue(file, names: list[str]) -> None:
 
 def _write_statistics(group, mean: Tensor, basis: Tensor, std: Tensor, noise: float) -> None:
     """mean (3·V,), pcaBasis (3·V, K), pcaVariance (K,), noiseVariance (1,): x, y, z of a vertex follow each other."""
-    group["mean"] = _float32(mean).reshape(-1)
-    group["pcaBasis"] = _float32(basis).reshape(mean.numel(), -1)
+    group["mean"] = float32_array(mean).reshape(-1)
+    group["pcaBasis"] = float32_array(basis).reshape(mean.numel(), -1)
     # The root of a float32's square is that float32 again, so nothing is lost by storing variances.
-    group["pcaVariance"] = np.square(_float32(std))
+    group["pcaVariance"] = np.square(float32_array(std))
     group["noiseVariance"] = np.array([noise], np.float32)
 
 
@@ -128,7 +128,7 @@ def _write_representer(group, name: str, model: MorphableModel, shared) -> None:
     """points (3, V) mm and cells (3, F): the mean face. All parts share one copy in the file."""
     group.attrs["name"], group.attrs["datasetType"] = PARTS[name][0], "POLYGON_MESH"
     if name == "shape":
-        group["points"] = np.ascontiguousarray(_float32(model.mean_shape).T)
+        group["points"] = np.ascontiguousarray(float32_array(model.mean_shape).T)
         group["cells"] = np.ascontiguousarray(model.triangles.cpu().numpy().astype(np.int32).T)
     else:
         group["points"], group["cells"] = shared["points"], shared["cells"]
@@ -140,7 +140,3 @@ def _landmark_json(model: MorphableModel) -> str:
     """Landmarks as scalismo lists them: a name and a place on the mean face. iBUG's points are counted from 1."""
     points = model.mean_shape[model.landmarks].double().cpu().tolist()
     return json.dumps([{"id": f"ibug.{i}", "coordinates": point} for i, point in enumerate(points, 1)])
-
-
-def _float32(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy().astype(np.float32)

@@ -10,15 +10,20 @@ Everything lies under /metadata, where other programs look for landmarks only:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
 from helpers.face_model.morphable_model import MorphableModel
 
+if TYPE_CHECKING:
+    import h5py
+
 FIELDS = ("name", "licence", "landmarks", "masks", "expression_units", "expression_names")
 
 
-def write_extras(file, model: MorphableModel) -> None:
+def write_extras(file: h5py.File, model: MorphableModel) -> None:
     """Write what a model has of these into an open h5py file.
 
     Args:
@@ -30,13 +35,13 @@ def write_extras(file, model: MorphableModel) -> None:
     if model.landmarks is not None:
         metadata["landmarks/vertices"] = model.landmarks.cpu().numpy().astype(np.int32)
     for name, weights in (model.masks or {}).items():
-        metadata[f"masks/{name}"] = _floats(weights)
+        metadata[f"masks/{name}"] = float32_array(weights)
     if model.expression_units is not None:
-        metadata["expression_units/displacements"] = _floats(model.expression_units.flatten(0, 1))
+        metadata["expression_units/displacements"] = float32_array(model.expression_units.flatten(0, 1))
         metadata["expression_units/names"] = list(model.expression_names)
 
 
-def read_extras(file) -> dict:
+def read_extras(file: h5py.File) -> dict:
     """Read what an open h5py file has of these; a foreign file may have nothing.
 
     Args:
@@ -60,5 +65,6 @@ def read_extras(file) -> dict:
     return found
 
 
-def _floats(values: torch.Tensor) -> np.ndarray:
+def float32_array(values: torch.Tensor) -> np.ndarray:
+    """Copy a tensor to the CPU as a float32 array."""
     return values.detach().cpu().numpy().astype(np.float32)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from helpers.errors import UserError
-from helpers.face_model.morphable_model import MorphableModel
-
-NOSE_TIP = 30  # of the 68 points
+from helpers.face_model.morphable_model import NOSE_TIP, MorphableModel
 
 
 def crop(
-    model: MorphableModel, *, vertices=None, radius_mm: float | None = None, centre="nose"
+    model: MorphableModel,
+    *,
+    vertices: Sequence[int] | np.ndarray | Tensor | None = None,
+    radius_mm: float | None = None,
+    centre: str | int | Sequence[float] | Tensor = "nose",
 ) -> MorphableModel:
     """Keep a part of a model: `shape(alpha)` of the result is that part of the model's `shape(alpha)`.
 

@@ -145,7 +145,7 @@ def resized(picture: Image.Image, factor: float) -> tuple[Image.Image, np.ndarra
     return small, np.array(picture.size * 2) / np.array(small.size * 2)
 
 
-def outer_edges(rectangle) -> np.ndarray:
+def outer_edges(rectangle: Any) -> np.ndarray:
     """Give the edges of a dlib rectangle.
 
     It holds its corner pixels: its edges lie half a pixel outside of their centres.

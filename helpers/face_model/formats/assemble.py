@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from helpers.face_model.formats.landmarks import misplaced
-from helpers.face_model.morphable_model import MorphableModel
+from helpers.face_model.morphable_model import GREY, MorphableModel
 
-GREY = 0.7  # the colour of a model that has none, sRGB
+if TYPE_CHECKING:
+    import h5py
+
 WIDTH_MM = (
     40.0,
     400.0,
@@ -170,7 +174,7 @@ def assemble(parts: Parts, wanted: Wanted) -> MorphableModel:
     )
 
 
-def require(condition, otherwise: str) -> None:
+def require(condition: object, otherwise: str) -> None:
     """Raise NotThisModel(otherwise) unless the condition holds; `otherwise` is half a sentence."""
     if not condition:
         raise NotThisModel(otherwise)
@@ -195,7 +199,7 @@ def finite(values: np.ndarray, what: str) -> np.ndarray:
     return values
 
 
-def vector(values, what: str) -> np.ndarray:
+def vector(values: ArrayLike, what: str) -> np.ndarray:
     """Take a column, row or list of numbers as (N,); `what` is its name in the NotThisModel that may be raised."""
     values = np.asarray(values)
     require(values.dtype.kind in "iuf", f"{what} has no numbers")
@@ -204,7 +208,7 @@ def vector(values, what: str) -> np.ndarray:
     return values.reshape(-1)
 
 
-def columns(values, what: str, rows: int, n: int | None = None) -> np.ndarray:
+def columns(values: np.ndarray | h5py.Dataset, what: str, rows: int, n: int | None = None) -> np.ndarray:
     """Take the leading columns of a matrix, which may be one that still lies in a file.
 
     Args:
@@ -226,7 +230,7 @@ def columns(values, what: str, rows: int, n: int | None = None) -> np.ndarray:
     return values[:] if n is None else values[:, :n]
 
 
-def indices(values, what: str, start: int) -> np.ndarray:
+def indices(values: ArrayLike, what: str, start: int) -> np.ndarray:
     """Take whole numbers that count from `start` as int64 that count from 0."""
     values = np.asarray(values)
     require(values.dtype.kind in "iuf" and values.size, f"{what} are not numbers")
@@ -235,7 +239,7 @@ def indices(values, what: str, start: int) -> np.ndarray:
     return values.astype(np.int64) - start
 
 
-def triangle_list(values, what: str, start: int) -> np.ndarray:
+def triangle_list(values: ArrayLike, what: str, start: int) -> np.ndarray:
     """Take triangles (F, 3) or (3, F) that count from `start` as int64 (F, 3) that count from 0."""
     values = indices(values, what, start)
     require(values.ndim == 2 and 3 in values.shape, f"{what} is {values.shape}, expected rows of three")

@@ -26,6 +26,7 @@ VERTICES, TRIANGLES, SHAPES = 5023, 9976, 300
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     # Protocol 2 and later start with 0x80, and protocols 0 and 1 with the opcode of a dictionary or an object.
     return (
         not path.is_dir() and path.suffix.lower() == ".pkl" and start(path, 1) in (b"\x80", b"(", b"}", b"c")
@@ -33,6 +34,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     content = read_pickle(path)
     arrays = {name: content[name] for name in ARRAYS if isinstance(content.get(name), np.ndarray)}
     missing = [name for name in ARRAYS if name not in arrays]

@@ -32,10 +32,12 @@ PARTS = {"narrow": 6706, "face": 9409, "head": VERTICES}  # the first so many ve
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     return _folder(path) is not None
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     folder = _folder(path)
     if folder is None:
         raise NotThisModel(f"{NEUTRAL} or {INDEX} is missing in it")

@@ -49,6 +49,7 @@ UNIT_COLUMNS_SINCE = (0, 9)
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     if path.is_dir() or path.suffix.lower() not in ENDINGS or not start(path).startswith(HDF5):
         return False
     import h5py
@@ -58,6 +59,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     import h5py
 
     with h5py.File(path, "r") as file:
