@@ -60,9 +60,8 @@ def energy_figure(result, index: int = 0):
             color=TERM_COLOURS[name],
             label=name,
         )
-    joined = int(
-        (result.energy_terms["pixels"][index] == 0).sum()
-    )  # iterations before the pixel term's first
+    # How many iterations came before the first with pixels.
+    joined = int((result.energy_terms["pixels"][index] == 0).sum())
     axes.axvline(joined - 0.5, color="grey", linewidth=1, linestyle=":")
     axes.set(yscale="log", xlabel="iteration", ylabel="energy")
     # On the left of its line, where no term starts at the top.
