@@ -22,7 +22,7 @@ import torch
 import warp as wp
 from torch import Tensor
 
-# `python -m helpers doctor` says what Warp found.
+# `python -m helpers doctor` reports what Warp found.
 wp.config.quiet = True  # ty: ignore[missing-attribute]  (Warp declares its settings without their names)
 if hasattr(wp.config, "log_level"):
     wp.config.log_level = wp.LOG_ERROR

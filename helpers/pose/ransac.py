@@ -59,7 +59,7 @@ def _consensus(seen: Observations, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     sigma = best.values.sqrt() * MEDIAN_TO_SIGMA * (1 + 5 / (count - MIN_POINTS).clamp_min(1))
     faces = torch.arange(B, device=sigma.device)
     inliers = _inliers(seen, squared[faces, best.indices], sigma)
-    # Six points make a rough pose; that of its inliers is a good one, and tells better which points belong to it.
+    # Six points make a rough pose; that of its inliers is a good one, and separates the points better.
     index = faces * S + best.indices
     rough = Pose(poses.rotation_vector[index], poses.translation[index])
     start = solve(inliers, options, rough).pose

@@ -1,4 +1,4 @@
-"""Chooses who solves: the kernel, or its twin in torch; and hands the kernel its arrays."""
+"""Chooses the solver, the kernel or its twin in torch, and hands the kernel its arrays."""
 
 from __future__ import annotations
 

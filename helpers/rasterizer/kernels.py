@@ -29,7 +29,7 @@ NEAR = wp.constant(1.0e-3)  # mm; a perspective camera sees nothing at or before
 CULL = wp.constant(1)  # leave out triangles that turn their inside to the camera
 PERSPECTIVE = wp.constant(2)
 NEVER = wp.constant(2147483647)  # pixels that make a triangle a large one: no triangle is
-# A vertex's code: bits 0–14 say where it lies among the columns, bits 16–30 among the rows (see `place`).
+# A vertex's code: bits 0–14 give where it lies among the columns, bits 16–30 among the rows (see `place`).
 UNUSABLE = wp.constant(wp.uint32(0x00008000))  # bit 15: no finite place on the screen
 BEHIND = wp.constant(wp.uint32(0x80000000))  # bit 31: at or before the near plane
 COLUMN = wp.constant(wp.uint32(0x00007FFF))
@@ -126,8 +126,8 @@ def vertex_code(p: wp.vec3, height: int, width: int, options: int) -> wp.uint32:
 
 @wp.func
 def covers_nothing(corner: wp.vec3i, codes: wp.array[wp.uint32]) -> bool:
-    """Most triangles are about a pixel in size, and many lie between two rows or columns: their codes say so,
-    before their corners are read. So they do of triangles beside the image, behind the camera, or nowhere."""
+    """Most triangles are about a pixel in size, and many lie between two rows or columns: their codes show it
+    before their corners are read. They also show triangles beside the image, behind the camera, or nowhere."""
     c0, c1, c2 = codes[corner[0]], codes[corner[1]], codes[corner[2]]
     different = (c0 ^ c1) | (c0 ^ c2)
     between_columns = (different & COLUMN) == wp.uint32(0) and (c0 & wp.uint32(1)) != wp.uint32(0)
@@ -181,7 +181,7 @@ def draw_pixel(
     e = edge_functions(p0, p1, p2, float(x), float(y))
     signs = e
     if crossing:
-        # A corner behind the camera turns the sign of its weight, and only the weights say what is inside.
+        # A corner behind the camera turns the sign of its weight, and only the weights show what is inside.
         signs = wp.cw_mul(e, inverse)
     if same_sign(signs):
         w = wp.cw_mul(e, inverse)

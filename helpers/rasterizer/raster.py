@@ -58,7 +58,7 @@ def rasterize(
     are left out, and so are those without area. Triangles may reach beyond the image and be of any size. At
     equal depth the lower triangle number is shown. Nothing here is differentiable: see `interpolate`.
 
-    Memory of a call on the CPU, beside the result: 8 bytes a pixel and 4 a vertex and a triangle, times the number of
+    Memory of a call on the CPU, beside the result: 8 bytes per pixel and 4 per vertex and per triangle, times the number of
     threads (`torch.get_num_threads()`, fewer where that would be more than 1 GiB); on a GPU as many times as there
     are images.
 

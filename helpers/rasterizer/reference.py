@@ -114,7 +114,7 @@ def rasterize_one(
     corners = points[triangles]  # (F, 3, 3)
     triangle, x, y, crossing = candidates(corners, size, cull_backfaces, perspective)
     e = edge_functions(corners[triangle], x.to(points), y.to(points))
-    # A corner behind the camera turns the sign of its weight, and only the weights say what is inside.
+    # A corner behind the camera turns the sign of its weight, and only the weights show what is inside.
     signs = torch.where(crossing[:, None], e * (1 / corners[triangle][..., 2]), e)
     inside = (signs.amin(-1) >= 0) != (signs.amax(-1) <= 0)  # all zero is a triangle without area
     triangle, x, y = triangle[inside], x[inside], y[inside]

@@ -118,7 +118,7 @@ def silhouette(
             _crossings(points, a[keep], c[keep], third[keep], along, lines, length, raster.perspective)
         )
     line, before, at, side, depth, along = (torch.cat(part) for part in zip(*parts, strict=True))
-    # The pair's pixels lie at `before` and `before + 1` on the line; `side` says which is inside.
+    # The pair's pixels lie at `before` and `before + 1` on the line; `side` tells which is inside.
     one = torch.where(along == 0, line * W + before, before * W + line)
     two = one + torch.where(along == 0, 1, W)
     inside, outside = torch.where(side, one, two), torch.where(side, two, one)
@@ -145,7 +145,7 @@ def silhouette_edges(
     """Ends a and c (N,) of the edges that may be outlines, and the third vertex of a triangle that is seen there.
 
     An outline has its surface on one side only: it is the mesh's border, or the two triangles lie on the same
-    side of it on the screen, which is to say that they face different ways.
+    side of it on the screen, that is, they face different ways.
     """
     edges = mesh_edges(triangles)
     p = points[triangles.long()]

@@ -49,8 +49,8 @@ def render(
     both sides of it follow the silhouette's place, and so does `coverage`. Shadows are not differentiated: a
     shadow's edge stays where it is. Depth and normal are those at the pixel's centre.
 
-    Memory of a call on a CPU, without derivatives, options and supersampling: 48 bytes a pixel are the result (colour,
-    normal, weights, 12 each; depth, coverage, triangle, 4 each). Each thread works with another 8 bytes a pixel, 32 a
+    Memory of a call on a CPU, without derivatives, options and supersampling: 48 bytes per pixel are the result (colour,
+    normal, weights, 12 each; depth, coverage, triangle, 4 each). Each thread works with another 8 bytes per pixel, 32 per
     vertex, and 4 for every triangle (or vertex, if these are more), one image at a time, so that part does not grow
     with the batch. With derivatives every image keeps the places of its vertices, their normals, and as much again on
     the way back.
