@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from helpers.fitting.harmonics import look_in_harmonics
 from helpers.fitting.lamp import look_in_lamplight
 from helpers.fitting.surface import Look, Surface
 from helpers.lighting import ColourTransform, PhongLight
@@ -100,8 +101,6 @@ class HarmonicLight(LightModel):
 
     def look(self, surface: Surface, image: Tensor, settings: FitSettings) -> Look:
         """As `LightModel.look`, in a kernel."""
-        from helpers.fitting.pixel_term import look_in_harmonics
-
         return look_in_harmonics(surface, image, settings)
 
 

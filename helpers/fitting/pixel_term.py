@@ -7,28 +7,22 @@ a grazing angle). N_eff is the number of independent observations that a face fu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from helpers._warp import launch_options, pool, wp
 from helpers.camera import Camera, flip_axes, model_to_camera, project
-from helpers.fitting import kernels
-from helpers.fitting.parameters import FaceState, FitModel, Layout
+from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.residual_correlation import residual_noise
 from helpers.fitting.residuals import Rows
 from helpers.fitting.settings import FitSettings
-from helpers.fitting.surface import Look, Surface, SurfacePoints, trust_of
+from helpers.fitting.surface import Look, Surface, SurfacePoints
 from helpers.rasterizer import Raster, interpolate, rasterize
 from helpers.rendering import vertex_normals
 from helpers.rendering.shadow import cast_shadows
 
-THREADS = 2  # of a launch on the CPU ...
-POINTS_A_THREAD = (
-    2000  # ... that has at least so many points for each; handing over fewer costs more than it saves
-)
 OUTLIER = 2.5  # robust scales: a residual beyond is no noise but another thing
 NOISE_POINTS = 800  # whose pairs tell how far the residual hangs together
 
@@ -98,70 +92,6 @@ def shadowed(
     return replace(points, shadow=shadow[torch.arange(len(x), device=x.device)[:, None], y, x])
 
 
-@dataclass(frozen=True)
-class HarmonicLook(Look):
-    """`Look` in the light of spherical harmonics.
-
-    Attributes:
-        received: (B, P, 3) light.
-        harmonics: (B, P, 9) at the normal.
-        albedo: (B, P, 3).
-        depth: (B, P) mm along the camera's axis, or None where the focal length is known.
-    """
-
-    received: Tensor
-    harmonics: Tensor
-    albedo: Tensor
-    depth: Tensor | None
-
-    @property
-    def by_zoom(self) -> Tensor:
-        """(B, P, 3): with the focal length a point moves as it would by coming nearer by its depth."""
-        assert self.depth is not None, "the focal length was taken for known"
-        return -self.by_pose[..., 5] * self.depth[..., None]
-
-    def write_albedo_and_light(self, J: Tensor, root: Tensor, points: SurfacePoints, layout: Layout) -> None:
-        """As `Look` asks."""
-        torch.mul(points.texture, -(self.received * root)[..., None], out=J[..., layout.beta])
-        J[..., layout.light] = 0
-        by_light = -(self.albedo * root)[..., None] * self.harmonics[..., None, :]  # (B, P, 3 channels, 9)
-        for c in range(3):
-            J[..., c, layout.light.start + c : layout.light.stop : 3] = by_light[..., c, :]
-
-
-def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) -> HarmonicLook:
-    """Compare model and photograph at the points, in a kernel.
-
-    Args:
-        surface: the points at one state, whose light is (B, 9, 3).
-        image: (B, H, W, 9) photographs with slopes.
-        settings: with the grazing angles at which points stop to count.
-    """
-    points, state, camera = surface.points, surface.state, surface.camera
-    B, P = points.weight.shape
-    new = image.new_empty
-    found = new(B, P, 3), new(B, P, 3, 9), new(B, P, 3), new(B, P), new(B, P, 3, 6), new(B, P, 9)
-    pinhole = torch.cat([camera.focal[:, None], camera.principal_point], -1).contiguous()
-    inputs = [
-        wp.from_torch(surface.position, dtype=wp.vec3),
-        wp.from_torch(surface.albedo, dtype=wp.vec3),
-        wp.from_torch(state.pose.rotation.contiguous(), dtype=wp.mat33),
-        wp.from_torch(state.pose.translation.contiguous(), dtype=wp.vec3),
-        wp.from_torch(state.light.contiguous()),
-        wp.from_torch(pinhole, dtype=wp.vec3),
-        wp.from_torch(image),
-        wp.from_torch(points.barycentric, dtype=wp.vec3),
-    ]
-    _launch(kernels.point_kernel, B * P, inputs, [wp.from_torch(t) for t in found], image)
-    residual, by_corners, received, cosine, by_pose, harmonics = found
-    depth = None
-    if state.zoom is not None:
-        middle = (points.barycentric[..., None] * surface.position).sum(2)
-        depth = state.pose.translation[:, 2:] - (middle @ state.pose.rotation[:, 2, :, None])[..., 0]
-    trust = trust_of(surface, cosine, settings)
-    return HarmonicLook(residual, by_corners, by_pose, trust, received, harmonics, surface.albedo, depth)
-
-
 def look_at_points(
     fit_model: FitModel,
     state: FaceState,
@@ -181,7 +111,7 @@ def look_at_points(
         settings: of the fit.
 
     Returns:
-        A `HarmonicLook`, or a `helpers.fitting.lamp.LampLook` in the paper's light.
+        A `helpers.fitting.harmonics.HarmonicLook`, or a `helpers.fitting.lamp.LampLook` in the paper's light.
     """
     layout = fit_model.layout
     B, P = points.weight.shape
@@ -277,21 +207,3 @@ def pixel_precision(look: Look, points: SurfacePoints, settings: FitSettings, un
     precision = settings.noise_trust * points.visible / (noise.area * noise.sigma.square().clamp(min=1e-8))
     fixed = settings.n_effective / settings.pixel_sigma**2
     return precision.clamp(settings.precision_limits[0] * fixed, settings.precision_limits[1] * fixed)
-
-
-def _launch(kernel, points: int, inputs: list, outputs: list, like: Tensor) -> None:
-    """Launch over `points`: at once on a GPU, in equal parts on a few threads on a CPU."""
-    options = launch_options(like)
-
-    def part(first: int, last: int) -> None:
-        wp.launch(kernel, last - first, inputs=[*inputs, first], outputs=outputs, **options)
-
-    if like.is_cuda:
-        part(0, points)
-        return
-    wp.load_module(kernels, device="cpu")  # before the threads, or each would compile it
-    if points < THREADS * POINTS_A_THREAD:
-        part(0, points)
-        return
-    cuts = [points * i // THREADS for i in range(THREADS + 1)]
-    list(pool(THREADS).map(part, cuts[:-1], cuts[1:]))
