@@ -19,6 +19,8 @@ def resolve(name: str):
             thing = importlib.import_module(".".join(parts[:n]))
         except ModuleNotFoundError:
             continue
+        if n > 1:  # a function may have the name of its module, and then it is meant
+            thing = getattr(importlib.import_module(".".join(parts[: n - 1])), parts[n - 1], thing)
         rest = parts[n:]
         break
     else:

@@ -8,8 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import course
-from helpers.course import links, pages
+from helpers.course import links, pages, renew
 from helpers.course.glossary import WORDS
 from helpers.course.names import resolve
 from helpers.course.notation import SYMBOLS
@@ -21,7 +20,7 @@ PAGES = sorted((ROOT / "notebooks" / "pages").glob("*.md"))
 
 
 def test_nothing_generated_is_out_of_date():
-    assert [str(path.relative_to(ROOT)) for path in course.outdated(ROOT)] == [], (
+    assert [str(path.relative_to(ROOT)) for path in renew.outdated(ROOT)] == [], (
         "run `python -m helpers.course`"
     )
 
@@ -51,15 +50,15 @@ def test_renew_writes_what_changed_and_then_nothing(tmp_path):
             new_markdown_cell(links.HEADING),
         ]
         nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / f"{name}.ipynb")
-    written = course.renew(tmp_path)
+    written = renew.renew(tmp_path)
     assert {path.name for path in written} >= {"00_a.ipynb", "01_b.ipynb", "README.md", "exercises.md"}
     stored = nbformat.read(tmp_path / "notebooks" / "00_a.ipynb", as_version=4)
     assert "[01_b](01_b.ipynb), *Why b?*" in stored.cells[-1].source
-    assert course.renew(tmp_path) == [] and course.outdated(tmp_path) == {}
+    assert renew.renew(tmp_path) == [] and renew.outdated(tmp_path) == {}
     bad = new_notebook(cells=[new_markdown_cell("# T\n\nWhat?"), new_markdown_cell("the end")])
     nbformat.write(bad, tmp_path / "notebooks" / "02_c.ipynb")
     with pytest.raises(ValueError, match="must begin with"):
-        course.renew(tmp_path)
+        renew.renew(tmp_path)
 
 
 def markdown_texts():

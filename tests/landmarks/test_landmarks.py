@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import landmarks
-from helpers.course.store_landmarks import main as store_defaults
+from helpers.course.store_landmarks import main as store_landmarks
 from helpers.errors import UserError
 from helpers.landmarks import dlib_backend, stored
 from helpers.photo import Photo, default_photos, read_photo
@@ -129,7 +129,7 @@ def test_stored_points_lie_on_their_photograph(name):
 
 def test_stale_stored_points_are_noticed(monkeypatch):
     monkeypatch.setattr(stored, "fingerprint", lambda path: "another picture")
-    with pytest.raises(UserError, match="store_defaults"):
+    with pytest.raises(UserError, match="store_landmarks"):
         landmarks.stored_points("astronaut")
     with pytest.raises(ValueError, match="astronaut, grace_hopper"):
         landmarks.stored_points("lena")
@@ -220,7 +220,7 @@ def test_no_face_is_said(astronaut, tmp_path):
 @needs_dlib
 def test_storing_again_changes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("helpers.course.store_landmarks.FOLDER", tmp_path)
-    assert store_defaults() == 0
+    assert store_landmarks() == 0
     assert "astronaut: confidence" in capsys.readouterr().out
     again, stored_file = (
         landmarks.read_points(folder / "astronaut.json") for folder in (tmp_path, stored.FOLDER)

@@ -1,12 +1,12 @@
 """Normals, images and their gradients against values worked out by hand."""
 
 import dataclasses
+import importlib
 import math
 
 import pytest
 import torch
 
-from helpers import rendering
 from helpers.camera import Camera, OrthographicCamera, Pose
 from helpers.lighting import (
     DEFAULT_LIGHT,
@@ -224,7 +224,7 @@ def test_the_fused_kernels_and_torch_draw_the_same_and_derive_the_same(monkeypat
     found = []
     for fused in (True, False):
         if not fused:
-            monkeypatch.setattr(rendering._Scene, "simple", False)
+            monkeypatch.setattr(importlib.import_module("helpers.rendering.render")._Scene, "simple", False)
         leaves = {name: value.clone().requires_grad_() for name, value in inputs.items()}
         drawn = drawn_from(leaves, triangles)
         depth = torch.where(drawn.mask, drawn.depth, 0)
