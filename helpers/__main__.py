@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 
@@ -15,6 +16,7 @@ INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status (2 for wrong arguments)."""
+    _let_any_name_be_printed()
     commands = load_commands()
     args = build_parser(commands).parse_args(arguments)
     command = commands[args.command]
@@ -43,6 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _let_any_name_be_printed() -> None:
+    """A file's name may hold bytes that are no text, as from an old archive: they are printed as \\udce9 and the like."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def build_parser(commands: dict) -> argparse.ArgumentParser:

@@ -20,6 +20,8 @@ from helpers.camera import Camera
 FACE_SHARE = 0.5
 # ... and the square sits this share of its side higher than the box, because the points end at the brows.
 RAISED = 0.06
+# Points may lie outside of the photograph, up to so many times its longer side.
+LARGEST_REACH = 50
 
 # The square of the authors' released code, for their network: how far it reaches to the left, up, to the right and
 # down from the middle of the box around the points, or of a detector's box, in half sides of that box (the longer).
@@ -116,6 +118,12 @@ def _checked(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndar
         raise ValueError(f"image must have shape (H, W, 3), got {image.shape}")
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise ValueError(f"points must be finite numbers of shape (N, 2), got shape {points.shape}")
+    farthest = np.abs(points).max(initial=0)
+    if farthest > LARGEST_REACH * max(image.shape):  # the work grows with the square that holds them
+        raise ValueError(
+            f"points lie up to {farthest:.3g} px from the corner of a photograph of "
+            f"{image.shape[1]}×{image.shape[0]} px: they are not of this photograph"
+        )
     return image, points
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.files import write_in_one_step
+from helpers.mesh_normals import vertex_normals
 
 _HEADER = """ply
 format binary_little_endian 1.0
@@ -91,9 +92,11 @@ def write_glb(path: str | Path, vertices, triangles, colours) -> None:
     """
     vertices, triangles, colours = checked_mesh(vertices, triangles, colours)
     positions = np.ascontiguousarray(vertices, np.float32)
+    normals = vertex_normals(positions.astype(np.float64), triangles)
+    normals[~normals.any(1)] = [0, 0, 1]  # glTF wants unit length of a vertex without area, too
     parts = [
         (positions, "VEC3", FLOAT32, VERTEX_BUFFER),
-        (_normals(positions, triangles), "VEC3", FLOAT32, VERTEX_BUFFER),
+        (normals.astype(np.float32), "VEC3", FLOAT32, VERTEX_BUFFER),
         (_linear(np.clip(colours, 0, 1)).astype(np.float32), "VEC3", FLOAT32, VERTEX_BUFFER),
         (triangles.reshape(-1).astype(np.uint32), "SCALAR", UINT32, INDEX_BUFFER),
     ]
@@ -136,16 +139,6 @@ def _container(description: dict, content: bytes) -> bytes:
     ]
     body = b"".join(struct.pack("<I4s", len(data), kind) + data for kind, data in chunks)
     return struct.pack("<4sII", GLTF_MAGIC, GLTF_VERSION, 12 + len(body)) + body
-
-
-def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3) float32, means of the triangles' by area; a vertex of no area looks along z."""
-    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
-    face, total = np.cross(b - a, c - a), np.zeros(vertices.shape)
-    for corner in range(3):
-        np.add.at(total, triangles[:, corner], face)
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    return np.where(length > 0, total / np.where(length > 0, length, 1), [0, 0, 1]).astype(np.float32)
 
 
 def _linear(colours: np.ndarray) -> np.ndarray:

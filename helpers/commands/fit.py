@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ Exit status: 0 all done, 1 some photographs failed, 2 wrong arguments."""
 
 
 PRESETS = ("fast", "paper")
+ENDINGS = (".ply", ".npz", ".png")
+LONGEST_NAME = 255  # bytes, on nearly all file systems
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +81,8 @@ def over_photos(args: argparse.Namespace, name: str, prepare, work) -> int:
     with progress_bar(total=len(args.photos), unit="photo") as bar:
         for path, stem in zip(args.photos, output_names(args.photos), strict=True):
             try:
+                if len(os.fsencode(stem + ENDINGS[0])) > LONGEST_NAME:
+                    raise UserError("its name is too long for those of the results: rename it")
                 line = work(path, args.out / stem, prepared, args, lambda text: bar.write(text, sys.stderr))
                 bar.write(line, sys.stdout)
             except (UserError, ValueError, OSError, RuntimeError, MemoryError) as error:
@@ -136,10 +141,11 @@ def prepare(args):
 def _refuse_to_overwrite(args) -> None:
     """No result may be written over a photograph or a landmark file that it is made from."""
     more = [given for given in (args.landmarks, getattr(args, "mask", None)) if given]
-    inputs = {path.resolve(): path for path in [*args.photos, *more]}
+    # Not Path.resolve, which raises RuntimeError for links that form a loop.
+    inputs = {os.path.realpath(path): path for path in [*args.photos, *more]}
     for stem in output_names(args.photos):
-        for ending in (".ply", ".npz", ".png"):
-            written = (args.out / (stem + ending)).resolve()
+        for ending in ENDINGS:
+            written = os.path.realpath(args.out / (stem + ending))
             if written in inputs:
                 raise UserError(
                     f"--out {args.out}: a result would overwrite {inputs[written]}; name another folder"

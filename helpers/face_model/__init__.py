@@ -15,6 +15,7 @@ from helpers.face_model.quality import compactness, generalisation, specificity
 from helpers.face_model.saving import save
 from helpers.face_model.sources import BY_NAME, find, how_to_get, located, model_folders
 from helpers.face_model.submodel import crop
+from helpers.files import NO_SUCH_FILE, why_unreadable
 
 __all__ = [
     "BuiltModel",
@@ -82,8 +83,11 @@ def _path(name_or_path) -> Path:
     if source is not None:
         return located(source)
     path = Path(name_or_path).expanduser()
-    if not path.exists():
+    reason = why_unreadable(path, folders=True)
+    if reason == NO_SUCH_FILE:
         raise UserError(
             f'{name_or_path}: no such face model or file; give "open", a path, or one of {", ".join(BY_NAME)}'
         )
+    if reason is not None:
+        raise UserError(f"{name_or_path}: {reason}")
     return path

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helpers.alignment import nearest_rotation
 from helpers.errors import UserError
 
 METHODS = ("rigid", "similarity", "none")
@@ -136,10 +137,8 @@ def _squared_sizes(heads: Tensor, centre: Tensor, weights: Tensor) -> Tensor:
 
 def _rotations(products: Tensor) -> tuple[Tensor, Tensor]:
     """Best rotations for sums (..., 3, 3) of xᵢ·gⱼ, as x @ rotation ≈ g, and the traces that give the scales."""
-    U, S, Vh = torch.linalg.svd(products)
-    sign = torch.ones_like(S)
-    sign[..., 2] = torch.linalg.det(U @ Vh).sign()  # a rotation, never a mirror
-    return U @ (sign[..., None] * Vh), (S * sign).sum(-1)
+    rotation, trace = nearest_rotation(products.mT)  # which takes and gives columns
+    return rotation.mT, trace
 
 
 def _mean(flat: Tensor, centre: Tensor, linear: Tensor) -> Tensor:

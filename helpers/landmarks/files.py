@@ -10,6 +10,7 @@ come out one pixel too high and too far left.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from pathlib import Path
@@ -17,8 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from helpers.errors import UserError
-from helpers.files import write_in_one_step
+from helpers.files import NO_SUCH_FILE, why_unreadable, write_in_one_step
 from helpers.landmarks.detection import N_LANDMARKS, Detection
+
+LARGEST_COORDINATE = 1e6  # px, beyond any photograph
 
 
 def read_points(path: str | Path) -> np.ndarray:
@@ -52,6 +55,14 @@ class FileDetector:
         inside = ((face.points >= -0.5) & (face.points <= [width - 0.5, height - 0.5])).all(1).mean()
         if inside < 0.5:
             raise UserError(f"{self.path}: most points lie outside of the photograph ({width}×{height} px)")
+        # A cropped face may reach past the edge, but no face is several photographs long.
+        far = np.flatnonzero((np.abs(face.points - [width / 2, height / 2]) > 2 * max(width, height)).any(1))
+        if len(far):
+            x, y = face.points[far[0]]
+            raise UserError(
+                f"{self.path}: point {far[0] + 1} at ({x:g}, {y:g}) lies far outside of the photograph "
+                f"({width}×{height} px): correct it"
+            )
         if (face.points.max(0) - face.points.min(0)).min() < 1:
             raise UserError(f"{self.path}: the points do not span a face")
         return [face]
@@ -84,10 +95,14 @@ def _read(path: Path) -> tuple[np.ndarray, dict]:
     reader = {".json": _parse_json, ".pts": _parse_pts}.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: a landmark file ends in .json or .pts")
+    reason = why_unreadable(path)
+    if reason is not None:
+        raise UserError(f"{path}: {'no such landmark file' if reason == NO_SUCH_FILE else reason}")
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such landmark file") from None
+        content = path.read_bytes()
+        # Windows' programs begin a text with a byte order mark, and may write two bytes a letter.
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if wide else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable text file") from error
     points, extra = reader(path, text)
@@ -96,6 +111,10 @@ def _read(path: Path) -> tuple[np.ndarray, dict]:
     for number, (x, y) in enumerate(points, 1):
         if not (math.isfinite(x) and math.isfinite(y)):
             raise UserError(f"{path}: point {number} is ({x}, {y}), expected finite numbers")
+        if max(abs(x), abs(y)) > LARGEST_COORDINATE:
+            raise UserError(
+                f"{path}: point {number} is ({x:g}, {y:g}), which is on no photograph: expected pixels"
+            )
     return np.array(points, np.float64), extra
 
 

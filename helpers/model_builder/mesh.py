@@ -21,16 +21,6 @@ def boundary_loops(faces: np.ndarray) -> list[list[int]]:
     return loops
 
 
-def normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Unit vertex normals (V, 3), area-weighted."""
-    a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    face = np.cross(b - a, c - a)
-    total = np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(total, triangles[:, corner], face)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-
-
 def vertex_areas(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
     """(V,) share of the surface that belongs to each vertex; sums to 1."""
     area = np.zeros(len(vertices))

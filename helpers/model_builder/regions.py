@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.ndimage import map_coordinates
 
-from helpers.model_builder.mesh import normals
+from helpers.mesh_normals import vertex_normals
 from helpers.model_builder.template import Template
 from helpers.model_builder.wheel import MakeHuman
 
@@ -49,7 +49,7 @@ def anatomy(
         "lips": lips,
         "lids": lids,
         "ears": ears,
-        "normals": normals(vertices, triangles),
+        "normals": vertex_normals(vertices, triangles),
     }
 
 

@@ -17,6 +17,7 @@ from helpers.face_model.formats.assemble import NotThisModel, Wanted, assemble
 from helpers.face_model.formats.sniff import looks_like
 from helpers.face_model.morphable_model import MorphableModel
 from helpers.face_model.sources import BY_NAME, PublishedModel
+from helpers.files import why_unreadable
 
 FORMATS = (bfm2009, face3d, deep3d, scalismo, flame, gnm, eos, ict)
 ENDINGS = tuple(sorted({ending for reader in FORMATS for ending in reader.ENDINGS}))
@@ -56,6 +57,8 @@ def read(path: str | Path, wanted: Wanted) -> MorphableModel:
 
 
 def _reader(path: Path):
+    if why_unreadable(path, folders=True) is not None:  # a pipe would keep a reader waiting for ever
+        return None
     for reader in FORMATS:
         try:
             if reader.recognises(path):

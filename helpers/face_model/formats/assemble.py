@@ -57,7 +57,8 @@ class Modes:
 class Parts:
     """What a reader found. `unit` is how many mm one unit of shape and expression is, `white` what 1.0 is in the
     file's colours. Triangles (F, 3) count from 0, either way round; `triangle_count` is how many the genuine file
-    has, where that is known. Expressions have a mean of zero."""
+    has, where that is known. The mean of the expressions is checked and
+    then left out, so that expression zero is the neutral face."""
 
     name: str
     licence: str
@@ -139,6 +140,15 @@ def require(condition, otherwise: str) -> None:
     """Raise NotThisModel(otherwise) unless the condition holds."""
     if not condition:
         raise NotThisModel(otherwise)
+
+
+def finite(values: np.ndarray, what: str) -> np.ndarray:
+    """The values themselves. Raises NotThisModel where one is NaN or infinite.
+
+    Every array of every format comes through here, by `assemble` or, where a reader computes with it first, by itself.
+    """
+    require(np.isfinite(values).all(), f"{what} has numbers that are not finite")
+    return values
 
 
 def vector(values, what: str) -> np.ndarray:
@@ -233,9 +243,7 @@ def _floats(values, what: str) -> np.ndarray:
     values = np.asarray(values)
     require(values.dtype.kind in "iuf", f"{what} has no numbers")
     with np.errstate(over="ignore"):
-        values = np.array(values, np.float32, order="C")
-    require(np.isfinite(values).all(), f"{what} has numbers that are not finite")
-    return values
+        return finite(np.array(values, np.float32, order="C"), what)
 
 
 def _grey(count: int):

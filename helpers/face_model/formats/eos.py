@@ -92,8 +92,7 @@ def _expression(file: _Reader):
     require(kind in (0, 1), f"its expressions are of an unknown kind {kind}")
     if kind == 0:
         mean, basis, variance, _ = _pca(file)
-        # As in scalismo's files, the mean expression is left out: zero is the neutral face.
-        return Modes(np.zeros_like(mean), basis, _std(variance, "expression"), exact=True), None, ()
+        return Modes(mean, basis, _std(variance, "expression"), exact=True), None, ()
     shapes = [(file.text(), file.matrix().reshape(-1)) for _ in range(file.length(12))]
     require(len({len(shape) for _, shape in shapes}) == 1, "its blendshapes differ in length")
     units = np.stack([shape for _, shape in shapes], axis=1)

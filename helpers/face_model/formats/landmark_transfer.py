@@ -12,9 +12,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from helpers.alignment import align_points
 from helpers.face_model.formats.assemble import outward
 from helpers.face_model.formats.landmarks import misplaced
 from helpers.face_model.open_model import load_open_model
+from helpers.mesh_normals import vertex_normals
 
 MODES = 60
 FEWEST = 8  # known points
@@ -60,7 +62,7 @@ class _Fit:
         self.skin = np.flatnonzero((masks["skin"] > 0.5) & (masks["neck"] < 0.5))[::3]
         self.rows, self.points = self.landmarks[list(known)], vertices[list(known.values())]
         self.used = np.unique(triangles)
-        self.target, self.target_normals = vertices[self.used], _normals(vertices, triangles)[self.used]
+        self.target, self.target_normals = vertices[self.used], vertex_normals(vertices, triangles)[self.used]
         self.tree = cKDTree(self.target)
         self.alpha, self.scale, self.rotation, self.shift = np.zeros(MODES), 1.0, np.eye(3), np.zeros(3)
 
@@ -80,7 +82,7 @@ class _Fit:
         """One round: closest points, then a rigid step and the modes, towards the planes through those points."""
         placed = self.placed()
         distance, nearest = self.tree.query(placed[self.skin])
-        facing = (_normals(placed, self.triangles)[self.skin] * self.target_normals[nearest]).sum(1) > 0.6
+        facing = (vertex_normals(placed, self.triangles)[self.skin] * self.target_normals[nearest]).sum(1) > 0.6
         near = facing & (distance < reach)
         rows, nearest = self.skin[near], nearest[near]
         if len(rows) < 100:
@@ -114,18 +116,5 @@ class _Fit:
         weights = np.ones(len(rows))
         if first:
             weights[:first] = (len(rows) - first) / first
-        weights /= weights.sum()
         mine = self.mean[rows] + self.basis[rows] @ self.alpha
-        centre, goal = weights @ mine, weights @ points
-        u, s, vt = np.linalg.svd((points - goal).T @ ((mine - centre) * weights[:, None]))
-        flip = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-        self.rotation = (u * flip) @ vt
-        self.scale = float((s * flip).sum() / (weights @ np.square(mine - centre).sum(1)))
-        self.shift = goal - self.scale * self.rotation @ centre
-
-
-def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    face = np.cross(b - a, c - a)
-    out = np.stack([np.bincount(triangles.ravel(), face[:, i].repeat(3), len(vertices)) for i in range(3)], 1)
-    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        self.rotation, self.shift, self.scale = align_points(mine, points, weights, scale=True)

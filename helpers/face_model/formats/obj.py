@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.face_model.formats.assemble import require
+from helpers.face_model.formats.assemble import finite, require
 
 VERTEX_LINE = re.compile(rb"^v[ \t]+([^\r\n#]*)", re.MULTILINE)
 FACE_LINE = re.compile(rb"^f[ \t]+([^\r\n#]*)", re.MULTILINE)
@@ -42,6 +42,4 @@ def _vertices(content: bytes, name: str) -> np.ndarray:
     lines = VERTEX_LINE.findall(content)
     numbers = b"\n".join(lines).split()
     require(lines and len(numbers) == 3 * len(lines), f"{name} has no vertices of three numbers each")
-    vertices = np.array(numbers, dtype=np.float64).reshape(-1, 3)
-    require(np.isfinite(vertices).all(), f"{name} has numbers that are not finite")
-    return vertices
+    return finite(np.array(numbers, dtype=np.float64), name).reshape(-1, 3)

@@ -68,20 +68,40 @@ def _encode(text, encoding="latin1"):
     return text.encode("latin1")
 
 
+def _empty_bytes(*arguments):
+    """bytes: how newer Pythons put no bytes, those of an empty array, into old pickles."""
+    if arguments:
+        raise NotThisModel("its bytes are packed in an unknown way")
+    return b""
+
+
 def _reconstruct(*_):
     return ArrayShell()
+
+
+def _frombuffer(content, kind, shape, order):
+    """numpy.core.numeric._frombuffer: how protocol 5 creates an array."""
+    array = ArrayShell()
+    array.state = (1, shape, kind, order == "F", content)
+    return array
 
 
 ALLOWED = {
     **{(module, "_reconstruct"): _reconstruct for module in ARRAY_MODULES},
     **{(module, "scalar"): ScalarShell for module in ARRAY_MODULES},
+    **{(module, "_frombuffer"): _frombuffer for module in ARRAY_MODULES},
     ("numpy", "ndarray"): ArrayShell,
+    # A matrix is created and filled as an array is.
+    ("numpy", "matrix"): ArrayShell,
+    ("numpy.matrixlib.defmatrix", "matrix"): ArrayShell,
     ("numpy", "dtype"): TypeShell,
     ("copy_reg", "_reconstructor"): _rebuild,
     ("copyreg", "_reconstructor"): _rebuild,
     ("__builtin__", "object"): Shell,
     ("builtins", "object"): Shell,
     ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _empty_bytes,
+    ("builtins", "bytes"): _empty_bytes,
     ("collections", "OrderedDict"): dict,
 }
 
@@ -95,7 +115,7 @@ class _Reader(pickle._Unpickler):
             return allowed
         if module.split(".")[0] == "chumpy":
             return type("Chumpy", (ChumpyShell,), {})
-        if module.startswith("scipy.sparse") and name.endswith("_matrix"):
+        if module.startswith("scipy.sparse") and name.endswith(("_matrix", "_array")):
             return type("Sparse", (SparseShell,), {})
         raise NotThisModel(f"it wants to run {module}.{name}, which no face model needs; nothing was run")
 
@@ -137,7 +157,10 @@ def _array(value):
         return value
     if int(np.prod(shape, dtype=object)) * kind.itemsize != len(content):
         raise NotThisModel(f"an array of {shape} in it has {len(content)} bytes")
-    return np.frombuffer(content, kind).reshape(shape, order="F" if fortran else "C")
+    values = (
+        np.frombuffer(content, kind) if content else np.empty(0, kind)
+    )  # older numpys refuse an empty buffer
+    return values.reshape(shape, order="F" if fortran else "C")
 
 
 def _dtype(shell) -> np.dtype | None:

@@ -6,7 +6,7 @@
 /metadata/landmarks/json    a list of {"id": name, "coordinates": [x, y, z]}
 
 Since version 0.9 of the layout columns are of unit length, before that they were multiplied by σ. A model of Basel's
-has a mean expression that is not zero; it is left out here, so that expression zero is the neutral face.
+has a mean expression that is not zero; `assemble` leaves it out, so that expression zero is the neutral face.
 Sources: eos' share/scripts/convert-bfm2017-to-eos.py; units as its makers say in github.com/unibas-gravis/basel-face-model-viewer.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.face_model.formats import landmarks
-from helpers.face_model.formats.assemble import Modes, Parts, Wanted, require, triangle_list, vector
+from helpers.face_model.formats.assemble import Modes, Parts, Wanted, finite, require, triangle_list, vector
 from helpers.face_model.formats.landmark_transfer import complete
 from helpers.face_model.formats.sniff import HDF5, start
 from helpers.face_model.scalismo_metadata import read_extras
@@ -102,14 +102,9 @@ def _modes(file, part: str, n: int | None) -> Modes | None:
     require(
         len(variance) == basis.shape[1], f"{part} has {basis.shape[1]} modes, but {len(variance)} variances"
     )
-    require(
-        (variance > 0).all() and np.isfinite(variance).all(),
-        f"a variance of {part} is not a number above zero",
-    )
+    require((variance > 0).all(), f"a variance of {part} is not a number above zero")
     columns = basis[:, :n]
     std = np.sqrt(variance[:n])
-    if part == "expression":
-        mean = np.zeros_like(mean)
     if _version(file, part) < UNIT_COLUMNS_SINCE:
         columns = columns / std
     # That the columns of shape are of unit length is what two programs measured; of the others they say nothing.
@@ -162,9 +157,7 @@ def _named(file, vertices: np.ndarray) -> dict[str, int]:
         entries = [{"id": name, "coordinates": place} for name, place in entries.items()]
     if not entries:
         return {}
-    places = np.array([entry["coordinates"] for entry in entries], float)
-    require(
-        places.ndim == 2 and places.shape[1] == 3 and np.isfinite(places).all(), "its landmarks are no places"
-    )
+    places = finite(np.array([entry["coordinates"] for entry in entries], float), "its landmarks")
+    require(places.ndim == 2 and places.shape[1] == 3, "its landmarks are no places")
     _, nearest = cKDTree(vertices).query(places)
     return {str(entry["id"]): int(i) for entry, i in zip(entries, nearest, strict=True)}

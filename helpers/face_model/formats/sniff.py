@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
+from helpers.files import why_unreadable
+
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MATLAB_5 = b"MATLAB 5.0 MAT-file"
 MATLAB_73 = b"MATLAB 7.3 MAT-file"
@@ -34,6 +36,9 @@ def looks_like(path: Path) -> str:
     """What a file or folder that is no model looks like."""
     if path.is_dir():
         return "a folder without a face model that is known here"
+    reason = why_unreadable(path)
+    if reason is not None:
+        return f"not readable ({reason})"
     try:
         first = start(path)
     except OSError as error:
