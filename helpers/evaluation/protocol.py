@@ -14,7 +14,9 @@ import numpy as np
 
 from helpers.errors import UserError
 from helpers.evaluation.icp import IcpSettings, Motion, best_motion, icp, partner_distances, search_tree
-from helpers.evaluation.surface import NOSE_TIP, Nearest, Surface
+from helpers.evaluation.surface import Nearest, Surface
+from helpers.face_model.submodel import NOSE_TIP
+from helpers.pose.points68 import MIRRORED
 from helpers.progress import progress_bar
 
 RADIUS = 95.0  # mm
@@ -130,12 +132,29 @@ def initial_motion(model: Surface, scan: Surface, scale: bool = False, by_landma
         by_landmarks: False for the tips of the noses in any case.
 
     Raises:
-        UserError: Where that needs a nose tip that is not known.
+        UserError: Where that needs a nose tip that is not known, and where the landmarks of one of both have left and right
+            exchanged.
     """
     both = np.isfinite(model.landmarks).all(1) & np.isfinite(scan.landmarks).all(1)
     if by_landmarks and both.sum() >= 3:
-        return best_motion(model.landmarks[both], scan.landmarks[both], scale)
+        motion, off = _laid_on(model.landmarks, scan.landmarks, scale)
+        if (
+            both.sum() >= 7
+            and _laid_on(model.landmarks, scan.landmarks[list(MIRRORED)], scale)[1] < 0.5 * off
+        ):
+            raise UserError(
+                f"{scan.name or 'scan'}: its landmarks fit those of {model.name or 'the face'} only with left and right exchanged: "
+                "in one of both files they are on the wrong side; left is the viewer's left"
+            )
+        return motion
     return Motion(np.eye(3), scan.nose - model.nose)
+
+
+def _laid_on(landmarks: np.ndarray, target: np.ndarray, scale: bool) -> tuple[Motion, float]:
+    """The best motion between the points that both know, and how far it leaves them apart, mm, root mean square."""
+    both = np.isfinite(landmarks).all(1) & np.isfinite(target).all(1)
+    motion = best_motion(landmarks[both], target[both], scale)
+    return motion, float(np.sqrt(np.mean(np.sum((motion(landmarks[both]) - target[both]) ** 2, 1))))
 
 
 def compare_protocols(
