@@ -28,7 +28,7 @@ from helpers.regression.checkpoint import check_folder, load_checkpoint, save_ch
 from helpers.regression.data import LabelledSource, StepBatches, as_float, step_loader
 from helpers.regression.distributed import Team
 from helpers.regression.log import Log, read_log
-from helpers.regression.network import build_network, channels_last, without_decay
+from helpers.regression.network import FaceRegressor, build_network, channels_last, without_decay
 from helpers.regression.rates import Plateau, rate_factor
 from helpers.regression.settings import TrainSettings
 from helpers.regression.validation import ShapeScale, WeightedLoss, autocast, faster_precision, validate
@@ -50,7 +50,7 @@ class TrainResult:
         losses: Of each step of this call.
     """
 
-    network: nn.Module
+    network: FaceRegressor
     steps: int
     ended: str
     log: list[dict[str, float]]
@@ -68,7 +68,7 @@ def train(
     workers: int = 0,
     scale: ShapeScale | None = None,
     team: Team | None = None,
-    network: nn.Module | None = None,
+    network: FaceRegressor | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainResult:
     """Train a network.
@@ -118,7 +118,7 @@ class _Run:
         workers: int,
         scale: ShapeScale | None,
         team: Team,
-        network: nn.Module | None,
+        network: FaceRegressor | None,
         clock: Callable[[], float],
     ):
         _check_sizes(len(source), len(validation), settings.batch, team.world)
