@@ -41,7 +41,10 @@ SUBFILE_TYPE, SUB_IFDS, DNG_VERSION = 254, 330, 50706
 class Photo:
     """A photograph, upright.
 
-    image: (H, W, 3) float32, sRGB from 0 to 1.  path: the file.  name: the file's name without its ending.
+    Attributes:
+        image: (H, W, 3) float32, sRGB, 0 to 1.
+        path: The file.
+        name: The file's name without its ending.
     """
 
     image: np.ndarray
@@ -51,19 +54,27 @@ class Photo:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        return self.image.shape[:2]
+        height, width = self.image.shape[:2]
+        return height, width
 
 
 def default_photos() -> dict[str, Path]:
-    """The two photographs of the course, found in the installed packages: name -> file.
+    """Find the two photographs of the course in the installed packages.
 
     Both are works of the US government, in the public domain: Eileen Collins (NASA; scikit-image) and
     Grace Hopper (US Navy; matplotlib).
+
+    Returns:
+        Name → file.
+
+    Raises:
+        UserError: A file is not there.
     """
     import matplotlib
 
     skimage = importlib.util.find_spec("skimage")
-    folder = Path(next(iter(skimage.submodule_search_locations))) if skimage else Path("skimage")
+    places = (skimage.submodule_search_locations if skimage else None) or ["skimage"]
+    folder = Path(next(iter(places)))
     photos = {
         "astronaut": folder / "data" / "astronaut.png",
         "grace_hopper": Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg",
@@ -81,7 +92,16 @@ def read_photo(path: str | Path) -> Photo:
 
     The EXIF rotation is applied, an embedded colour profile converted to sRGB, transparency laid over white;
     grey, palette, CMYK, 16-bit and floating-point pictures are converted; of several frames the first is read.
-    Raises UserError, one line that names the file and the cause.
+    HEIC is read where the package pillow-heif is installed.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The photograph.
+
+    Raises:
+        UserError: It cannot be read; one line that names the file and the cause.
     """
     path = Path(path)
     reason = why_unreadable(path)
@@ -96,7 +116,18 @@ def read_photo(path: str | Path) -> Photo:
 
 
 def photo_of_bytes(data: bytes, path: str | Path) -> Photo:
-    """The same for the bytes of a picture that lay in a larger file; path: what to call it."""
+    """Read a photograph as `read_photo` does, from the bytes of a picture that lay in a larger file.
+
+    Args:
+        data: The picture's bytes.
+        path: What to call it.
+
+    Returns:
+        The photograph.
+
+    Raises:
+        UserError: As `read_photo`.
+    """
     path = Path(path)
     try:
         image = _decode(data)
@@ -131,7 +162,7 @@ def _decode(data: bytes) -> np.ndarray:
             raise UserError(_too_large(f"{picture.width}×{picture.height} px"))
         try:
             picture.load()
-            picture = ImageOps.exif_transpose(picture)
+            ImageOps.exif_transpose(picture, in_place=True)
         except Exception as error:
             raise UserError("truncated or damaged: copy or download it again") from error
         return _to_rgb(picture)
@@ -148,9 +179,10 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
     profile = picture.info.get("icc_profile")
     if profile and picture.mode in ("RGB", "CMYK"):
         try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            srgb = ImageCms.createProfile("sRGB")
-            return _to_float(ImageCms.profileToProfile(picture, profile, srgb, outputMode="RGB"))
+            given, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(picture, given, srgb, outputMode="RGB")
+            if converted is not None:  # as it is where it was not asked to change the picture itself
+                return _to_float(converted)
         except (ImageCms.PyCMSError, OSError):
             pass  # a damaged profile: read the numbers as sRGB
     return _to_float(picture.convert("RGB"))
@@ -202,7 +234,7 @@ def _decode_tiff(data: bytes) -> np.ndarray:
 
 
 def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
-    """Stored pixels (H, W, …) turned as the EXIF orientation 1 to 8 says; unknown ones leave them as they are."""
+    """Stored pixels (H, W, …) turned by the EXIF orientation 1 to 8; unknown ones leave them as they are."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -221,7 +253,7 @@ def _is_raw(data: bytes) -> bool:
     if data[8:10] == b"CR":  # Canon's CR2
         return True
     tags = _first_tags(data)
-    # DNG says its version. NEF, ARW and others say that the first picture is a reduced one and list the real ones.
+    # DNG has a tag for its version. NEF, ARW and others mark the first picture as a reduced one and list the real ones.
     return DNG_VERSION in tags or (tags.get(SUBFILE_TYPE, 0) & 1 == 1 and SUB_IFDS in tags)
 
 

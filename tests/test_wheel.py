@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("setuptools", minversion="77")
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 PROGRAM = """
 import helpers

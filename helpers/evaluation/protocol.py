@@ -15,7 +15,7 @@ import numpy as np
 from helpers.errors import UserError
 from helpers.evaluation.icp import IcpSettings, Motion, best_motion, icp, partner_distances, search_tree
 from helpers.evaluation.surface import Nearest, Surface
-from helpers.face_model.submodel import NOSE_TIP
+from helpers.face_model.morphable_model import NOSE_TIP
 from helpers.pose.points68 import MIRRORED
 from helpers.progress import progress_bar
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from helpers.face_model import MorphableModel
-from helpers.face_model.submodel import NOSE_TIP
+from helpers.face_model.morphable_model import NOSE_TIP
 from helpers.rendering import vertex_normals
 
 # The 68 points by part, and how far from them, in mm, the part reaches. Of the jaw only the middle stands for the chin.

@@ -21,7 +21,7 @@ import numpy as np
 from helpers._open3d import open3d
 from helpers.errors import UserError
 from helpers.evaluation.surface import Nearest, Surface
-from helpers.face_model.submodel import NOSE_TIP
+from helpers.face_model.morphable_model import NOSE_TIP
 from helpers.obj_files import obj_polygons, obj_vertices, triangulated
 
 MESHES = (".ply", ".obj")

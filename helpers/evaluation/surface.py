@@ -11,7 +11,7 @@ from torch import Tensor
 
 from helpers._open3d import open3d
 from helpers.errors import UserError
-from helpers.face_model.submodel import NOSE_TIP
+from helpers.face_model.morphable_model import NOSE_TIP
 from helpers.mesh_normals import triangle_normals, vertex_normals
 
 

@@ -14,13 +14,13 @@ from helpers.errors import UserError
 
 
 def read_columns(
-    path: str | Path, columns: Sequence[str], what: str, *, optional: Sequence[str] = ()
+    path: str | Path, columns: Sequence[str] | None, what: str, *, optional: Sequence[str] = ()
 ) -> pa.Table:
     """Read some columns of one Parquet file.
 
     Args:
         path: the file.
-        columns: names of the columns that must be there.
+        columns: names of the columns that must be there; None for all that there are.
         what: what the file should hold and how it is made, for messages: "labels: make one with `python -m helpers pool`".
         optional: names of columns that are read where the file has them; `table.column_names` tells.
 
@@ -35,6 +35,7 @@ def read_columns(
         with open(path, "rb") as stream:
             file = pq.ParquetFile(stream)
             there = file.schema_arrow.names
+            columns = there if columns is None else columns
             missing = [name for name in columns if name not in there]
             if missing:
                 raise UserError(

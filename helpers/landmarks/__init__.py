@@ -47,11 +47,22 @@ __all__ = [
 def landmarks_for(
     photo: Photo, file: str | Path | None = None, backend: str | Detector = "auto", seed: int = 0
 ) -> Detection:
-    """The face to fit in a photograph, the largest if there are several (`.faces` says how many).
+    """Find the face to fit in a photograph, the largest if there are several (`.faces` is their number).
 
     The points come from `file` if one is given; else, for a default photograph where no detector is installed,
-    from the stored ones; else from the detector. Raises UserError if there is no face, or the file's points
-    are not of this photograph.
+    from the stored ones; else from the detector.
+
+    Args:
+        photo: The photograph.
+        file: Landmark file, .json or .pts, or None.
+        backend: A detector, or the name of one, see `detect`.
+        seed: Of the detector's random numbers.
+
+    Returns:
+        The face.
+
+    Raises:
+        UserError: There is no face, or the file's points are not of this photograph.
     """
     if file is not None:
         return FileDetector(file).detect(photo.image)[0]

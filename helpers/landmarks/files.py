@@ -25,12 +25,32 @@ LARGEST_COORDINATE = 1e6  # px, beyond any photograph
 
 
 def read_points(path: str | Path) -> np.ndarray:
-    """The 68 points of a .json or .pts file, (68, 2) float64 px with pixel centres at integers."""
+    """Read the 68 points of a landmark file.
+
+    Args:
+        path: A .json or .pts file.
+
+    Returns:
+        (68, 2) float64 px, pixel centres at integers.
+
+    Raises:
+        UserError: It is no landmark file, or a point is not possible; the message names file and point.
+    """
     return _read(Path(path))[0]
 
 
 def read_detection(path: str | Path) -> Detection:
-    """The points of a file as a Detection; a .json file may bring confidence, spread and backend with it."""
+    """Read a landmark file as a Detection; a .json file may bring confidence, spread and backend with it.
+
+    Args:
+        path: A .json or .pts file.
+
+    Returns:
+        The face.
+
+    Raises:
+        UserError: As `read_points`, or confidence or spread is not a number of 0 or more.
+    """
     path = Path(path)
     points, extra = _read(path)
     confidence, spread = (
@@ -40,16 +60,24 @@ def read_detection(path: str | Path) -> Detection:
 
 
 class FileDetector:
-    """The points of one photograph from its file, as a detector: `FileDetector("me.json").detect(image)`.
-
-    Raises UserError if the file is no landmark file, or its points are not of this photograph.
-    """
+    """The points of one photograph from its file, as a detector: `FileDetector("me.json").detect(image)`."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
     def detect(self, image: np.ndarray, seed: int = 0) -> list[Detection]:
-        """The one face that the file knows, whatever the seed."""
+        """Read the one face of the file.
+
+        Args:
+            image: (H, W, 3), the photograph; only its size matters.
+            seed: Changes nothing.
+
+        Returns:
+            The face, alone in a list.
+
+        Raises:
+            UserError: The file is no landmark file, or its points are not of this photograph.
+        """
         face = read_detection(self.path)
         height, width = np.asarray(image).shape[:2]
         inside = ((face.points >= -0.5) & (face.points <= [width - 0.5, height - 0.5])).all(1).mean()
@@ -68,8 +96,17 @@ class FileDetector:
         return [face]
 
 
-def write_points(path: str | Path, points: np.ndarray, **extra) -> None:
-    """Write points (68, 2) px to a .json or .pts file, in one step. `extra` goes into a .json file as it is."""
+def write_points(path: str | Path, points: np.ndarray, **extra: object) -> None:
+    """Write a landmark file, in one step.
+
+    Args:
+        path: A .json or .pts file.
+        points: (68, 2) px, pixel centres at integers.
+        **extra: Goes into a .json file as it is.
+
+    Raises:
+        ValueError: Points of another shape or not finite, another ending, or `extra` for a .pts file.
+    """
     path, points = Path(path), np.asarray(points, np.float64)
     if points.shape != (N_LANDMARKS, 2) or not np.isfinite(points).all():
         raise ValueError(

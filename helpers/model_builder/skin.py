@@ -1,7 +1,7 @@
 """Where on the face each pigment, hair and shade may lie: smooth maps over the fine mean mesh.
 
 Every length stands in one table below, in mm, named. None was measured on people: they were set by eye, on pictures
-of the built model, unless the comment says otherwise.
+of the built model, unless a comment names another source.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.spatial import cKDTree
+from numpy.typing import ArrayLike
+from scipy.spatial import KDTree
 
 from helpers.model_builder.template import Template
 
@@ -73,23 +74,41 @@ STRANDS = 200  # waves
 BLOTCHES = ((90, 18, 0.6, 1.0), (45, 30, 0.5, 0.6), (22, 44, 0.3, 0.36), (11, 40, 0.1, 0.22))
 
 
-def blob(points: np.ndarray, centre, radii) -> np.ndarray:
-    """(V,) Gaussian bump with value 1 at `centre` and 1/e at the ellipsoid's surface."""
+def blob(points: np.ndarray, centre: ArrayLike, radii: ArrayLike) -> np.ndarray:
+    """Make a Gaussian bump.
+
+    Args:
+        points: (V, 3) mm.
+        centre: (3,) mm.
+        radii: (3,) mm, of the ellipsoid.
+
+    Returns:
+        (V,): 1 at the centre and 1/e at the ellipsoid's surface.
+    """
     return np.exp(-(((points - np.asarray(centre)) / np.asarray(radii)) ** 2).sum(-1))
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Compute 1 / (1 + e^−x) without overflow."""
     return 1 / (1 + np.exp(-np.clip(x, -40, 40)))
 
 
 def closed_polyline(points: np.ndarray, parts: int = 5) -> np.ndarray:
-    """Points along the closed curve through `points` (n, 3): (n·parts, 3)."""
+    """Take points along the closed curve through `points` (n, 3): (n·parts, 3)."""
     step = np.roll(points, -1, axis=0) - points
     return np.concatenate([points + step * t for t in np.arange(parts) / parts])
 
 
 def along_curve(points: np.ndarray, curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Signed distance above the xy-polyline (m, 2) and position along it from 0 to 1, both (V,)."""
+    """Measure where points lie beside a polyline.
+
+    Args:
+        points: (V, 2) mm.
+        curve: (m, 2) mm.
+
+    Returns:
+        Signed distance above the curve, mm, and position along it from 0 to 1, both (V,).
+    """
     step = np.diff(curve, axis=0)
     length = np.linalg.norm(step, axis=1)
     start = np.r_[0, np.cumsum(length)]
@@ -106,7 +125,31 @@ def along_curve(points: np.ndarray, curve: np.ndarray) -> tuple[np.ndarray, np.n
 
 @dataclass
 class SkinMaps:
-    """All maps are (V,). `zone` holds bumps by name; brows: (distance above the brow line, position) a side."""
+    """Where on the face each pigment, hair and shade may lie. All maps are (V,).
+
+    Attributes:
+        zone: Bumps by name, 0 to 1.
+        brows: For each side, distance above the brow's line (mm) and position along it (0 to 1).
+        lips: Weight, 0 to 1.
+        mouth: Weight of the cavity, 0 to 1.
+        teeth: Weight, 0 to 1.
+        tooth_gap: Weight of the gaps between teeth, 0 to 1.
+        eye: Bool.
+        iris_radius: mm from the middle of the iris; large elsewhere.
+        iris_angle: Radians around it.
+        lid_distance: mm from the lid edge.
+        upper_lid: Bool, whether that edge is of the upper lid.
+        eye_corner: Weight, 0 to 1.
+        beard: Weight, 0 to 1.
+        moustache: Weight, 0 to 1.
+        hairline: Weight, 0 to 1.
+        seam_distance: mm from the line between the lips.
+        nostril: Weight, 0 to 1.
+        exposure: Share of the sky that a vertex sees, 0 to 1.
+        strands: Fine noise of about unit size, for single hairs.
+        waves: (W, V) bank of cosines for blotches.
+        wave_size: (W,) their amplitudes.
+    """
 
     zone: dict[str, np.ndarray]
     brows: list[tuple[np.ndarray, np.ndarray]]
@@ -131,17 +174,29 @@ class SkinMaps:
     wave_size: np.ndarray = field(repr=False)
 
     def brow_distance(self) -> np.ndarray:
+        """Measure the distance from the nearer brow's line: (V,) mm."""
         return np.min([np.abs(d) for d, _ in self.brows], axis=0)
 
     def blotches(self, rng: np.random.Generator) -> np.ndarray:
-        """(V,) smooth noise of about unit size: random weights on a fixed bank of waves."""
+        """Draw smooth noise (V,) of about unit size: random weights on a fixed bank of waves."""
         return (rng.normal(0, 1, len(self.wave_size)) * self.wave_size).astype(np.float32) @ self.waves
 
 
 def skin_maps(
     template: Template, parts: dict, vertices: np.ndarray, landmarks: np.ndarray, exposure: np.ndarray
 ) -> SkinMaps:
-    """Place the maps by landmarks. exposure: (V,) 0–1, the share of the sky that a vertex sees."""
+    """Place the maps by landmarks.
+
+    Args:
+        template: The control mesh.
+        parts: As `regions.anatomy` finds them.
+        vertices: (V, 3) mm, the mean face.
+        landmarks: (68,) vertex numbers.
+        exposure: (V,) share of the sky that a vertex sees, 0 to 1.
+
+    Returns:
+        The maps.
+    """
     v, mark = vertices, vertices[landmarks]
     x, y, z = v.T
     folded = np.column_stack([np.abs(x), y, z])  # for maps that are the same on both sides
@@ -170,8 +225,8 @@ def skin_maps(
         iris_angle[mine] = np.arctan2(y - centre[1], x - centre[0])[mine]
         rims.append(closed_polyline(v[eye.rings[0]]))
     rims = np.concatenate(rims)
-    lid_distance, nearest = cKDTree(rims).query(v)
-    seam_distance = cKDTree(closed_polyline(v[template.seam])).query(v)[0]
+    lid_distance, nearest = KDTree(rims).query(v)
+    seam_distance = KDTree(closed_polyline(v[template.seam])).query(v)[0]
     top_hair = (y - (eye_y + HAIRLINE_OVER_EYES)) / HAIRLINE_SOFTNESS
     behind, above = -(z + SIDE_HAIR_BEHIND), y - eye_y - SIDE_HAIR_OVER_EYES
     hair = np.maximum(top_hair, np.minimum(behind / SIDE_HAIR_SOFTNESS, above / SIDE_HAIR_SOFTNESS))
@@ -213,7 +268,7 @@ def skin_maps(
 
 
 def anchors(mark: np.ndarray) -> dict[str, np.ndarray]:
-    """The points that bumps follow: landmarks, or a height on the midline in the plane z = 0.
+    """List the points that bumps follow: landmarks, or a height on the midline in the plane z = 0.
 
     Args:
         mark: (68, 3) mm, the landmarks of the mean face.
@@ -240,9 +295,16 @@ def anchors(mark: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def brow_arc(marks: np.ndarray, n: int = 12) -> np.ndarray:
-    """A smooth arc (n, 3) through five brow landmarks, nose side first: a parabola over x.
+    """Lay a smooth arc through the landmarks of a brow: a parabola over x.
 
     It starts a little outside the innermost landmark, where the brow's hair does.
+
+    Args:
+        marks: (5, 3) mm, nose side first.
+        n: Number of points.
+
+    Returns:
+        (n, 3) mm.
     """
     x = np.linspace((1 - BROW_START) * marks[0, 0] + BROW_START * marks[-1, 0], marks[-1, 0], n)
     y, z = (np.polyval(np.polyfit(marks[:, 0], marks[:, k], 2), x) for k in (1, 2))
@@ -250,7 +312,7 @@ def brow_arc(marks: np.ndarray, n: int = 12) -> np.ndarray:
 
 
 def brow_line(vertices: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance above a brow's line (n, 3), from the nose outwards, and position along it."""
+    """Measure the distance (V,) mm above a brow's line (n, 3), from the nose outwards, and the position (V,) along it."""
     distance, position = along_curve(vertices[:, :2], line[:, :2])
     behind = np.abs(vertices[:, 2] - line[:, 2].mean()) > BROW_DEPTH
     return np.where(behind, FAR, distance), position
@@ -259,7 +321,7 @@ def brow_line(vertices: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.nd
 def blotch_bank(
     vertices: np.ndarray, folded: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random cosines (W, V) and their amplitudes (W,)."""
+    """Make random cosines (W, V) and their amplitudes (W,)."""
     waves, size = [], []
     for wavelength, count, symmetric, amplitude in BLOTCHES:
         for _ in range(count):

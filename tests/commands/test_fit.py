@@ -203,6 +203,7 @@ def test_what_would_fail_at_the_end_is_said_at_the_start(tmp_path, capsys):
     assert "closed: no file can be written there" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_names_that_are_long_or_no_text(tmp_path):
     """A name as long as a file system takes, and one of bytes that are not UTF-8, in a UTF-8 terminal."""
     long, latin = os.fsencode(tmp_path) + b"/" + b"a" * 251 + b".png", os.fsencode(tmp_path) + b"/caf\xe9.png"

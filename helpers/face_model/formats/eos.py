@@ -33,6 +33,7 @@ SURREY_VERTICES = (845, 1724, 3448, 16759, 29587)  # its levels of detail
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     if path.is_dir() or path.suffix.lower() != ".bin":
         return False
     first = start(path, 12)
@@ -43,6 +44,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     file = _Reader(path.read_bytes())
     version = file.number("<I")
     mean, basis, variance, triangles = _pca(file)

@@ -10,7 +10,7 @@ nothing on the skin marks the points: a third of their distance (tests/face_mode
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from helpers.alignment import align_points
 from helpers.face_model.formats.assemble import outward
@@ -26,10 +26,16 @@ REACHES_MM = (20, 20, 15, 15, 10, 10, 8, 8, 8, 8)  # how far a closest point may
 
 
 def complete(known: dict[int, int], vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray | None:
-    """All 68 vertex numbers of a face (V, 3) in mm and model axes, from those that are known.
+    """Estimate all 68 landmarks of a face from those that are known.
 
-    known: number of the point, 0 to 67 → vertex. They stay as they are. None if they are too few or not those of a
-    face, or if the open face model cannot be laid onto it.
+    Args:
+        known: Number of the point, 0 to 67 → vertex. They stay as they are.
+        vertices: (V, 3) mm, in model axes.
+        triangles: (F, 3), either way round.
+
+    Returns:
+        (68,) vertex numbers; None if those known are too few or not those of a face, or if the open face model
+        cannot be laid onto it.
     """
     if len(known) < FEWEST:
         return None
@@ -57,13 +63,13 @@ class _Fit:
         self.mean = model.mean_shape.double().numpy()
         self.basis = (model.shape_basis * model.shape_std).double().numpy()
         self.triangles = model.triangles.numpy()
-        self.landmarks = model.landmarks.numpy()
-        masks = model.masks
+        assert model.landmarks is not None and model.masks is not None  # the open model has both
+        self.landmarks, masks = model.landmarks.numpy(), model.masks
         self.skin = np.flatnonzero((masks["skin"] > 0.5) & (masks["neck"] < 0.5))[::3]
         self.rows, self.points = self.landmarks[list(known)], vertices[list(known.values())]
         self.used = np.unique(triangles)
         self.target, self.target_normals = vertices[self.used], vertex_normals(vertices, triangles)[self.used]
-        self.tree = cKDTree(self.target)
+        self.tree = KDTree(self.target)
         self.alpha, self.scale, self.rotation, self.shift = np.zeros(MODES), 1.0, np.eye(3), np.zeros(3)
 
     def placed(self) -> np.ndarray:
@@ -82,7 +88,9 @@ class _Fit:
         """One round: closest points, then a rigid step and the modes, towards the planes through those points."""
         placed = self.placed()
         distance, nearest = self.tree.query(placed[self.skin])
-        facing = (vertex_normals(placed, self.triangles)[self.skin] * self.target_normals[nearest]).sum(1) > 0.6
+        facing = (vertex_normals(placed, self.triangles)[self.skin] * self.target_normals[nearest]).sum(
+            1
+        ) > 0.6
         near = facing & (distance < reach)
         rows, nearest = self.skin[near], nearest[near]
         if len(rows) < 100:
@@ -103,7 +111,7 @@ class _Fit:
         return modes / POINT_MM, (back - self.mean[self.rows]).reshape(-1) / POINT_MM
 
     def _solve(self, equations: list[tuple[np.ndarray, np.ndarray]]) -> None:
-        """α of least squares with its prior N(0, 1). Neighbouring surface points say the same thing: 30 count as 1."""
+        """α of least squares with its prior N(0, 1). Neighbouring surface points hold the same evidence: 30 count as 1."""
         left, right = np.eye(MODES), np.zeros(MODES)
         for i, (modes, value) in enumerate(equations):
             weight = 1.0 if i == 0 else 1 / 30

@@ -11,12 +11,23 @@ from helpers.obj_files import IncompleteObj, obj_polygons, obj_vertices
 
 
 def read_vertices(path: Path) -> np.ndarray:
-    """(V, 3) float64, in the file's units."""
+    """Read the vertices of an OBJ file: (V, 3) float64, in the file's units."""
     return _vertices(path.read_bytes(), path.name)
 
 
 def read_mesh(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Vertices (V, 3) and polygons from 0, in arrays (N, corners) by their number of corners."""
+    """Read the mesh of an OBJ file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Vertices (V, 3) float64 in the file's units, and polygons as vertex numbers from 0, in arrays (N, corners) by
+        their number of corners.
+
+    Raises:
+        NotThisModel: There are no vertices or polygons, or a polygon names a vertex that is not there.
+    """
     content = path.read_bytes()
     vertices = _vertices(content, path.name)
     try:

@@ -106,6 +106,7 @@ ALLOWED = {
 }
 
 
+# The stub takes pickle._Unpickler for the one in C, which has neither a stack nor load_build: hence three ignores.
 class _Reader(pickle._Unpickler):
     """Python's own unpickler, in Python: unlike the one in C it takes no memory before it needs it."""
 
@@ -120,18 +121,29 @@ class _Reader(pickle._Unpickler):
         raise NotThisModel(f"it wants to run {module}.{name}, which no face model needs; nothing was run")
 
     def load_build(self):
-        if not isinstance(self.stack[-2], Shell):  # else it could change the defaults of the functions above
+        stack: list = self.stack  # ty: ignore[missing-attribute]
+        if not isinstance(stack[-2], Shell):  # else it could change the defaults of the functions above
             raise NotThisModel("it gives a state to something that has none; nothing was run")
-        super().load_build()
+        super().load_build()  # ty: ignore[missing-attribute]
 
-    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # ty: ignore[invalid-assignment]
 
     def persistent_load(self, pid):
         raise NotThisModel("it refers to something outside the file")
 
 
 def read_pickle(path: Path) -> dict[str, object]:
-    """The dictionary in a pickle, with arrays for the numpy and chumpy arrays that are its values."""
+    """Read the dictionary in a pickle without running anything.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Name → value, with arrays for the numpy and chumpy arrays; other objects are inert shells.
+
+    Raises:
+        NotThisModel: It is no dictionary, or names something that no face model needs.
+    """
     content = _Reader(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     if isinstance(content, Shell):
         content = content.state

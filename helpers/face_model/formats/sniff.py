@@ -1,4 +1,4 @@
-"""Say what a file looks like, by its first bytes."""
+"""Tell what kind of file it is, by its first bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STARTS = {
 
 
 def start(path: Path, n: int = 512) -> bytes:
-    """The first `n` bytes of a file; nothing for a folder."""
+    """Read the first `n` bytes of a file; nothing of a folder."""
     if path.is_dir():
         return b""
     with open(path, "rb") as file:
@@ -33,7 +33,7 @@ def start(path: Path, n: int = 512) -> bytes:
 
 
 def looks_like(path: Path) -> str:
-    """What a file or folder that is no model looks like."""
+    """Tell what a file or folder is that is no model: the end of "this is …"."""
     if path.is_dir():
         return "a folder without a face model that is known here"
     reason = why_unreadable(path)
