@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from helpers.commands._model import add_model, load_model
 from helpers.errors import UserError
 from helpers.files import make_folder
 from helpers.progress import progress_bar
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from helpers.evaluation import Motion, Protocol, Surface
+    from helpers.face_model import MorphableModel
+    from helpers.regression import Network
 
 NAME = "evaluate"
 HELP = "measure faces against scans, and coefficients in recognition"
@@ -20,12 +31,13 @@ DESCRIPTION = """Measure, print tables, and write them as CSV, with plots, into 
       (shape.csv, recognition.csv, errors.png, roc.png)
   evaluate --meshes PATH --scans PATH --out DIR
       reconstructed faces against scans: 3DRMSE under several protocols, depth errors
-      (scans.csv, protocols.csv). PATH is a .ply or .obj file, or a folder; a face belongs to the scan of its name.
-      MICC's folders subject_NN are known. Landmarks lie beside a mesh, as STEM.pp, .npy, .json or .txt, with 68, 51 or
-      7 points or the nose tip alone. Meshes that `fit` or `predict` wrote need none.
+      (scans.csv, protocols.csv). PATH is a .ply or .obj file, or a folder; a face belongs to the scan of its name,
+      or of its folder's where all are called alike. MICC's folders subject_NN are known. Landmarks lie beside a mesh, as
+      STEM.pp, .npy, .json or .txt, with 68, 51 or 7 points or the nose tip alone. Meshes that `fit` or `predict` wrote need none.
   evaluate --coefficients PATH --out DIR
       recognition on a labelled Parquet file, or on a folder of results of `fit` (recognition.csv, roc.png)"""
 EPILOG = """Exit status: 0 done, 1 something could not be read or measured, 2 wrong arguments."""
+UNITS = ("um", "mm", "cm", "dm", "m")
 SHAPE_COLUMNS = {
     "method": ("", ""),
     "icp": ("3DRMSE, mm", ".2f"),
@@ -60,6 +72,7 @@ SCAN_COLUMNS = {
     "depth_rmse": ("depth, mm", ".2f"),
     "log10": ("log10", ".5f"),
     "rel": ("Rel", ".5f"),
+    "alignment": ("", ""),
 }
 
 
@@ -82,7 +95,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--meshes", metavar="PATH", type=Path, help="reconstructed faces, .ply or .obj")
     parser.add_argument("--scans", metavar="PATH", type=Path, help="their scans, .ply or .obj")
-    parser.add_argument("--unit", choices=("mm", "cm", "m"), default="mm", help="of the scans (default: mm)")
+    parser.add_argument("--unit", choices=UNITS, default="mm", help="of the scans (default: mm)")
+    parser.add_argument("--mesh-unit", choices=UNITS, default="mm", help="of the faces (default: mm)")
     parser.add_argument(
         "--coefficients", metavar="PATH", type=Path, help="labelled coefficients: Parquet, or a folder"
     )
@@ -105,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     return _people(args)
 
 
-def _check(args) -> None:
+def _check(args: argparse.Namespace) -> None:
     if (args.meshes is None) != (args.scans is None):
         raise UserError("--meshes and --scans belong together: faces are measured against scans")
     if args.meshes is not None and args.coefficients is not None:
@@ -123,7 +137,7 @@ def _check(args) -> None:
 NEW_PEOPLE = 1_000_000
 
 
-def _people(args) -> int:
+def _people(args: argparse.Namespace) -> int:
     from helpers.datasets import SyntheticPeople
     from helpers.evaluation import compare_methods as comparison
     from helpers.show.evaluation import error_figure, roc_figure
@@ -169,7 +183,7 @@ def _people(args) -> int:
     return 0
 
 
-def _labelled(args) -> int:
+def _labelled(args: argparse.Namespace) -> int:
     from helpers.evaluation import make_pairs, read_labelled, read_pairs
     from helpers.evaluation.compare_methods import recognition_rows
     from helpers.show.evaluation import roc_figure
@@ -190,56 +204,65 @@ def _labelled(args) -> int:
     return 0
 
 
-def _scans(args) -> int:
+def _scans(args: argparse.Namespace) -> int:
     from helpers.evaluation import compare_protocols, scan_error
 
-    read, matched = _Reader(args), _matched(args)
+    matched = _matched(args)
     rows, good, failed = [], [], 0
     with progress_bar(matched, "3DRMSE", unit="face") as bar:
-        for paths in bar:
+
+        def note(text: object) -> None:
+            bar.write(f"helpers evaluate: {text}", sys.stderr)
+
+        read = _Reader(args, note)
+        for name, *paths in bar:
             try:
-                face, scan = read.pair(*paths)
+                face, scan = read.pair(name, *paths)
                 error = scan_error(face, scan)
                 depth = _depth(face, scan, error.motion)
             except UserError as problem:
                 if len(matched) == 1:
                     raise
                 failed += 1
-                bar.write(f"helpers evaluate: {problem}", sys.stderr)
+                note(problem)
                 continue
-            rows.append(
-                {"face": face.name, "rmse": error.rmse, "mean": error.mean, "median": error.median, **depth}
-            )
-            good.append((face, scan))
+            numbers = {"rmse": error.rmse, "mean": error.mean, "median": error.median, **depth}
+            rows.append({"face": name, **numbers, "alignment": "" if error.converged else "not at rest"})
+            if error.converged or _start_is_sure(face, scan):
+                good.append((face, scan))
+            else:
+                failed += 1
+                note(
+                    f"{name}: started from the tips of the noses alone, the alignment did not come to rest in {error.rounds} "
+                    "rounds: give more landmarks, or bring face and scan into the same axes"
+                )
     if not rows:
         raise UserError("no face could be measured")
-    _report(
-        args.out / "scans.csv",
-        rows,
-        SCAN_COLUMNS,
-        "Each face: scan to model, 95 mm about the nose tip, no scale",
-    )
-    protocols = compare_protocols(good, _possible_protocols(good))
-    faces = "face" if len(good) == 1 else "faces"
-    _report(
-        args.out / "protocols.csv", protocols, PROTOCOL_COLUMNS, f"The same {len(good)} {faces} by protocol"
-    )
+    title = "Each face: scan to model, 95 mm about the nose tip, no scale"
+    _report(args.out / "scans.csv", rows, SCAN_COLUMNS, title)
+    if good:
+        protocols = compare_protocols(good, _possible_protocols(good))
+        title = f"The same {len(good)} {'face' if len(good) == 1 else 'faces'} by protocol"
+        _report(args.out / "protocols.csv", protocols, PROTOCOL_COLUMNS, title)
     return 1 if failed else 0
 
 
-def _possible_protocols(pairs):
+def _start_is_sure(face: Surface, scan: Surface) -> bool:
+    """Whether three or more landmarks start the alignment: then one that does not come to rest still moves a little only."""
+    import numpy as np
+
+    return int((np.isfinite(face.landmarks) & np.isfinite(scan.landmarks)).all(1).sum()) >= 3
+
+
+def _possible_protocols(pairs: list[tuple[Surface, Surface]]) -> dict[str, Protocol]:
     """Those that all scans allow: steps along normals need triangles where partners are looked for."""
     from helpers.evaluation import PROTOCOLS
 
     bare = any(scan.triangles is None for _, scan in pairs)
-    return {
-        name: p
-        for name, p in PROTOCOLS.items()
-        if not (bare and p.direction == "model to scan" and p.step == "plane")
-    }
+    return {name: p for name, p in PROTOCOLS.items() if not (bare and not p.to_model and p.step == "plane")}
 
 
-def _depth(face, scan, motion) -> dict:
+def _depth(face: Surface, scan: Surface, motion: Motion) -> dict[str, float]:
     """Depth errors of one aligned face, seen as the landmarks of the scan say is the front; empty where they cannot."""
     import torch
 
@@ -267,18 +290,18 @@ def _depth(face, scan, motion) -> dict:
     return {"depth_rmse": float(errors.rmse), "log10": float(errors.log10), "rel": float(errors.rel)}
 
 
-def _matched(args) -> list[tuple[Path, Path]]:
-    """The files of face and scan, for each mesh of --meshes that has a scan of its name."""
+def _matched(args: argparse.Namespace) -> list[tuple[str, Path, Path]]:
+    """Name, face and scan, for each mesh of --meshes that has a scan of its name."""
     from helpers.evaluation import find_scans
 
     for name, path in (("--meshes", args.meshes), ("--scans", args.scans)):
         if not path.exists():
             raise UserError(f"{name} {path}: no such file or folder")
     if args.meshes.is_file() and args.scans.is_file():
-        return [(args.meshes, args.scans)]
+        return [(args.meshes.stem, args.meshes, args.scans)]
     if args.meshes.is_dir() and args.scans.is_dir():
         faces, scans = find_scans(args.meshes), find_scans(args.scans)
-        named = [(faces[name], scans[name]) for name in faces if name in scans]
+        named = [(name, faces[name], scans[name]) for name in faces if name in scans]
         for name in sorted(set(faces) ^ set(scans)):
             print(
                 f"helpers evaluate: {name}: {'no scan' if name in faces else 'no face'} of this name",
@@ -295,32 +318,40 @@ def _matched(args) -> list[tuple[Path, Path]]:
 class _Reader:
     """Reads faces and scans. Meshes of the face model's own vertices, as `fit` writes them, have its landmarks."""
 
-    def __init__(self, args):
-        self.args, self.model = args, None
+    def __init__(self, args: argparse.Namespace, note: Callable[[object], None]):
+        self.args, self.note, self.model = args, note, None
 
-    def pair(self, face: Path, scan: Path) -> tuple:
+    def pair(self, name: str, face: Path, scan: Path) -> tuple[Surface, Surface]:
+        """Both surfaces, in mm and with landmarks, the face under the name that it has in tables."""
         from helpers.evaluation import read_surface
 
-        return self._with_landmarks(read_surface(face), face), self._with_landmarks(
-            read_surface(scan, unit=self.args.unit), scan
-        )
+        read = read_surface(face, unit=self.args.mesh_unit, note=self.note)
+        if read.triangles is None:
+            raise UserError(
+                f"{face}: has no triangles, and a scan is measured against a surface: write them, too"
+            )
+        found = read_surface(scan, unit=self.args.unit, note=self.note)
+        return replace(self._with_landmarks(read, face), name=name), self._with_landmarks(found, scan)
 
-    def _with_landmarks(self, surface, path: Path):
+    def _with_landmarks(self, surface: Surface, path: Path) -> Surface:
         import numpy as np
 
         from helpers.evaluation import Surface
+        from helpers.evaluation.scans import landmarks_beside
 
         if np.isfinite(surface.landmarks).any():
             return surface
         self.model = self.model or load_model(self.args)
         if len(surface.vertices) != self.model.n_vertices:
+            unread = landmarks_beside(path)[1]
             raise UserError(
                 f"{path}: has no landmarks beside it ({path.stem}.pp, .npy, .json or .txt), and is no mesh of {self.model.name}"
+                + (f" ({'; '.join(unread)})" if unread else "")
             )
         return Surface.of(surface.vertices, surface.triangles, self.model.landmarks, surface.name)
 
 
-def _network(args, model):
+def _network(args: argparse.Namespace, model: MorphableModel) -> Network | None:
     """The network to be measured, or None, with a word, where the course's own is not there or is of another face model."""
     from helpers.regression import load_network
 
@@ -335,20 +366,20 @@ def _network(args, model):
         return None
 
 
-def _owners(args):
+def _owners(args: argparse.Namespace) -> Tensor:
     import torch
 
     return torch.arange(args.people).repeat_interleave(args.photos)
 
 
-def _report(path: Path, rows: list[dict], columns: dict, title: str) -> None:
+def _report(path: Path, rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]], title: str) -> None:
     from helpers.evaluation.tables import text_table, write_csv
 
     print(f"{title}\n\n{text_table(rows, columns)}\n")
     write_csv(path, rows)
 
 
-def _picture(path: Path, figure) -> None:
+def _picture(path: Path, figure: Figure) -> None:
     from helpers.files import write_in_one_step
     from helpers.show.figures import png_bytes
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers.commands import fit
+
+if TYPE_CHECKING:
+    from helpers.face_model import MorphableModel
+    from helpers.regression import Network
 
 NAME = "predict"
 HELP = "turn photographs into 3D faces by the network"
@@ -28,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     return fit.over_photos(args, NAME, _prepare, _predict)
 
 
-def _prepare(args):
+def _prepare(args: argparse.Namespace) -> tuple[Network, MorphableModel]:
     from helpers.regression import load_network
 
     model = fit.prepare(args)
@@ -37,7 +43,13 @@ def _prepare(args):
     return network, model
 
 
-def _predict(path: Path, target: Path, prepared, args, note) -> str:
+def _predict(
+    path: Path,
+    target: Path,
+    prepared: tuple[Network, MorphableModel],
+    args: argparse.Namespace,
+    note: Callable[[str], None],
+) -> str:
     """Guess one photograph's face and write its three files; returns the line to be printed."""
     from helpers.fitting.held_fit import held_fit
     from helpers.photo import crop_face
@@ -46,6 +58,7 @@ def _predict(path: Path, target: Path, prepared, args, note) -> str:
     photo, face = fit.face_of(path, args, note)
     start = time.perf_counter()
     guess = network.predict(photo, face)
+    guess.alpha.cpu()  # a GPU still computes when `predict` returns; this waits for it
     milliseconds = 1000 * (time.perf_counter() - start)
     crop = crop_face(photo.image, face.points, args.size).to(args.device)
     result = held_fit(crop, guess, model, network.spread, args.seed)

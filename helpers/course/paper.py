@@ -114,8 +114,8 @@ STEPS = (
     Step(
         "batches of 144, momentum 0.9, weight decay 5e-4, rate 0.01, divided by 10 when the validation loss stalls", REPORTED, "06", "The full training",
         ("regression.PRESETS", "regression.train"), (
-            "regression/test_training::test_the_paper_preset_is_the_paper", "regression/test_training::test_the_papers_rate_wants_the_loss_of_a_coefficient",
-            "regression/test_training::test_two_processes_train_like_one",
+            "regression/test_settings::test_the_paper_preset_is_what_the_course_tells_of_the_paper", "regression/test_training::test_the_papers_rate_wants_the_loss_of_a_coefficient",
+            "regression/test_distributed::test_two_processes_train_like_one",
         ),
     ),
     Step(

@@ -5,7 +5,7 @@
 """
 
 from helpers.evaluation.depth import DepthErrors, depth_errors, depth_map
-from helpers.evaluation.icp import IcpResult, Motion, best_motion, icp
+from helpers.evaluation.icp import IcpResult, IcpSettings, Motion, best_motion, icp
 from helpers.evaluation.labelled import Labelled, read_labelled, read_pairs
 from helpers.evaluation.landmark_error import NORMALISERS, landmark_nme
 from helpers.evaluation.protocol import (
@@ -43,6 +43,7 @@ __all__ = [
     "REPRESENTATIONS",
     "DepthErrors",
     "IcpResult",
+    "IcpSettings",
     "Labelled",
     "Motion",
     "Nearest",

@@ -1,12 +1,14 @@
 """The comparison that the whole course leads to: mean face, single fit, pooled fits, network, pooled network.
 
-Every method says for each photograph of known people which 198 numbers it shows. It is then judged twice: how far the shape
+Every method estimates 198 coefficients from each photograph of known people. It is then judged twice: how far the shape
 is from the true one, in mm, and how well its numbers tell the people apart.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,18 +28,26 @@ from helpers.evaluation.recognition import (
 from helpers.evaluation.shape import shape_rmse
 from helpers.evaluation.surface import Surface
 from helpers.face_model import MorphableModel
+from helpers.fitting import FitModel, FitSettings, fit
 from helpers.pooling import pool
 from helpers.progress import progress_bar
+
+if TYPE_CHECKING:
+    from helpers.datasets import SyntheticPeople
+    from helpers.regression import Network
 
 
 @dataclass(frozen=True)
 class Method:
-    """What one method says of N photographs of P people.
+    """What one method makes of N photographs of P people.
 
-    faces: (M, 198), α then β, each a face to be measured in mm, and owner (M,) whose it is, from 0 to P − 1. One a photograph,
-    or one a person for a pooled method.
-    templates: (T, 198) and template_owner (T,): what is compared in recognition. For a pooled method each person has two,
-    from the first half of the photographs and from the second, which share none.
+    Attributes:
+        name: Of the method.
+        faces: (M, 198), α then β, each a face to be measured in mm: one per photograph, or one per person for a pooled method.
+        owner: (M,) whose face it is, from 0 to P − 1.
+        templates: (T, 198), what is compared in recognition. For a pooled method each person has two, from the first half of
+            the photographs and from the second, which share none.
+        template_owner: (T,) whose template it is.
     """
 
     name: str
@@ -48,14 +58,22 @@ class Method:
 
 
 def single(name: str, vectors: Tensor, person: Tensor) -> Method:
-    """A method that gives vectors (N, 198) for N photographs of person (N,)."""
+    """A method that gives vectors (N, 198) for N photographs, which show the people `person` (N,)."""
     return Method(name, vectors, person, vectors, person)
 
 
 def pooled(
     name: str, vectors: Tensor, person: Tensor, confidence: Tensor | None = None, ok: Tensor | None = None
 ) -> Method:
-    """The same, pooled by person: by confidence (N,), or alike where there is none. ok: (N,) bool, False leaves one out."""
+    """A method whose vectors are pooled by person.
+
+    Args:
+        name: Of the method.
+        vectors: (N, 198) of photographs.
+        person: (N,) whom they show.
+        confidence: (N,) by which they count; None for all alike.
+        ok: (N,) bool, False leaves a photograph out.
+    """
     rule = "uniform" if confidence is None else "confidence"
     people, index = person.unique(return_inverse=True)
     whole = pool(vectors, index, rule, confidence=confidence, ok=ok)
@@ -81,12 +99,27 @@ def second_half(index: Tensor) -> Tensor:
 
 
 def fit_photographs(
-    people, model, *, batch: int = 16, settings=None, progress: bool = True
+    people: SyntheticPeople,
+    model: MorphableModel | FitModel,
+    *,
+    batch: int = 16,
+    settings: FitSettings | None = None,
+    progress: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Fit every photograph of a `SyntheticPeople` with framing "fit": vectors (N, 198), the detector's confidence (N,), and
-    whether each fit can be believed (N,). progress: with a bar."""
-    from helpers.fitting import FitModel, fit
+    """Fit every photograph of some people.
 
+    Args:
+        people: With framing "fit".
+        model: The face model.
+        batch: Photographs per fit.
+        settings: Of the fit; None for its defaults.
+        progress: Whether a bar is shown.
+
+    Returns:
+        vectors: (N, 198), α then β.
+        confidence: (N,) of the detector.
+        ok: (N,) bool, whether each fit can be trusted.
+    """
     model = model if isinstance(model, FitModel) else FitModel(model)
     vectors, confidence, ok = [], [], []
     with progress_bar(what="fits", total=len(people), unit="photo", shown=progress) as bar:
@@ -100,8 +133,20 @@ def fit_photographs(
     return torch.cat(vectors), torch.cat(confidence), torch.cat(ok)
 
 
-def predict_photographs(people, network, *, batch: int = 64) -> tuple[Tensor, Tensor]:
-    """Let a network see every photograph of a `SyntheticPeople` with framing "network": vectors (N, 198), confidence (N,)."""
+def predict_photographs(
+    people: SyntheticPeople, network: Network, *, batch: int = 64
+) -> tuple[Tensor, Tensor]:
+    """Predict every photograph of some people.
+
+    Args:
+        people: With framing "network".
+        network: A trained one.
+        batch: Photographs at a time.
+
+    Returns:
+        vectors: (N, 198), α then β.
+        confidence: (N,) of the detector.
+    """
     vectors, confidence = [], []
     for start in range(0, len(people), batch):
         photos = people.batch(torch.arange(start, min(start + batch, len(people))))
@@ -114,13 +159,21 @@ def predict_photographs(people, network, *, batch: int = 64) -> tuple[Tensor, Te
 
 def shape_table(
     model: MorphableModel, alpha: Tensor, methods: list[Method], *, icp: bool = True, progress: bool = True
-) -> list[dict]:
-    """How far each method is from the true shapes of alpha (P, Ks): a row each.
+) -> list[dict[str, str | float]]:
+    """How far each method is from the true shapes.
 
-    rigid, similarity: mm over the vertices of the face that the model's mask "skin" names (all, if it has none), after
-    the best alignment of corresponding vertices without and with scale: mean over the faces, and rigid_std.
-    icp, icp_std: 3DRMSE by the protocol `MICC`, for the first face of each person; NaN unless asked for.
-    cosine: of α with the true α.  length: ‖α‖ / ‖true α‖.  progress: with a bar.
+    Args:
+        model: The face model.
+        alpha: (P, Ks), the truth.
+        methods: To compare.
+        icp: Whether 3DRMSE is measured, too.
+        progress: Whether a bar is shown.
+
+    Returns:
+        A row for each method. "rigid", "similarity": mm over the vertices of the face that the model's mask "skin" names
+        (all, if it has none), after the best alignment of corresponding vertices without and with scale, mean over the
+        faces; "rigid_std". "icp", "icp_std": 3DRMSE by the protocol `MICC`, for the first face of each person, or NaN.
+        "cosine": of α with the true α. "length": ‖α‖ / ‖true α‖.
     """
     weights = (
         None if not model.masks or "skin" not in model.masks else (model.masks["skin"] > 0.5).to(alpha)[None]
@@ -172,11 +225,17 @@ def recognise(
     pairs: Pairs | None = None,
     seed: int = 0,
 ) -> Verification:
-    """Verification of photographs or templates (N, K) of person (N,), by the protocol of LFW.
+    """Verification of photographs or templates, by the protocol of LFW.
 
-    kind: one of `REPRESENTATIONS`. "whitened" learns its whitening anew for each fold, from the people of the others.
-    pairs: given ones, or they are drawn by `make_pairs`.
+    Args:
+        vectors: (N, K).
+        person: (N,) whose they are.
+        kind: One of `REPRESENTATIONS`. "whitened" learns its whitening anew for each fold, from the people of the others.
+        folds: Of the pairs that are drawn.
+        pairs: To compare; None draws them by `make_pairs`.
+        seed: Of the draw.
     """
+    person = person.to(vectors.device)
     pairs = make_pairs(person, folds, seed=seed) if pairs is None else pairs
     score = vectors.new_zeros(len(pairs.first))
     if kind != "whitened":
@@ -191,9 +250,15 @@ def recognise(
 
 
 def identify(vectors: Tensor, person: Tensor, kind: str = "plain") -> float:
-    """Rank one: the first vector of each person is enrolled, all others ask who they are. "whitened" is not offered, as
-    nobody is left to learn it from."""
-    first = torch.zeros(len(person), dtype=torch.bool)
+    """Rank one: the first vector of each person is enrolled, all others are looked for among those.
+
+    Args:
+        vectors: (N, K), on any device.
+        person: (N,) whose they are.
+        kind: One of `REPRESENTATIONS` but "whitened", as nobody is left to learn it from.
+    """
+    person = person.to(vectors.device)
+    first = torch.zeros(len(person), dtype=torch.bool, device=vectors.device)
     for p in person.unique():
         first[(person == p).nonzero()[0]] = True
     units = represent(vectors, kind)
@@ -205,11 +270,23 @@ def recognition_rows(
     vectors: Tensor,
     person: Tensor,
     pairs: Pairs,
-    kinds=("plain", "signed root", "whitened"),
+    kinds: Sequence[str] = ("plain", "signed root", "whitened"),
     far: float = 0.01,
-) -> tuple[list[dict], dict[str, Verification]]:
-    """A row for each kind of representation of vectors (N, K) of person (N,): accuracy, standard_error, auc, eer, tar (at
-    `far`), rank_one; and the verifications by kind, for their curves."""
+) -> tuple[list[dict[str, str | float]], dict[str, Verification]]:
+    """Verification and identification under several representations.
+
+    Args:
+        name: Of the method.
+        vectors: (N, K).
+        person: (N,) whose they are.
+        pairs: To compare.
+        kinds: Of `REPRESENTATIONS`.
+        far: The false accept rate at which "tar" is taken.
+
+    Returns:
+        A row for each kind: "accuracy", "standard_error", "auc", "eer", "tar", "rank_one"; and the verifications by kind,
+        for their curves.
+    """
     rows, results = [], {}
     for kind in kinds:
         results[kind] = result = recognise(vectors, person, kind, pairs=pairs)
@@ -230,9 +307,14 @@ def recognition_rows(
 
 
 def recognition_table(
-    methods: list[Method], kinds=("plain",), *, folds: int = 10, far: float = 0.01, seed: int = 0
-) -> tuple[list[dict], dict[str, Verification]]:
-    """`recognition_rows` of each method's templates; the verifications by "METHOD, KIND"."""
+    methods: list[Method],
+    kinds: Sequence[str] = ("plain",),
+    *,
+    folds: int = 10,
+    far: float = 0.01,
+    seed: int = 0,
+) -> tuple[list[dict[str, str | float]], dict[str, Verification]]:
+    """`recognition_rows` of each method's templates, with pairs of their own; the verifications by "METHOD, KIND"."""
     rows, results = [], {}
     for method in methods:
         pairs = make_pairs(method.template_owner, folds, seed=seed)
@@ -245,7 +327,15 @@ def recognition_table(
 
 
 def spread(vectors: Tensor, person: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines of all pairs of one person, and of all pairs of two people, each as one list."""
+    """Cosines of all pairs of one person, and of all pairs of two people.
+
+    Args:
+        vectors: (N, K).
+        person: (N,) whose they are.
+
+    Returns:
+        Two lists of numbers, (pairs of one person,) and (pairs of two people,).
+    """
     units = represent(vectors)
     a, b = torch.triu_indices(len(person), len(person), 1)
     cosine = (units[a] * units[b]).sum(-1)

@@ -19,9 +19,15 @@ DISTANCE = 1000.0  # mm from the camera to the tip of the nose
 
 @dataclass(frozen=True)
 class DepthErrors:
-    """Over the pixels that both maps show: rmse (B,) mm; log10 (B,), the mean of |log10 d − log10 d*|; rel (B,), the mean
-    of |d − d*| / d*.  shown: (B,) share of the truth's pixels that both show.  difference: (B, H, W) mm, d − d*, NaN
-    where not both do."""
+    """Over the pixels that both maps show, d of the estimate and d* of the truth.
+
+    Attributes:
+        rmse: (B,) mm.
+        log10: (B,), the mean of |log10 d − log10 d*|.
+        rel: (B,), the mean of |d − d*| / d*.
+        shown: (B,) share of the truth's pixels that both show.
+        difference: (B, H, W) mm, d − d*, NaN where not both do.
+    """
 
     rmse: Tensor
     log10: Tensor
@@ -39,10 +45,19 @@ def depth_map(
     pixel: float = 1.0,
     distance: float = DISTANCE,
 ) -> Tensor:
-    """Depth (B, S, S) mm of faces (B, V, 3) in model axes, seen from the front by parallel rays.
+    """Draw depth maps of faces, seen from the front by parallel rays.
 
-    centre: (B, 3) mm, in the middle of the picture, at depth `distance`.  radius: mm from there to the edges; what is
-    farther from `centre` in any direction is left out, and infinite like the background.  pixel: mm.
+    Args:
+        vertices: (B, V, 3) mm, model axes.
+        triangles: (F, 3).
+        centre: (B, 3) mm, in the middle of the picture, at depth `distance`.
+        radius: mm from there to the edges; what is farther from `centre` in any direction is left out, and infinite like
+            the background.
+        pixel: Side of a pixel, mm.
+        distance: mm.
+
+    Returns:
+        (B, S, S) mm.
     """
     side = int(round(2 * radius / pixel)) + 1
     offset = vertices - centre[:, None]
@@ -55,9 +70,14 @@ def depth_map(
 
 
 def depth_errors(estimate: Tensor, truth: Tensor) -> DepthErrors:
-    """Compare depth maps (B, H, W) mm, infinite where nothing is.
+    """Compare depth maps.
 
-    Raises ValueError for shapes that differ and for depths that are not positive.
+    Args:
+        estimate: (B, H, W) mm, infinite where nothing is.
+        truth: (B, H, W) mm, likewise.
+
+    Raises:
+        ValueError: For shapes that differ and for depths that are not positive.
     """
     if estimate.shape != truth.shape or estimate.dim() != 3:
         raise ValueError(
@@ -69,7 +89,7 @@ def depth_errors(estimate: Tensor, truth: Tensor) -> DepthErrors:
     count = both.sum((1, 2))
     d, t = torch.where(both, estimate, 1.0), torch.where(both, truth, 1.0)
 
-    def mean(values):
+    def mean(values: Tensor) -> Tensor:
         return values.sum((1, 2)) / count  # 0 / 0 is NaN: nothing to compare
 
     return DepthErrors(

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from helpers.alignment import align_points
 from helpers.evaluation.surface import Nearest, Surface
 
 DIRECTIONS = ("scan to model", "model to scan")
@@ -20,7 +22,13 @@ NEAREST = ("surface", "vertex")
 
 @dataclass(frozen=True)
 class Motion:
-    """x → size · R x + t: rotation (3, 3), translation (3,) mm, and size 1 unless scale is free."""
+    """x → size · R x + t.
+
+    Attributes:
+        rotation: R (3, 3).
+        translation: t (3,) mm.
+        size: 1 unless scale is free.
+    """
 
     rotation: np.ndarray
     translation: np.ndarray
@@ -28,6 +36,7 @@ class Motion:
 
     @classmethod
     def none(cls) -> Motion:
+        """The motion that leaves everything where it is."""
         return cls(np.eye(3), np.zeros(3))
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
@@ -40,13 +49,60 @@ class Motion:
 
     def degrees(self) -> float:
         """The angle of the rotation."""
-        return float(np.degrees(np.arccos(np.clip((np.trace(self.rotation) - 1) / 2, -1, 1))))
+        return float(np.degrees(Rotation.from_matrix(self.rotation).magnitude()))
+
+
+@dataclass(frozen=True)
+class IcpSettings:
+    """How ICP searches.
+
+    Attributes:
+        direction: "scan to model" finds for each point of the scan its nearest place on the model, "model to scan" the
+            other way round. It is always the model that moves.
+        step: "point" minimises the squared distances of the pairs; "plane" those along the surface's normal, which lets
+            pairs slide and needs far fewer rounds.
+        nearest: The place on the "surface" (within triangles), or its nearest "vertex".
+        scale: Whether the size is free, too. From model to scan this invites a model that shrinks onto a part of the scan.
+        keep: Share of the pairs that count, the nearest ones; the others may be hair, or a hole of the scan.
+        rounds: At most.
+        tolerance: mm; the search ends when the points move less in a round, root mean square.
+        sample: How many query points are used, spread evenly over their list.
+
+    Raises:
+        ValueError: For unknown words and a share out of range.
+    """
+
+    direction: str = "scan to model"
+    step: str = "plane"
+    nearest: str = "surface"
+    scale: bool = False
+    keep: float = 0.9
+    rounds: int = 60
+    tolerance: float = 2e-3
+    sample: int = 1500
+
+    def __post_init__(self):
+        for name, known in (("direction", DIRECTIONS), ("step", STEPS), ("nearest", NEAREST)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if not 0 < self.keep <= 1:
+            raise ValueError(f"keep must be above 0 and at most 1, got {self.keep}")
+
+    @property
+    def to_model(self) -> bool:
+        """Whether partners are looked for on the model."""
+        return self.direction == "scan to model"
 
 
 @dataclass(frozen=True)
 class IcpResult:
-    """motion: of the model.  rms: (rounds + 1,) mm before each round and at the end, over the pairs that counted.
-    converged: the last round hardly moved anything."""
+    """What ICP found.
+
+    Attributes:
+        motion: Of the model.
+        rms: (rounds + 1,) mm before each round and at the end, over the pairs that counted.
+        converged: Whether the last round moved less than the tolerance.
+    """
 
     motion: Motion
     rms: np.ndarray
@@ -56,102 +112,129 @@ class IcpResult:
 def icp(
     model: Surface,
     scan: Surface,
+    settings: IcpSettings | None = None,
     *,
     query: np.ndarray | None = None,
-    direction: str = "scan to model",
-    step: str = "plane",
-    nearest: str = "surface",
-    scale: bool = False,
-    keep: float = 0.9,
     start: Motion | None = None,
-    rounds: int = 60,
-    tolerance: float = 2e-3,
-    sample: int = 1500,
     finder: Nearest | None = None,
 ) -> IcpResult:
-    """The motion that brings `model` onto `scan`.
+    """Find the motion that brings a model onto a scan.
 
-    direction: "scan to model" finds for each point of the scan its nearest place on the model, "model to scan" the other
-        way round. It is always the model that moves.
-    query: numbers of the vertices that look for a partner (of the scan or of the model, by `direction`); None: all.
-        The surface on which they look is whole, so that no partner is missing at the border of a crop.
-    step: "point" makes the squared distances of the pairs least; "plane" those along the surface's normal, which lets
-        pairs slide and needs far fewer rounds.
-    nearest: the place on the "surface" (within triangles), or its nearest "vertex".
-    scale: the size is free, too. From model to scan this invites a model that shrinks onto a part of the scan.
-    keep: share of the pairs that count, the nearest ones; the others may be hair, or a hole of the scan.
-    start: where the search begins.  sample: how many query points are used, spread evenly over their list.
-    finder: search tree of the surface on which is looked, if there is one already.
-    The search ends when the points move less than `tolerance` mm in a round, root mean square.
+    Args:
+        model: The surface that moves.
+        scan: The surface that it is brought onto.
+        settings: How to search; a `Protocol` is one, too. None for the defaults.
+        query: Numbers of the vertices that look for a partner (of the scan or of the model, by the direction); None for
+            all. The surface on which they look is whole, so that no partner is missing at the border of a crop.
+        start: Where the search begins; None for where the model stands.
+        finder: Search tree of the surface on which partners are looked for, if there is one already.
 
-    Raises ValueError for unknown words and numbers out of range.
+    Returns:
+        The motion, and how the search went.
+
+    Raises:
+        ValueError: For fewer than four query points.
     """
-    _check(direction, step, nearest, keep)
-    to_model = direction == "scan to model"
-    moving = scan if to_model else model
-    points = moving.vertices if query is None else moving.vertices[query]
+    s = settings or IcpSettings()
+    points = (scan if s.to_model else model).vertices
+    points = points if query is None else points[query]
     if len(points) < 4:
         raise ValueError(f"an alignment needs at least four points, got {len(points)}")
-    points = points[np.linspace(0, len(points) - 1, min(sample, len(points))).astype(int)]
-    finder = finder or ground(model, scan, direction, nearest)
-    motion, history = start or Motion.none(), []
-    solve = _plane_step if step == "plane" else _point_step
-    for _ in range(rounds):
-        source, target, normal = _pairs(finder, points, motion, to_model, step == "plane")
-        kept, rms = _nearest_share(motion(source), target, keep)
+    points = points[np.linspace(0, len(points) - 1, min(s.sample, len(points))).astype(int)]
+    finder = finder or search_tree(model, scan, s)
+    motion, history, converged = start or Motion.none(), [], False
+    for _ in range(s.rounds):
+        source, target, number = _pairs(finder, points, motion, s)
+        kept, rms = _nearest_share(motion(source), target, s.keep)
         history.append(rms)
-        new = solve(source[kept], target[kept], normal if normal is None else normal[kept], motion, scale)
+        if s.step == "plane":
+            normal = finder.normals(number[kept])
+            normal = normal @ motion.rotation.T if s.to_model else normal
+            new = plane_step(source[kept], target[kept], normal, motion, s.scale)
+        else:
+            new = best_motion(source[kept], target[kept], s.scale)
         moved = np.sqrt(np.mean(np.sum((new(source) - motion(source)) ** 2, 1)))
         motion = new
-        if moved < tolerance:
+        if moved < s.tolerance:
+            converged = True
             break
-    source, target, _ = _pairs(finder, points, motion, to_model, False)
-    history.append(_nearest_share(motion(source), target, keep)[1])
-    return IcpResult(motion, np.array(history), bool(moved < tolerance))
+    source, target, _ = _pairs(finder, points, motion, s)
+    history.append(_nearest_share(motion(source), target, s.keep)[1])
+    return IcpResult(motion, np.array(history), converged)
 
 
-def ground(model: Surface, scan: Surface, direction: str, nearest: str) -> Nearest:
+def search_tree(model: Surface, scan: Surface, settings: IcpSettings) -> Nearest:
     """The search tree of the surface on which partners are looked for."""
-    surface = model if direction == "scan to model" else scan
-    return Nearest(surface.vertices, surface.triangles, vertices_only=nearest == "vertex")
+    surface = model if settings.to_model else scan
+    return Nearest(surface.vertices, surface.triangles, vertices_only=settings.nearest == "vertex")
 
 
-def partners(
-    finder: Nearest, points: np.ndarray, motion: Motion, direction: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (N, 3) mm, in the scan's place and size, from query points to the nearest places, and their numbers (N,)."""
-    if direction == "scan to model":
-        found, number = finder(motion.back(points))
-        return motion(found) - points, number
-    moved = motion(points)
-    found, number = finder(moved)
-    return found - moved, number
+def partner_distances(
+    finder: Nearest, points: np.ndarray, motion: Motion, settings: IcpSettings
+) -> np.ndarray:
+    """Distances from query points (N, 3) mm to the nearest places: (N,) mm, in the scan's place and size."""
+    source, target, _ = _pairs(finder, points, motion, settings)
+    return np.linalg.norm(motion(source) - target, axis=1)
 
 
 def best_motion(source: np.ndarray, target: np.ndarray, scale: bool = False) -> Motion:
-    """The motion of source (N, 3) onto target (N, 3), pairs known, in closed form (Umeyama 1991)."""
-    a, b = source - source.mean(0), target - target.mean(0)
-    U, S, Vt = np.linalg.svd(b.T @ a)
-    # The nearest orthogonal matrix may be a mirror; the sign keeps it a rotation.
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(U @ Vt))])
-    rotation = (U * sign) @ Vt
-    size = float((S * sign).sum() / np.square(a).sum()) if scale else 1.0
-    return Motion(rotation, target.mean(0) - size * rotation @ source.mean(0), size)
+    """The motion of points onto their known partners, in the sense of least squares.
+
+    Args:
+        source: (N, 3) mm.
+        target: (N, 3) mm.
+        scale: Whether the size is free.
+
+    Source:
+        S. Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
+    """
+    R, t, s = align_points(source, target, scale=scale)
+    return Motion(R, t, float(s))
 
 
-def _pairs(finder: Nearest, points, motion: Motion, to_model: bool, with_normals: bool):
-    """Places on the unmoved model (N, 3), their partners on the scan (N, 3), and normals (N, 3) at the moved ones."""
-    if to_model:
+def plane_step(
+    source: np.ndarray, target: np.ndarray, normal: np.ndarray, motion: Motion, scale: bool = False
+) -> Motion:
+    """A small further turn, shift and growth that minimise Σ (n · (x − y))², to first order.
+
+    Args:
+        source: (N, 3) mm, on the unmoved model; `motion` gives x.
+        target: y (N, 3) mm, the partners on the scan.
+        normal: n (N, 3), unit normals at the moved places.
+        motion: Of the model so far.
+        scale: Whether it may grow.
+
+    Returns:
+        The motion with the step added.
+
+    Source:
+        Y. Chen and G. Medioni, "Object modelling by registration of multiple range images", 1992.
+    """
+    x = motion(source)
+    centre = x.mean(0)
+    arm = x - centre
+    rows = [np.cross(arm, normal), normal] + ([np.sum(arm * normal, 1, keepdims=True)] if scale else [])
+    J, r = np.hstack(rows), np.sum(normal * (x - target), 1)
+    H = J.T @ J
+    # A plane does not tell how far it slid, nor a sphere how it turned: there the smallest step is taken.
+    H += 1e-9 * np.trace(H) * np.eye(len(H))
+    turn, shift, growth = np.split(-np.linalg.solve(H, J.T @ r), [3, 6])
+    size = float(np.exp(growth[0])) if scale else 1.0
+    R = Rotation.from_rotvec(turn).as_matrix()
+    translation = size * R @ (motion.translation - centre) + centre + shift
+    return Motion(R @ motion.rotation, translation, size * motion.size)
+
+
+def _pairs(
+    finder: Nearest, points: np.ndarray, motion: Motion, settings: IcpSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places on the unmoved model (N, 3), their partners on the scan (N, 3), and the number (N,) of each found place."""
+    if settings.to_model:
         # Looking back from the scan spares a new search tree each round.
         found, number = finder(motion.back(points))
-        source, target = found, points
-    else:
-        found, number = finder(motion(points))
-        source, target = points, found
-    if not with_normals:
-        return source, target, None
-    normal = finder.normals(number)
-    return source, target, normal @ motion.rotation.T if to_model else normal
+        return found, points, number
+    found, number = finder(motion(points))
+    return points, found, number
 
 
 def _nearest_share(moved: np.ndarray, target: np.ndarray, keep: float) -> tuple[np.ndarray, float]:
@@ -159,43 +242,3 @@ def _nearest_share(moved: np.ndarray, target: np.ndarray, keep: float) -> tuple[
     count = max(4, int(np.ceil(keep * len(distance))))
     kept = np.argsort(distance, kind="stable")[:count]
     return kept, float(np.sqrt(np.mean(distance[kept] ** 2)))
-
-
-def _point_step(source, target, _, motion: Motion, scale: bool) -> Motion:
-    return best_motion(source, target, scale)
-
-
-def _plane_step(source, target, normal, motion: Motion, scale: bool) -> Motion:
-    """A small further turn, shift and growth that make Σ (n · (x − target))² least, to first order."""
-    x = motion(source)
-    centre = x.mean(0)
-    arm = x - centre
-    rows = [np.cross(arm, normal), normal] + ([np.sum(arm * normal, 1, keepdims=True)] if scale else [])
-    J, r = np.hstack(rows), np.sum(normal * (x - target), 1)
-    H = J.T @ J
-    # A plane does not say how far it slid, nor a sphere how it turned: there the smallest step is taken.
-    H += 1e-9 * np.trace(H) * np.eye(len(H))
-    turn, shift, growth = np.split(-np.linalg.solve(H, J.T @ r), [3, 6])
-    size = float(np.exp(growth[0])) if scale else 1.0
-    R = _rotation(turn)
-    return Motion(
-        R @ motion.rotation, size * R @ (motion.translation - centre) + centre + shift, size * motion.size
-    )
-
-
-def _rotation(vector: np.ndarray) -> np.ndarray:
-    from scipy.spatial.transform import Rotation
-
-    return Rotation.from_rotvec(vector).as_matrix()
-
-
-def _check(direction: str, step: str, nearest: str, keep: float) -> None:
-    for value, known, name in (
-        (direction, DIRECTIONS, "direction"),
-        (step, STEPS, "step"),
-        (nearest, NEAREST, "nearest"),
-    ):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    if not 0 < keep <= 1:
-        raise ValueError(f"keep must be above 0 and at most 1, got {keep}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,19 @@ from torch import Tensor
 
 from helpers.errors import UserError
 from helpers.evaluation.recognition import Pairs
+from helpers.labelling.parquet import matrix, read_columns
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """vectors: (N, K) coefficients, α then β.  person: (N,) numbers from 0.  people: their names.  names: of the photographs,
-    without ending."""
+    """Coefficients of photographs of known people.
+
+    Attributes:
+        vectors: (N, K), α then β.
+        person: (N,) numbers from 0.
+        people: Their names.
+        names: Of the photographs, without ending.
+    """
 
     vectors: Tensor
     person: Tensor
@@ -25,7 +33,7 @@ class Labelled:
 
 
 def read_labelled(path: str | Path) -> Labelled:
-    """Coefficients with their people.
+    """Read coefficients with their people.
 
     A Parquet file, or a folder of them, with the columns `person` and `coefficients`, or `alpha` and `beta`, and
     optionally `id`, as `label` and `pool` write them; in a folder of `label` its shards are read. Or a folder of
@@ -33,7 +41,11 @@ def read_labelled(path: str | Path) -> Labelled:
     else its name up to the last underscore (PERSON_0001.npz). Rows without a person, and rows with numbers that are not
     finite (photographs that could not be fitted), are left out; doubtful fits are not.
 
-    Raises UserError for a path without such files, for files that cannot be read, and for fewer than two people.
+    Args:
+        path: The file or folder.
+
+    Raises:
+        UserError: For a path without such files, for files that cannot be read, and for fewer than two people.
     """
     path = Path(path)
     if not path.exists():
@@ -72,13 +84,21 @@ def read_labelled(path: str | Path) -> Labelled:
 
 
 def read_pairs(path: str | Path, labelled: Labelled) -> Pairs:
-    """The pairs of a file in the layout of LFW's `pairs.txt`, as numbers of photographs of `labelled`.
+    """Read pairs in the layout of LFW's `pairs.txt`.
 
     First line: number of folds and of pairs of each kind in a fold. Then for each fold its pairs of one person, "NAME a b",
     and its pairs of two people, "NAME a OTHER b", divided by tabs or spaces. The photograph a of NAME is called
     NAME_000a, as in LFW.
 
-    Raises UserError, with the line, for a file in another layout and for photographs without coefficients.
+    Args:
+        path: The file.
+        labelled: The photographs.
+
+    Returns:
+        The pairs, as numbers of photographs of `labelled`.
+
+    Raises:
+        UserError: With the line, for a file in another layout and for photographs without coefficients.
     """
     path = Path(path)
     try:
@@ -116,41 +136,20 @@ def read_pairs(path: str | Path, labelled: Labelled) -> Pairs:
 
 def _parquet(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     """Names of photographs, people ("" where unknown) and vectors (N, K) float32 of one file."""
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    try:
-        columns = set(parquet.read_schema(path).names)
-        halves = ["coefficients"] if "coefficients" in columns else ["alpha", "beta"]
-        if "person" not in columns or not set(halves) <= columns:
-            raise UserError(
-                f"{path}: the columns person and coefficients (or alpha and beta) are expected, got {', '.join(sorted(columns))}"
-            )
-        table = parquet.read_table(path, columns=["person", *halves, *({"id"} & columns)])
-        vectors = np.concatenate([_matrix(table.column(half)) for half in halves], 1)
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{path}: no readable Parquet file: {' '.join(str(error).split())[:120]}") from error
+    what = "labelled coefficients: the columns person and coefficients (or alpha and beta) are expected"
+    table = read_columns(path, ["person"], what, optional=("id", "coefficients", "alpha", "beta"))
+    columns = set(table.column_names)
+    halves = ["coefficients"] if "coefficients" in columns else ["alpha", "beta"]
+    if not set(halves) <= columns:
+        raise UserError(f"{path}: is no file of {what}")
+    vectors = np.concatenate([matrix(table, half, path) for half in halves], 1)
     people = ["" if p is None else str(p) for p in table.column("person").to_pylist()]
-    ids = (
-        table.column("id").to_pylist()
-        if "id" in columns
-        else [f"{path.stem}_{n}" for n in range(len(people))]
-    )
-    return [Path(str(i)).stem for i in ids], people, vectors
-
-
-def _matrix(column) -> np.ndarray:
-    """A column of lists of one length as (N, K) float32."""
-    values = column.combine_chunks()
-    flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    if values.null_count or (len(values) and len(flat) % len(values)):
-        raise ValueError("a row lacks coefficients, or has another number of them")
-    return flat.reshape(len(values), -1)
+    if "id" not in columns:
+        return [f"{path.stem}_{n}" for n in range(len(people))], people, vectors
+    return [Path(str(name)).stem for name in table.column("id").to_pylist()], people, vectors
 
 
 def _npz(path: Path, root: Path) -> tuple[list[str], list[str], np.ndarray]:
-    import zipfile
-
     try:
         with np.load(path, allow_pickle=False) as file:
             vector = np.concatenate([file["alpha"], file["beta"]]).astype(np.float32)

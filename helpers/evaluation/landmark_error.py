@@ -11,11 +11,19 @@ RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 
 
 def face_size(points: Tensor, normaliser: str = "outer eyes") -> Tensor:
-    """(B,) px of faces with landmarks (B, 68, 2).
+    """The size of faces in a picture.
 
-    "outer eyes": between the outer corners of the eyes, the inter-ocular distance of 300-W.  "pupils": between the
-    means of the six points of each eye.  "box": the root of width times height of the box around all points.
-    "diagonal": of that box.
+    Args:
+        points: (B, 68, 2) px.
+        normaliser: "outer eyes", between the outer corners of the eyes, the inter-ocular distance of 300-W; "pupils",
+            between the means of the six points of each eye; "box", the root of width times height of the box around all
+            points; "diagonal", of that box.
+
+    Returns:
+        (B,) px.
+
+    Raises:
+        ValueError: For an unknown normaliser.
     """
     if normaliser == "outer eyes":
         return (points[:, 36] - points[:, 45]).norm(dim=-1)
@@ -32,10 +40,19 @@ def face_size(points: Tensor, normaliser: str = "outer eyes") -> Tensor:
 def landmark_nme(
     estimate: Tensor, truth: Tensor, normaliser: str = "outer eyes", visible: Tensor | None = None
 ) -> Tensor:
-    """(B,) normalised mean error: the mean distance of 68 points as a part of the face's size, 0.05 for 5 %.
+    """The normalised mean error: the mean distance of 68 points as a part of the face's size.
 
-    estimate, truth: (B, 68, 2) px; the size is the truth's.  visible: (B, 68), 0 leaves a point out.
-    Raises ValueError for other shapes, and for a face without size.
+    Args:
+        estimate: (B, 68, 2) px.
+        truth: (B, 68, 2) px; the size is the truth's.
+        normaliser: See `face_size`.
+        visible: (B, 68), 0 leaves a point out; None for all.
+
+    Returns:
+        (B,), 0.05 for 5 %.
+
+    Raises:
+        ValueError: For other shapes, and for a face without size.
     """
     if estimate.shape != truth.shape or truth.dim() != 3 or truth.shape[1:] != (68, 2):
         raise ValueError(

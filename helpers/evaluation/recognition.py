@@ -17,24 +17,31 @@ REPRESENTATIONS = ("plain", "signed root", "whitened")
 
 @dataclass(frozen=True)
 class Whitening:
-    """x → (x − mean) @ matrix: mean (K,), matrix (K, k)."""
+    """x → (x − mean) @ matrix.
+
+    Attributes:
+        mean: (K,).
+        matrix: (K, k).
+    """
 
     mean: Tensor
     matrix: Tensor
 
     @classmethod
     def of(cls, vectors: Tensor, person: Tensor | None = None, shrink: float = 0.1) -> Whitening:
-        """From vectors (N, K) of other people than those that are to be told apart.
+        """Learn a whitening from other people than those that are to be told apart.
 
-        person: (N,) whole numbers: directions are scaled by how much one person's photographs differ along them, so that
-        what varies with the photograph counts little. None: by how much all vectors differ.
-        shrink: this share of the covariance is replaced by its mean variance in every direction, since few vectors do not
-        tell 198 variances.
+        Args:
+            vectors: (N, K).
+            person: (N,) whole numbers: directions are scaled by how much one person's photographs differ along them, so
+                that what varies with the photograph counts little. None: by how much all vectors differ.
+            shrink: This share of the covariance is replaced by its mean variance in every direction, since few vectors do
+                not determine 198 variances.
         """
         mean = vectors.mean(0)
         centred = vectors - mean
         if person is not None:
-            people, index = person.unique(return_inverse=True)
+            people, index = person.to(vectors.device).unique(return_inverse=True)
             sums = vectors.new_zeros(len(people), vectors.shape[1]).index_add_(0, index, vectors)
             centred = vectors - (sums / torch.bincount(index)[:, None])[index]
         covariance = centred.T.double() @ centred.double() / len(vectors)
@@ -45,14 +52,26 @@ class Whitening:
         return cls(mean, matrix.to(vectors))
 
     def __call__(self, vectors: Tensor) -> Tensor:
+        """(N, k) of vectors (N, K)."""
         return (vectors - self.mean) @ self.matrix
 
 
 def represent(vectors: Tensor, kind: str = "plain", whitening: Whitening | None = None) -> Tensor:
-    """(N, K) unit vectors whose products are scores.
+    """Turn coefficients into unit vectors whose products are scores.
 
-    "plain": as they are.  "signed root": sign(x) √|x| of each number, which tames single large ones.  "whitened": after
-    `whitening`. A vector of zeros, the mean face, stays zero, and is equally unlike everybody.
+    A vector of zeros, the mean face, stays zero, and is equally unlike everybody.
+
+    Args:
+        vectors: (N, K) coefficients.
+        kind: "plain" takes them as they are; "signed root" sign(x) √|x| of each number, which tames single large ones;
+            "whitened" what `whitening` makes of them.
+        whitening: Learned from other people; only "whitened" needs it.
+
+    Returns:
+        (N, K).
+
+    Raises:
+        ValueError: For an unknown kind, and "whitened" without a whitening.
     """
     if kind not in REPRESENTATIONS:
         raise ValueError(f"kind must be one of {', '.join(REPRESENTATIONS)}, got {kind!r}")
@@ -67,9 +86,13 @@ def represent(vectors: Tensor, kind: str = "plain", whitening: Whitening | None 
 
 @dataclass(frozen=True)
 class Roc:
-    """threshold (T,) falling, from +∞: a pair counts as one person when its score is at least that.
-    false_accept (T,): share of the pairs of two people that are taken for one.  true_accept (T,): share of the pairs of
-    one person that are."""
+    """A receiver operating characteristic.
+
+    Attributes:
+        threshold: (T,) falling, from +∞: a pair counts as one person when its score is at least that.
+        false_accept: (T,) share of the pairs of two people that are taken for one.
+        true_accept: (T,) share of the pairs of one person that are.
+    """
 
     threshold: Tensor
     false_accept: Tensor
@@ -96,7 +119,15 @@ class Roc:
 
 
 def roc(score: Tensor, same: Tensor) -> Roc:
-    """The curve of scores (N,) of pairs, same (N,) bool. Raises ValueError unless both kinds of pairs are there."""
+    """The curve of the scores of pairs.
+
+    Args:
+        score: (N,), finite.
+        same: (N,) bool, whether the pair is of one person.
+
+    Raises:
+        ValueError: For other shapes, and unless both kinds of pairs are there.
+    """
     same = same.bool()
     if score.shape != same.shape or score.dim() != 1 or not bool(torch.isfinite(score).all()):
         raise ValueError(
@@ -122,8 +153,13 @@ def tar_at_far(score: Tensor, same: Tensor, false_accept: float) -> float:
 
 @dataclass(frozen=True)
 class Verification:
-    """fold_accuracy: (folds,).  accuracy: their mean; std: their standard deviation (n − 1); standard_error: std / √folds,
-    which the LFW protocol reports behind its ±.  threshold: (folds,), each found on the other folds.  curve: of all pairs."""
+    """How well pairs were told apart.
+
+    Attributes:
+        fold_accuracy: (folds,) share of right answers.
+        threshold: (folds,), each found on the other folds.
+        curve: Of all pairs.
+    """
 
     fold_accuracy: Tensor
     threshold: Tensor
@@ -131,22 +167,34 @@ class Verification:
 
     @property
     def accuracy(self) -> float:
+        """The mean of the folds."""
         return float(self.fold_accuracy.mean())
 
     @property
     def std(self) -> float:
+        """The standard deviation (n − 1) of the folds."""
         return float(self.fold_accuracy.std())
 
     @property
     def standard_error(self) -> float:
+        """std / √folds, which the LFW protocol reports behind its ±."""
         return self.std / len(self.fold_accuracy) ** 0.5
 
 
 def verify(score: Tensor, same: Tensor, fold: Tensor) -> Verification:
-    """The protocol of LFW: score (N,), same (N,) bool, fold (N,) whole numbers, as many of each as there are folds.
+    """Verification by the protocol of LFW.
 
     For each fold the threshold is the one with the best accuracy on the other folds; the fold itself is only tested on.
+
+    Args:
+        score: (N,) of pairs, on any device.
+        same: (N,) bool, whether the pair is of one person.
+        fold: (N,) whole numbers, which group of people the pair is of.
+
+    Raises:
+        ValueError: For fewer than two folds, and where the pairs are of one kind.
     """
+    same, fold = same.to(score.device), fold.to(score.device)
     folds = fold.unique()
     if len(folds) < 2:
         raise ValueError("the protocol needs at least two folds")
@@ -160,12 +208,14 @@ def verify(score: Tensor, same: Tensor, fold: Tensor) -> Verification:
 
 
 def best_threshold(score: Tensor, same: Tensor) -> Tensor:
-    """() the threshold with the most right answers, half-way between the two scores that it parts."""
+    """() the threshold with the most right answers for scores (N,) of pairs, same (N,) bool.
+
+    It lies half-way between the two scores that it parts.
+    """
     order = score.argsort(descending=True)
     s, y = score[order].double(), same[order].bool()
-    right = torch.cat(
-        [(~y).sum()[None], (~y).sum() + (2 * y.long() - 1).cumsum(0)]
-    )  # after accepting the first k
+    # Right answers after accepting the first k.
+    right = torch.cat([(~y).sum()[None], (~y).sum() + (2 * y.long() - 1).cumsum(0)])
     edge = torch.cat([s[:1] + 1, (s[1:] + s[:-1]) / 2, s[-1:] - 1])
     allowed = torch.ones_like(edge, dtype=torch.bool)
     allowed[1:-1] = s[1:] < s[:-1]  # equal scores cannot be parted
@@ -173,10 +223,18 @@ def best_threshold(score: Tensor, same: Tensor) -> Tensor:
 
 
 def rank_one(gallery: Tensor, gallery_person: Tensor, probe: Tensor, probe_person: Tensor) -> float:
-    """Share of the probes (M, K) whose highest score among the gallery (N, K) belongs to their own person.
+    """Share of the probes whose highest score among the gallery belongs to their own person.
 
-    The vectors are those of `represent`. Probes whose person is not in the gallery are left out.
-    Raises ValueError if that leaves none.
+    Probes whose person is not in the gallery are left out.
+
+    Args:
+        gallery: (N, K) unit vectors, those of `represent`.
+        gallery_person: (N,) whole numbers.
+        probe: (M, K) unit vectors.
+        probe_person: (M,) whole numbers.
+
+    Raises:
+        ValueError: If no probe is left.
     """
     known = torch.isin(probe_person, gallery_person)
     if not bool(known.any()):
@@ -187,7 +245,14 @@ def rank_one(gallery: Tensor, gallery_person: Tensor, probe: Tensor, probe_perso
 
 @dataclass(frozen=True)
 class Pairs:
-    """first, second: (N,) numbers of photographs.  same: (N,) bool.  fold: (N,)."""
+    """Pairs of photographs to compare.
+
+    Attributes:
+        first: (N,) numbers of photographs.
+        second: (N,) numbers of photographs.
+        same: (N,) bool, whether they are of one person.
+        fold: (N,) which group of people they are of.
+    """
 
     first: Tensor
     second: Tensor
@@ -195,16 +260,24 @@ class Pairs:
     fold: Tensor
 
     def score(self, vectors: Tensor) -> Tensor:
-        """(N,) cosines of unit vectors, those of `represent`."""
+        """(N,) cosines of unit vectors (photographs, K), those of `represent`."""
         return (vectors[self.first] * vectors[self.second]).sum(-1)
 
 
 def make_pairs(person: Tensor, folds: int = 10, per_fold: int = 300, seed: int = 0) -> Pairs:
-    """Pairs for a labelled set in the manner of LFW: `folds` groups of people, no person in two of them, and in each group
-    up to `per_fold` pairs of one person and as many of two people.
+    """Draw pairs of a labelled set in the manner of LFW: groups of people, no person in two of them.
 
-    person: (N,) whole numbers. Where a group has fewer pairs of either kind, both are cut to the lesser number.
-    Raises ValueError if a group would have no pair of either kind.
+    Each group has as many pairs of one person as of two people. Where it has too few of either kind, both are cut to the
+    lesser number.
+
+    Args:
+        person: (N,) whole numbers, whom each photograph shows.
+        folds: How many groups.
+        per_fold: Pairs of each kind in a group, at most.
+        seed: Of the draw.
+
+    Raises:
+        ValueError: If a group would have no pair of either kind.
     """
     generator = torch.Generator().manual_seed(seed)
     person = person.cpu()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from helpers.face_model import MorphableModel
+from helpers.face_model.morphable_model import NOSE_TIP
 from helpers.rendering import vertex_normals
 
 # The 68 points by part, and how far from them, in mm, the part reaches. Of the jaw only the middle stands for the chin.
@@ -19,16 +20,26 @@ GROUPS = {
 
 
 def face_regions(model: MorphableModel, radius: float = 95.0) -> dict[str, Tensor]:
-    """Parts of the face within `radius` mm of the nose tip: name → (V,) weights 0 or 1, no vertex in two.
+    """Cut a face into parts.
 
     A vertex belongs to the group of its nearest landmark, if that is within the group's reach (see `GROUPS`); else to the
-    forehead if it lies above the brows, and to the cheeks if not. Where the model says what is no skin of the face (mask "skin": ears, neck,
-    the inside of the mouth), that is left out.
+    forehead if it lies above the brows, and to the cheeks if not. What is not skin of the face by the model's mask "skin"
+    (ears, neck, the inside of the mouth) is left out.
+
+    Args:
+        model: The face model, with landmarks.
+        radius: mm about the nose tip.
+
+    Returns:
+        Name to (V,) weights 0 or 1, no vertex in two parts.
+
+    Raises:
+        ValueError: For a model without landmarks.
     """
     if model.landmarks is None:
         raise ValueError(f"{model.name} has no landmarks, so its parts cannot be told")
     points, marks = model.mean_shape, model.mean_shape[model.landmarks]
-    face = (points - marks[30]).norm(dim=-1) <= radius
+    face = (points - marks[NOSE_TIP]).norm(dim=-1) <= radius
     if model.masks and "skin" in model.masks:
         face &= model.masks["skin"] > 0.5
     distance = torch.stack([torch.cdist(points, marks[list(group)]).amin(-1) for group, _ in GROUPS.values()])
@@ -42,15 +53,29 @@ def face_regions(model: MorphableModel, radius: float = 95.0) -> dict[str, Tenso
 
 
 def per_region(squared: Tensor, regions: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Root means (B,) by part of squared distances (B, V) mm²; NaN for a part without vertices."""
+    """Root mean squares by part.
+
+    Args:
+        squared: (B, V) mm², squared distances.
+        regions: Name to (V,) weights, as of `face_regions`.
+
+    Returns:
+        Name to (B,) mm; NaN for a part without vertices.
+    """
     return {name: ((squared * w).sum(-1) / w.sum()).sqrt() for name, w in regions.items()}
 
 
 def normal_error(points: Tensor, target: Tensor, triangles: Tensor, weights: Tensor | None = None) -> Tensor:
-    """(B,) degrees: the mean angle between the normals of corresponding vertices.
+    """The mean angle between the normals of corresponding vertices.
 
-    points, target: (B, V, 3) and (B or 1, V, 3) mm, turned the same way (see `align_similarity`); size does not matter.
-    weights: (B or 1, V), not negative.
+    Args:
+        points: (B, V, 3) mm.
+        target: (B or 1, V, 3) mm, turned the same way (see `align_similarity`); size does not matter.
+        triangles: (F, 3).
+        weights: (B or 1, V), not negative; None for 1 each.
+
+    Returns:
+        (B,) degrees.
     """
     a, b = vertex_normals(points, triangles), vertex_normals(target, triangles)
     # The arc cosine is blunt near 0; the arc tangent is not.

@@ -10,6 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import warnings
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,25 +20,48 @@ import numpy as np
 
 from helpers._open3d import open3d
 from helpers.errors import UserError
-from helpers.evaluation.surface import Surface
-from helpers.face_model.formats.obj import FACE_LINE, VERTEX_LINE
+from helpers.evaluation.surface import Nearest, Surface
+from helpers.face_model.morphable_model import NOSE_TIP
+from helpers.obj_files import obj_polygons, obj_vertices, triangulated
 
 MESHES = (".ply", ".obj")
 LANDMARKS = (".pp", ".npy", ".json", ".txt")
-UNITS = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+UNITS = {"um": 0.001, "mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1000.0}
 # How many points a landmark file may have, and which of the 68 they are (counted from 0).
 NOW_SEVEN = (36, 39, 42, 45, 33, 48, 54)  # corners of the eyes, base of the nose, corners of the mouth
-KNOWN_COUNTS = {1: (30,), 7: NOW_SEVEN, 51: tuple(range(17, 68)), 68: tuple(range(68))}
+KNOWN_COUNTS = {1: (NOSE_TIP,), 7: NOW_SEVEN, 51: tuple(range(17, 68)), 68: tuple(range(68))}
 EXTENT = (60.0, 1500.0)  # mm, between which the longest side of a scan with a face must lie
+LANDMARK_EXTENT = 30.0  # mm, which the landmarks of a face, if more than one, reach at least
+OFF_SURFACE = 20.0  # mm, how far off the surface most landmarks may lie
+STRAY = 10.0  # a point so many times as far from the middle as half of them are does not belong to the scan
+CUT_OFF = "cut off: copy it again from where it is whole"
 
 
-def read_surface(path: str | Path, landmarks: str | Path | None = None, unit: str = "mm") -> Surface:
-    """A PLY or OBJ file as a Surface, in mm; polygons are cut into triangles, colours left out.
+def read_surface(
+    path: str | Path,
+    landmarks: str | Path | None = None,
+    unit: str = "mm",
+    *,
+    note: Callable[[str], object] = warnings.warn,
+) -> Surface:
+    """Read a mesh or a cloud of points.
 
-    landmarks: their file, see `read_landmarks`; None looks for one of the mesh's name beside it, and goes without if
-    there is none.  unit: of the mesh and the landmarks, "mm", "cm" or "m".
+    Polygons are cut into triangles, colours are left out. So are points that scanners write where they saw nothing: numbers
+    that are not finite, several points at exactly (0, 0, 0), and single ones far from all others.
 
-    Raises UserError for a file that is missing, broken, empty, or of a size that no face has.
+    Args:
+        path: A .ply or .obj file.
+        landmarks: Their file, see `read_landmarks`; None looks for one of the mesh's name beside it, and goes without if
+            there is none that can be read.
+        unit: Of the mesh and the landmarks, one of `UNITS`.
+        note: Is called with a line of text about points that are left out.
+
+    Returns:
+        The surface, in mm.
+
+    Raises:
+        UserError: For a file that is missing, broken, cut off, empty, or of a size that no face has, and for landmarks that
+            do not lie on it.
     """
     path = Path(path)
     if path.suffix.lower() not in MESHES:
@@ -46,35 +72,60 @@ def read_surface(path: str | Path, landmarks: str | Path | None = None, unit: st
         raise UserError(f"unit {unit!r}: expected one of {', '.join(UNITS)}")
     vertices, triangles = (_read_ply if path.suffix.lower() == ".ply" else _read_obj)(path)
     try:
+        vertices, triangles = _without_holes(vertices, triangles, lambda text: note(f"{path}: {text}"))
         surface = Surface.of(vertices * UNITS[unit], triangles, name=path.stem)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
     extent = float(np.ptp(surface.vertices, axis=0).max())
     if not EXTENT[0] <= extent <= EXTENT[1]:
         raise UserError(
-            f"{path}: its longest side is {extent:.3g} mm, which is no face: say in what unit it is (mm, cm or m)"
+            f"{path}: its longest side is {extent:.3g} mm, which is no face: say in what unit it is "
+            f"({', '.join(UNITS)}; for `evaluate` by --unit for scans, --mesh-unit for faces)"
         )
-    landmarks = landmarks or landmarks_beside(path)
-    points = np.full((68, 3), np.nan) if landmarks is None else read_landmarks(landmarks) * UNITS[unit]
+    found = landmarks_beside(path)[0] if landmarks is None else (Path(landmarks), read_landmarks(landmarks))
+    if found is None:
+        return surface
+    file, points = found[0], found[1] * UNITS[unit]
+    _check_landmarks(points, surface, file, path)
     return Surface(surface.vertices, surface.triangles, points, path.stem)
 
 
-def landmarks_beside(path: Path) -> Path | None:
-    """The landmark file of a mesh: its name with another ending, or with `_picked_points` or `_landmarks` before it."""
+def landmarks_beside(path: Path) -> tuple[tuple[Path, np.ndarray] | None, list[str]]:
+    """Look for landmarks beside a mesh: its name with another ending, or with `_picked_points` or `_landmarks` before it.
+
+    Not every file of the mesh's name is one of landmarks: a note, or the points of a photograph, is passed over.
+
+    Args:
+        path: Of the mesh.
+
+    Returns:
+        The first file that can be read, with its points (68, 3) as `read_landmarks` gives them, or None; and for each
+        that cannot be read, why.
+    """
+    why = []
     for ending in LANDMARKS:
         for extra in ("", "_picked_points", "_landmarks"):
-            beside = path.with_name(path.stem + extra + ending)
-            if beside.is_file():
-                return beside
-    return None
+            file = path.with_name(path.stem + extra + ending)
+            if file.is_file():
+                try:
+                    return (file, read_landmarks(file)), why
+                except UserError as error:
+                    why.append(str(error))
+    return None, why
 
 
 def read_landmarks(path: str | Path) -> np.ndarray:
-    """3D points (68, 3) in the file's unit; NaN for those that the file does not have.
+    """Read 3D points: 68; 51 (without the jaw); 7, as in the NoW data; or 1, the tip of the nose.
 
-    .pp: picked points of MeshLab.  .npy: an array.  .json: a list of points, or an object with the list "points".
-    .txt: three numbers a line. There must be 68 points; 51 (without the jaw); 7, as in the NoW data; or 1, the tip of
-    the nose. Raises UserError for anything else.
+    Args:
+        path: A file .pp of picked points of MeshLab; .npy, an array; .json, a list of points or an object with the list
+            "points"; or .txt, three numbers per line.
+
+    Returns:
+        (68, 3) in the file's unit; NaN for those that the file does not have.
+
+    Raises:
+        UserError: For anything else.
     """
     path = Path(path)
     reader = {".pp": _read_pp, ".npy": _read_npy, ".json": _read_json, ".txt": _read_txt}.get(
@@ -98,10 +149,19 @@ def read_landmarks(path: str | Path) -> np.ndarray:
 
 
 def find_scans(folder: str | Path) -> dict[str, Path]:
-    """The scans of a folder by name: MICC's layout if it has folders `subject_NN`, else every mesh by its stem.
+    """Look for the meshes of a folder.
 
-    In MICC's layout a subject's first frontal scan is taken, or its first mesh where none is called frontal.
-    Raises UserError if there is no mesh.
+    In MICC's layout, folders `subject_NN`, a subject's first frontal scan is taken, or its first mesh where none is called
+    frontal. Else every mesh is called by its stem; where several have one stem, as WHO/mesh.ply, by its folder.
+
+    Args:
+        folder: With meshes, at any depth.
+
+    Returns:
+        The files by name.
+
+    Raises:
+        UserError: If there is no mesh, or two would have one name.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -116,7 +176,7 @@ def find_scans(folder: str | Path) -> dict[str, Path]:
         if meshes:
             found[subject.name] = (frontal or meshes)[0]
     if not subjects:
-        found = {p.stem: p for p in reversed(_meshes(folder))}
+        found = _named(_meshes(folder), folder)
     if not found:
         raise UserError(f"{folder}: no mesh ({', '.join(MESHES)}) in it")
     return dict(sorted(found.items()))
@@ -126,32 +186,80 @@ def _meshes(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in MESHES and p.is_file())
 
 
+def _named(meshes: list[Path], folder: Path) -> dict[str, Path]:
+    # One face as .obj and .ply, side by side, is one face.
+    first = {path.with_suffix(""): path for path in reversed(meshes)}
+    often = Counter(path.stem for path in first.values())
+    found: dict[str, Path] = {}
+    for path in first.values():
+        place = path.parent.relative_to(folder)
+        name = path.stem if often[path.stem] == 1 or not place.parts else place.as_posix()
+        if name in found:
+            raise UserError(f"{folder}: both {found[name]} and {path} would be called {name}: rename one")
+        found[name] = path
+    return found
+
+
+def _without_holes(
+    vertices: np.ndarray, triangles: np.ndarray | None, note: Callable[[str], object]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Vertices and triangles without the points where a scanner saw nothing."""
+    finite = np.asarray(np.isfinite(vertices).all(1))
+    zero = (vertices == 0).all(1)
+    zero &= zero.sum() > 1
+    good = finite & ~zero
+    if not good.any():
+        raise ValueError("has no point of three finite numbers")
+    distance = np.linalg.norm(np.where(finite[:, None], vertices - np.median(vertices[good], 0), 0), axis=1)
+    stray = good & (distance > STRAY * np.median(distance[good]))
+    if good.all() and not stray.any():
+        return vertices, triangles
+    kept = good & ~stray
+    counts = {"not finite": ~finite, "at exactly (0, 0, 0)": zero, "far from all others": stray}
+    told = ", ".join(f"{n.sum()} {what}" for what, n in counts.items() if n.any())
+    note(f"{(~kept).sum()} of {len(kept)} points are left out: {told}")
+    if triangles is not None:
+        if triangles.min() < 0 or triangles.max() >= len(vertices):
+            return vertices[kept], triangles  # `Surface.of` refuses them
+        triangles = (np.cumsum(kept) - 1)[triangles[kept[triangles].all(1)]]
+    return vertices[kept], triangles if triangles is not None and len(triangles) else None
+
+
+def _check_landmarks(points: np.ndarray, surface: Surface, file: Path, mesh: Path) -> None:
+    """Raises UserError for landmarks that are not of this mesh, or not in its unit."""
+    known = points[np.isfinite(points).all(1)]
+    extent = float(np.ptp(known, axis=0).max())
+    if len(known) > 1 and extent < LANDMARK_EXTENT:
+        raise UserError(
+            f"{file}: the landmarks lie within {extent:.3g} mm, which is no face: they must be in the unit of {mesh.name}"
+        )
+    off = float(
+        np.median(np.linalg.norm(Nearest(surface.vertices, surface.triangles)(known)[0] - known, axis=1))
+    )
+    if off > OFF_SURFACE:
+        raise UserError(
+            f"{file}: the landmarks lie {off:.3g} mm off {mesh.name}: they must be of this mesh, in its unit and axes"
+        )
+
+
 def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     content = path.read_bytes()
+    # A finished file of any program ends with its polygons; only a line that is cut off lacks its end.
+    last = b"" if content.endswith(b"\n") else content[content.rfind(b"\n") + 1 :].strip()
+    if re.match(rb"v[tn]?\s", last):
+        raise UserError(f"{path}: {CUT_OFF} (or end its last line, if nothing is missing)")
     try:
-        # Behind its place a vertex may carry a weight or a colour.
-        vertices = np.array([line.split()[:3] for line in VERTEX_LINE.findall(content)], np.float64).reshape(
-            -1, 3
-        )
-        polygons = [
-            [int(corner.split(b"/")[0]) for corner in line.split()] for line in FACE_LINE.findall(content)
-        ]
+        vertices, triangles = obj_vertices(content), triangulated(obj_polygons(content))
     except ValueError as error:
-        raise UserError(f"{path}: no readable OBJ mesh: {' '.join(str(error).split())}") from error
-    if not len(vertices):
-        raise UserError(f"{path}: no readable OBJ mesh: it has no vertices")
-    # A polygon of n corners becomes a fan of n − 2 triangles. Numbers below zero count from the last vertex back.
-    fans = [(p[0], p[k], p[k + 1]) for p in polygons for k in range(1, len(p) - 1)]
-    if not fans:
-        return vertices, None
-    corners = np.array(fans, np.int64)
-    return vertices, np.where(corners < 0, corners + len(vertices), corners - 1)
+        what = CUT_OFF if re.match(rb"f\b", last) else f"no readable OBJ mesh: {' '.join(str(error).split())}"
+        raise UserError(f"{path}: {what}") from error
+    if last and triangles is not None and len(np.unique(triangles)) < 0.99 * len(vertices):
+        raise UserError(f"{path}: {CUT_OFF}: polygons are missing")
+    return vertices, triangles
 
 
 def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    with path.open("rb") as file:
-        if file.read(3) != b"ply":  # Open3D's reader would write a line of its own to standard error
-            raise UserError(f"{path}: no readable PLY mesh")
+    faces = _check_ply(path)
     o3d = open3d()
     with contextlib.ExitStack() as quiet:
         quiet.enter_context(o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error))
@@ -161,12 +269,56 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             vertices = np.asarray(o3d.io.read_point_cloud(str(path)).points)
     if not len(vertices):
         raise UserError(f"{path}: no readable PLY mesh")
+    if len(triangles) < faces:  # a polygon becomes one or more
+        raise UserError(f"{path}: {CUT_OFF}: of {faces} polygons some are missing")
     return vertices, triangles if len(triangles) else None
+
+
+PLY_BYTES = {"char": 1, "short": 2, "int": 4, "float": 4, "double": 8}
+PLY_BYTES |= {"uchar": 1, "ushort": 2, "uint": 4, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2}
+PLY_BYTES |= {"int32": 4, "uint32": 4, "float32": 4, "float64": 8}
+
+
+def _check_ply(path: Path) -> int:
+    """The number of polygons that the header promises. Raises UserError where the file is too short for what it promises.
+
+    Open3D reads such a file as far as it goes, and its missing vertices as (0, 0, 0).
+    """
+    content = path.read_bytes()
+    header, end, body = content.partition(b"end_header")
+    if not header.startswith(b"ply") or not end:
+        raise UserError(f"{path}: no readable PLY mesh")
+    body = body.partition(b"\n")[2]
+    faces, needed, count, is_text = 0, 0, 0, False
+    try:
+        for words in (line.split() for line in header.decode("latin-1").splitlines()):
+            if words[:1] == ["format"]:
+                is_text = words[1] == "ascii"
+            elif words[:1] == ["element"]:
+                count = int(words[2])
+                faces = count if words[1] == "face" else faces
+                needed += count if is_text else 0
+            elif words[:1] == ["property"] and not is_text:
+                # A list has its length at least; polygons have three numbers.
+                of_list = words[1] == "list"
+                size = PLY_BYTES[words[2]] if of_list else PLY_BYTES[words[1]]
+                if of_list and words[-1] in ("vertex_indices", "vertex_index"):
+                    size += 3 * PLY_BYTES[words[3]]
+                needed += count * size
+    except (KeyError, IndexError, ValueError) as error:
+        raise UserError(f"{path}: no readable PLY mesh: its header is damaged") from error
+    there = sum(1 for line in body.splitlines() if line.strip()) if is_text else len(body)
+    if there < needed:
+        what = "lines" if is_text else "bytes"
+        raise UserError(f"{path}: {CUT_OFF}: it has {there} of {needed} {what}")
+    return faces
 
 
 def _read_pp(path: Path) -> list:
     points = ElementTree.parse(path).getroot().findall(".//point")
-    return [[float(point.get(axis)) for axis in "xyz"] for point in points if point.get("active", "1") == "1"]
+    return [
+        [float(point.attrib[axis]) for axis in "xyz"] for point in points if point.get("active", "1") == "1"
+    ]
 
 
 def _read_npy(path: Path) -> np.ndarray:

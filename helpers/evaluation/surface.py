@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial import KDTree
+from torch import Tensor
 
+from helpers._open3d import open3d
 from helpers.errors import UserError
 from helpers.face_model.morphable_model import NOSE_TIP
 from helpers.mesh_normals import triangle_normals, vertex_normals
@@ -15,9 +19,11 @@ from helpers.mesh_normals import triangle_normals, vertex_normals
 class Surface:
     """A scan or a reconstructed face.
 
-    vertices: (V, 3) float64, mm.  triangles: (F, 3) int64, or None for a scan without triangles.
-    landmarks: (68, 3) float64, mm, the 68 points of 300-W on the surface; NaN for those that are not known.
-    name: how it is called in tables.
+    Attributes:
+        vertices: (V, 3) float64, mm.
+        triangles: (F, 3) int64, or None for a scan without triangles.
+        landmarks: (68, 3) float64, mm, the 68 points of 300-W on the surface; NaN for those that are not known.
+        name: How it is called in tables.
     """
 
     vertices: np.ndarray
@@ -26,9 +32,24 @@ class Surface:
     name: str = ""
 
     @classmethod
-    def of(cls, vertices, triangles=None, landmarks=None, name: str = "") -> Surface:
-        """From arrays or tensors: vertices (V, 3) mm, triangles (F, 3), and landmarks as 68 vertex numbers, as 68
-        points (68, 3) mm, or none. Raises ValueError for shapes that do not fit and numbers that are not finite."""
+    def of(
+        cls,
+        vertices: ArrayLike | Tensor,
+        triangles: ArrayLike | Tensor | None = None,
+        landmarks: ArrayLike | Tensor | None = None,
+        name: str = "",
+    ) -> Surface:
+        """Make a surface of arrays or tensors.
+
+        Args:
+            vertices: (V, 3) mm.
+            triangles: (F, 3), if there are any.
+            landmarks: 68 vertex numbers, 68 points (68, 3) mm, or None.
+            name: How it is called in tables.
+
+        Raises:
+            ValueError: For shapes that do not fit and numbers that are not finite.
+        """
         vertices = np.asarray(_host(vertices), np.float64)
         if (
             vertices.ndim != 2
@@ -68,6 +89,11 @@ class Nearest:
 
     On a mesh Open3D searches the triangles (Embree, a tree of boxes). Without triangles, or with `vertices_only`,
     scipy's k-d tree searches the vertices.
+
+    Args:
+        vertices: (V, 3) mm.
+        triangles: (F, 3), or None for bare points.
+        vertices_only: Whether the triangles are left out of the search.
     """
 
     def __init__(
@@ -77,9 +103,7 @@ class Nearest:
         self.vertices, self.triangles = vertices, triangles
         self.centre = vertices.mean(0)
         self.on_triangles = triangles is not None and not vertices_only
-        if self.on_triangles:
-            from helpers._open3d import open3d
-
+        if triangles is not None and not vertices_only:
             o3d = open3d()
             self._tensor, self._scene = o3d.core.Tensor, o3d.t.geometry.RaycastingScene()
             self._scene.add_triangles(
@@ -87,36 +111,37 @@ class Nearest:
                 self._tensor(triangles.astype(np.uint32)),
             )
         else:
-            from scipy.spatial import cKDTree
-
-            self._tree = cKDTree(vertices)
-        self._normals = None
+            self._tree = KDTree(vertices)
+        self._normals: np.ndarray | None = None
 
     def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For points (N, 3) mm: the nearest places (N, 3) mm, and the number (N,) of their triangle or vertex."""
+        """Look for the nearest places.
+
+        Args:
+            points: (N, 3) mm.
+
+        Returns:
+            The places (N, 3) mm, and the number (N,) of the triangle or vertex in which each lies.
+        """
         if not self.on_triangles:
             number = self._tree.query(points)[1]
             return self.vertices[number], number
         found = self._scene.compute_closest_points(self._tensor((points - self.centre).astype(np.float32)))
-        return found["points"].numpy().astype(np.float64) + self.centre, found[
-            "primitive_ids"
-        ].numpy().astype(np.int64)
+        places = found["points"].numpy().astype(np.float64) + self.centre
+        return places, found["primitive_ids"].numpy().astype(np.int64)
 
     def normals(self, number: np.ndarray) -> np.ndarray:
-        """Unit normals (N, 3) at the places that a call found in triangles or vertices `number` (N,)."""
+        """Unit normals (N, 3) at the places that a call found in triangles or vertices `number` (N,).
+
+        Raises UserError for a surface without triangles.
+        """
         if self.triangles is None:
             raise UserError('a surface without triangles has no normals: choose the step "point"')
         if self._normals is None:
-            self._normals = triangle_normals(self.vertices, self.triangles)
-            if not self.on_triangles:
-                self._normals = vertex_normals(self.vertices, self.triangles)
+            normals = triangle_normals if self.on_triangles else vertex_normals
+            self._normals = normals(self.vertices, self.triangles)
         return self._normals[number]
 
 
-def distances(points: np.ndarray, surface: Surface) -> np.ndarray:
-    """(N,) mm from points (N, 3) to the nearest place on a surface."""
-    return np.linalg.norm(Nearest(surface.vertices, surface.triangles)(points)[0] - points, axis=1)
-
-
-def _host(values):
-    return values.detach().cpu() if hasattr(values, "detach") else values
+def _host(values: ArrayLike | Tensor) -> ArrayLike:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values

@@ -6,14 +6,21 @@ import csv
 import io
 import math
 from pathlib import Path
+from typing import Any
 
 from helpers.files import write_in_one_step
 
 
-def text_table(rows: list[dict], columns: dict[str, tuple[str, str]] | None = None) -> str:
+def text_table(rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]] | None = None) -> str:
     """Rows as lines of text in columns: words to the left, numbers to the right, "–" for NaN and what is missing.
 
-    columns: key → (title, format), such as {"rmse": ("3DRMSE, mm", ".2f")}; None shows all keys as they are.
+    Args:
+        rows: By key.
+        columns: Key to (title, format), such as {"rmse": ("3DRMSE, mm", ".2f")}; None shows all keys as they are.
+
+    >>> print(text_table([{"face": "ada", "rmse": 1.5}], {"face": ("", ""), "rmse": ("mm", ".2f")}))
+           mm
+    ada  1.50
     """
     if not rows:
         return "(no rows)"
@@ -33,7 +40,7 @@ def text_table(rows: list[dict], columns: dict[str, tuple[str, str]] | None = No
     return "\n".join(lines)
 
 
-def write_csv(path: str | Path, rows: list[dict]) -> None:
+def write_csv(path: str | Path, rows: list[dict[str, Any]]) -> None:
     """Write rows with a line of their keys first, in full precision; the file appears complete or not at all."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
@@ -43,7 +50,7 @@ def write_csv(path: str | Path, rows: list[dict]) -> None:
     write_in_one_step(path, lambda file: file.write(text.getvalue().encode()))
 
 
-def _cell(value, how: str) -> str:
+def _cell(value: Any, how: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return format(value, how) if not isinstance(value, str) else value

@@ -2,7 +2,7 @@
 
 Who is in the picture does not depend on where the crop's edge lies, on the camera's colours, on its focus, or on a hand
 in front of the mouth. So a network may see each photograph moved, recoloured, blurred, covered and noisy, with the same
-198 numbers to say.
+198 numbers as target.
 
 A mirrored face is another face. Left and right halves differ, in people and in the modes of a face model, and the 198
 numbers of a mirrored face are not those of the face (the modes would have to be mirrored, too, and in general their
@@ -23,11 +23,18 @@ from torch import Tensor
 class Augmentation:
     """How strong the changes are; 0 turns one off.
 
-    shift: of the crop, share of its side, uniform within ±.  zoom: of its side, factor e to the power of a number within ±.
-    turn: degrees within ±.  colour: standard deviation of the logarithm of the colour's gain, common to the channels; a third
-    of it for each channel alone.  gamma: within e^±.  grey: share of pictures without colour.
-    blur: largest standard deviation in px of a picture of 112 px, in proportion for others.
-    erase: share of pictures with a rectangle covered, of up to `erase_side` of the side.  noise: largest standard deviation.
+    Attributes:
+        shift: Of the crop, as a share of its side, uniform within ±.
+        zoom: Of its side, a factor e to the power of a number within ±.
+        turn: Degrees, within ±.
+        colour: Standard deviation of the logarithm of the colour's gain, common to the channels; a third of it for
+            each channel alone.
+        gamma: Exponent of the colours, within e^±.
+        grey: Share of pictures without colour.
+        blur: Largest standard deviation in px of a picture of 112 px, in proportion for others.
+        erase: Share of pictures with a rectangle covered.
+        erase_side: Longest side of that rectangle, as a share of the picture's.
+        noise: Largest standard deviation of the pixels' noise.
     """
 
     shift: float = 0.04
@@ -43,14 +50,23 @@ class Augmentation:
 
     @classmethod
     def none(cls) -> Augmentation:
+        """No change at all."""
         return cls(**dict.fromkeys(cls.__dataclass_fields__, 0.0))
 
 
 def augment(image: Tensor, generator: torch.Generator, strength: Augmentation | None = None) -> Tensor:
-    """Changed pictures (B, S, S, 3), sRGB from 0 to 1.
+    """Change pictures at random, each in its own way.
 
     All random numbers are drawn from `generator` on the CPU, so that a seed gives the same changes on every device. Only the
     noise of the pixels is drawn where the pixels are, from a seed that the generator gives.
+
+    Args:
+        image: (B, S, S, 3) sRGB, 0 to 1.
+        generator: Of the CPU.
+        strength: How strong the changes are; None for the defaults of `Augmentation`.
+
+    Returns:
+        (B, S, S, 3) sRGB, 0 to 1, on the device of `image`.
     """
     s = strength or Augmentation()
     B, S = image.shape[:2]

@@ -18,13 +18,27 @@ FREE_TO_CHANGE = ("steps", "minutes", "patience")
 
 
 def save_checkpoint(path: str | Path, state: dict, settings: TrainSettings) -> None:
-    """Write `state` (tensors, numbers, lists, dicts) with the settings; the file appears whole or not at all."""
+    """Write the state of a run with its settings; the file appears whole or not at all.
+
+    Args:
+        path: The file.
+        state: Tensors, numbers, lists and dicts of them.
+        settings: Of the run.
+    """
     content = {"version": VERSION, "settings": asdict(settings), **state}
     write_in_one_step(path, lambda file: torch.save(content, file))
 
 
 def check_folder(folder: str | Path, resume: bool) -> None:
-    """Raises UserError unless `folder` holds a run to go on from, or none where a run is to begin."""
+    """Refuse a folder that does not fit what is asked for.
+
+    Args:
+        folder: Of the run.
+        resume: Whether a run goes on.
+
+    Raises:
+        UserError: Unless the folder holds a run to go on from, or none where a run is to begin.
+    """
     there = (Path(folder) / "last.pt").exists()
     if resume and not there:
         raise UserError(
@@ -37,10 +51,17 @@ def check_folder(folder: str | Path, resume: bool) -> None:
 
 
 def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> dict:
-    """The state that `save_checkpoint` wrote. Nothing in the file is run (`weights_only`).
+    """Read the state that `save_checkpoint` wrote. Nothing in the file is run (`weights_only`).
 
-    settings: of the run that goes on. Raises UserError for a file that is none, and where the settings differ in what
-    would make the run another one.
+    Args:
+        path: The file.
+        settings: Of the run that goes on; None where the state is only looked at.
+
+    Returns:
+        The state, on the CPU, with "settings" as a dict.
+
+    Raises:
+        UserError: For a file that is not a checkpoint, and where the settings differ in what would make the run another one.
     """
     path = Path(path)
     try:
@@ -54,10 +75,8 @@ def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> 
     if not isinstance(state, dict) or state.get("version") != VERSION or "step" not in state:
         raise UserError(f"{path}: is no checkpoint of this version of `helpers train`")
     if settings is not None:
-        then, now = (
-            asdict(TrainSettings()) | state["settings"],
-            asdict(settings),
-        )  # what older files do not name was so
+        then = asdict(TrainSettings()) | state["settings"]  # what older files do not name had the default
+        now = asdict(settings)
         if now["precision"] == "auto":
             now["precision"] = then["precision"]
         # Along a cosine, or in a warm-up, the length of the run sets every step's rate.

@@ -15,22 +15,39 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from helpers.datasets import Nuisances, SyntheticPeople
+from helpers.face_model import MorphableModel, load
 from helpers.progress import progress_bar
 
 
 class LabelledSource(Protocol):
-    """Pictures with labels. `endless`: each is new, so that order does not matter and none needs to be seen twice."""
+    """Pictures with labels.
+
+    Attributes:
+        endless: Whether each is new, so that order does not matter and none needs to be seen twice.
+    """
 
     endless: bool
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]: ...
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (B, S, S, 3) and targets (B, K) of the numbers `indices` (B,)."""
+        ...
 
 
 @dataclass
 class TensorSource:
-    """Pictures that are at hand. images: (N, S, S, 3), float from 0 to 1 or uint8.  targets: (N, K)."""
+    """Pictures that are at hand.
+
+    Attributes:
+        images: (N, S, S, 3) sRGB, float from 0 to 1 or uint8.
+        targets: (N, K).
+        endless: See `LabelledSource`.
+
+    Raises:
+        ValueError: For other shapes.
+    """
 
     images: Tensor
     targets: Tensor
@@ -46,6 +63,7 @@ class TensorSource:
         return len(self.images)
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (B, S, S, 3), float from 0 to 1, and targets (B, K)."""
         return as_float(self.images[indices]), self.targets[indices]
 
 
@@ -58,9 +76,15 @@ class PeopleSource:
     """Synthetic people, drawn and photographed when they are asked for: as many as wanted, none of them twice.
 
     The targets are the true coefficients, which only a renderer knows. (Photographs are labelled by pooled fits.)
-    people: how many; each is photographed once.  seed: of the first group; the next ones count on. `helpers train`
-    keeps training and validation far apart.  size: px.  level: of the face model.
-    nuisances: `helpers.datasets.Nuisances`; None for those of photographs.
+
+    Attributes:
+        people: How many; each is photographed once.
+        seed: Of the first group; the next ones count on. `helpers train` keeps training and validation far apart.
+        size: px.
+        level: Of the face model.
+        model: Name or path of the face model, see `helpers.face_model.load`.
+        nuisances: All that is not the person; None for that of photographs.
+        endless: See `LabelledSource`.
     """
 
     people: int
@@ -68,23 +92,20 @@ class PeopleSource:
     size: int = 112
     level: int = 1
     model: str = "open"
-    nuisances: object = None
+    nuisances: Nuisances | None = None
     endless: bool = True
-    _kept: dict = field(default_factory=dict, repr=False, compare=False)
+    _model: MorphableModel | None = field(default=None, repr=False, compare=False)
+    _groups: dict[int, SyntheticPeople] = field(default_factory=dict, repr=False, compare=False)
 
-    def group(self, number: int):
-        """The `SyntheticPeople` of one group. Made where it is used: a worker gets the settings, not the tensors."""
-        from helpers.datasets import Nuisances, SyntheticPeople
-        from helpers.face_model import load
-
-        if "model" not in self._kept:
-            self._kept.update(model=load(self.model, level=self.level), groups={})
-        groups = self._kept["groups"]
-        if number not in groups:
-            while len(groups) > 1:
-                del groups[next(iter(groups))]
-            groups[number] = SyntheticPeople(
-                self._kept["model"],
+    def group(self, number: int) -> SyntheticPeople:
+        """The people of one group. Made where they are used: a worker gets the settings, not the tensors."""
+        if self._model is None:
+            self._model = load(self.model, level=self.level)
+        if number not in self._groups:
+            while len(self._groups) > 1:
+                del self._groups[next(iter(self._groups))]
+            self._groups[number] = SyntheticPeople(
+                self._model,
                 GROUP,
                 1,
                 seed=self.seed + number,
@@ -92,35 +113,36 @@ class PeopleSource:
                 framing="network",
                 nuisances=self.nuisances or Nuisances.photographs(),
             )
-        return groups[number]
+        return self._groups[number]
 
     def __getstate__(self):
-        return {**self.__dict__, "_kept": {}}
+        return {**self.__dict__, "_model": None, "_groups": {}}
 
     def __len__(self) -> int:
         return self.people
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Photographs (B, S, S, 3) of the people of these numbers (B,), and their coefficients (B, K).
+
+        Raises IndexError for a number that is out of range.
+        """
         if int(indices.min()) < 0 or int(indices.max()) >= self.people:
             raise IndexError(
                 f"people are numbered 0 to {self.people - 1}, got {indices.min()} to {indices.max()}"
             )
-        image, target = None, None
         groups = indices // GROUP
+        rows, images, targets = [], [], []
         for number in groups.unique().tolist():
-            rows = (groups == number).nonzero()[:, 0]
-            batch = self.group(number).batch(indices[rows] % GROUP)
-            numbers = torch.cat([batch.coefficients.alpha, batch.coefficients.beta], -1)
-            if image is None:
-                image, target = (
-                    batch.image.new_empty(len(indices), *batch.image.shape[1:]),
-                    numbers.new_empty(len(indices), numbers.shape[1]),
-                )
-            image[rows], target[rows] = batch.image, numbers
-        return image, target
+            rows.append((groups == number).nonzero()[:, 0])
+            batch = self.group(number).batch(indices[rows[-1]] % GROUP)
+            images.append(batch.image)
+            targets.append(torch.cat([batch.coefficients.alpha, batch.coefficients.beta], -1))
+        order = torch.cat(rows).argsort()
+        return torch.cat(images)[order], torch.cat(targets)[order]
 
 
 def as_float(images: Tensor) -> Tensor:
+    """Pictures of bytes as floats from 0 to 1; others as they are."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
@@ -132,9 +154,16 @@ def as_bytes(images: Tensor) -> Tensor:
 def hold(
     source: LabelledSource, indices: Tensor | None = None, at_once: int = 64, *, progress: bool = True
 ) -> TensorSource:
-    """A source's pictures, kept in memory as bytes: for validation, which sees the same ones again and again.
+    """Keep a source's pictures in memory, as bytes: for validation, which sees the same ones again and again.
 
-    progress: with a bar.
+    Args:
+        source: Whose pictures.
+        indices: (N,) numbers of the pictures; None for all.
+        at_once: How many are made at a time.
+        progress: Whether a bar is shown.
+
+    Returns:
+        The pictures, in this order.
     """
     indices = torch.arange(len(source)) if indices is None else indices
     images, targets = [], []
@@ -150,10 +179,23 @@ def hold(
 
 
 def indices_of_step(step: int, batch: int, length: int, seed: int, endless: bool = False) -> Tensor:
-    """Which pictures (batch,) step number `step`, from 0, sees.
+    """Which pictures a step sees.
 
     In each round through the data every picture comes once, in an order of its own; endless sources go through theirs in
     order. The last few of a round that do not fill a batch wait for the next round, which orders anew.
+
+    Args:
+        step: Its number, from 0.
+        batch: Pictures per step.
+        length: Pictures in all.
+        seed: Of the order.
+        endless: See `LabelledSource`.
+
+    Returns:
+        (batch,) numbers.
+
+    Raises:
+        ValueError: Where a batch is larger than all.
     """
     if endless:
         return torch.arange(step * batch, (step + 1) * batch) % length
@@ -166,8 +208,16 @@ def indices_of_step(step: int, batch: int, length: int, seed: int, endless: bool
 
 
 @dataclass
-class StepBatches(Dataset):
-    """The batch of each step, as bytes, for one of `world` processes: rank r takes every world-th picture."""
+class StepBatches(Dataset[tuple[Tensor, Tensor]]):
+    """The batch of each step, as bytes, for one of several processes: process r takes every world-th picture from r on.
+
+    Attributes:
+        source: Whose pictures.
+        batch: Pictures per step, over all processes together.
+        seed: Of the order.
+        rank: The number of this process.
+        world: How many processes there are.
+    """
 
     source: LabelledSource
     batch: int
@@ -178,25 +228,35 @@ class StepBatches(Dataset):
     def __len__(self) -> int:
         return 2**31  # steps without end; the sampler says which are wanted
 
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        indices = indices_of_step(step, self.batch, len(self.source), self.seed, self.source.endless)
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Pictures (B, S, S, 3) uint8 and targets (B, K) of this process at step number `index`."""
+        indices = indices_of_step(index, self.batch, len(self.source), self.seed, self.source.endless)
         image, target = self.source.batch(indices[self.rank :: self.world])
         return (image if image.dtype == torch.uint8 else as_bytes(image)), target
 
 
 def step_loader(batches: StepBatches, start: int, stop: int, workers: int = 0) -> DataLoader:
-    """Batches of steps start … stop − 1 in order; with `workers` processes they are made ahead of time."""
-    more = (
-        {}
-        if workers == 0
-        else {
-            # A fork would inherit locks and threads of torch and Warp in an unknown state.
-            "multiprocessing_context": "spawn",
-            "prefetch_factor": 4,
-            "worker_init_fn": _one_thread,
-        }
+    """Batches of steps start … stop − 1 in order.
+
+    Args:
+        batches: What each step sees.
+        start: The first step.
+        stop: The step after the last.
+        workers: Processes that make batches ahead of time; 0 makes each when it is asked for.
+
+    Returns:
+        An iterable of pictures (B, S, S, 3) uint8 and targets (B, K).
+    """
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=workers,
+        # A fork would inherit locks and threads of torch and Warp in an unknown state.
+        multiprocessing_context="spawn" if workers else None,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread,
     )
-    return DataLoader(batches, batch_size=None, sampler=range(start, stop), num_workers=workers, **more)
 
 
 def _one_thread(worker: int) -> None:

@@ -7,6 +7,7 @@ GPUs they talk through NCCL, on CPUs through Gloo. Run by hand there is one proc
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,8 +19,29 @@ from helpers.errors import UserError
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """What is the same in all processes after a step, so that all of them decide alike.
+
+    Attributes:
+        loss: Mean over the whole batch.
+        stop: Whether any process was asked to stop.
+        seconds: Of training, the mean of all clocks.
+    """
+
+    loss: float
+    stop: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Team:
-    """This process among those that train: its number, how many there are, and the device it computes on."""
+    """This process among those that train.
+
+    Attributes:
+        rank: Its number, from 0.
+        world: How many there are.
+        device: What it computes on.
+    """
 
     rank: int
     world: int
@@ -35,13 +57,27 @@ class Team:
         return self.sum(values) / self.world
 
     def sum(self, values: Tensor) -> Tensor:
+        """The sum of `values` over all processes, in each of them."""
         if self.world == 1:
             return values
         values = values.clone()
         dist.all_reduce(values)
         return values
 
+    def agree(self, loss: Tensor, stop: bool, seconds: float) -> Agreement:
+        """What all processes go by after a step, in one message, as every message makes them wait for each other.
+
+        Args:
+            loss: () of this process' part of the batch.
+            stop: Whether this process was asked to stop.
+            seconds: Of training, by this process' clock.
+        """
+        told = torch.tensor([stop, seconds], dtype=torch.float64).to(self.device)
+        mean = self.mean(torch.cat([loss.detach().double()[None], told])).tolist()
+        return Agreement(loss=mean[0], stop=mean[1] > 0, seconds=mean[2])
+
     def wait(self) -> None:
+        """Go on when all processes have come here."""
         if self.world > 1:
             dist.barrier()
 
@@ -60,8 +96,18 @@ class Team:
 
 
 @contextmanager
-def team(device: str):
-    """The processes that torchrun started, or this one alone. Ends the connection on leaving."""
+def team(device: str) -> Generator[Team, None, None]:
+    """The processes that torchrun started, or this one alone. Ends the connection on leaving.
+
+    Args:
+        device: "cpu", "cuda" or "cuda:N"; with several processes on GPUs each takes the one of its number.
+
+    Yields:
+        This process among them.
+
+    Raises:
+        UserError: For more processes than GPUs.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Team(0, 1, torch.device(device))

@@ -24,7 +24,12 @@ COLUMNS = (
 
 
 class Log:
-    """One row a validation, in DIR/log.csv. A run that goes on keeps the rows up to the step it goes on from."""
+    """One row per validation, in DIR/log.csv. A run that goes on keeps the rows up to the step it goes on from.
+
+    Args:
+        folder: DIR; it must be there.
+        from_step: The step that the run goes on from, 0 for a new one.
+    """
 
     def __init__(self, folder: Path, from_step: int = 0):
         self.path = folder / "log.csv"
@@ -33,6 +38,7 @@ class Log:
         self.board = _tensorboard(folder)
 
     def add(self, row: dict[str, float]) -> None:
+        """Write one more row; its keys are among `COLUMNS`."""
         self.rows.append(row)
         self._write()
         if self.board is not None:
@@ -42,6 +48,7 @@ class Log:
             self.board.flush()
 
     def close(self) -> None:
+        """Finish TensorBoard's file."""
         if self.board is not None:
             self.board.close()
 

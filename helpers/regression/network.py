@@ -1,4 +1,4 @@
-"""Networks that look at a face and say 198 numbers: torchvision's ResNets with another last layer.
+"""Networks that predict 198 coefficients from a picture of a face: torchvision's ResNets with another last layer.
 
 Tran et al. (2017) take a ResNet-101 trained on ImageNet, replace its last layer by one with 198 outputs, and train all of
 it further. ResNet-18 and ResNet-50 are the same idea with fewer layers; `small` is for a notebook, where a network
@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ from torch import Tensor, nn
 from helpers._torchvision import torchvision
 from helpers.errors import UserError
 
+if TYPE_CHECKING:
+    from torchvision.models import ResNet
+
+Module = TypeVar("Module", bound=nn.Module)
 N_COEFFICIENTS = 198  # 99 of shape, then 99 of texture
 
 # Mean and standard deviation of ImageNet's sRGB values, by channel. Faces are not far from them, and the ImageNet weights
@@ -31,15 +36,21 @@ FIRST_GUESS = 0.01
 
 
 class FaceRegressor(nn.Module):
-    """A backbone that turns an image (B, 3, S, S) into numbers (B, outputs), with the colours brought in order first.
+    """A backbone, with the image cut and its colours normalised first.
 
-    forward: (B, S, S, 3) sRGB from 0 to 1 -> (B, outputs).
+    Args:
+        backbone: Images (B, 3, S, S) to numbers (B, outputs); its last layer is called `fc`.
+        window: The share of the side, in the middle of the image, that the backbone gets. In the authors' crop the face
+            takes about half of the side, so a network may leave the rim out and spend its pixels on the face. 1 is all of it.
 
-    window: the share of the side, in the middle of the image, that the backbone looks at. In the authors' crop the face
-    takes about half of the side, so a network may leave the rim out and spend its pixels on the face. 1 is all of it.
+    Raises:
+        ValueError: For a window that is not from 0.3 to 1.
     """
 
-    def __init__(self, backbone: nn.Module, window: float = 1.0):
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: SmallResNet | ResNet, window: float = 1.0):
         super().__init__()
         if not 0.3 <= window <= 1:
             raise ValueError(f"window must be from 0.3 to 1, got {window}")
@@ -49,6 +60,7 @@ class FaceRegressor(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
+        """(B, outputs) numbers for images (B, S, S, 3) sRGB, 0 to 1. Raises ValueError for another shape."""
         if image.dim() != 4 or image.shape[-1] != 3 or image.shape[1] != image.shape[2]:
             raise ValueError(f"image must have shape (B, S, S, 3), got {tuple(image.shape)}")
         # (B, S, S, 3) seen as (B, 3, S, S) is what torch calls channels_last: nothing is copied.
@@ -57,7 +69,7 @@ class FaceRegressor(nn.Module):
 
     @property
     def outputs(self) -> int:
-        """How many numbers it says of each face."""
+        """How many numbers it predicts of each face."""
         return self.backbone.fc.out_features
 
     def _cut(self, image: Tensor) -> Tensor:
@@ -67,21 +79,36 @@ class FaceRegressor(nn.Module):
 
 
 def window_rim(size: int, window: float) -> int:
-    """Pixels left out on each side of an image of `size` px by a window of this share: whole, so nothing is resampled."""
+    """Pixels that a window leaves out on each side of an image; a whole number, so that nothing is resampled.
+
+    Args:
+        size: Side of the image, px.
+        window: Share of the side that is kept.
+    """
     return int(round(size * (1 - window) / 2))
 
 
 def build_network(
     name: str = "resnet101", outputs: int = N_COEFFICIENTS, weights: str | None = None, window: float = 1.0
 ) -> FaceRegressor:
-    """A network with random weights, or with ImageNet's in all layers but the last.
+    """Make a network with random weights, or with ImageNet's in all layers but the last.
 
-    name: one of `NETWORKS`.  outputs: numbers it says of each face.
-    weights: None, or "imagenet": torchvision's file in torch's cache, or else fetched (45, 98 or 171 MB).
-    window: see `FaceRegressor`.
+    The random weights are torch's; seed them by `torch.manual_seed`.
 
-    The random weights are torch's; seed them by `torch.manual_seed`. Raises UserError for an unknown name, and where
-    the ImageNet weights cannot be had, with what to do.
+    Args:
+        name: One of `NETWORKS`.
+        outputs: Numbers it predicts of each face.
+        weights: None, or "imagenet": torchvision's file in torch's cache, or else fetched (45, 98 or 171 MB).
+        window: See `FaceRegressor`.
+
+    Returns:
+        The network, (B, S, S, 3) sRGB from 0 to 1 to (B, outputs).
+
+    Raises:
+        UserError: For an unknown name, and where the ImageNet weights cannot be had, with what to do.
+
+    >>> build_network("small", outputs=198)(torch.rand(2, 112, 112, 3)).shape
+    torch.Size([2, 198])
     """
     if name not in NETWORKS:
         raise UserError(f"network {name!r} is not known: {', '.join(NETWORKS)}")
@@ -102,7 +129,7 @@ def build_network(
     return FaceRegressor(backbone, window)
 
 
-def _load_imagenet(backbone: nn.Module, name: str) -> None:
+def _load_imagenet(backbone: ResNet, name: str) -> None:
     """Give a ResNet torchvision's weights, from torch's cache or its site. Nothing in the file is run."""
     known = getattr(torchvision().models, RESNETS[name]).DEFAULT
     file = Path(torch.hub.get_dir()) / "checkpoints" / known.url.rsplit("/", 1)[-1]
@@ -127,6 +154,11 @@ class SmallResNet(nn.Module):
 
     It normalises by groups of channels within an image, not over the batch: an image's output does not depend on its
     neighbours, and small batches, or a batch shared among processes, give the same gradients.
+
+    Args:
+        outputs: Numbers it predicts.
+        width: Channels of the first layers; the last have eight times as many.
+        in_channels: Of the images.
     """
 
     def __init__(self, outputs: int, width: int = 16, in_channels: int = 3):
@@ -143,6 +175,7 @@ class SmallResNet(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, image: Tensor) -> Tensor:
+        """(B, outputs) for images (B, in_channels, S, S)."""
         return self.fc(self.blocks(self.stem(image)).mean((2, 3)))
 
 
@@ -166,7 +199,15 @@ class _Block(nn.Module):
         return (y + self.short(x)).relu()
 
 
-def without_decay(module: nn.Module) -> list[dict]:
+def channels_last(
+    module: Module, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+) -> Module:
+    """The module with its weights in the memory order that CPUs and GPUs prefer, on `device` and in `dtype` where given."""
+    # ty: torch's stub of `to` lacks memory_format
+    return module.to(device, dtype, memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
+
+
+def without_decay(module: nn.Module) -> list[dict[str, Any]]:
     """Parameters in two groups for an optimiser: weights of layers, and scales and offsets, which must not shrink."""
     decay = [p for p in module.parameters() if p.dim() > 1]
     rest = [p for p in module.parameters() if p.dim() <= 1]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from helpers.assets import ASSETS
 from helpers.errors import UserError
 from helpers.files import write_in_one_step
 from helpers.regression.metrics import N_SHAPE
-from helpers.regression.network import build_network
+from helpers.regression.network import FaceRegressor, build_network, channels_last
 from helpers.regression.predict import Network
 
 VERSION = 1
@@ -21,10 +22,10 @@ SHIPPED = ASSETS / "network" / "network.pt"
 
 def save_network(
     path: str | Path,
-    module: nn.Module,
+    module: FaceRegressor,
     name: str,
     size: int,
-    about: dict | None = None,
+    about: dict[str, Any] | None = None,
     spread: Tensor | None = None,
     *,
     n_shape: int = N_SHAPE,
@@ -34,8 +35,19 @@ def save_network(
 
     Weights of convolutions and of the last layer become whole numbers of 8 bits, see `eight_bits`; what there are few of
     keeps its half precision.
-    about: numbers and words on the training; it must hold plain Python values only.
-    spread (outputs,), n_shape, face_model: see `Network`.
+
+    Args:
+        path: The file; it appears whole or not at all.
+        module: The network.
+        name: Of its architecture, one of `NETWORKS`.
+        size: Of the crops that it was trained on, px.
+        about: Numbers and words on the training; plain Python values only.
+        spread: (outputs,), see `Network`, as for `n_shape` and `face_model`.
+        n_shape: How many of the outputs are of shape.
+        face_model: Name of the face model.
+
+    Raises:
+        UserError: For a weight that is not finite in half precision.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     if not all(bool(torch.isfinite(value.half()).all()) for value in state.values()):
@@ -64,10 +76,16 @@ def save_network(
 
 
 def eight_bits(weight: Tensor) -> dict[str, Tensor]:
-    """A weight (O, ...) as whole numbers from −127 to 127, and one scale (O,) for each output of the layer.
+    """Round a weight to whole numbers of 8 bits, with one scale for each output of its layer.
 
     Rounding changes a weight by at most half a step, 1/254 of the largest weight of its output. Such errors are many, small
     and of either sign, so an output, which sums thousands of them, hardly moves.
+
+    Args:
+        weight: (O, ...), O outputs.
+
+    Returns:
+        "int8": (O, ...) from −127 to 127, and "scale": (O,).
     """
     largest = weight.float().flatten(1).abs().amax(1).clamp(min=1e-12)
     scale = largest / 127
@@ -83,9 +101,17 @@ def _unpacked(weight: Tensor | dict[str, Tensor]) -> Tensor:
 
 
 def load_network(path: str | Path | None = None, device: str = "cpu") -> Network:
-    """A network from a file that `save_network` wrote; by default the one that comes with the course.
+    """Read a network that `save_network` wrote. Nothing in the file is run (`weights_only`).
 
-    Nothing in the file is run (`weights_only`). Raises UserError for a file that is missing, damaged or something else.
+    Args:
+        path: The file; None for the network that comes with the course.
+        device: Where it is to compute.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        UserError: For a file that is missing, damaged or something else.
     """
     path = SHIPPED if path is None else Path(path)
     try:
@@ -100,9 +126,8 @@ def load_network(path: str | Path | None = None, device: str = "cpu") -> Network
         ) from error
     if not isinstance(content, dict) or content.get("version") != VERSION or "weights" not in content:
         raise UserError(f"{path}: is no network of this version; `python -m helpers train` writes network.pt")
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # the random weights, replaced at once, must not use up the caller's numbers
+    # The random weights, replaced at once, must not use up the caller's numbers.
+    with torch.random.fork_rng(devices=[]):
         module = build_network(content["name"], content["outputs"], window=content["window"])
     try:
         module.load_state_dict({key: _unpacked(value) for key, value in content["weights"].items()})
@@ -110,8 +135,8 @@ def load_network(path: str | Path | None = None, device: str = "cpu") -> Network
         raise UserError(
             f"{path}: its weights do not fit a {content['name']}: {(str(error).splitlines())[0]}"
         ) from error
-    module = module.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    module = channels_last(module.eval().requires_grad_(False), device)
     told = {
         name: content[name] for name in ("n_shape", "face_model") if name in content
-    }  # older files do not tell
+    }  # not in older files
     return Network(module, content["name"], content["size"], content["about"], content["spread"], **told)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from helpers.crop import FaceCrop, authors_crop
 from helpers.errors import UserError
-from helpers.face_model import FaceCoefficients
+from helpers.face_model import FaceCoefficients, MorphableModel
+from helpers.landmarks import Detection, landmarks_for
+from helpers.photo import Photo
 from helpers.regression.metrics import N_SHAPE
+from helpers.regression.network import FaceRegressor, channels_last
 
 N_EXPRESSION = 30
 
@@ -20,31 +25,41 @@ N_EXPRESSION = 30
 class Network:
     """A trained network.
 
-    module: crops (B, S, S, 3) to numbers (B, outputs), in evaluation mode.  name: of its architecture.  size: px, of the
-    crops it was trained on.  about: what the file says of its training.
-    spread: (outputs,) standard deviation of its guesses about the truth on held-out people, or None.
-    n_shape: how many of the numbers are of shape; they come first, and those of texture after them.
-    face_model: name of the face model whose coefficients it says, or None where the file does not tell.
+    Attributes:
+        module: Crops (B, S, S, 3) to numbers (B, outputs), in evaluation mode.
+        name: Of its architecture.
+        size: Of the crops that it was trained on, px.
+        about: What the file tells of its training.
+        spread: (outputs,) standard deviation of its guesses about the truth on held-out people, or None.
+        n_shape: How many of the numbers are of shape; they come first, and those of texture after them.
+        face_model: Name of the face model whose coefficients it predicts, or None where the file does not tell.
     """
 
-    module: nn.Module
+    module: FaceRegressor
     name: str
     size: int
-    about: dict
+    about: dict[str, Any]
     spread: Tensor | None = None
     n_shape: int = N_SHAPE
     face_model: str | None = None
 
     @property
     def outputs(self) -> int:
-        """How many numbers it says."""
+        """How many numbers it predicts."""
         return self.module.outputs
 
-    def predict(self, faces, detection=None) -> FaceCoefficients:
-        """alpha (B, Ks), beta (B, Kt), and an expression of zeros (B, 30), which the network does not guess.
+    def predict(
+        self, faces: Tensor | FaceCrop | Photo, detection: Detection | None = None
+    ) -> FaceCoefficients:
+        """Predict the coefficients of faces.
 
-        faces: crops (B, S, S, 3) sRGB 0–1 as `authors_crop` makes them, a `FaceCrop`, or a `Photo`. A photograph needs a
-        `detection`; without one the landmarks are found first. Crops of another size are resampled.
+        Args:
+            faces: Crops (B, S, S, 3) sRGB, 0 to 1, as `authors_crop` makes them, a `FaceCrop`, or a `Photo`. Crops of
+                another size are resampled.
+            detection: The landmarks of a photograph; None looks for them first.
+
+        Returns:
+            alpha (B, Ks), beta (B, Kt), and an expression of zeros (B, 30), which the network does not predict.
         """
         image = self._crops(faces, detection)
         device = next(self.module.parameters()).device
@@ -57,19 +72,15 @@ class Network:
             numbers.new_zeros(len(numbers), N_EXPRESSION),
         )
 
-    def _crops(self, faces, detection) -> Tensor:
+    def _crops(self, faces: Tensor | FaceCrop | Photo, detection: Detection | None) -> Tensor:
         if isinstance(faces, Tensor):
             return faces
         if isinstance(faces, FaceCrop):
             return faces.image
-        if detection is None:
-            from helpers.landmarks import landmarks_for
+        return authors_crop(faces, detection or landmarks_for(faces), self.size).image
 
-            detection = landmarks_for(faces)
-        return authors_crop(faces, detection, self.size).image
-
-    def require(self, model) -> None:
-        """Raises UserError unless the network says coefficients of this `MorphableModel`."""
+    def require(self, model: MorphableModel) -> None:
+        """Raises UserError unless the network predicts coefficients of this face model."""
         needed = (len(model.shape_std), len(model.texture_std))
         if (self.n_shape, self.outputs - self.n_shape) != needed:
             raise UserError(
@@ -82,12 +93,13 @@ class Network:
                 f"was trained for, or another --network"
             )
 
-    def to(self, device) -> Network:
+    def to(self, device: str | torch.device) -> Network:
+        """The same network on another device."""
         return replace(self, module=self.module.to(device))
 
 
 def resized(image: Tensor, size: int) -> Tensor:
-    """Crops (B, S, S, 3) at `size` px a side; as they are if that is their size."""
+    """Crops (B, S, S, 3) at `size` px per side; as they are if that is their size. Raises ValueError for another shape."""
     if image.dim() != 4 or image.shape[-1] != 3 or image.shape[1] != image.shape[2]:
         raise ValueError(f"crops must have shape (B, S, S, 3), got {tuple(image.shape)}")
     if image.shape[1] == size:
@@ -105,15 +117,16 @@ def resized(image: Tensor, size: int) -> Tensor:
 def for_speed(module: nn.Module, precision: str = "bfloat16") -> nn.Module:
     """A copy that does inference only, in the fastest form that stays correct.
 
-    Each batch normalisation is folded into the convolution before it, as both are linear once training is over. Weights
-    and computation are in `precision`; the memory order has the channels last, which CPUs and GPUs prefer. The input stays
-    (B, S, S, 3) in float32, and so does the output.
+    Each batch normalisation is folded into the convolution before it, as both are linear once training is over.
+
+    Args:
+        module: A network, (B, S, S, 3) to (B, outputs).
+        precision: Of weights and computation, "bfloat16" or "float32". Input and output stay in float32.
     """
     dtype = {"bfloat16": torch.bfloat16, "float32": torch.float32}[precision]
     folded = copy.deepcopy(module).eval().requires_grad_(False)
     _fold(folded)
-    folded = folded.to(dtype=dtype, memory_format=torch.channels_last)
-    return _Fast(folded, dtype).eval()
+    return _Fast(channels_last(folded, dtype=dtype), dtype).eval()
 
 
 class _Fast(nn.Module):
@@ -129,11 +142,9 @@ def _fold(module: nn.Module) -> None:
     """Replace conv + batch norm by one conv, wherever a child `conv…` is followed by `bn…`, or in a sequence."""
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-    names = list(module._modules)
-    for first, second in zip(names, names[1:], strict=False):
-        conv, norm = module._modules[first], module._modules[second]
+    for (first, conv), (second, norm) in pairwise(list(module.named_children())):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            module._modules[first] = fuse_conv_bn_eval(conv, norm)
-            module._modules[second] = nn.Identity()
+            setattr(module, first, fuse_conv_bn_eval(conv, norm))
+            setattr(module, second, nn.Identity())
     for child in module.children():
         _fold(child)

@@ -8,10 +8,17 @@ from helpers.regression.settings import TrainSettings
 
 
 def rate_factor(settings: TrainSettings, share: float) -> float:
-    """The part of the rate, 0 to 1, that is used when `share` (0 to 1) of the run is done.
+    """The part of the learning rate that is used at some point of a run.
 
     It rises in a straight line over the warm-up: the first gradients of a random network point nowhere in particular. Then
     a cosine takes it to 0: large steps find the region, small ones settle in it.
+
+    Args:
+        settings: Of the run; its `warmup` and `schedule` count.
+        share: How much of the run is done, 0 to 1.
+
+    Returns:
+        0 to 1.
     """
     share = min(max(share, 0.0), 1.0)
     if share < settings.warmup:
@@ -22,12 +29,17 @@ def rate_factor(settings: TrainSettings, share: float) -> float:
 
 
 class Plateau:
-    """Divides the rate by 10 whenever the validation loss has not fallen for `patience` validations in a row."""
+    """Divides the rate by 10 whenever the validation loss has not fallen for `patience` validations in a row.
+
+    Attributes:
+        factor: What the rate is multiplied by now.
+    """
 
     def __init__(self, patience: int):
         self.patience, self.factor, self.best, self.waited = patience, 1.0, math.inf, 0
 
     def saw(self, loss: float) -> None:
+        """Take the loss of one more validation into account."""
         if loss < self.best:
             self.best, self.waited = loss, 0
             return
@@ -36,7 +48,9 @@ class Plateau:
             self.factor, self.waited = self.factor / 10, 0
 
     def state(self) -> dict[str, float]:
+        """What `restore` needs, for a checkpoint."""
         return {"factor": self.factor, "best": self.best, "waited": self.waited}
 
     def restore(self, state: dict[str, float]) -> None:
-        self.factor, self.best, self.waited = state["factor"], state["best"], state["waited"]
+        """Go on from a `state`."""
+        self.factor, self.best, self.waited = state["factor"], state["best"], int(state["waited"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from helpers.errors import UserError
 from helpers.regression.augment import Augmentation
@@ -19,20 +20,40 @@ SCHEDULES = ("plateau", "cosine", "constant")
 class TrainSettings:
     """Numbers of a training run.
 
-    network, weights, window: see `build_network`.  size: side of the pictures, px.  loss: one of `LOSSES`; over and under
-    belong to the asymmetric one.  loss_per: "face" sums over the coefficients, as the loss is written; "coefficient" takes
-    their mean, which makes the gradient as many times smaller.
-    emphasis: how much more the modes count that change a face more, see `importance_of`; 0 as in the paper, where all count
-    alike.  batch: pictures a step, over all processes together.  steps: how many, at most.
-    minutes: instead, if above 0: the schedule follows the clock and ends when the time is up. Such a run cannot be
-    repeated to the bit.
-    optimiser, rate, momentum, weight_decay: of the steps.  clip: longest gradient, 0 for any.  warmup: share of the run
-    in which the rate rises from 0.  schedule: "cosine" falls to 0 at the end; "plateau" divides by 10 whenever the validation
-    loss has not fallen for `plateau` validations.
-    average: if above 0, validated and kept are running averages of the weights, with this share kept a step.
-    precision: "auto" takes bfloat16 where that is faster, and float32 elsewhere.
-    validate_every: steps.  patience: validations without a better one, after which the run ends; 0 for never.
-    seed: of first weights, order and augmentation.
+    Attributes:
+        network: See `build_network`, as for `weights` and `window`.
+        weights: None, or "imagenet".
+        window: Share of the pictures' side that the network looks at.
+        size: Side of the pictures, px.
+        loss: One of `LOSSES`.
+        over: λ_1 of the asymmetric loss.
+        under: λ_2 of the asymmetric loss.
+        loss_per: "face" sums over the coefficients, as the loss is written; "coefficient" takes their mean, which makes
+            the gradient as many times smaller.
+        emphasis: How much more the modes count that change a face more, see `importance_of`; 0 as in the paper, where
+            all count alike.
+        batch: Pictures per step, over all processes together.
+        steps: How many, at most.
+        minutes: If above 0, instead of `steps`: the schedule follows the clock and ends when the time is up. Such a run
+            cannot be repeated to the bit.
+        optimiser: One of `OPTIMISERS`.
+        rate: Largest learning rate.
+        momentum: Of "sgd".
+        weight_decay: Of either optimiser.
+        clip: Longest gradient, 0 for any.
+        warmup: Share of the run in which the rate rises from 0.
+        schedule: "cosine" falls to 0 at the end; "plateau" divides by 10 whenever the validation loss has not fallen for
+            `plateau` validations; "constant" does neither.
+        plateau: Validations.
+        average: If above 0, validated and kept are running averages of the weights, of which each step keeps this share.
+        precision: "auto" takes bfloat16 where that is faster, and float32 elsewhere.
+        validate_every: Steps.
+        patience: Validations without a better one after which the run ends; 0 for never.
+        seed: Of first weights, order and augmentation.
+        augmentation: How pictures are changed at random.
+
+    Raises:
+        UserError: For a number or word that cannot be used.
     """
 
     network: str = "resnet18"
@@ -64,10 +85,11 @@ class TrainSettings:
 
     @property
     def augments(self) -> bool:
+        """Whether pictures are changed at all."""
         return self.augmentation != Augmentation.none()
 
     def __post_init__(self):
-        def one_of(name: str, known) -> None:
+        def one_of(name: str, known: tuple[str, ...]) -> None:
             if getattr(self, name) not in known:
                 raise UserError(f"{name} {getattr(self, name)!r} is not known: {', '.join(known)}")
 
@@ -115,8 +137,19 @@ PRESETS: dict[str, TrainSettings] = {
 }
 
 
-def settings_of(preset: str, **changes) -> TrainSettings:
-    """A preset with some numbers changed; None leaves the preset's. Raises UserError for what is not usable."""
+def settings_of(preset: str, **changes: Any) -> TrainSettings:
+    """Take a preset with some numbers changed.
+
+    Args:
+        preset: One of `PRESETS`.
+        **changes: Fields of `TrainSettings`; None leaves the preset's.
+
+    Returns:
+        The settings.
+
+    Raises:
+        UserError: For what is not usable.
+    """
     if preset not in PRESETS:
         raise UserError(f"preset {preset!r} is not known: {', '.join(PRESETS)}")
     return replace(PRESETS[preset], **{name: value for name, value in changes.items() if value is not None})

@@ -3,6 +3,7 @@ and how far each number is off."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,13 @@ from helpers.regression.settings import TrainSettings
 
 @dataclass(frozen=True)
 class ShapeScale:
-    """What coefficients mean on the face model: the modes' σ (Ks,) mm, the number of vertices, and σ of texture (Kt,)."""
+    """What coefficients mean on the face model.
+
+    Attributes:
+        std: (Ks,) σ of the modes of shape, mm.
+        vertices: How many the model has.
+        texture_std: (Kt,) σ of the modes of texture.
+    """
 
     std: Tensor
     vertices: int
@@ -26,18 +33,31 @@ class ShapeScale:
 
 
 class WeightedLoss(nn.Module):
-    """The loss of the settings. Squared errors of prediction and target times √w are w times squared errors."""
+    """The loss of the settings. Squared errors of prediction and target times √w are w times squared errors.
 
-    def __init__(self, s: TrainSettings, scale: ShapeScale | None):
+    Args:
+        settings: Which loss, and how coefficients are weighed.
+        scale: The face model's σ; only an emphasis needs it.
+
+    Raises:
+        UserError: For an emphasis without `scale`.
+    """
+
+    root: Tensor
+
+    def __init__(self, settings: TrainSettings, scale: ShapeScale | None):
         super().__init__()
-        if s.emphasis and scale is None:
-            raise UserError("emphasis needs the face model's σ: give `scale`, or emphasis 0")
-        self.loss = make_loss(s.loss, s.over, s.under)
-        root = importance_of(scale.std, scale.texture_std, s.emphasis).sqrt() if s.emphasis else torch.ones(1)
+        self.loss = make_loss(settings.loss, settings.over, settings.under)
+        root = torch.ones(1)
+        if settings.emphasis:
+            if scale is None:
+                raise UserError("emphasis needs the face model's σ: give `scale`, or emphasis 0")
+            root = importance_of(scale.std, scale.texture_std, settings.emphasis).sqrt()
         self.register_buffer("root", root.cpu())
-        self.mean = s.loss_per == "coefficient"
+        self.mean = settings.loss_per == "coefficient"
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """() for predictions and targets (B, K)."""
         loss = self.loss(prediction * self.root, target * self.root)
         return loss / target.shape[1] if self.mean else loss
 
@@ -45,12 +65,24 @@ class WeightedLoss(nn.Module):
 def validate(
     network: nn.Module,
     source: LabelledSource,
-    loss,
+    loss: Callable[[Tensor, Tensor], Tensor],
     settings: TrainSettings,
     team: Team | None = None,
     scale: ShapeScale | None = None,
 ) -> dict[str, float]:
-    """Means over the pictures of `source`: "loss", and what `measures` measures. The processes of a team share the work."""
+    """Measure a network on held-out pictures.
+
+    Args:
+        network: (B, S, S, 3) to (B, K); it is put into evaluation mode.
+        source: The pictures.
+        loss: Of predictions and targets (B, K).
+        settings: Of the run; batch and precision count.
+        team: The processes that share the work; None for this one alone.
+        scale: What coefficients mean on the face model; None leaves the distance in mm out.
+
+    Returns:
+        Means over the pictures: "loss", and what `measures` measures.
+    """
     team = team or Team(0, 1, next(network.parameters()).device)
     network.eval()
     total: dict[str, Tensor] = {}
@@ -75,22 +107,37 @@ def validate(
 
 
 def spread_on(source: LabelledSource, network: nn.Module, at_once: int = 64) -> Tensor:
-    """(K,) root mean square of prediction − target over the pictures of `source`, on the CPU."""
+    """Root mean square of prediction − target over held-out pictures.
+
+    Args:
+        source: The pictures.
+        network: (B, S, S, 3) to (B, K), on any device.
+        at_once: Pictures per batch.
+
+    Returns:
+        (K,), on the CPU.
+    """
+    device = next(network.parameters()).device
     total = torch.zeros(())
     with torch.inference_mode():
         for part in torch.arange(len(source)).split(at_once):
             image, target = source.batch(part)
-            total = total + (network(as_float(image)).float() - target).square().sum(0)
+            difference = network(as_float(image.to(device))).float() - target.to(device)
+            total = total + difference.square().sum(0).cpu()
     return (total / len(source)).sqrt().clone()
 
 
-def autocast(device: torch.device, precision: str):
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """A context in which torch computes in `precision`, "float32" or "bfloat16"."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def faster_precision(device: torch.device) -> str:
-    """bfloat16 where the processor computes with it, which halves the time of a step or better; else float32, because
-    bfloat16 that is only imitated is slow."""
+    """The precision, "bfloat16" or "float32", in which `device` takes a step sooner.
+
+    bfloat16 where the processor computes with it, which halves the time of a step or better; else float32, because
+    bfloat16 that is only emulated is slow.
+    """
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     known = (

@@ -1,7 +1,10 @@
 """python -m helpers evaluate: tables that can be read back, and one clear line where something is wrong."""
 
 import csv
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from helpers.__main__ import main
 from helpers.evaluation import Surface, micc_rmse
 from helpers.face_model import load
 from helpers.mesh_files import write_ply
+from helpers.pose.points68 import MIRRORED
 
 
 def table(path):
@@ -242,3 +246,100 @@ def test_a_network_that_is_missing_or_of_another_face_model(tmp_path, capsys):
         evaluate._network(SimpleNamespace(network=None, device="cpu"), few) is None
     )  # the course's own is left out
     assert "takes 119" in capsys.readouterr().err
+
+
+@pytest.fixture
+def measure(tmp_path, open3d, capsys):
+    """Write two people's heads as face and scan, measure them, and give exit status, output and rows of scans.csv."""
+    model = load("open", level=1)
+    heads = model.shape(model.sample(2, torch.Generator().manual_seed(5)).alpha).double().numpy()
+    marks = model.landmarks.numpy()
+
+    def run(place=lambda points: points, landmarks=lambda points: points, scale=(1.0, 1.0), more=()):
+        files = {"face": heads[0], "scan": place(heads[1])}
+        for (name, points), factor in zip(files.items(), scale, strict=True):
+            write_ply(tmp_path / f"{name}.ply", points * factor, model.triangles, np.full(points.shape, 0.5))
+            known = points[marks] * factor
+            np.savetxt(tmp_path / f"{name}.txt", landmarks(known) if name == "scan" else known)
+        arguments = ["--meshes", str(tmp_path / "face.ply"), "--scans", str(tmp_path / "scan.ply")]
+        status = main(["evaluate", *arguments, "--out", str(tmp_path / "out"), *more])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        file = tmp_path / "out" / "scans.csv"
+        return status, said, table(file) if file.exists() else []
+
+    return run
+
+
+def test_an_alignment_that_went_wrong_is_no_result(measure):
+    right = float(measure()[2][0]["rmse"])
+    status, said, rows = measure(landmarks=lambda points: points[30:31])
+    assert status == 0 and abs(float(rows[0]["rmse"]) - right) < 0.05
+    upside_down = np.diag([-1.0, -1.0, 1.0])
+    status, said, rows = measure(lambda points: points @ upside_down, lambda points: points[30:31])
+    assert status == 1 and "did not come to rest" in said.err and "give more landmarks" in said.err
+    assert rows[0]["alignment"] == "not at rest" and float(rows[0]["rmse"]) > 1.5 * right
+    status, _, rows = measure(lambda points: points @ upside_down)  # with all landmarks axes do not matter
+    assert status == 0 and abs(float(rows[0]["rmse"]) - right) < 0.05
+
+
+def test_landmarks_in_another_unit_or_with_sides_exchanged_are_refused(measure):
+    status, said, _ = measure(landmarks=lambda points: points / 1000)
+    assert status == 1 and "scan.txt: the landmarks lie within" in said.err
+    status, said, _ = measure(landmarks=lambda points: points[list(MIRRORED)])
+    assert status == 1 and "left and right exchanged" in said.err
+
+
+@pytest.mark.parametrize(
+    ("scale", "more"),
+    [
+        ((1e-3, 1.0), ("--mesh-unit", "m")),
+        ((1e-2, 1e-1), ("--mesh-unit", "dm", "--unit", "cm")),
+        ((1e3, 1.0), ("--mesh-unit", "um")),
+    ],
+)
+def test_face_and_scan_each_have_a_unit(measure, scale, more):
+    expected = float(measure()[2][0]["rmse"])
+    status, _, rows = measure(scale=scale, more=more)
+    assert status == 0 and abs(float(rows[0]["rmse"]) - expected) < 0.01
+
+
+def test_a_face_of_another_unit_is_told_which_option_says_it(measure):
+    status, said, _ = measure(scale=(1e-3, 1.0))
+    assert status == 1 and "face.ply" in said.err and "--mesh-unit for faces" in said.err
+
+
+def test_people_whose_files_have_one_name_are_called_by_their_folders(folders, tmp_path, capsys):
+    for kind, beside in (("faces", ""), ("scans", "_landmarks")):
+        for name in ("ada", "grace"):
+            place = tmp_path / kind / name
+            place.mkdir(parents=True)
+            shutil.copy(folders / kind / f"{name}.ply", place / "mesh.ply")
+            shutil.copy(folders / kind / f"{name}{beside}.npy", place / "mesh.npy")
+    arguments = ["--meshes", str(tmp_path / "faces"), "--scans", str(tmp_path / "scans")]
+    assert main(["evaluate", *arguments, "--out", str(tmp_path / "out")]) == 0
+    assert [row["face"] for row in table(tmp_path / "out" / "scans.csv")] == ["ada", "grace"]
+
+
+def test_a_face_of_bare_points_is_refused_by_its_name(tmp_path, capsys, open3d):
+    model = load("open", level=0)
+    points = model.mean_shape.tolist()
+    (tmp_path / "face.obj").write_text("".join(f"v {x} {y} {z}\n" for x, y, z in points))
+    write_ply(tmp_path / "scan.ply", model.mean_shape, model.triangles, model.mean_shape * 0)
+    arguments = ["--meshes", str(tmp_path / "face.obj"), "--scans", str(tmp_path / "scan.ply")]
+    assert main(["evaluate", *arguments, "--out", str(tmp_path / "out")]) == 1
+    assert "face.obj: has no triangles" in capsys.readouterr().err
+
+
+def test_tables_are_printed_where_output_is_not_utf_8(folders, tmp_path):
+    """Batch systems write Latin-1 or ASCII: characters are replaced, and every table is written."""
+    files = [str(folders / kind / "ada.ply") for kind in ("faces", "scans")]
+    command = [sys.executable, "-m", "helpers", "evaluate", "--meshes", files[0], "--scans", files[1]]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"3DRMSE" in done.stdout and (tmp_path / "protocols.csv").is_file()

@@ -570,20 +570,13 @@ def _(name, pair, g):
 
 @comparison("icp_by_hand")
 def _(name, pair, g):
-    from helpers.evaluation import Motion, Nearest, Surface, icp
+    from helpers.evaluation import IcpSettings, Motion, Nearest, Surface, icp
 
     vertices = randn(g, 60, 3, scale=50).numpy()
     points = vertices + randn(g, 60, 3, scale=8).numpy()
     by_hand, rms = function_of("07", name)(points, Nearest(vertices), Motion.none(), 6)
-    real = icp(
-        Surface.of(vertices),
-        Surface.of(points),
-        step="point",
-        nearest="vertex",
-        keep=1.0,
-        rounds=6,
-        tolerance=0.0,
-    )
+    how = IcpSettings(step="point", nearest="vertex", keep=1.0, rounds=6, tolerance=0.0)
+    real = icp(Surface.of(vertices), Surface.of(points), how)
     assert (
         abs(by_hand(points) - real.motion(points)).max() < pair.within
         and abs(rms - real.rms[:-1]).max() < pair.within
@@ -635,13 +628,13 @@ def _(name, pair, g):
 @comparison("plane_step")
 def _(name, pair, g):
     from helpers.evaluation import Motion
-    from helpers.evaluation.icp import _plane_step
+    from helpers.evaluation.icp import plane_step
 
     x, n = randn(g, 50, 3), torch.nn.functional.normalize(randn(g, 50, 3), dim=-1)
     x = x - x.mean(0)  # the real one turns about the centre
     y = x + randn(g, 50, 3, scale=0.05)
     step = function_of("07", name)(x, y, n)
-    real = _plane_step(x.numpy(), y.numpy(), n.numpy(), Motion.none(), False)
+    real = plane_step(x.numpy(), y.numpy(), n.numpy(), Motion.none(), False)
     R = roma.rotvec_to_rotmat(step[:3])
     assert abs(R - torch.from_numpy(real.rotation)).max() < pair.within
     assert abs(step[3:] - torch.from_numpy(real.translation)).max() < pair.within

@@ -10,6 +10,7 @@ from helpers.errors import UserError
 from helpers.evaluation import (
     MICC,
     PROTOCOLS,
+    IcpSettings,
     Motion,
     Nearest,
     Protocol,
@@ -74,7 +75,7 @@ def test_best_motion_finds_a_known_motion(seed, size):
 def test_icp_finds_a_known_motion(heads, direction, step):
     truth = motion_of()
     scan = moved(heads[0], truth)
-    found = icp(heads[0], scan, direction=direction, step=step, keep=1.0, rounds=300)
+    found = icp(heads[0], scan, IcpSettings(direction=direction, step=step, keep=1.0, rounds=300))
     assert found.rms[-1] < 0.1 and np.abs(found.motion.rotation - truth.rotation).max() < 2e-3
     assert np.linalg.norm(found.motion(heads[0].vertices) - scan.vertices, axis=1).max() < 0.5
     assert found.converged and found.rms[0] > 3
@@ -82,14 +83,14 @@ def test_icp_finds_a_known_motion(heads, direction, step):
 
 @pytest.mark.parametrize("step", ["plane", "point"])
 def test_icp_finds_a_known_size(heads, step):
-    truth = motion_of(size=1.07)
-    found = icp(heads[0], moved(heads[0], truth), step=step, scale=True, keep=1.0, rounds=400)
+    scan = moved(heads[0], motion_of(size=1.07))
+    found = icp(heads[0], scan, IcpSettings(step=step, scale=True, keep=1.0, rounds=400))
     assert abs(found.motion.size - 1.07) < 1e-3 and found.rms[-1] < 0.1
-    assert icp(heads[0], moved(heads[0], truth), step=step, keep=1.0).motion.size == 1.0
+    assert icp(heads[0], scan, IcpSettings(step=step, keep=1.0)).motion.size == 1.0
 
 
 def test_point_steps_never_make_the_fit_worse(heads):
-    found = icp(heads[0], heads[1], step="point", keep=1.0, sample=10**6, rounds=15)
+    found = icp(heads[0], heads[1], IcpSettings(step="point", keep=1.0, sample=10**6, rounds=15))
     assert (np.diff(found.rms) <= 1e-6).all()
 
 
@@ -181,7 +182,7 @@ def test_trimming_keeps_hair_out_of_the_alignment(heads):
         icp(
             scan,
             hairy,
-            keep=keep,
+            IcpSettings(keep=keep),
             query=np.flatnonzero(np.linalg.norm(hairy.vertices - scan.nose, axis=1) < 95),
         )
         for keep in (1.0, 0.6)
@@ -231,7 +232,7 @@ def test_what_cannot_be_aligned_is_refused(heads):
         micc_rmse(heads[0], Surface(heads[1].vertices, heads[1].triangles, far))
     for wrong in ({"direction": "both"}, {"step": "line"}, {"nearest": "edge"}, {"keep": 0.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            icp(heads[0], heads[1], **wrong)
+            IcpSettings(**wrong)
     with pytest.raises(ValueError, match="triangles name"):
         Surface.of(np.zeros((4, 3)), np.array([[0, 1, 9]]))
     with pytest.raises(ValueError, match="finite"):

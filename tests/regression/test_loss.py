@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.regression import AsymmetricEuclideanLoss, asymmetric_euclidean_loss
+from helpers.regression.loss import huber_loss, l2_loss, make_loss
 
 number = st.floats(-4, 4, allow_nan=False)
 
@@ -106,3 +107,14 @@ def test_a_negative_zero_is_a_zero_and_targets_have_gradients():
         assert torch.autograd.gradcheck(
             lambda g, t, r=reduction: asymmetric_euclidean_loss(g, t, 1.0, 3.0, r), (guess, truth)
         )
+
+
+def test_losses_beside_the_asymmetric_one():
+    guess, target = torch.tensor([[0.5, 3.0]]), torch.tensor([[0.0, 0.0]])
+    assert float(l2_loss(guess, target)) == pytest.approx(9.25)
+    assert float(huber_loss(guess, target)) == pytest.approx(0.25 + 2 * (3 - 0.5))
+    assert float(huber_loss(guess.bfloat16(), target.bfloat16())) == pytest.approx(5.25, rel=0.01)
+    with pytest.raises(ValueError, match="one shape"):
+        huber_loss(guess, target[:, :1])
+    with pytest.raises(ValueError, match="asymmetric, l2, huber"):
+        make_loss("cosine")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 
-from helpers.face_model.formats.assemble import finite, require
-
-VERTEX_LINE = re.compile(rb"^v[ \t]+([^\r\n#]*)", re.MULTILINE)
-FACE_LINE = re.compile(rb"^f[ \t]+([^\r\n#]*)", re.MULTILINE)
-AFTER_SLASH = re.compile(rb"/[^\s]*")
+from helpers.face_model.formats.assemble import NotThisModel, finite, require
+from helpers.obj_files import IncompleteObj, obj_polygons, obj_vertices
 
 
 def read_vertices(path: Path) -> np.ndarray:
@@ -34,13 +30,11 @@ def read_mesh(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
     """
     content = path.read_bytes()
     vertices = _vertices(content, path.name)
-    by_size: dict[int, list] = {}
-    for line in FACE_LINE.findall(content):
-        corners = AFTER_SLASH.sub(b"", line).split()  # "7/3/2" is vertex 7 with other things
-        by_size.setdefault(len(corners), []).append(corners)
-    require(by_size, f"{path.name} has no polygons")
-    require(min(by_size) >= 3, f"a polygon of {path.name} has fewer than three corners")
-    polygons = [np.array(group, dtype=np.int64) - 1 for _, group in sorted(by_size.items())]
+    try:
+        polygons = obj_polygons(content)
+    except IncompleteObj as error:
+        raise NotThisModel(f"{path.name} {error}") from error
+    require(polygons, f"{path.name} has no polygons")
     for group in polygons:
         require(
             group.min() >= 0 and group.max() < len(vertices),
@@ -50,7 +44,8 @@ def read_mesh(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
 
 
 def _vertices(content: bytes, name: str) -> np.ndarray:
-    lines = VERTEX_LINE.findall(content)
-    numbers = b"\n".join(lines).split()
-    require(lines and len(numbers) == 3 * len(lines), f"{name} has no vertices of three numbers each")
-    return finite(np.array(numbers, dtype=np.float64), name).reshape(-1, 3)
+    try:
+        vertices = obj_vertices(content)
+    except IncompleteObj as error:
+        raise NotThisModel(f"{name} {error}") from error
+    return finite(vertices, name)

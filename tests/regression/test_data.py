@@ -1,0 +1,47 @@
+"""Which picture is seen when, and by whom."""
+
+import pytest
+import torch
+
+from helpers.regression.data import PeopleSource, StepBatches, hold, indices_of_step, step_loader
+from tests.regression.pictures import TRAINING
+
+
+def test_each_round_shows_every_picture_once():
+    length, batch = 23, 5
+    first = torch.cat([indices_of_step(step, batch, length, seed=3) for step in range(4)])
+    second = torch.cat([indices_of_step(step, batch, length, seed=3) for step in range(4, 8)])
+    assert len(first.unique()) == len(second.unique()) == 20 and not torch.equal(first, second)
+    assert torch.equal(indices_of_step(6, batch, length, 3), second[10:15])
+    assert not torch.equal(
+        first, torch.cat([indices_of_step(step, batch, length, seed=4) for step in range(4)])
+    )
+    assert indices_of_step(2, 4, 2**31, 0, endless=True).tolist() == [8, 9, 10, 11]
+
+
+def test_processes_share_a_batch_and_workers_change_nothing():
+    whole = StepBatches(TRAINING, 8, 0)
+    halves = [StepBatches(TRAINING, 8, 0, rank, 2) for rank in range(2)]
+    image, target = whole[5]
+    assert image.dtype == torch.uint8
+    assert torch.equal(torch.stack([half[5][1] for half in halves], 1).flatten(0, 1), target)
+    alone = [t for _, t in step_loader(whole, 3, 7)]
+    helped = [t for _, t in step_loader(whole, 3, 7, workers=1)]
+    assert len(alone) == 4 and all(torch.equal(a, b) for a, b in zip(alone, helped, strict=True))
+
+
+def test_people_are_new_in_every_step_and_others_for_another_seed():
+    source = PeopleSource(10_000, seed=1, size=32, level=0)
+    image, target = source.batch(torch.tensor([5000, 3, 4095, 4096]))
+    assert (
+        image.shape == (4, 32, 32, 3) and target.shape == (4, 198) and 0 <= image.min() and image.max() <= 1
+    )
+    assert torch.equal(source.batch(torch.tensor([4096]))[1], target[3:])  # alone as in company
+    assert (torch.corrcoef(target) - torch.eye(4)).abs().max() < 0.35  # four people, not one
+    assert not torch.equal(
+        PeopleSource(10_000, seed=7, size=32, level=0).batch(torch.tensor([3]))[1], target[1:2]
+    )
+    with pytest.raises(IndexError):
+        source.batch(torch.tensor([10_000]))
+    held = hold(source, torch.tensor([3]))
+    assert held.images.dtype == torch.uint8 and torch.equal(held.targets, target[1:2])
