@@ -8,6 +8,9 @@ import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from helpers.assets import ASSETS
 from helpers.errors import UserError
@@ -20,17 +23,24 @@ QUIET, WARNING = "var(--jp-ui-font-color2, #57606A)", "var(--jp-warn-color0, #B5
 
 
 class Panel:
-    """box: the widgets.  still(): a picture (H, W, 3) uint8 of what they do, for those who only read the page."""
+    """A part of the playground.
 
-    box = None
+    Attributes:
+        box: the widgets.
+    """
 
-    def still(self):
+    box: Any = None
+
+    def still(self) -> np.ndarray:
+        """A picture (H, W, 3) uint8 of what the widgets do, for those who only read the page."""
         raise NotImplementedError
 
     def show(self, *, alt: str, live: bool | None = None) -> None:
         """Show the still, and in a running notebook the widgets below it; in Voilà the widgets alone.
 
-        alt: what the still shows, in words.  live: None decides by itself, as `helpers.show.mesh` does.
+        Args:
+            alt: what the still shows, in words.
+            live: None decides by itself, as `helpers.show.mesh` does.
         """
         if not in_voila():
             picture(self.still(), alt=alt)
@@ -43,7 +53,12 @@ def in_voila() -> bool:
 
 
 class Status:
-    """One line below a panel. `widget` is what to display; `said` the sentence, as plain text."""
+    """One line below a panel.
+
+    Attributes:
+        widget: what to display.
+        said: the sentence, as plain text.
+    """
 
     def __init__(self, text: str = ""):
         import ipywidgets as w
