@@ -10,6 +10,8 @@ ARGS ?=
 # Some of the benches, all when empty.
 NAMES ?=
 
+# This folder's code, whatever folder the environment was installed from.
+export PYTHONPATH := $(CURDIR)$(addprefix :,$(PYTHONPATH))
 # Threads that wait for work must not keep a core busy.
 export OMP_WAIT_POLICY := PASSIVE
 # Where JupyterLab finds labconfig/page_config.json: no "Build Recommended" and no news at the start.
@@ -18,7 +20,7 @@ export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CO
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab playground test notebooks site bench study model setup
+.PHONY: help lab playground check test notebooks site bench study model setup
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -29,13 +31,25 @@ lab: setup  ## open the course in JupyterLab
 
 # Voilà shows a notebook's widgets and text without its code; like JupyterLab it asks for its token.
 playground: setup  ## open the playground in the browser, without its code; needs no reading
-	JUPYTER_PATH=$(CURDIR)/assets/voila $(RUN) -m voila notebooks/08_playground.ipynb --template=playground \
+	JUPYTER_PATH="$(CURDIR)/assets/voila" $(RUN) -m voila notebooks/08_playground.ipynb --template=playground \
 		--Voila.ip=127.0.0.1 --token $(ARGS)
 
-test: setup  ## check everything: ruff, the tests, every notebook
+# One process for each core, each with one thread.
+TESTS := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist loadfile
+
+check: setup  ## what to run before each commit: format, lint, types and the quick tests
+	$(RUN) -m ruff format
+	$(RUN) -m ruff check --fix
+	$(VENV)/bin/ty check --python $(VENV)
+	$(TESTS) -m "not slow"
+
+test: setup  ## check everything: format, lint, types, the tests, every notebook
+	$(RUN) -m ruff format --check
 	$(RUN) -m ruff check
-	$(RUN) -m pytest
-	$(RUN) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:randomly notebooks/
+	$(VENV)/bin/ty check --python $(VENV)
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(TESTS)
+	$(TESTS) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:randomly notebooks/
 
 notebooks: setup  ## execute the notebooks again and store what they show
 	$(RUN) -m helpers.course.execute $(NOTEBOOKS)

@@ -67,13 +67,15 @@ class FitSettings:
 
     # Pixels: ½ · n_effective · mean(r² / pixel_sigma²). Neighbouring pixels do not err independently, so a
     # face of 17 000 pixels is worth far fewer observations. This is the master knob between the mean face
-    # (low) and overfitting (high).
-    n_effective: float = 700.0
+    # (low) and overfitting (high). Fewer than what the residual's autocorrelation tells: beards, cast shadows and
+    # whatever else the model lacks err over whole regions, and with more weight they are explained as shape.
+    n_effective: float = 300.0
     pixel_sigma: float = 0.05
-    # Both are measured on the residual of each photograph, from `noise_from_level` of the schedule on; the two
+    # Both can be measured on the residual of each photograph, from `noise_from_level` of the schedule on; the two
     # numbers above serve before. The estimate is raised by `noise_trust` and kept within `precision_limits`, in
-    # parts of n_effective / pixel_sigma².
-    measure_noise: bool = True
+    # parts of n_effective / pixel_sigma². Right where the model can draw the photograph, and far too trusting where
+    # it cannot: on faces that the model did not make it fits them worse than landmarks alone.
+    measure_noise: bool = False
     noise_from_level: int = 2
     landmark_noise_from_level: int = 1
     noise_trust: float = 3.0
@@ -105,8 +107,10 @@ class FitSettings:
     expression_weight: float = 1.0
     texture_weight: float = 1.0
     light_mean: float = 0.70  # of the constant harmonic; all others have mean 0
-    light_sigma: tuple[float, float, float] = (0.15, 0.30, 0.20)  # common to the channels, by order 0, 1, 2
-    light_colour_sigma: tuple[float, float, float] = (0.03, 0.03, 0.02)  # channels against each other
+    light_sigma: tuple[float, float, float] = (0.08, 0.30, 0.20)  # common to the channels, by order 0, 1, 2
+    # Channels against each other. Cameras balance white, so light is nearly white; light that may take any tint
+    # takes that of the skin.
+    light_colour_sigma: tuple[float, float, float] = (0.004, 0.004, 0.003)
     grey_colour_sigma: tuple[float, float, float] = (0.25, 0.10, 0.05)  # the same, for a grey photograph
 
     # Of left and right having one albedo: see `helpers.fitting.symmetry`. Off: the modes know how alike the sides are,
