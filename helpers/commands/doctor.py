@@ -60,6 +60,7 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes beside the options of all commands."""
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
@@ -126,6 +127,7 @@ def advice(findings: list[Finding]) -> str:
 
 
 def python() -> Finding:
+    """Its version is one that every package of the course has been built for."""
     low, below = PYTHON_RANGE
     version = ".".join(map(str, sys.version_info[:3]))
     if low <= sys.version_info[:2] < below:
@@ -135,6 +137,7 @@ def python() -> Finding:
 
 
 def torch(device: str) -> Finding:
+    """It imports, and can compute on `device`."""
     import torch
 
     from helpers.device import resolve
@@ -181,10 +184,12 @@ def warp(device: str) -> Finding:
 
 
 def packages() -> Finding:
+    """What the computations import beside torch and Warp."""
     return _importable("packages", PACKAGES)
 
 
 def notebooks() -> Finding:
+    """What opens notebooks and shows live figures in them."""
     return _importable("notebooks", {name: name for name in NOTEBOOK_PARTS})
 
 
@@ -203,6 +208,7 @@ def open3d() -> Finding:
 
 
 def detector() -> Finding:
+    """Something that finds landmarks; two photographs have theirs stored, and the course uses these."""
     from helpers.landmarks import missing_backends
 
     absent = missing_backends()
@@ -217,6 +223,7 @@ def detector() -> Finding:
 
 
 def open_face_model() -> Finding:
+    """The face model that the course is about."""
     from helpers.face_model.open_model import ASSET
 
     if ASSET.is_file():
@@ -259,6 +266,7 @@ def _kind(path: Path) -> str:
 
 
 def disk() -> Finding:
+    """Room for compiled kernels and results."""
     free = shutil.disk_usage(ROOT).free / 1e9
     if free >= SPACE_NEEDED_GB:
         return Finding("disk", True, f"{free:.1f} GB free")

@@ -125,11 +125,16 @@ class Change(Panel):
 
     @property
     def ready(self) -> bool:
+        """Whether the person of this slot is fitted."""
         return self.play.people[self.slot.value].result is not None
 
     @property
     def face(self) -> Face:
-        """What the sliders make, seen by the camera of the fit. Raises UserError before there is a fit."""
+        """What the sliders make, seen by the camera of the fit.
+
+        Raises:
+            UserError: there is no fit yet.
+        """
         if not self.ready:
             return self.play.people[self.slot.value].face  # says what is missing
         face = replace(self._fitted, **{KINDS[kind]: numbers for kind, numbers in self.numbers.items()})
@@ -138,6 +143,7 @@ class Change(Panel):
         return relit(face, *(slider.value for slider in self.light.values()))
 
     def draw(self) -> None:
+        """Draw the face as the sliders make it, and tell those who watch."""
         if self._held or not self.ready:
             return
         with self.status.sentences():

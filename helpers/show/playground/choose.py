@@ -80,7 +80,8 @@ class Choose(Panel):
         self.fit.on_click(lambda _: self.run())
 
     @property
-    def person(self):
+    def person(self) -> people.Person:
+        """Who is in the chosen slot."""
         return self.play.people[self.slot.value]
 
     def run(self) -> None:

@@ -1,4 +1,4 @@
-"""What the network guesses at a glance, beside what the fit found."""
+"""What the network predicts at a glance, beside what the fit found."""
 
 from __future__ import annotations
 
@@ -92,6 +92,7 @@ class NetworkGuess(Panel):
         self.draw()
 
     def draw(self) -> None:
+        """Ask the network about the person of the slot, and show its prediction beside the fit."""
         if self.network is None:
             self.status.say(self.missing, warning=True)
             return

@@ -50,5 +50,6 @@ class Live(Panel):
         shown.colors = packed_colours(sketch.colours(face)[0])
 
     def still(self) -> np.ndarray:
+        """The face from several sides."""
         sketch, face = self.play.sketch, self.change.face
         return stills(sketch.vertices(face)[0], sketch.model.triangles, sketch.colours(face)[0], size=150)

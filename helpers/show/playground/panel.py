@@ -68,6 +68,7 @@ class Status:
         self.say(text)
 
     def say(self, text: str, warning: bool = False) -> None:
+        """Show a sentence, in the colour of warnings if it is one."""
         self.said = text = plain(text) if text else text
         colour = WARNING if warning else QUIET
         self.widget.value = (
@@ -95,6 +96,7 @@ def plain(text: str) -> str:
 
 
 def heading(text: str):
+    """A line of text that stands out."""
     import ipywidgets as w
 
     return w.HTML(f'<b style="color:var(--jp-ui-font-color1, #24292f)">{html.escape(text)}</b>')
@@ -110,6 +112,7 @@ def side_by_side(*parts, gap: int = 20):
 
 
 def below(*parts, width: str | None = None):
+    """Parts in a column."""
     import ipywidgets as w
 
     # A scroll bar would take room from the sliders.

@@ -42,18 +42,27 @@ class Person:
 
     @property
     def name(self) -> str:
+        """The photograph's."""
         return self.photo.name
 
     @property
     def fit_result(self) -> FitResult:
-        """The result of the fit. Raises UserError before there is one."""
+        """The result of the fit.
+
+        Raises:
+            UserError: there is none yet.
+        """
         if self.result is None:
             raise UserError(f"{self.name}: is not fitted yet: press Fit")
         return self.result
 
     @property
     def face(self) -> Face:
-        """What the fit found. Raises UserError before there is a fit."""
+        """What the fit found.
+
+        Raises:
+            UserError: there is no fit yet.
+        """
         return Face.of_fit(self.fit_result)
 
 
