@@ -285,7 +285,7 @@ def motion_picture(points, jacobian, steps, titles):
     low, high = points.min(0), points.max(0)
     middle, half = (low + high) / 2, 0.62 * (high - low).max()
     for k, (axes, title) in enumerate(zip(panels.flat, titles, strict=True)):
-        move = moves[..., k] * steps[k]
+        move = moves[..., k] * float(steps[k])
         face_lines(axes, points, GREY, lw=0.8, alpha=0.6)
         axes.quiver(
             *points.T,

@@ -114,7 +114,7 @@ def triangle_picture(corners, size: tuple[int, int]) -> np.ndarray:
         (H, W, 3) uint8, the drawing.
     """
     H, W = size
-    corners = torch.as_tensor(corners, dtype=torch.float64)
+    corners = on_cpu(torch.as_tensor(corners, dtype=torch.float64))
     drawing, (left, right) = figure(8.4, 8.4 / 2 * (H / W) + 0.55, ncols=2)
     fine = 12
     steps = [(torch.arange(n * fine, dtype=torch.float64) + 0.5) / fine - 0.5 for n in (H, W)]
@@ -207,14 +207,14 @@ def field_picture(rows, titles, *, limit: float, label: str, row_names=None, cel
     """
     import matplotlib
 
-    columns = len(titles)
+    rows, columns = on_cpu(rows), len(titles)
     if any(len(row) != columns for row in rows):
         raise ValueError(f"each row needs {columns} fields, as many as there are titles")
     height = sum(cell * np.asarray(row[0]).shape[0] / np.asarray(row[0]).shape[1] for row in rows)
     drawing, grid = figure(cell * columns + 0.9, height + 0.45, nrows=len(rows), ncols=columns, squeeze=False)
     for number, row in enumerate(rows):
         for axes, values in zip(grid[number], row, strict=True):
-            axes.imshow(as_array(values).astype(float), cmap=SIGNED_MAP, vmin=-limit, vmax=limit)
+            axes.imshow(np.asarray(values, dtype=float), cmap=SIGNED_MAP, vmin=-limit, vmax=limit)
             axes.set_xticks([]), axes.set_yticks([])
             axes.grid(False)
             axes.spines[:].set_visible(False)

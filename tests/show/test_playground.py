@@ -304,7 +304,7 @@ def test_sliders_change_the_face(play, back):
     for slider, value, field in (
         (change.modes["shape α"][2], 2.0, "alpha"),
         (change.modes["texture β"][0], -2.0, "beta"),
-        (change.modes["expression"][1], 3.0, "expression"),
+        (change.modes["expression"][1], -1.5, "expression"),
         (change.likeness, 0.5, "alpha"),
         (change.pose["yaw °"], 20, "pose"),
         (change.light["brightness ×"], 0.5, "light"),

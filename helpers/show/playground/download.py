@@ -18,6 +18,7 @@ from helpers.fitting.numbers import fit_numbers
 from helpers.mesh_files import write_glb, write_ply
 from helpers.show.figures import png_bytes
 from helpers.show.fit_strip import fit_strip
+from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face
 from helpers.show.playground.panel import plain
 from helpers.show.playground.person import Person
@@ -87,7 +88,7 @@ def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
     """
     if kind not in KINDS:
         raise UserError(f"{kind!r}: files are made as {', '.join(KINDS)}")
-    result = as_result(face, person)
+    result, model = as_result(face, person), on_cpu(model)
     if kind == "npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **fit_numbers(person.crop, result, person.detection))

@@ -57,7 +57,7 @@ class Sketch:
         Returns:
             (S, S, 3), 0 to 1.
         """
-        paper = background[None] if isinstance(background, Tensor) else float(background)
+        paper = on_cpu(background)[None] if isinstance(background, Tensor) else float(background)
         with torch.no_grad():
             drawn = render(
                 self.vertices(face),

@@ -12,6 +12,7 @@ from helpers.errors import UserError
 from helpers.fitting import GOOD_CONFIDENCE, FitModel, FitResult, fit
 from helpers.landmarks import N_LANDMARKS, SPREAD_DOUBTFUL, Detection, landmarks_for
 from helpers.photo import Photo, photo_of_bytes, read_photo
+from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face
 
 FIT_SIZE = 224  # px, as `python -m helpers fit` has it: the same numbers come out
@@ -168,8 +169,11 @@ def fitted(person: Person, fit_model: FitModel, on_iteration=None) -> Person:
         on_iteration: is called with a `helpers.fitting.FitProgress` at each step.
     """
     crop = crop_face(person.photo.image, person.detection.points, FIT_SIZE)
-    result = fit(crop.image, crop.landmarks, fit_model, valid=crop.valid, on_iteration=on_iteration)
-    return replace(person, crop=crop, result=result)
+    image, points, valid = (
+        each.to(fit_model.triangles.device) for each in (crop.image, crop.landmarks, crop.valid)
+    )
+    result = fit(image, points, fit_model, valid=valid, on_iteration=on_iteration)
+    return replace(person, crop=crop, result=on_cpu(result))
 
 
 def verdict(person: Person) -> str:
