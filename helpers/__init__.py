@@ -12,4 +12,4 @@ Conventions, the same in every module:
 - float32 everywhere; the plain-torch code also takes float64, for gradient checks.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

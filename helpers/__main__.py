@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 
@@ -14,7 +15,15 @@ INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status (2 for wrong arguments)."""
+    """Run one command.
+
+    Args:
+        arguments: The words of the command line; None for those of this process.
+
+    Returns:
+        The exit status; 2 for wrong arguments.
+    """
+    _let_any_name_be_printed()
     commands = load_commands()
     args = build_parser(commands).parse_args(arguments)
     command = commands[args.command]
@@ -33,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"helpers {args.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output, `head` for one, has gone. Nothing is left to say, not even at exit.
+        # The reader of our output, `head` for one, has gone. Nothing is left to print, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -45,8 +54,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def _let_any_name_be_printed() -> None:
+    """A file's name may hold bytes that are no text, as from an old archive: they are printed as \\udce9 and the like."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def build_parser(commands: dict) -> argparse.ArgumentParser:
-    """The parser of all commands, each with --device and --seed."""
+    """Make the parser of all commands, each with --device and --seed.
+
+    Args:
+        commands: Their modules by name.
+    """
     parser = argparse.ArgumentParser(prog="python -m helpers", description="From a photograph to a 3D face.")
     choices = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in commands.items():

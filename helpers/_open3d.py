@@ -8,6 +8,7 @@ import functools
 import io
 import os
 import sys
+from types import ModuleType
 
 from helpers.errors import UserError
 
@@ -15,11 +16,17 @@ LIBUSB = "libusb-1.0.so.0"
 
 
 @functools.cache
-def open3d():
-    """The module `open3d`. Raises UserError, in one line, if it is not installed or cannot be loaded.
+def open3d() -> ModuleType:
+    """Load the module `open3d`.
 
     Open3D is linked to libusb (for depth cameras), which a bare Linux lacks. The package `libusb-package`
     brings that library; once it is in memory under its own name, the linker is content with it.
+
+    Returns:
+        The module.
+
+    Raises:
+        UserError: It is not installed or cannot be loaded.
     """
     _provide_libusb()
     os.environ.setdefault("OPEN3D_DISABLE_WEB_VISUALIZER", "true")

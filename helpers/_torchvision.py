@@ -10,6 +10,8 @@ compiled library declares the names itself, and nothing is done here.
 from __future__ import annotations
 
 import functools
+import sys
+from types import ModuleType
 
 import torch
 
@@ -20,8 +22,15 @@ _library = None  # torch forgets what it was told when the library object goes
 
 
 @functools.cache
-def torchvision():
-    """The module `torchvision`. Raises UserError, in one line, if it is not installed or cannot be loaded."""
+def torchvision() -> ModuleType:
+    """Load the module `torchvision`.
+
+    Returns:
+        The module.
+
+    Raises:
+        UserError: It is not installed or cannot be loaded.
+    """
     try:
         return _imported()
     except RuntimeError as error:
@@ -42,7 +51,7 @@ def torchvision():
         ) from error
 
 
-def _imported():
+def _imported() -> ModuleType:
     import torchvision as module
     import torchvision.models  # noqa: F401  # not loaded by a failed first attempt
 
@@ -50,9 +59,7 @@ def _imported():
 
 
 def _declare() -> None:
-    """Tell torch the names and arguments of the missing operators; calling one still fails, and says so."""
-    import sys
-
+    """Tell torch the names and arguments of the missing operators; calling one still fails, with a message."""
     global _library
     for name in [name for name in sys.modules if name == "torchvision" or name.startswith("torchvision.")]:
         del sys.modules[name]  # half loaded

@@ -19,8 +19,9 @@ wp.config.quiet = True
 if hasattr(wp.config, "log_level"):
     wp.config.log_level = wp.LOG_ERROR
 # Compiled kernels are kept in the user's cache folder; where none can be written, they last for one session.
-_home = Path(os.environ.get("WARP_CACHE_PATH") or os.environ.get("XDG_CACHE_HOME") or Path.home())
-if not os.access(_home, os.W_OK) and not (not _home.exists() and os.access(_home.parent, os.W_OK)):
+_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "warp" / wp.config.version
+_cache = Path(os.environ.get("WARP_CACHE_PATH") or _cache)
+if not os.access(next(folder for folder in (_cache, *_cache.parents) if os.path.exists(folder)), os.W_OK):
     wp.config.kernel_cache_dir = tempfile.mkdtemp(prefix="warp-kernels-")
 
 

@@ -8,10 +8,16 @@ from helpers.errors import UserError
 
 
 def resolve(name: str = "auto") -> str:
-    """The device that `name` means on this machine: "cpu", "cuda" or "cuda:N".
+    """Find the device that a name means on this machine.
 
-    "auto" is CUDA where torch can use it, else the CPU. Raises UserError for an unknown name, and for CUDA where
-    this machine has none, or fewer GPUs than asked for.
+    Args:
+        name: "auto", "cpu", "cuda" or "cuda:N". "auto" is CUDA where torch can use it, else the CPU.
+
+    Returns:
+        "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UserError: The name is unknown, or this machine has no CUDA, or fewer GPUs than asked for.
     """
     check_name(name)
     if name == "cpu":
@@ -33,7 +39,17 @@ def resolve(name: str = "auto") -> str:
 
 
 def check_name(name: str) -> str:
-    """`name` itself if it has the form of a device; else UserError. Needs no torch."""
+    """Check that a name has the form of a device. Needs no torch.
+
+    Args:
+        name: What the user gave.
+
+    Returns:
+        The name itself.
+
+    Raises:
+        UserError: It has another form.
+    """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise UserError(f"{name!r} is no device: auto, cpu, cuda or cuda:N")
     return name

@@ -1,4 +1,4 @@
-"""One kind of error for what a user can mend: the message is one line and says what to do."""
+"""One kind of error for what a user can mend: the message is one line and tells what to do."""
 
 
 class UserError(Exception):

@@ -7,8 +7,10 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from helpers.files import write_in_one_step
+from helpers.mesh_normals import vertex_normals
 
 _HEADER = """ply
 format binary_little_endian 1.0
@@ -25,6 +27,8 @@ property list uchar int vertex_indices
 end_header
 """
 
+Values = np.ndarray | Tensor
+
 # glTF 2.0: numbers that name kinds of data.
 GLTF_MAGIC, GLTF_VERSION = b"glTF", 2
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
@@ -32,11 +36,17 @@ UINT32, FLOAT32 = 5125, 5126
 VERTEX_BUFFER, INDEX_BUFFER = 34962, 34963
 
 
-def write_ply(path: str | Path, vertices, triangles, colours) -> None:
-    """Write a mesh: vertices (V, 3) mm, triangles (F, 3) indices, colours (V, 3) sRGB from 0 to 1.
+def write_ply(path: str | Path, vertices: Values, triangles: Values, colours: Values) -> None:
+    """Write a mesh as binary PLY. The file appears in one step, complete or not at all.
 
-    Arrays or tensors. The file appears in one step, complete or not at all. Raises ValueError if the shapes do
-    not fit together, an index is out of range or a number is not finite.
+    Args:
+        path: The file.
+        vertices: (V, 3) mm, array or tensor.
+        triangles: (F, 3) indices.
+        colours: (V, 3) sRGB, 0 to 1.
+
+    Raises:
+        ValueError: The shapes do not fit together, an index is out of range or a number is not finite.
     """
     vertices, triangles, colours = checked_mesh(vertices, triangles, colours)
     rows = np.empty(len(vertices), [("position", "<f4", 3), ("colour", "u1", 3)])
@@ -49,9 +59,11 @@ def write_ply(path: str | Path, vertices, triangles, colours) -> None:
     write_in_one_step(path, lambda file: file.write(header.encode() + rows.tobytes() + faces.tobytes()))
 
 
-def checked_mesh(vertices, triangles, colours) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three as arrays (V, 3), (F, 3), (V, 3). Raises ValueError as `write_ply` says."""
-    vertices, triangles, colours = (np.asarray(_host(a)) for a in (vertices, triangles, colours))
+def checked_mesh(
+    vertices: Values, triangles: Values, colours: Values
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Take a mesh as arrays (V, 3), (F, 3), (V, 3). Arguments and errors are those of `write_ply`."""
+    vertices, triangles, colours = (_host(a) for a in (vertices, triangles, colours))
     if vertices.ndim != 2 or vertices.shape[1] != 3 or colours.shape != vertices.shape:
         raise ValueError(
             f"vertices and colours must both be (V, 3), got {vertices.shape} and {colours.shape}"
@@ -67,13 +79,16 @@ def checked_mesh(vertices, triangles, colours) -> tuple[np.ndarray, np.ndarray, 
     return vertices, triangles, colours
 
 
-def _host(values):
-    return values.detach().cpu() if hasattr(values, "detach") else values
+def _host(values: Values) -> np.ndarray:
+    return np.asarray(values) if not isinstance(values, Tensor) else values.detach().cpu().numpy()
 
 
-def write_obj(path: str | Path, vertices, triangles, colours) -> None:
-    """Write a mesh as `write_ply` does, in mm, as OBJ text. Each `v` line has the colour behind the point, which
-    the format does not define but MeshLab, Blender and open3d read."""
+def write_obj(path: str | Path, vertices: Values, triangles: Values, colours: Values) -> None:
+    """Write a mesh as OBJ text, in mm. Arguments and errors are those of `write_ply`.
+
+    Each `v` line has the colour behind the point, which the format does not define but MeshLab, Blender and open3d
+    read.
+    """
     vertices, triangles, colours = checked_mesh(vertices, triangles, colours)
     rows = np.concatenate([vertices.astype(np.float32), np.clip(colours, 0, 1)], 1)
     # Nine digits bring every float32 back.
@@ -83,17 +98,19 @@ def write_obj(path: str | Path, vertices, triangles, colours) -> None:
     write_in_one_step(path, lambda file: file.write(("\n".join(lines) + "\n").encode()))
 
 
-def write_glb(path: str | Path, vertices, triangles, colours) -> None:
-    """Write a mesh as `write_ply` does, as binary glTF 2.0 with smooth normals.
+def write_glb(path: str | Path, vertices: Values, triangles: Values, colours: Values) -> None:
+    """Write a mesh as binary glTF 2.0 with smooth normals. Arguments and errors are those of `write_ply`.
 
     glTF counts in metres and wants linear colours. The positions stay in mm and their node scales them by 0.001;
     the colours are converted. Its axes are those of the model: y up, the face looks along z.
     """
     vertices, triangles, colours = checked_mesh(vertices, triangles, colours)
     positions = np.ascontiguousarray(vertices, np.float32)
+    normals = vertex_normals(positions.astype(np.float64), triangles)
+    normals[~normals.any(1)] = [0, 0, 1]  # glTF wants unit length of a vertex without area, too
     parts = [
         (positions, "VEC3", FLOAT32, VERTEX_BUFFER),
-        (_normals(positions, triangles), "VEC3", FLOAT32, VERTEX_BUFFER),
+        (normals.astype(np.float32), "VEC3", FLOAT32, VERTEX_BUFFER),
         (_linear(np.clip(colours, 0, 1)).astype(np.float32), "VEC3", FLOAT32, VERTEX_BUFFER),
         (triangles.reshape(-1).astype(np.uint32), "SCALAR", UINT32, INDEX_BUFFER),
     ]
@@ -136,16 +153,6 @@ def _container(description: dict, content: bytes) -> bytes:
     ]
     body = b"".join(struct.pack("<I4s", len(data), kind) + data for kind, data in chunks)
     return struct.pack("<4sII", GLTF_MAGIC, GLTF_VERSION, 12 + len(body)) + body
-
-
-def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3) float32, means of the triangles' by area; a vertex of no area looks along z."""
-    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
-    face, total = np.cross(b - a, c - a), np.zeros(vertices.shape)
-    for corner in range(3):
-        np.add.at(total, triangles[:, corner], face)
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    return np.where(length > 0, total / np.where(length > 0, length, 1), [0, 0, 1]).astype(np.float32)
 
 
 def _linear(colours: np.ndarray) -> np.ndarray:

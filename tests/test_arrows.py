@@ -10,7 +10,9 @@ import pytest
 HELPERS = Path(__file__).parents[1] / "helpers"
 ROOMS = (
     # for all
-    *("errors", "assets", "files", "progress", "device", "_warp", "_open3d", "_torchvision", "mesh_files"),
+    *("errors", "assets", "files", "progress", "device"),
+    *("_warp", "_open3d", "_torchvision", "mesh_normals", "mesh_files"),
+    "alignment",
     # the method, in the order of the course
     *("face_model", "camera", "lighting", "rasterizer", "rendering", "crop", "photo", "landmarks", "pose"),
     *("fitting", "pooling", "datasets", "labelling", "regression", "evaluation"),

@@ -1,5 +1,7 @@
 """Photographs of every kind become upright sRGB, or one line that says what is wrong."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -119,6 +121,61 @@ def test_unusable_files_give_one_line(tmp_path, picture):
             read_photo(path)
 
 
+def test_what_is_no_file_is_said_before_it_is_opened(tmp_path):
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    with pytest.raises(UserError, match="loop.png: cannot be read: Too many levels"):
+        read_photo(tmp_path / "loop.png")
+    with pytest.raises(UserError, match="cannot be read: File name too long"):
+        read_photo(tmp_path / ("a" * 300 + ".png"))
+    with pytest.raises(UserError, match="no such file"):
+        read_photo("a\0.png")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")
+        with pytest.raises(UserError, match="pipe.png: is a pipe"):
+            read_photo(tmp_path / "pipe.png")
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_fewer_bits_stored_in_16(tmp_path, picture, bits):
+    top = 2**bits - 1
+    grey = np.round(picture[..., 0] * top).astype(np.uint16)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    np.testing.assert_allclose(read_photo(tmp_path / "grey.png").image[..., 1], grey / top, atol=1e-6)
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_the_orientation_of_a_tiff_that_pillow_cannot_read(tmp_path, picture, orientation):
+    import tifffile
+
+    stored = np.ascontiguousarray(TURNS[orientation](picture.astype(np.float32)))
+    tag = [(274, "H", 1, orientation, True)]
+    tifffile.imwrite(tmp_path / "f.tif", stored, photometric="rgb", extratags=tag)
+    np.testing.assert_allclose(read_photo(tmp_path / "f.tif").image, picture, atol=1e-6)
+
+
+def test_the_preview_in_a_raw_file_is_not_taken_for_the_photograph(tmp_path, picture):
+    import tifffile
+
+    preview, sensor = as_bytes(picture), np.zeros((4 * H, 4 * W), np.uint16)
+    for name, tags in (("photo.dng", [(50706, "B", 4, bytes([1, 4, 0, 0]), True)]), ("photo.nef", [])):
+        with tifffile.TiffWriter(tmp_path / name) as file:
+            file.write(preview, photometric="rgb", subifds=1, subfiletype=1, extratags=tags)
+            file.write(sensor, photometric="minisblack", subfiletype=0)
+    (tmp_path / "photo.raf").write_bytes(b"FUJIFILMCCD-RAW 0201" + b"\0" * 200)
+    for name in ("photo.dng", "photo.nef", "photo.raf"):
+        with pytest.raises(UserError, match=f"{name}: a camera's raw file"):
+            read_photo(tmp_path / name)
+    # Several pictures in one file are no raw file: the first is read.
+    tifffile.imwrite(tmp_path / "pages.tif", np.stack([preview, preview]), photometric="rgb")
+    assert read_photo(tmp_path / "pages.tif").size == (H, W)
+
+
+def test_heic(tmp_path, picture):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    pillow_heif.from_pillow(Image.fromarray(as_bytes(picture))).save(tmp_path / "a.heic", quality=95)
+    assert np.abs(read_photo(tmp_path / "a.heic").image - picture).mean() < 0.02
+
+
 def test_too_small_and_too_large(tmp_path, monkeypatch):
     Image.new("RGB", (20, 20)).save(tmp_path / "small.png")
     with pytest.raises(UserError, match="20×20 px: too small"):
@@ -216,6 +273,10 @@ def test_stacking_and_wrong_arguments(picture):
     for bad in (np.zeros((68, 3)), np.full((68, 2), np.nan), np.zeros((68, 2))):
         with pytest.raises(ValueError, match="points"):
             crop_face(picture, bad)
+    far = some_points()
+    far[3] = 1e8
+    with pytest.raises(ValueError, match="not of this photograph"):
+        crop_face(picture, far)
     with pytest.raises(ValueError, match="image"):
         crop_face(picture[..., 0], some_points())
     with pytest.raises(ValueError, match="at least one"):

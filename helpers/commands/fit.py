@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from helpers.commands._model import add_model, load_model
 from helpers.errors import UserError
 from helpers.files import make_folder
 from helpers.progress import progress_bar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from helpers.crop import FaceCrop
+    from helpers.face_model import MorphableModel
+    from helpers.fitting import FitModel, FitResult
+    from helpers.landmarks import Detection
+    from helpers.photo import Photo
+
+    Note = Callable[[str], None]
 
 NAME = "fit"
 HELP = "turn photographs into 3D faces"
@@ -23,9 +37,12 @@ Exit status: 0 all done, 1 some photographs failed, 2 wrong arguments."""
 
 
 PRESETS = ("fast", "paper")
+ENDINGS = (".ply", ".npz", ".png")
+LONGEST_NAME = 255  # bytes, on nearly all file systems
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of the command."""
     add_shared_arguments(parser)
     parser.add_argument(
         "--preset",
@@ -42,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `fit` and `predict` both take."""
+    """Give a parser the arguments that `fit` and `predict` both take."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("photos", nargs="+", metavar="PHOTO", type=Path, help="image files, one face each")
@@ -64,10 +81,23 @@ def run(args: argparse.Namespace) -> int:
     return over_photos(args, NAME, _prepare, _fit_one)
 
 
-def over_photos(args: argparse.Namespace, name: str, prepare, work) -> int:
-    """Do `work` on every photograph, with what `prepare(args)` returned; one line each. Returns the exit status.
+def over_photos(
+    args: argparse.Namespace,
+    name: str,
+    prepare: Callable[[argparse.Namespace], Any],
+    work: Callable[..., str],
+) -> int:
+    """Do `work` on every photograph, with one line each.
 
-    work: (photograph, target without ending, prepared, args, note) -> the line to be printed; `note(text)` says more.
+    Args:
+        args: The parsed arguments.
+        name: Of the command.
+        prepare: args → what `work` needs; raises UserError for wrong arguments.
+        work: (photograph, target without ending, prepared, args, note) → the line to be printed; `note(text)` prints
+            one more on standard error.
+
+    Returns:
+        The exit status: 0 all done, 1 some photographs failed, 2 wrong arguments.
     """
     try:
         prepared = prepare(args)
@@ -78,6 +108,8 @@ def over_photos(args: argparse.Namespace, name: str, prepare, work) -> int:
     with progress_bar(total=len(args.photos), unit="photo") as bar:
         for path, stem in zip(args.photos, output_names(args.photos), strict=True):
             try:
+                if len(os.fsencode(stem + ENDINGS[0])) > LONGEST_NAME:
+                    raise UserError("its name is too long for those of the results: rename it")
                 line = work(path, args.out / stem, prepared, args, lambda text: bar.write(text, sys.stderr))
                 bar.write(line, sys.stdout)
             except (UserError, ValueError, OSError, RuntimeError, MemoryError) as error:
@@ -90,9 +122,15 @@ def over_photos(args: argparse.Namespace, name: str, prepare, work) -> int:
 
 
 def output_names(photos: list[Path]) -> list[str]:
-    """A name for each photograph's results: its stem, or the first of stem_2, stem_3 … that no other one has.
+    """Choose a name for each photograph's results: its stem, or the first of stem_2, stem_3 … that no other one has.
 
     Names that differ only in case count as the same, because some file systems cannot tell them apart.
+
+    Args:
+        photos: The photographs.
+
+    Returns:
+        A name for each, without ending.
     """
     taken = {path.stem.lower() for path in photos}
     seen, names = set(), []
@@ -108,7 +146,7 @@ def output_names(photos: list[Path]) -> list[str]:
     return names
 
 
-def _prepare(args):
+def _prepare(args: argparse.Namespace) -> tuple[FitModel, MorphableModel]:
     from helpers.fitting import FitModel
 
     if args.mask is not None:
@@ -119,8 +157,12 @@ def _prepare(args):
     return FitModel(model), model.to("cpu")  # results are drawn and written on the CPU
 
 
-def prepare(args):
-    """The face model, after whatever can be wrong about the arguments has been looked at; makes the folder."""
+def prepare(args: argparse.Namespace) -> MorphableModel:
+    """Check whatever can be wrong about the arguments, make the folder and load the face model.
+
+    Raises:
+        UserError: An argument is wrong.
+    """
     from helpers.landmarks import read_points
 
     if args.landmarks is not None and len(args.photos) > 1:
@@ -133,20 +175,23 @@ def prepare(args):
     return model
 
 
-def _refuse_to_overwrite(args) -> None:
+def _refuse_to_overwrite(args: argparse.Namespace) -> None:
     """No result may be written over a photograph or a landmark file that it is made from."""
     more = [given for given in (args.landmarks, getattr(args, "mask", None)) if given]
-    inputs = {path.resolve(): path for path in [*args.photos, *more]}
+    # Not Path.resolve, which raises RuntimeError for links that form a loop.
+    inputs = {os.path.realpath(path): path for path in [*args.photos, *more]}
     for stem in output_names(args.photos):
-        for ending in (".ply", ".npz", ".png"):
-            written = (args.out / (stem + ending)).resolve()
+        for ending in ENDINGS:
+            written = os.path.realpath(args.out / (stem + ending))
             if written in inputs:
                 raise UserError(
                     f"--out {args.out}: a result would overwrite {inputs[written]}; name another folder"
                 )
 
 
-def _fit_one(path: Path, target: Path, prepared, args, note) -> str:
+def _fit_one(
+    path: Path, target: Path, prepared: tuple[FitModel, MorphableModel], args: argparse.Namespace, note: Note
+) -> str:
     """Fit one photograph and write its three files; returns the line to be printed."""
     from helpers.fitting import FitSettings, fit
     from helpers.photo import crop_face
@@ -167,7 +212,7 @@ def _fit_one(path: Path, target: Path, prepared, args, note) -> str:
     return f"{path}: confidence {float(result.confidence[0]):.2f}, {seconds:.1f} s, {target}.png"
 
 
-def _read_mask(path: Path, shape: tuple[int, ...] | None):
+def _read_mask(path: Path, shape: tuple[int, ...] | None) -> np.ndarray:
     """The mask as an image; it must have the (height, width) of `shape`, if that is given."""
     from helpers.photo import read_photo
 
@@ -183,8 +228,8 @@ def _read_mask(path: Path, shape: tuple[int, ...] | None):
     return image
 
 
-def face_of(path: Path, args, note):
-    """The photograph and the face in it, with a note on what is doubtful about it."""
+def face_of(path: Path, args: argparse.Namespace, note: Note) -> tuple[Photo, Detection]:
+    """Read a photograph and find the face in it, with a note on what is doubtful about it."""
     from helpers.landmarks import SPREAD_DOUBTFUL, landmarks_for
     from helpers.photo import read_photo
 
@@ -199,7 +244,8 @@ def face_of(path: Path, args, note):
     return photo, face
 
 
-def note_doubt(path: Path, result, note) -> None:
+def note_doubt(path: Path, result: FitResult, note: Note) -> None:
+    """Note why a fit is doubtful, where it is."""
     if not result.ok[0]:
         confidence = float(result.confidence[0])
         note(
@@ -207,8 +253,10 @@ def note_doubt(path: Path, result, note) -> None:
         )
 
 
-def write_results(target: Path, crop, result, model, face) -> None:
-    """The three files of one photograph: target.ply, target.npz and target.png."""
+def write_results(
+    target: Path, crop: FaceCrop, result: FitResult, model: MorphableModel, face: Detection
+) -> None:
+    """Write the three files of one photograph: target.ply, target.npz and target.png."""
     import numpy as np
 
     from helpers.files import write_in_one_step

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers.commands._model import add_model, load_model
 from helpers.errors import UserError
+
+if TYPE_CHECKING:  # slow to import
+    from helpers.face_model import MorphableModel
+    from helpers.labelling import CropSource
 
 NAME = "label"
 HELP = "fit every photograph of a collection, and go on where an earlier run was stopped"
@@ -24,6 +29,7 @@ Exit status: 0 every photograph has its row, 1 stopped before that (a full disk,
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("source", metavar="SOURCE", help="folder, NAME.rec, or synthetic:PEOPLExPHOTOS")
@@ -64,18 +70,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the command; returns the exit status."""
-    from helpers.labelling import label
-    from helpers.labelling.configuration import quick_settings
+    from helpers.labelling import LabelOptions, label, quick_settings
 
     try:
         model, source = _prepare(args)
     except UserError as error:
         print(f"helpers label: {error}", file=sys.stderr)
         return 2
-    summary = label(
-        source,
-        args.out,
-        model=model,
+    options = LabelOptions(
         settings=quick_settings() if args.quick else None,
         size=args.size,
         batch=args.batch,
@@ -85,13 +87,14 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         seed=args.seed,
     )
+    summary = label(source, args.out, options, model=model)
     print(f"{args.out}: {summary}")
     if summary.quarantined:
         print(f"{args.out / 'quarantine.csv'}: why {summary.quarantined} of them have no fit")
     return 0
 
 
-def _prepare(args):
+def _prepare(args: argparse.Namespace) -> tuple[MorphableModel, CropSource]:
     """The model and the source, and whatever can be wrong about them."""
     from helpers.labelling import open_source
 

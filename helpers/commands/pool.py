@@ -1,4 +1,4 @@
-"""python -m helpers pool: the rows of all photographs become one label a person."""
+"""python -m helpers pool: the rows of all photographs become one label per person."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ RULES = ("confidence", "uniform", "ranking", "robust", "median", "precision")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", metavar="DIR", type=Path, help="what `label` has written")

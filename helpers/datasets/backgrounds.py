@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from helpers.datasets.random_streams import RandomStreams
+
+GREY, COLOUR, PATTERN, PHOTOGRAPH = range(4)
 GRID = 5  # a pattern is a smooth surface through 5 × 5 colours
 # Photographs that scikit-image's package holds (nothing is downloaded), none of them with a face.
 PHOTOGRAPHS = (
@@ -42,7 +46,8 @@ def patterns(colours: Tensor, size: int) -> Tensor:
 def photographs(size: int) -> tuple[Tensor, ...]:
     """The photographs (h, w, 3), each in three zooms, for backgrounds of `size` px. Those that are not installed are left out."""
     package = importlib.util.find_spec("skimage")
-    folder = Path(next(iter(package.submodule_search_locations))) / "data" if package else Path("skimage")
+    places = package.submodule_search_locations if package else None
+    folder = Path(places[0] if places else "skimage") / "data"
     found = []
     for name in PHOTOGRAPHS:
         if not (folder / name).is_file():
@@ -58,7 +63,16 @@ def photographs(size: int) -> tuple[Tensor, ...]:
 
 
 def cut_out(which: Tensor, place: Tensor, size: int) -> Tensor:
-    """Squares (B, size, size, 3) of the photographs: which (B,) and place (B, 2) are shares from 0 to 1."""
+    """Squares of the photographs.
+
+    Args:
+        which: (B,) photograph, as a share from 0 to 1 of their list.
+        place: (B, 2) of the square's corner, as shares from 0 to 1 of where it may lie.
+        size: px.
+
+    Returns:
+        (B, size, size, 3) sRGB, 0 to 1.
+    """
     table = photographs(size)
     squares = torch.empty(len(which), size, size, 3, dtype=torch.uint8)
     for square, w, (x, y) in zip(squares, which.tolist(), place.tolist(), strict=True):
@@ -68,19 +82,43 @@ def cut_out(which: Tensor, place: Tensor, size: int) -> Tensor:
     return squares.to(which.device).float() / 255
 
 
-def backgrounds(
-    share: float, kind: Tensor, plain: Tensor, colours: Tensor, which: Tensor, place: Tensor, size: int
-) -> Tensor:
-    """(B, size, size, 3): for `share` of the numbers kind (B,) from 0 to 1 a third each of plain colours (B, 3), patterns
-    of colours (B, 5, 5, 3) and photographs; plain grey for the others."""
-    shown = (plain * 0 + 0.5)[:, None, None]
-    image = torch.where((kind < share)[:, None, None, None], plain[:, None, None], shown).repeat(
-        1, size, size, 1
-    )
-    drawn = ((kind >= share / 3) & (kind < 2 * share / 3)).nonzero()[:, 0]
-    photographed = ((kind >= 2 * share / 3) & (kind < share)).nonzero()[:, 0]
-    if len(drawn):
-        image[drawn] = patterns(colours[drawn], size)
-    if len(photographed) and photographs(size):
-        image[photographed] = cut_out(which[photographed], place[photographed], size)
-    return image
+@dataclass(frozen=True)
+class Backgrounds:
+    """One background per photograph; the numbers of all kinds are there, whichever kind is shown.
+
+    Attributes:
+        kind: (B,) int64: GREY, COLOUR, PATTERN or PHOTOGRAPH.
+        colour: (B, 3) of a plain one.
+        pattern: (B, 5, 5, 3) colours that a pattern passes through.
+        photograph: (B,) which photograph, see `cut_out`.
+        place: (B, 2) of the square in the photograph, see `cut_out`.
+    """
+
+    kind: Tensor
+    colour: Tensor
+    pattern: Tensor
+    photograph: Tensor
+    place: Tensor
+
+    @classmethod
+    def draw(cls, streams: RandomStreams, share: float) -> Backgrounds:
+        """For `share` of the photographs a third each of plain colours, patterns and photographs; grey for the others."""
+        kind = streams.uniform("background kind")
+        return cls(
+            kind=torch.where(kind < share, 1 + (3 * kind / max(share, 1e-9)).long().clamp(max=2), GREY),
+            colour=streams.uniform("background colour", 3),
+            pattern=streams.uniform("background pattern", GRID, GRID, 3),
+            photograph=streams.uniform("background photograph"),
+            place=streams.uniform("background place", 2),
+        )
+
+    def images(self, size: int) -> Tensor:
+        """(B, size, size, 3) sRGB, 0 to 1. Without installed photographs, a plain colour stands for one."""
+        plain = torch.where((self.kind != GREY)[:, None], self.colour, 0.5)
+        image = plain[:, None, None].repeat(1, size, size, 1)
+        drawn, photographed = ((self.kind == kind).nonzero()[:, 0] for kind in (PATTERN, PHOTOGRAPH))
+        if len(drawn):
+            image[drawn] = patterns(self.pattern[drawn], size)
+        if len(photographed) and photographs(size):
+            image[photographed] = cut_out(self.photograph[photographed], self.place[photographed], size)
+        return image

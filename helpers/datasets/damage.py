@@ -15,9 +15,13 @@ NOISE_TABLE = 1 << 20  # numbers: the noise of a photograph is a stretch of one 
 
 
 def transformed(image: Tensor, colour: ColourTransform) -> Tensor:
-    """Images (B, H, W, 3) after a `ColourTransform` of each: the same as colour(image), in one pass.
+    """Images after a `ColourTransform` of each: the same as colour(image), in one pass.
 
     gain · (contrast · I + (1 − contrast) · luminance) + offset is a matrix of each photograph, and the offset.
+
+    Args:
+        image: (B, H, W, 3) sRGB.
+        colour: of B images.
     """
     grey = image.new_tensor(LUMINANCE)[:, None].expand(3, 3)
     c = colour.contrast.view(-1, 1, 1)
@@ -28,9 +32,14 @@ def transformed(image: Tensor, colour: ColourTransform) -> Tensor:
 
 
 def blur_by(image: Tensor, sigma: Tensor, most: float) -> Tensor:
-    """Gaussian blur of images (B, H, W, C), each by its own sigma (B,) px, none above `most`; borders are repeated.
+    """Gaussian blur of images, each by its own sigma; borders are repeated.
 
     Sums of shifted images, weighted per image: the kernel's length is that of `most`, whichever images are together.
+
+    Args:
+        image: (B, H, W, C).
+        sigma: (B,) px, none above `most`.
+        most: px.
     """
     radius = int(3 * most + 0.5)
     if radius == 0:
@@ -58,10 +67,16 @@ def noise_table(seed: int, device="cpu") -> Tensor:
 
 
 def add_noise(image: Tensor, sigma: Tensor, start: Tensor, table: Tensor) -> Tensor:
-    """Images (B, H, W, C) plus normal noise of standard deviation sigma (B,).
+    """Images plus normal noise.
 
-    Noise is the dearest number of a photograph to draw: there are as many as pixels. So each takes a stretch of one
-    table, from `start` (B,), a share from 0 to 1, on.
+    Noise is the most expensive thing of a photograph to draw: there are as many numbers as pixels. So each photograph
+    takes a stretch of one table.
+
+    Args:
+        image: (B, H, W, C).
+        sigma: (B,) standard deviations.
+        start: (B,) where the stretch begins, as a share of the table from 0 to 1.
+        table: (N,) of `noise_table`.
     """
     count = image[0].numel()
     if count >= len(table):  # larger than the table: let it go round
@@ -72,7 +87,12 @@ def add_noise(image: Tensor, sigma: Tensor, start: Tensor, table: Tensor) -> Ten
 
 
 def through_jpeg(image: Tensor, quality: Tensor) -> Tensor:
-    """Images (B, H, W, 3) from 0 to 1 as JPEG files of quality (B,) 1 to 95 return them; those of quality 0 stay."""
+    """Images as JPEG files return them.
+
+    Args:
+        image: (B, H, W, 3) sRGB, 0 to 1.
+        quality: (B,) 1 to 95, or 0 for images that stay as they are.
+    """
     rows = (quality > 0).nonzero()[:, 0].tolist()
     if not rows:
         return image

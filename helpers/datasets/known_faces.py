@@ -19,10 +19,16 @@ from helpers.rendering import render
 class KnownFaces:
     """N rendered faces.
 
-    image: (N, S, S, 3).  landmarks: (N, 68, 2) px, simulated.  coefficients, pose, camera, light: the truth.
-    vertices: (N, V, 3) mm with expression.  neutral: (N, V, 3) mm without.
-    visible: (N, V), 1 for vertices of the face that the image shows.
-    light is (N, 9, 3) harmonics, or (N, 15) a lamp and colours as in `helpers.lighting.lamp_vector`.
+    Attributes:
+        image: (N, S, S, 3) sRGB, 0 to 1.
+        landmarks: (N, 68, 2) px, simulated.
+        coefficients: the truth.
+        pose: the truth.
+        camera: the truth.
+        light: (N, 9, 3) harmonics, or (N, 15) a lamp and colours as in `helpers.lighting.lamp_vector`.
+        vertices: (N, V, 3) mm with expression.
+        neutral: (N, V, 3) mm without.
+        visible: (N, V), 1 for vertices of the face that the image shows.
     """
 
     image: Tensor
@@ -51,10 +57,22 @@ def known_faces(
 ) -> KnownFaces:
     """Draw n people from the model and photograph each once, in random pose, light and distance.
 
-    max_yaw: degrees; pitch and roll go to a third of it.  expression: standard deviation of its coefficients.
-    landmark_noise: px, of the simulated detector.  focal_spread: the true focal length is 1000 px (at 224)
-    times e to the power of a uniform number within ± this; whoever fits does not know it.
-    lamp: light the faces as the paper does, by a lamp with a highlight and cast shadows, and transform their colours.
+    Args:
+        model: a face model with landmarks and the mask "skin".
+        n: how many people.
+        seed: of all random numbers.
+        size: px.
+        max_yaw: degrees; pitch and roll go to a third of it.
+        expression: standard deviation of its coefficients.
+        landmark_noise: px, of the simulated detector.
+        focal_spread: the true focal length is 1000 px (at 224) times e to the power of a uniform number within
+            ± this; whoever fits does not know it.
+        pixel_noise: standard deviation in sRGB, 0 to 1.
+        lamp: light the faces as the paper does, by a lamp with a highlight and cast shadows, and transform their
+            colours; otherwise by harmonics.
+
+    Returns:
+        The faces, on the model's device.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -80,13 +98,10 @@ def known_faces(
         camera.size,
     )
     vertices = model.shape(coefficients.alpha, coefficients.expression)
-    pose = _framed(vertices[:, model.landmarks], rotation, camera, size)
-    look = (
-        dict(zip(("light", "colour"), unpack_lamp(light), strict=True), shadows=True)
-        if lamp
-        else {"light": light}
-    )
-    rendering = render(vertices, model.triangles, model.texture(coefficients.beta), pose, camera, **look)
+    pose = framed(vertices[:, model.landmarks], rotation, camera, size)
+    seen, colour = unpack_lamp(light) if lamp else (light, None)
+    albedo = model.texture(coefficients.beta)
+    rendering = render(vertices, model.triangles, albedo, pose, camera, seen, colour=colour, shadows=lamp)
     backdrop = torch.rand(n, 1, 1, 3, generator=generator).to(device)
     image = torch.where(rendering.mask[..., None], rendering.image.clamp(0, 1), backdrop)
     image = (image + normal(*image.shape, sigma=pixel_noise)).clamp(0, 1)
@@ -100,7 +115,7 @@ def known_faces(
         light=light,
         vertices=vertices,
         neutral=model.shape(coefficients.alpha),
-        visible=_visible(model, rendering.triangle_id),
+        visible=visible_vertices(model, rendering.triangle_id),
     )
 
 
@@ -124,8 +139,15 @@ def _lamps(n: int, uniform) -> Tensor:
     return torch.cat([ambient, diffuse, azimuth, elevation, contrast, gain, offset], -1)
 
 
-def _framed(landmarks: Tensor, rotation: Tensor, camera: Camera, size: int) -> Pose:
-    """Translations that put each face in the middle of its image, at the size that a crop would give it."""
+def framed(landmarks: Tensor, rotation: Tensor, camera: Camera, size: int) -> Pose:
+    """The poses that put each face in the middle of its image, at the size that a crop would give it.
+
+    Args:
+        landmarks: (B, 68, 3) mm.
+        rotation: (B, 3) rotation vectors.
+        camera: of the images.
+        size: px.
+    """
     turned = model_to_camera(landmarks, Pose(rotation, torch.zeros_like(rotation)))
     low, high = turned[..., :2].amin(1), turned[..., :2].amax(1)
     depth = camera.focal * (high - low).amax(-1) / (FACE_SHARE * size)
@@ -137,9 +159,24 @@ def _framed(landmarks: Tensor, rotation: Tensor, camera: Camera, size: int) -> P
     return Pose(rotation, torch.cat([-middle, (depth - middle_depth)[:, None]], -1))
 
 
-def _visible(model: MorphableModel, triangle_id: Tensor) -> Tensor:
-    """(N, V): 1 for vertices of shown triangles that belong to the face proper."""
-    visible = model.mean_shape.new_zeros(len(triangle_id), len(model.mean_shape))
-    for row, ids in zip(visible, triangle_id, strict=True):
-        row[model.triangles[ids[ids >= 0].long()].flatten()] = 1.0
-    return visible * (model.masks["skin"] > 0.5)
+def visible_vertices(model: MorphableModel, triangle_id: Tensor) -> Tensor:
+    """The vertices of the face proper that images show.
+
+    Args:
+        model: a face model with the mask "skin".
+        triangle_id: (B, H, W) the triangle that each pixel shows, −1 for none.
+
+    Returns:
+        (B, V), 1 for those, 0 for the others.
+
+    Raises:
+        ValueError: for a model without the mask.
+    """
+    if model.masks is None:
+        raise ValueError(f"{model.name} has no masks, so the face proper is not known")
+    B, V = len(triangle_id), model.n_vertices
+    picture, row, column = (triangle_id >= 0).nonzero(as_tuple=True)
+    corners = model.triangles[triangle_id[picture, row, column].long()] + V * picture[:, None]
+    shown = model.mean_shape.new_zeros(B * V)
+    shown[corners.flatten()] = 1.0
+    return shown.view(B, V) * (model.masks["skin"] > 0.5)

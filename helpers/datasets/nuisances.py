@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True)
 class Nuisances:
     """Strengths of all that is not the person. Lengths in px are at an image of 224 px, and scale with it.
 
-    max_yaw: degrees; pitch and roll go to a third of it.
-    expression: standard deviation of its coefficients.
-    landmark_noise: px, of the simulated detector on an easy photograph; hard ones have more.
-    focal_spread: the focal length is 1000 px times e to the power of a uniform number within ± this.
-    light: spread of the light about an even one; 1 as in `known_faces`.
-    lamp: light by a lamp with a highlight and cast shadows, as the paper does, and not by harmonics. Slower.
-    colour: spread of contrast, gain and offset that the camera applies to the whole picture.
-    background: share of photographs before something else than plain grey: one third of them before a plain colour,
-        one third before a drawn pattern, one third before a photograph.
-    occluders: share of photographs with something in front of the face.
-    blur: px, the largest standard deviation of a Gaussian blur.
-    noise: the largest standard deviation of the pixels' noise, in sRGB from 0 to 1.
-    jpeg: share of photographs that went through JPEG, with a quality of 40 to 95.
-    jitter: how far the crop misses its place, as a share of its side, and its size, as a share of that.
+    Attributes:
+        max_yaw: degrees; pitch and roll go to a third of it.
+        expression: standard deviation of its coefficients.
+        landmark_noise: px, of the simulated detector on an easy photograph; hard ones have more.
+        focal_spread: the focal length is 1000 px times e to the power of a uniform number within ± this.
+        light: spread of the light about an even one; 1 as in `known_faces`.
+        lamp: light by a lamp with a highlight and cast shadows, as the paper does, and not by harmonics. Slower.
+        colour: spread of contrast, gain and offset that the camera applies to the whole picture.
+        background: share of photographs before something else than plain grey: one third of them before a plain colour,
+            one third before a drawn pattern, one third before a photograph.
+        occluders: share of photographs with something in front of the face.
+        blur: px, the largest standard deviation of a Gaussian blur.
+        noise: the largest standard deviation of the pixels' noise, in sRGB from 0 to 1.
+        jpeg: share of photographs that went through JPEG, with a quality of 40 to 95.
+        jitter: how far the crop misses its place, as a share of its side, and its size, as a share of that.
     """
 
     max_yaw: float = 35.0
@@ -52,7 +53,7 @@ class Nuisances:
     @classmethod
     def none(cls) -> Nuisances:
         """A passport photograph: frontal, neutral, evenly lit, before plain grey, with perfect landmarks."""
-        return cls(**{f.name: (False if f.name == "lamp" else 0.0) for f in fields(cls)})
+        return replace(cls(), **{f.name: 0.0 for f in fields(cls) if f.name != "lamp"})
 
     @classmethod
     def photographs(cls) -> Nuisances:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from helpers.datasets.random_streams import RandomStreams
+
 
 @dataclass(frozen=True)
 class Occluders:
-    """One shape a photograph, in px.
+    """One shape per photograph, in px unless said otherwise.
 
-    present: (B,) bool.  centre: (B, 2).  radius: (B, 2) along its own axes.  turn: (B,) radians.
-    sharpness: (B,) 2 for an ellipse, more for a box with round corners.  colour: (B, 3).
+    Attributes:
+        present: (B,) bool.
+        centre: (B, 2).
+        radius: (B, 2) along its own axes.
+        turn: (B,) radians.
+        sharpness: (B,) 2 for an ellipse, more for a box with round corners.
+        colour: (B, 3).
     """
 
     present: Tensor
@@ -22,6 +30,18 @@ class Occluders:
     turn: Tensor
     sharpness: Tensor
     colour: Tensor
+
+    @classmethod
+    def draw(cls, streams: RandomStreams, share: float) -> Occluders:
+        """Shapes in front of `share` of the faces. A face reaches from −1 to 1; `moved` places them in the photograph."""
+        return cls(
+            present=streams.uniform("occluder present") < share,
+            centre=streams.within("occluder centre", 0.9, 2),
+            radius=streams.uniform("occluder radius", 2, low=0.2, high=0.6),
+            turn=streams.within("occluder turn", math.pi / 2),
+            sharpness=torch.where(streams.uniform("occluder sharpness") < 0.5, 2.0, 6.0),
+            colour=streams.uniform("occluder colour", 3),
+        )
 
     def covers(self, points: Tensor) -> Tensor:
         """(B, N) bool: which points (B, N, 2) px lie behind it."""

@@ -44,7 +44,12 @@ class PhotoRecords(PhotoSource):
 
     The `.idx` file beside it is used if it is there; else the records are counted from 0. The id is the key with eight
     digits. Records that cannot be read are listed in `unreadable`.
-    Raises UserError if the file is missing, of another kind, or holds no picture.
+
+    Args:
+        path: the `.rec` file, or a folder that holds `train.rec`.
+
+    Raises:
+        UserError: if the file is missing, of another kind, or holds no picture.
     """
 
     def __init__(self, path: str | Path):
@@ -116,9 +121,6 @@ class PhotoRecords(PhotoSource):
         return PhotoEntry(
             name, str(self._labels[index]), partial(_load, self.path, int(self._positions[index]), name)
         )
-
-    def _persons(self) -> Iterator[str]:
-        return map(str, self._labels)
 
 
 def _name(key: int) -> str:

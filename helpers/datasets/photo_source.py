@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from helpers.errors import UserError
 from helpers.photo import Photo
 
 
-class PhotoEntry(NamedTuple):
-    """One photograph: its name, unique in the collection; whom it shows; `load()` reads it.
+def printable(text: str) -> str:
+    r"""A file name, or a text that holds one, as Unicode: bytes that are not UTF-8, as of Latin-1 names, become \xe9."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
-    `load` raises UserError where the picture is damaged. It can be sent to another process.
+
+class PhotoEntry(NamedTuple):
+    """One photograph. It can be sent to another process.
+
+    Attributes:
+        id: its name, unique in the collection.
+        person: whom it shows.
+        load: reads it; raises UserError where the picture is damaged.
     """
 
     id: str
@@ -21,7 +28,12 @@ class PhotoEntry(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """A photograph that cannot be used, and why."""
+    """A photograph that cannot be used, and why.
+
+    Attributes:
+        id: its name.
+        reason: a phrase that follows the name and a colon.
+    """
 
     id: str
     reason: str
@@ -30,8 +42,9 @@ class Unreadable(NamedTuple):
 class PhotoSource(Sequence[PhotoEntry]):
     """A collection: `len`, `[i]` and iteration give `PhotoEntry`s, always in the same order.
 
-    unreadable: what was found to be of no use when the collection was opened. Damage within a picture shows only when
-    it is loaded, or by `check`.
+    Attributes:
+        unreadable: what was found to be of no use when the collection was opened. Damage within a picture shows only
+            when it is loaded.
     """
 
     unreadable: list[Unreadable]
@@ -43,26 +56,3 @@ class PhotoSource(Sequence[PhotoEntry]):
     def __getitem__(self, index):
         numbers = range(len(self))[index]
         return [self.entry(i) for i in numbers] if isinstance(numbers, range) else self.entry(numbers)
-
-    @property
-    def photos(self) -> list[PhotoEntry]:
-        """All of them at once. For half a million, rather iterate."""
-        return list(self)
-
-    @property
-    def people(self) -> list[str]:
-        """The names of all people, in order, each once."""
-        return list(dict.fromkeys(self._persons()))
-
-    def _persons(self) -> Iterator[str]:
-        return (entry.person for entry in self)
-
-    def check(self) -> list[Unreadable]:
-        """Load every picture once: `unreadable`, and those that are damaged inside."""
-        bad = list(self.unreadable)
-        for entry in self:
-            try:
-                entry.load()
-            except UserError as error:
-                bad.append(Unreadable(entry.id, str(error)))
-        return bad

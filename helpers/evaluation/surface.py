@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.errors import UserError
-
-NOSE_TIP = 30  # of the 68 points
+from helpers.face_model.morphable_model import NOSE_TIP
+from helpers.mesh_normals import triangle_normals, vertex_normals
 
 
 @dataclass(frozen=True)
@@ -113,33 +113,9 @@ class Nearest:
         return self._normals[number]
 
 
-def triangle_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(F, 3) unit normals, outward for triangles that are anticlockwise seen from outside; 0 for no area."""
-    return _unit(_crosses(vertices, triangles))
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(V, 3) unit normals, means of the triangles' by area; 0 for a vertex without one."""
-    cross, total = _crosses(vertices, triangles), np.zeros_like(vertices)
-    for k in range(3):
-        for axis in range(3):
-            total[:, axis] += np.bincount(triangles[:, k], cross[:, axis], len(vertices))
-    return _unit(total)
-
-
 def distances(points: np.ndarray, surface: Surface) -> np.ndarray:
     """(N,) mm from points (N, 3) to the nearest place on a surface."""
     return np.linalg.norm(Nearest(surface.vertices, surface.triangles)(points)[0] - points, axis=1)
-
-
-def _crosses(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    return np.cross(b - a, c - a)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1)
 
 
 def _host(values):

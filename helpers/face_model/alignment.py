@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helpers.alignment import nearest_rotation
 from helpers.errors import UserError
 
 METHODS = ("rigid", "similarity", "none")
@@ -20,8 +21,13 @@ METHODS = ("rigid", "similarity", "none")
 class Alignment:
     """How N heads move: aligned = scale · (head − centre) @ rotation + origin.
 
-    rotation (N, 3, 3), scale (N,), centre (N, 3) mm, origin (3,) mm, mean (V, 3) mm of the aligned heads, float64.
-    rounds: how many it took.
+    Attributes:
+        rotation: (N, 3, 3) float64.
+        scale: (N,) float64.
+        centre: (N, 3) float64, mm.
+        origin: (3,) float64, mm.
+        mean: (V, 3) float64, mm, of the aligned heads.
+        rounds: How many it took.
     """
 
     rotation: Tensor
@@ -32,7 +38,15 @@ class Alignment:
     rounds: int
 
     def apply(self, heads: Tensor, vertices: slice = slice(None)) -> Tensor:
-        """The aligned heads (N, V, 3), or only some `vertices` of them."""
+        """Move the heads.
+
+        Args:
+            heads: (N, V, 3) mm, those that were aligned.
+            vertices: Which of their vertices to return.
+
+        Returns:
+            The aligned heads (N, V, 3) mm, or only those vertices of them.
+        """
         linear = (self.scale[:, None, None] * self.rotation).to(heads)
         shift = (self.origin - (self.centre[:, None] @ (self.scale[:, None, None] * self.rotation))).to(heads)
         return torch.baddbmm(shift.expand(-1, len(heads[0, vertices]), -1), heads[:, vertices], linear)
@@ -47,14 +61,25 @@ def align(
     tolerance: float = 1e-4,
     most_rounds: int = 30,
 ) -> Alignment:
-    """Align heads (N, V, 3) mm to their own mean.
+    """Align heads to their own mean.
 
-    method: "rigid" moves and turns, and leaves each head its size; "similarity" also gives all heads one size, the
-    mean of their sizes; "none" takes them as they are. weights: (V,), not negative; vertices with 0 follow and do
-    not pull. reference: (V, 3) mm, in whose frame the mean ends; None is the first head. The loop ends when the
-    mean moves less than `tolerance` mm (root mean square).
+    Args:
+        heads: (N, V, 3) mm, floats.
+        method: "rigid" moves and turns, and leaves each head its size; "similarity" also gives all heads one size,
+            the mean of their sizes; "none" takes them as they are.
+        weights: (V,), not negative; vertices with 0 follow and do not pull. None is 1 for each.
+        reference: (V, 3) mm, in whose frame the mean ends; None is the first head.
+        tolerance: The loop ends when the mean moves less than this, mm (root mean square).
+        most_rounds: It ends after so many rounds in any case.
 
-    Raises UserError for wrong arguments.
+    Returns:
+        How each head moves.
+
+    Raises:
+        UserError: Wrong arguments.
+
+    Source:
+        J. C. Gower, "Generalized Procrustes analysis", Psychometrika 1975.
     """
     _check(heads, method)
     weights, reference = _checked_weights(weights, heads), _checked_reference(reference, heads)
@@ -91,7 +116,20 @@ def align(
 def align_onto(
     heads: Tensor, target: Tensor, method: str = "rigid", *, weights: Tensor | None = None
 ) -> Tensor:
-    """Heads (N, V, 3) mm, each moved onto `target` (V, 3) by itself; method and weights as in `align`."""
+    """Move each head onto one target by itself.
+
+    Args:
+        heads: (N, V, 3) mm.
+        target: (V, 3) mm.
+        method: As in `align`.
+        weights: As in `align`.
+
+    Returns:
+        The moved heads (N, V, 3) mm.
+
+    Raises:
+        UserError: Wrong arguments.
+    """
     _check(heads, method)
     weights, target = _checked_weights(weights, heads), _checked_reference(target, heads)
     if method == "none":
@@ -136,10 +174,8 @@ def _squared_sizes(heads: Tensor, centre: Tensor, weights: Tensor) -> Tensor:
 
 def _rotations(products: Tensor) -> tuple[Tensor, Tensor]:
     """Best rotations for sums (..., 3, 3) of xᵢ·gⱼ, as x @ rotation ≈ g, and the traces that give the scales."""
-    U, S, Vh = torch.linalg.svd(products)
-    sign = torch.ones_like(S)
-    sign[..., 2] = torch.linalg.det(U @ Vh).sign()  # a rotation, never a mirror
-    return U @ (sign[..., None] * Vh), (S * sign).sum(-1)
+    rotation, trace = nearest_rotation(products.mT)  # which takes and gives columns
+    return rotation.mT, trace
 
 
 def _mean(flat: Tensor, centre: Tensor, linear: Tensor) -> Tensor:

@@ -15,18 +15,20 @@ from torch import Tensor
 
 from helpers.errors import UserError
 from helpers.face_model.alignment import Alignment, align
-from helpers.face_model.morphable_model import MorphableModel
+from helpers.face_model.morphable_model import GREY, MorphableModel
 
 CHUNK = 1024  # vertices at a time
-GREY = 0.7
 NEGLIGIBLE = 4  # times the rounding of the largest variance: below it, a mode is rounding
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How a population varies: `variance` (R,) of every mode it has, the largest first, mm² (or colour²), float64.
+    """How a population varies.
 
-    kept: how many of them are in the model.  noise_variance: what the others leave at a coordinate, on average.
+    Attributes:
+        variance: (R,) float64, of every mode it has, the largest first, mm² (or colour²).
+        kept: How many of them are in the model.
+        noise_variance: What the others leave at a coordinate, on average.
     """
 
     variance: Tensor
@@ -41,7 +43,14 @@ class Spread:
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """What `build_model` returns: the model, how its shapes and colours (or None) spread, how the heads moved."""
+    """What `build_model` returns.
+
+    Attributes:
+        model: The face model.
+        shape: How the shapes vary.
+        texture: How the colours vary, or None where there were none.
+        alignment: How the heads moved.
+    """
 
     model: MorphableModel
     shape: Spread
@@ -63,19 +72,34 @@ def build_model(
     name: str = "Model built from a population of heads",
     licence: str = "that of the heads it was built from",
 ) -> BuiltModel:
-    """A model of shape, and of texture if given, of N heads that share one topology.
-
-    meshes: (N, V, 3) mm, floats; they are read in place and not changed.  triangles: (F, 3).
-    textures: (N, V, 3) sRGB 0–1, or None for a grey model without texture modes.
-    n_modes: at most this many modes; N heads have at most N − 1.
-    align_by, weights, reference: see `align`.  landmarks, masks, name, licence: passed on to the model.
+    """Build a model of shape, and of texture if given, from N heads that share one topology.
 
     The modes are the eigenvectors of the sample covariance (divided by N − 1), σ the roots of its eigenvalues.
     The noise variance is the maximum-likelihood one of probabilistic PCA, the mean of the left-out eigenvalues over
-    all left-out directions (Tipping and Bishop 1999). float64 meshes are handled in float64 throughout; for float32
-    ones products are summed in float64 over blocks of vertices.
+    all left-out directions. float64 meshes are handled in float64 throughout; for float32 ones products are summed
+    in float64 over blocks of vertices.
 
-    Raises UserError for wrong shapes, numbers that are not finite, and heads that are all the same.
+    Args:
+        meshes: (N, V, 3) mm, floats; they are read in place and not changed.
+        triangles: (F, 3).
+        textures: (N, V, 3) sRGB 0–1, or None for a grey model without texture modes.
+        n_modes: At most this many modes; N heads have at most N − 1.
+        align_by: Method of `align`.
+        weights: (V,), see `align`.
+        reference: (V, 3) mm, see `align`.
+        landmarks: (68,) vertices, passed on to the model.
+        masks: Name → (V,) weights, passed on to the model.
+        name: Passed on to the model.
+        licence: Passed on to the model.
+
+    Returns:
+        The model, and how the population varies and moved.
+
+    Raises:
+        UserError: Wrong shapes, numbers that are not finite, or heads that are all the same.
+
+    Source:
+        M. E. Tipping and C. M. Bishop, "Probabilistic principal component analysis", JRSS B 1999.
     """
     moves = align(meshes, align_by, weights=weights, reference=reference)
     N, V, _ = meshes.shape
@@ -120,13 +144,11 @@ def _components(
 ) -> tuple[Tensor, Tensor, Spread]:
     """Basis (V, 3, K), σ (K,) and spread of N samples; `centred` gives them (N, C, 3) for a slice of vertices."""
     parts = [slice(start, min(start + CHUNK, V)) for start in range(0, V, CHUNK)]
-    gram, total = 0, 0
+    gram, total = torch.zeros((), dtype=torch.float64), 0.0
     for part in parts:
         block = centred(part).reshape(N, -1)
-        gram, total = (
-            gram + (block @ block.T).double(),
-            total + float(block.double().square().sum()) / (N - 1),
-        )
+        gram = gram.to(block.device) + (block @ block.T).double()
+        total += float(block.double().square().sum()) / (N - 1)
     if not bool(gram.isfinite().all()):
         raise UserError("the heads hold numbers that are not finite; leave such heads out")
     value, vector = torch.linalg.eigh(gram)
@@ -150,7 +172,7 @@ def _components(
 
 def _orthonormal(basis: Tensor) -> Tensor:
     """The orthonormal columns nearest to those of (V, 3, K), which rounding has tilted a little (Löwdin 1950)."""
-    overlap = 0
+    overlap = basis.new_zeros((), dtype=torch.float64)
     for part in basis.split(CHUNK):
         flat = part.reshape(-1, basis.shape[-1]).double()
         overlap = overlap + flat.T @ flat

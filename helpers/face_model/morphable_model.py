@@ -9,20 +9,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+GREY = 0.7  # the colour of a model that has none, sRGB
+NOSE_TIP = 30  # of the 68 points
+
 
 @dataclass(frozen=True)
 class FaceCoefficients:
-    """Faces as numbers, in standard deviations: alpha (B, Ks), beta (B, Kt), expression (B, Ke)."""
+    """B faces as numbers, in standard deviations.
+
+    Attributes:
+        alpha: (B, Ks), of shape.
+        beta: (B, Kt), of texture.
+        expression: (B, Ke).
+    """
 
     alpha: Tensor
     beta: Tensor
     expression: Tensor
 
-    def to(self, *args, **kwargs) -> FaceCoefficients:
+    def to(self, *args: Any, **kwargs: Any) -> FaceCoefficients:
+        """Move or convert all tensors, as `torch.Tensor.to`."""
         return FaceCoefficients(*(getattr(self, f.name).to(*args, **kwargs) for f in fields(self)))
 
 
@@ -30,12 +41,22 @@ class FaceCoefficients:
 class MorphableModel:
     """Means, modes and semantics of a face model with V vertices and F triangles.
 
-    mean_shape: (V, 3) mm.  shape_basis: (V, 3, Ks) columns of unit length.  shape_std: (Ks,) mm.
-    mean_texture: (V, 3) sRGB 0–1.  texture_basis: (V, 3, Kt) columns of unit length.  texture_std: (Kt,).
-    expression_basis: (V, 3, Ke) or None, expression_std: (Ke,): modes around the neutral face (zero = neutral).
-    expression_units: (V, 3, U) mm at full activation, or None; expression_names: their U names.
-    triangles: (F, 3) int64, anticlockwise seen from outside.  landmarks: (68,) int64 vertices, or None.
-    masks: name → (V,) weights 0–1.
+    Attributes:
+        mean_shape: (V, 3) mm.
+        shape_basis: (V, 3, Ks), columns of unit length.
+        shape_std: (Ks,) mm.
+        mean_texture: (V, 3) sRGB 0–1.
+        texture_basis: (V, 3, Kt), columns of unit length.
+        texture_std: (Kt,).
+        triangles: (F, 3) int64, anticlockwise seen from outside.
+        name: What the model is called.
+        licence: Under which it may be used.
+        landmarks: (68,) int64 vertices, or None.
+        masks: Name → (V,) weights 0–1.
+        expression_basis: (V, 3, Ke), modes around the neutral face (zero = neutral), or None.
+        expression_std: (Ke,), or None.
+        expression_units: (V, 3, U) mm at full activation, or None.
+        expression_names: The U names of the units.
     """
 
     mean_shape: Tensor
@@ -56,19 +77,41 @@ class MorphableModel:
 
     @property
     def n_vertices(self) -> int:
+        """V."""
         return len(self.mean_shape)
 
     def shape(self, alpha: Tensor, expression: Tensor | None = None) -> Tensor:
-        """Vertices (B, V, 3) in mm of alpha (B, K ≤ Ks) and expression (B, K ≤ Ke); fewer mean zeros."""
+        """Compute the vertices of faces.
+
+        Args:
+            alpha: (B, K ≤ Ks), in standard deviations; fewer mean zeros.
+            expression: (B, K ≤ Ke), in standard deviations, or None for neutral faces.
+
+        Returns:
+            Vertices (B, V, 3) mm.
+
+        Raises:
+            ValueError: Too many coefficients, or expressions of a model that has none.
+        """
         faces = _plus_modes(self.mean_shape.reshape(-1), self.shape_basis, self.shape_std, alpha, "alpha")
         if expression is not None:
-            if self.expression_basis is None:
+            if self.expression_basis is None or self.expression_std is None:
                 raise ValueError(f"{self.name} has no expressions; leave `expression` out")
             faces = _plus_modes(faces, self.expression_basis, self.expression_std, expression, "expression")
         return faces.reshape(-1, *self.mean_shape.shape)
 
     def texture(self, beta: Tensor) -> Tensor:
-        """Vertex colours (B, V, 3) of beta (B, K ≤ Kt), clipped to 0–1."""
+        """Compute the vertex colours of faces.
+
+        Args:
+            beta: (B, K ≤ Kt), in standard deviations; fewer mean zeros.
+
+        Returns:
+            Colours (B, V, 3), sRGB clipped to 0–1.
+
+        Raises:
+            ValueError: Too many coefficients.
+        """
         mean = self.mean_texture.reshape(-1)
         colours = _plus_modes(mean, self.texture_basis, self.texture_std, beta, "beta")
         return colours.reshape(-1, *self.mean_texture.shape).clamp(0, 1)
@@ -76,7 +119,19 @@ class MorphableModel:
     def sample(
         self, n: int, generator: torch.Generator | None = None, expression_strength: float = 0.0
     ) -> FaceCoefficients:
-        """`n` random people from the prior N(0, 1), with a neutral face unless `expression_strength` > 0."""
+        """Draw random people from the prior N(0, 1).
+
+        Args:
+            n: How many, 1 or more.
+            generator: Of the random numbers; the same seed gives the same people on every device.
+            expression_strength: Standard deviation of the expression coefficients; 0 is a neutral face.
+
+        Returns:
+            The coefficients of `n` faces.
+
+        Raises:
+            ValueError: `n` is below 1.
+        """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
         n_expressions = 0 if self.expression_std is None else len(self.expression_std)
@@ -86,7 +141,7 @@ class MorphableModel:
         drawn = [torch.randn(n, k, generator=generator, device=device).to(self.shape_std) for k in sizes]
         return FaceCoefficients(drawn[0], drawn[1], drawn[2] * expression_strength)
 
-    def to(self, *args, **kwargs) -> MorphableModel:
+    def to(self, *args: Any, **kwargs: Any) -> MorphableModel:
         """Move (and, given a floating dtype, convert) all tensors, as `torch.Tensor.to`."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
         moved = {name: _to(value, *args, **kwargs) for name, value in moved.items()}
@@ -110,4 +165,4 @@ def _to(value, *args, **kwargs):
     if value.is_floating_point():
         return value.to(*args, **kwargs)
     # Vertex numbers stay integers when the model is converted to float64.
-    return value.to(torch.empty(0).to(*args, **kwargs).device)
+    return value.to(torch.empty(0, device=value.device).to(*args, **kwargs).device)

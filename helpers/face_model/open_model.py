@@ -29,9 +29,19 @@ VERSION = 1  # of the file's layout
 def load_open_model(
     level: int = 2, n_shape: int = 99, n_texture: int = 99, path: Path = ASSET
 ) -> MorphableModel:
-    """The open face model with its first `n_shape` and `n_texture` modes, on the CPU.
+    """Load the open face model, on the CPU.
 
-    Raises UserError when the asset is missing and when a number is out of range.
+    Args:
+        level: Level of detail, 0, 1 or 2 (coarse to fine).
+        n_shape: Number of leading shape modes.
+        n_texture: Number of leading texture modes.
+        path: The asset.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: The asset is missing or broken, or a number is out of range.
     """
     if not is_count(level) or level not in LEVELS:
         raise UserError(f"level={level!r}: the open face model has the levels 0, 1 and 2 (coarse to fine)")
@@ -62,8 +72,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     return stored
 
 
-def is_count(value) -> bool:
-    """Whether it is a whole number."""
+def is_count(value: object) -> bool:
+    """Tell whether it is a whole number."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

@@ -18,9 +18,14 @@ CHUNK = 1024  # vertices at a time
 
 
 def compactness(std: Tensor, total_variance: float | None = None) -> Tensor:
-    """(K,) share of the variance in the first 1, 2, … K modes with standard deviations `std` (K,).
+    """Compute the share of the variance that the first modes hold. A compact model needs few modes.
 
-    total_variance: that of the population; None is that of all the modes given. A compact model needs few modes.
+    Args:
+        std: (K,) standard deviations of the modes.
+        total_variance: That of the population; None is that of all the modes given.
+
+    Returns:
+        (K,) float64, the share in the first 1, 2, … K modes.
     """
     variance = std.double().square().cumsum(0)
     return variance / (variance[-1] if total_variance is None else total_variance)
@@ -32,12 +37,24 @@ def generalisation(
     modes: Sequence[int],
     *,
     weights: Tensor | None = None,
-    align_by="rigid",
+    align_by: str = "rigid",
 ) -> Tensor:
-    """(M, N) mm: what the first k modes cannot tell of heads (N, V, 3) that the model has not seen.
+    """Measure what the first k modes cannot represent of heads that the model has not seen.
 
-    modes: the M numbers k, each from 0 (the mean face) to Ks. Each head is first moved onto the mean face
-    (`align_by` and `weights` as `align` has them), then projected on the modes by least squares, without a prior.
+    Each head is first moved onto the mean face, then projected on the modes by least squares, without a prior.
+
+    Args:
+        model: The model.
+        heads: (N, V, 3) mm.
+        modes: The M numbers k, each from 0 (the mean face) to Ks.
+        weights: (V,), as in `align`.
+        align_by: Method of `align`.
+
+    Returns:
+        (M, N) float64, mm.
+
+    Raises:
+        UserError: The heads are not like the model, or a number k is out of range.
     """
     _check(model, heads)
     if not modes or not all(isinstance(k, int) and 0 <= k <= model.shape_basis.shape[-1] for k in modes):
@@ -47,24 +64,39 @@ def generalisation(
     errors = []
     for k in modes:
         # The best coefficients c of k modes solve G c = b, and leave ‖x‖² − b·c of the squared length.
-        explained = 0
-        if k:
-            explained = (products[:, :k] * torch.linalg.solve(gram[:k, :k], products[:, :k].T).T).sum(1)
+        explained = (products[:, :k] * torch.linalg.solve(gram[:k, :k], products[:, :k].T).T).sum(1)
         errors.append(((squared - explained).clamp(min=0) / len(model.mean_shape)).sqrt())
     return torch.stack(errors)
 
 
 def specificity(
-    model: MorphableModel, heads: Tensor, n: int = 200, *, modes: int | None = None, generator=None
+    model: MorphableModel,
+    heads: Tensor,
+    n: int = 200,
+    *,
+    modes: int | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
-    """(n,) mm: how far each of n random heads of the model is from the nearest of the population (N, V, 3).
+    """Measure how far random heads of the model are from the nearest of the population.
 
-    heads: in the model's frame, as `Alignment.apply` gives them.  modes: how many to draw from; None is all.
     Small is good, if the population is large: then what the model invents resembles what there is.
+
+    Args:
+        model: The model.
+        heads: (N, V, 3) mm, in the model's frame, as `Alignment.apply` gives them.
+        n: How many heads to draw.
+        modes: From how many leading modes; None is all.
+        generator: Of the random numbers.
+
+    Returns:
+        (n,) float64, mm.
+
+    Raises:
+        UserError: The heads are not like the model.
     """
     _check(model, heads)
     alpha = model.sample(n, generator=generator).alpha[:, :modes]
-    squared = 0
+    squared = heads.new_zeros((), dtype=torch.float64)
     for start in range(0, len(model.mean_shape), CHUNK):
         part = slice(start, start + CHUNK)
         mean = model.mean_shape[part].double()
@@ -77,7 +109,7 @@ def specificity(
 
 def _normal_equations(model: MorphableModel, heads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """‖x‖² (N,), Eᵀx (N, K) and EᵀE (K, K) for x = heads − mean, summed in float64 over blocks of vertices."""
-    squared, products, gram = 0, 0, 0
+    squared = products = gram = heads.new_zeros((), dtype=torch.float64)
     for start in range(0, len(model.mean_shape), CHUNK):
         part = slice(start, start + CHUNK)
         x = (heads[:, part].double() - model.mean_shape[part].double()).flatten(1)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from helpers.errors import UserError
 from helpers.face_model.morphable_model import MorphableModel
-from helpers.face_model.scalismo_metadata import write_extras
+from helpers.face_model.scalismo_metadata import float32_array, write_extras
 from helpers.files import write_in_one_step
 from helpers.mesh_files import write_glb, write_obj, write_ply
 
@@ -32,14 +32,17 @@ PARTS = {
 def save(
     model: MorphableModel, path: str | Path, *, shape_noise: float = 0.0, texture_noise: float = 0.0
 ) -> None:
-    """Write a face model; the suffix of `path` says how.
+    """Write a face model. The file appears in one step, complete or not at all.
 
-    .h5: the whole model, mm, colours 0–1, variances instead of σ, every number as float32. `load` gives it back.
-    .ply, .obj, .glb: the mean face with its colours, for a viewer.
-    shape_noise (mm²), texture_noise: noise variances to note in the .h5, as `build_model` finds them.
+    Args:
+        model: The model.
+        path: Its suffix chooses the form. .h5: the whole model, mm, colours 0–1, variances instead of σ, every number as
+            float32; `load` gives it back. .ply, .obj, .glb: the mean face with its colours, for a viewer.
+        shape_noise: Noise variance of shapes to note in the .h5, mm², as `build_model` finds it.
+        texture_noise: The same for colours.
 
-    The file appears in one step, complete or not at all. Raises UserError for another suffix, a missing folder, or, in an
-    .h5 file, modes that move nothing.
+    Raises:
+        UserError: Another suffix, a missing folder, or, in an .h5 file, modes that move nothing.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -59,13 +62,15 @@ def save(
 
 
 def _refuse_lost_modes(model: MorphableModel, path: Path) -> None:
-    """A crop may leave nothing of a mode, so that its σ is 0. No reader, ours included, believes such a file."""
+    """A crop may leave nothing of a mode, so that its σ is 0. No reader, ours included, takes such a file."""
     for name, std in (
         ("shape", model.shape_std),
         ("texture", model.texture_std),
         ("expression", model.expression_std),
     ):
-        lost = 0 if std is None else int((std <= 0).sum())
+        if std is None:
+            continue
+        lost = int((std <= 0).sum())
         if lost:
             raise UserError(
                 f"{path}: {lost} of the model's {len(std)} {name} modes move nothing (σ = 0), as after a close crop, and a "
@@ -81,7 +86,7 @@ def _hdf5(model: MorphableModel, noise: dict[str, float]) -> memoryview:
         "shape": (model.mean_shape, model.shape_basis, model.shape_std),
         "color": (model.mean_texture, model.texture_basis, model.texture_std),
     }
-    if model.expression_basis is not None:
+    if model.expression_basis is not None and model.expression_std is not None:
         # Expressions are displacements about the neutral face: their mean is zero.
         parts["expression"] = (0 * model.mean_shape, model.expression_basis, model.expression_std)
     buffer = io.BytesIO()
@@ -112,10 +117,10 @@ def _write_catalogue(file, names: list[str]) -> None:
 
 def _write_statistics(group, mean: Tensor, basis: Tensor, std: Tensor, noise: float) -> None:
     """mean (3·V,), pcaBasis (3·V, K), pcaVariance (K,), noiseVariance (1,): x, y, z of a vertex follow each other."""
-    group["mean"] = _float32(mean).reshape(-1)
-    group["pcaBasis"] = _float32(basis).reshape(mean.numel(), -1)
+    group["mean"] = float32_array(mean).reshape(-1)
+    group["pcaBasis"] = float32_array(basis).reshape(mean.numel(), -1)
     # The root of a float32's square is that float32 again, so nothing is lost by storing variances.
-    group["pcaVariance"] = np.square(_float32(std))
+    group["pcaVariance"] = np.square(float32_array(std))
     group["noiseVariance"] = np.array([noise], np.float32)
 
 
@@ -123,7 +128,7 @@ def _write_representer(group, name: str, model: MorphableModel, shared) -> None:
     """points (3, V) mm and cells (3, F): the mean face. All parts share one copy in the file."""
     group.attrs["name"], group.attrs["datasetType"] = PARTS[name][0], "POLYGON_MESH"
     if name == "shape":
-        group["points"] = np.ascontiguousarray(_float32(model.mean_shape).T)
+        group["points"] = np.ascontiguousarray(float32_array(model.mean_shape).T)
         group["cells"] = np.ascontiguousarray(model.triangles.cpu().numpy().astype(np.int32).T)
     else:
         group["points"], group["cells"] = shared["points"], shared["cells"]
@@ -135,7 +140,3 @@ def _landmark_json(model: MorphableModel) -> str:
     """Landmarks as scalismo lists them: a name and a place on the mean face. iBUG's points are counted from 1."""
     points = model.mean_shape[model.landmarks].double().cpu().tolist()
     return json.dumps([{"id": f"ibug.{i}", "coordinates": point} for i, point in enumerate(points, 1)])
-
-
-def _float32(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy().astype(np.float32)

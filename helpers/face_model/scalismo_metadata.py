@@ -10,29 +10,46 @@ Everything lies under /metadata, where other programs look for landmarks only:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
 from helpers.face_model.morphable_model import MorphableModel
 
+if TYPE_CHECKING:
+    import h5py
+
 FIELDS = ("name", "licence", "landmarks", "masks", "expression_units", "expression_names")
 
 
-def write_extras(file, model: MorphableModel) -> None:
-    """Write into an open h5py file."""
+def write_extras(file: h5py.File, model: MorphableModel) -> None:
+    """Write what a model has of these into an open h5py file.
+
+    Args:
+        file: The h5py file.
+        model: The model.
+    """
     metadata = file.require_group("metadata")
     metadata["name"], metadata["licence"] = model.name, model.licence
     if model.landmarks is not None:
         metadata["landmarks/vertices"] = model.landmarks.cpu().numpy().astype(np.int32)
     for name, weights in (model.masks or {}).items():
-        metadata[f"masks/{name}"] = _floats(weights)
+        metadata[f"masks/{name}"] = float32_array(weights)
     if model.expression_units is not None:
-        metadata["expression_units/displacements"] = _floats(model.expression_units.flatten(0, 1))
+        metadata["expression_units/displacements"] = float32_array(model.expression_units.flatten(0, 1))
         metadata["expression_units/names"] = list(model.expression_names)
 
 
-def read_extras(file) -> dict:
-    """Those of `FIELDS` that an open h5py file has, as `MorphableModel` takes them. A foreign file may have none."""
+def read_extras(file: h5py.File) -> dict:
+    """Read what an open h5py file has of these; a foreign file may have nothing.
+
+    Args:
+        file: The h5py file.
+
+    Returns:
+        Those of `FIELDS` that it has, as `MorphableModel` takes them.
+    """
     metadata, found = file.get("metadata", {}), {}
     for name in ("name", "licence"):
         if name in metadata:
@@ -48,5 +65,6 @@ def read_extras(file) -> dict:
     return found
 
 
-def _floats(values: torch.Tensor) -> np.ndarray:
+def float32_array(values: torch.Tensor) -> np.ndarray:
+    """Copy a tensor to the CPU as a float32 array."""
     return values.detach().cpu().numpy().astype(np.float32)

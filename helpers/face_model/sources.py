@@ -17,9 +17,14 @@ from helpers.errors import UserError
 class PublishedModel:
     """One model and the way to it.
 
-    name: what `load` is given.  title: what it is called.  files: names of its file, the usual one first; a name
-    that ends in "/" is a folder.  page: where it is applied for or fetched.  licence: in a few words.
-    by_request: whether somebody has to say yes first.  what: what is in it.
+    Attributes:
+        name: What `load` is given.
+        title: What it is called.
+        files: Names of its file, the usual one first; a name that ends in "/" is a folder.
+        page: Where it is applied for or fetched.
+        licence: In a few words.
+        by_request: Whether somebody has to agree first.
+        what: What is in it.
     """
 
     name: str
@@ -43,7 +48,7 @@ _2019 = "https://faces.dmi.unibas.ch/bfm/bfm2019.html"
 _FLAME = "https://flame.is.tue.mpg.de"
 _SHAPE_COLOUR = "199 shapes and 199 colours"
 
-# One row a line.
+# One row per line.
 # fmt: off
 SOURCES = (
     PublishedModel(
@@ -109,18 +114,25 @@ BY_NAME = {source.name: source for source in SOURCES}
 
 
 def how_to_get() -> list[PublishedModel]:
-    """Every model that can be loaded besides the open one: what it is, its page, its licence, its files."""
+    """List every model that can be loaded besides the open one: what it is, its page, its licence, its files."""
     return list(SOURCES)
 
 
 def model_folders() -> list[Path]:
-    """Where face models are looked for: the folders of $FACE_MODELS, ~/face_models and the course's assets/."""
+    """List where face models are looked for: the folders of $FACE_MODELS, ~/face_models and the course's assets/."""
     named = [Path(part).expanduser() for part in os.environ.get("FACE_MODELS", "").split(os.pathsep) if part]
     return [*named, Path.home() / "face_models", ASSETS]
 
 
 def find(source: PublishedModel) -> Path | None:
-    """The first file or folder of this name in the folders where models are looked for, or in folders in them."""
+    """Find the first file or folder of a model in the folders where models are looked for, or in folders in them.
+
+    Args:
+        source: The model.
+
+    Returns:
+        Its file or folder, or None if there is none.
+    """
     for folder in model_folders():
         for name in source.files:
             for pattern in (name.rstrip("/"), f"*/{name.rstrip('/')}"):
@@ -135,7 +147,17 @@ def find(source: PublishedModel) -> Path | None:
 
 
 def located(source: PublishedModel) -> Path:
-    """As `find`. Raises UserError that says how to get the model where it is not there."""
+    """Find a model as `find` does, and insist on it.
+
+    Args:
+        source: The model.
+
+    Returns:
+        Its file or folder.
+
+    Raises:
+        UserError: It is not there; the message tells how to get it.
+    """
     path = find(source)
     if path is None:
         names = " or ".join(source.files)

@@ -19,8 +19,10 @@ import scipy.sparse as sp
 class Topology:
     """The edges of a quad mesh.
 
-    edges: (E, 2) vertex pairs.  quad_edges: (Q, 4) edge of each quad side i → i + 1.  boundary: (E,) bool,
-    edges with a quad on one side only.
+    Attributes:
+        edges: (E, 2) vertex pairs.
+        quad_edges: (Q, 4) edge of each quad side i → i + 1.
+        boundary: (E,) bool, edges with a quad on one side only.
     """
 
     edges: np.ndarray
@@ -29,27 +31,38 @@ class Topology:
 
 
 def topology(quads: np.ndarray) -> Topology:
+    """Find the edges of quads (Q, 4)."""
     sides = np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2)
     edges, inverse, count = np.unique(np.sort(sides, axis=1), axis=0, return_inverse=True, return_counts=True)
     return Topology(edges, inverse.reshape(quads.shape), count == 1)
 
 
 def incidence(rows_of: np.ndarray, n_columns: int) -> sp.csr_matrix:
-    """(R, n_columns) matrix of ones from an (R, k) table of column numbers."""
+    """Make the (R, n_columns) matrix of ones from an (R, k) table of column numbers."""
     n_rows, k = rows_of.shape
     rows = np.repeat(np.arange(n_rows), k)
     return sp.csr_matrix((np.ones(n_rows * k), (rows, rows_of.ravel())), shape=(n_rows, n_columns))
 
 
-def _scale_rows(factors: np.ndarray, matrix: sp.spmatrix) -> sp.spmatrix:
+def _scale_rows(factors: np.ndarray, matrix: sp.csr_matrix) -> sp.csr_matrix:
     return sp.diags(factors.astype(float)) @ matrix
 
 
 def catmull_clark(quads: np.ndarray, n_vertices: int) -> tuple[sp.csr_matrix, np.ndarray]:
-    """One refinement of quads (Q, 4): the matrix (V + E + Q, V) and the new quads (4Q, 4).
+    """Refine a quad mesh once.
 
     Boundary edges get their midpoint, boundary vertices ¾ of themselves and ⅛ of each boundary neighbour (a
     cubic B-spline), so an open edge stays a smooth curve.
+
+    Args:
+        quads: (Q, 4).
+        n_vertices: V.
+
+    Returns:
+        The matrix (V + E + Q, V) from old vertices to new ones, and the new quads (4Q, 4).
+
+    Source:
+        E. Catmull and J. Clark, "Recursively generated B-spline surfaces on arbitrary topological meshes", 1978.
     """
     topo = topology(quads)
     n_edges = len(topo.edges)
@@ -83,7 +96,7 @@ def catmull_clark(quads: np.ndarray, n_vertices: int) -> tuple[sp.csr_matrix, np
 
 
 def refined_quads(quads: np.ndarray, topo: Topology, n_vertices: int) -> np.ndarray:
-    """The four small quads in each quad: corner, edge after it, centre, edge before it."""
+    """Make the four small quads (4Q, 4) in each quad: corner, edge after it, centre, edge before it."""
     edge = n_vertices + topo.quad_edges
     centre = n_vertices + len(topo.edges) + np.arange(len(quads))
     small = [np.stack([quads[:, i], edge[:, i], centre, edge[:, i - 1]], axis=1) for i in range(4)]
@@ -91,9 +104,13 @@ def refined_quads(quads: np.ndarray, topo: Topology, n_vertices: int) -> np.ndar
 
 
 def interpolation(quads: np.ndarray, n_vertices: int) -> sp.csr_matrix:
-    """The matrix (V + E + Q, V) that keeps vertex values and puts plain means on edges and quads.
+    """Make the matrix (V + E + Q, V) that keeps vertex values and puts plain means on edges and quads.
 
     For colours: Catmull–Clark would blur the values at the vertices, this leaves them as they are.
+
+    Args:
+        quads: (Q, 4).
+        n_vertices: V.
     """
     edges = topology(quads).edges
     parts = [sp.eye(n_vertices), incidence(edges, n_vertices) / 2, incidence(quads, n_vertices) / 4]
@@ -101,7 +118,15 @@ def interpolation(quads: np.ndarray, n_vertices: int) -> sp.csr_matrix:
 
 
 def to_triangles(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
-    """Split each quad (Q, 4) along its shorter diagonal: (2Q, 3) triangles with the same orientation."""
+    """Split each quad along its shorter diagonal.
+
+    Args:
+        vertices: (V, 3).
+        quads: (Q, 4).
+
+    Returns:
+        Triangles (2Q, 3) with the same orientation.
+    """
     a, b, c, d = (vertices[quads[:, i]] for i in range(4))
     short_ac = np.linalg.norm(a - c, axis=1) <= np.linalg.norm(b - d, axis=1)
     by_ac, by_bd = quads[:, [[0, 1, 2], [0, 2, 3]]], quads[:, [[0, 1, 3], [1, 2, 3]]]

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from helpers.errors import UserError
-from helpers.face_model.morphable_model import MorphableModel
-
-NOSE_TIP = 30  # of the 68 points
+from helpers.face_model.morphable_model import NOSE_TIP, MorphableModel
 
 
 def crop(
-    model: MorphableModel, *, vertices=None, radius_mm: float | None = None, centre="nose"
+    model: MorphableModel,
+    *,
+    vertices: Sequence[int] | np.ndarray | Tensor | None = None,
+    radius_mm: float | None = None,
+    centre: str | int | Sequence[float] | Tensor = "nose",
 ) -> MorphableModel:
-    """The part of a model that is wanted: `shape(alpha)` of the result is that part of the model's `shape(alpha)`.
-
-    vertices: which to keep, in the order of the result: different numbers (N,), or a mask (V,) bool.
-    radius_mm: instead, keep those within this distance of `centre` on the mean face that still have a triangle.
-    centre: "nose" (the landmark at its tip), the number of a vertex, or a point (3,) mm in model axes.
+    """Keep a part of a model: `shape(alpha)` of the result is that part of the model's `shape(alpha)`.
 
     A triangle stays if all its corners do. The landmarks stay if all 68 vertices do, else the result has none:
     half a set would be taken for another one. Columns of the bases are a part of the old ones, rescaled to unit
     length with σ changed to match; they are no longer exactly at right angles.
 
-    Raises UserError if nothing or more than one thing is asked for, or if no triangle would be left.
+    Args:
+        model: The whole model.
+        vertices: Which to keep, in the order of the result: different numbers (N,), or a mask (V,) bool.
+        radius_mm: Instead, keep those within this distance of `centre` on the mean face that still have a triangle.
+        centre: "nose" (the landmark at its tip), the number of a vertex, or a point (3,) mm in model axes.
+
+    Returns:
+        The part.
+
+    Raises:
+        UserError: Nothing or more than one thing is asked for, or no triangle would be left.
     """
     if (vertices is None) == (radius_mm is None):
         raise UserError("crop needs either vertices=… or radius_mm=…, and not both")
-    if vertices is None:
-        keep = _within(model, radius_mm, centre)
-    else:
-        keep = _checked(vertices, model)
+    keep = _checked(vertices, model) if radius_mm is None else _within(model, radius_mm, centre)
     new_number = torch.full((model.n_vertices,), -1, device=keep.device)
     new_number[keep] = torch.arange(len(keep), device=keep.device)
     triangles = new_number[model.triangles]
@@ -50,7 +57,7 @@ def _part(model: MorphableModel, keep: Tensor, new_number: Tensor, triangles: Te
     shape_basis, shape_std = _unit_columns(model.shape_basis[keep], model.shape_std)
     texture_basis, texture_std = _unit_columns(model.texture_basis[keep], model.texture_std)
     changed = {}
-    if model.expression_basis is not None:
+    if model.expression_basis is not None and model.expression_std is not None:
         basis, std = _unit_columns(model.expression_basis[keep], model.expression_std)
         changed |= {"expression_basis": basis, "expression_std": std}
     if model.expression_units is not None:

@@ -1,12 +1,12 @@
-"""The label factory: many photographs of many people become rows of coefficients, one a photograph.
+"""The label factory: many photographs of many people become rows of coefficients, one per photograph.
 
-    source → batches → workers (detect, crop, fit) → rows → shards on disk → `pool_shards` → one label a person
+    source → batches → workers (detect, crop, fit) → rows → shards on disk → `pool_shards` → one label per person
 
 `label` runs it, and goes on where an earlier run was stopped. Batches are the unit of work and are the same however many
 workers there are, so one process, several, or a Ray cluster write the same rows. Only the process that calls `label` writes.
 """
 
-from helpers.labelling.configuration import Configuration, quick_settings
+from helpers.labelling.configuration import Configuration, LabelOptions, quick_settings
 from helpers.labelling.crop_source import CropSource, Loaded
 from helpers.labelling.factory import Summary, label
 from helpers.labelling.labels import pool_shards, read_labels
@@ -16,6 +16,7 @@ from helpers.labelling.store import Store
 
 __all__ = [
     "Configuration",
+    "LabelOptions",
     "Loaded",
     "CropSource",
     "Store",

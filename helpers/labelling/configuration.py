@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 import torch
 
+from helpers.errors import UserError
 from helpers.face_model import MorphableModel
 from helpers.fitting import FitSettings
 from helpers.fitting.settings import Level
@@ -16,11 +17,58 @@ FORMAT = 1  # of the rows; a change of their columns or of how they come about m
 
 
 @dataclass(frozen=True)
-class Configuration:
-    """Everything that decides what the rows say. How many workers there are, where and on what device, is not part of it.
+class LabelOptions:
+    """How `label` works.
 
-    source, model: what they are, as `CropSource.describe` and `describe_model` say.  size: px of the crop's side.
-    batch: photographs fitted together.  shard: photographs a file.  settings: of the fit, as plain values.
+    Attributes:
+        settings: of the fit; None for the default ones.
+        size: px of the crop's side.
+        batch: photographs fitted together.
+        shard: photographs per file.
+        workers: how many, see `helpers.labelling.workers.make_crew`; they change no row.
+        engine: "local" or "ray", see `helpers.labelling.workers.make_crew`; it changes no row.
+        device: where workers compute.
+        seed: of all random numbers.
+        start: of local processes, see `helpers.labelling.workers.local.LocalCrew`; it changes no row.
+
+    Raises:
+        UserError: for a batch or shard of less than one photograph.
+    """
+
+    settings: FitSettings | None = None
+    size: int = 224
+    batch: int = 32
+    shard: int = 1000
+    workers: int | None = None
+    engine: str = "local"
+    device: str = "cpu"
+    seed: int = 0
+    start: str = "spawn"
+
+    def __post_init__(self):
+        for name in ("batch", "shard"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} {getattr(self, name)}: at least 1 is expected")
+
+    @property
+    def fit_settings(self) -> FitSettings:
+        """The settings of the fit, with the seed of the run."""
+        return replace(self.settings or FitSettings(), seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that decides what is in the rows. How many workers there are, and where, is not part of it.
+
+    Attributes:
+        source: what it is, as `CropSource.describe` returns it.
+        model: what it is, as `describe_model` returns it.
+        size: px of the crop's side.
+        batch: photographs fitted together.
+        shard: photographs per file.
+        settings: of the fit, as plain values.
+        format: of the rows.
+        device: the kind that computes, "cpu" or "cuda": their rows differ in the last digits.
     """
 
     source: dict
@@ -30,18 +78,33 @@ class Configuration:
     shard: int
     settings: dict
     format: int = FORMAT
+    device: str = "cpu"  # the kind of manifests that do not name one
 
     @classmethod
-    def of(
-        cls, source: dict, model: MorphableModel, *, size: int, batch: int, shard: int, settings: FitSettings
-    ):
-        # By way of JSON, so that what was read from a file compares equal with what was not.
-        plain = json.loads(json.dumps(asdict(settings)))
-        return cls(json.loads(json.dumps(source)), describe_model(model), size, batch, shard, plain)
+    def of(cls, source: dict, model: MorphableModel, options: LabelOptions) -> Configuration:
+        """The configuration of a run.
+
+        Args:
+            source: what `CropSource.describe` returns.
+            model: the face model.
+            options: of `label`.
+        """
+        return cls(
+            source=_plain(source),
+            model=describe_model(model),
+            size=options.size,
+            batch=options.batch,
+            shard=options.shard,
+            settings=_plain(asdict(options.fit_settings)),
+            device=options.device.partition(":")[0],
+        )
 
     def fingerprint(self) -> str:
         """A short name that another configuration does not have."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
+        values = asdict(self)
+        if self.device == "cpu":
+            del values["device"]  # so the shards of earlier versions keep their fingerprint
+        text = json.dumps(values, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def differences(self, other: Configuration) -> list[str]:
@@ -87,9 +150,14 @@ def describe_model(model: MorphableModel) -> dict:
         digest.update(name.encode())
         if isinstance(value, torch.Tensor):
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    for name in sorted(model.masks or {}):
-        digest.update(name.encode() + model.masks[name].detach().cpu().contiguous().numpy().tobytes())
+    for name, mask in sorted((model.masks or {}).items()):
+        digest.update(name.encode() + mask.detach().cpu().contiguous().numpy().tobytes())
     return {"name": model.name, "vertices": model.n_vertices, "sha256": digest.hexdigest()[:16]}
+
+
+def _plain(values: dict) -> dict:
+    """By way of JSON, so that what was read from a file compares equal with what was not."""
+    return json.loads(json.dumps(values))
 
 
 def _short(value) -> str:

@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from helpers.errors import UserError
 from helpers.face_model import MorphableModel, load
-from helpers.fitting import FitSettings
-from helpers.labelling.configuration import Configuration
+from helpers.labelling.configuration import Configuration, LabelOptions
 from helpers.labelling.crop_source import CropSource
 from helpers.labelling.labeller import Batch, Job
+from helpers.labelling.parquet import read_columns
+from helpers.labelling.rows import ROWS
 from helpers.labelling.schedule import work_off
 from helpers.labelling.sources import open_source
 from helpers.labelling.store import Store, shard_files
@@ -27,8 +28,13 @@ from helpers.progress import progress_bar
 class Summary:
     """What a folder holds after a run.
 
-    photographs: of the source; every one has a row.  labelled: rows made by this run, in `seconds`, of which the workers
-    took some to start.  good, doubtful, quarantined: fits that can be believed, fits that cannot, photographs without a fit.
+    Attributes:
+        photographs: of the source; every one has a row.
+        labelled: rows made by this run.
+        seconds: that they took; the workers needed some of them to start.
+        good: fits that can be trusted.
+        doubtful: fits that cannot.
+        quarantined: photographs without a fit.
     """
 
     photographs: int
@@ -50,60 +56,59 @@ class Summary:
 def label(
     source: str | Path | CropSource,
     out: str | Path,
+    options: LabelOptions | None = None,
     *,
     model: MorphableModel | None = None,
-    settings: FitSettings | None = None,
-    size: int = 224,
-    batch: int = 32,
-    shard: int = 1000,
-    workers: int | None = None,
-    engine: str = "local",
-    device: str = "cpu",
-    seed: int = 0,
     progress: bool = True,
-    start: str = "spawn",
+    **changes: Any,
 ) -> Summary:
     """Fit every photograph of a source and write one row for each into shards in the folder `out`.
 
     Killed at any moment and called again, it goes on: shards that are whole stay, the others are made again. A shard is
     written when all its batches are done.
 
-    source: a spec as `open_source` takes it, or a source.  model: by default the open one at level 2.
-    size: px of the crop.  batch: photographs fitted together.  shard: photographs a file.
-    workers, engine: see `helpers.labelling.workers.make_crew`; they change no row.  device: where workers compute.
-    seed: of all random numbers.  progress: show a bar, on a terminal.  start: of local processes, see `LocalCrew`.
-    Raises UserError if `out` belongs to another configuration, if the disk is full, or if workers cannot be had.
+    Args:
+        source: what `open_source` takes, or a source.
+        out: the folder of the rows; made if it is not there.
+        options: how to label.
+        model: by default the open one at level 2.
+        progress: show a bar, on a terminal.
+        **changes: of `options`, by the names of `LabelOptions`: `label(source, out, size=112, workers=0)`.
+
+    Returns:
+        What the folder holds now.
+
+    Raises:
+        UserError: if `out` belongs to another configuration, if the disk is full, or if workers cannot be had.
     """
-    for name, value in (("batch", batch), ("shard", shard)):
-        if value < 1:
-            raise UserError(f"{name} {value}: at least 1 is expected")
+    options = replace(options or LabelOptions(), **changes)
     model = load("open") if model is None else model
     if model.landmarks is None:
         raise UserError(f"the model {model.name} has no landmarks, so it cannot be fitted")
     model = model.to("cpu")
     if isinstance(source, str | Path):
-        source = open_source(str(source), model=model, size=size, seed=seed)
-    settings = replace(settings or FitSettings(), seed=seed)
-    configuration = Configuration.of(
-        source.describe(), model, size=size, batch=batch, shard=shard, settings=settings
-    )
+        source = open_source(str(source), model=model, size=options.size, seed=options.seed)
+    job = Job(source, model, options.fit_settings, options.size, options.device)
     begin = time.perf_counter()
-    with Store(out, configuration, len(source)) as store:
+    with Store(out, Configuration.of(source.describe(), model, options), len(source)) as store:
         done = store.finished()
         rows_done = sum(len(store.places(number)) for number in done)
         if len(done) < store.shards:
-            crew = make_crew(Job(source, model, settings, size, device), engine, workers, start)
-            with (
-                progress_bar(
-                    total=len(source), initial=rows_done, unit="photo", smoothing=0.05, shown=progress
-                ) as bar,
-                crew,
-            ):
+            crew = make_crew(job, options.engine, options.workers, options.start)
+            bar = progress_bar(
+                total=len(source), initial=rows_done, unit="photo", smoothing=0.05, shown=progress
+            )
+            with bar, crew:
                 _fill(store, work_off(batches_of(store, done), crew), bar)
         store.write_quarantine()
     good, doubtful, quarantined = count_codes(out)
     return Summary(
-        len(source), len(source) - rows_done, time.perf_counter() - begin, good, doubtful, quarantined
+        photographs=len(source),
+        labelled=len(source) - rows_done,
+        seconds=time.perf_counter() - begin,
+        good=good,
+        doubtful=doubtful,
+        quarantined=quarantined,
     )
 
 
@@ -130,10 +135,10 @@ def _fill(store: Store, answers: Iterator[tuple[Batch, pa.Table]], bar) -> None:
 
 def count_codes(folder: str | Path) -> tuple[int, int, int]:
     """(good, doubtful, quarantined) rows of a folder."""
-    counts = [0, 0, 0]
+    good = doubtful = quarantined = 0
     for file in shard_files(folder).values():
-        code = pq.read_table(file, columns=["code"]).column("code").to_numpy()
-        counts[0] += int((code == 0).sum())
-        counts[1] += int((code > 0).sum())
-        counts[2] += int((code < 0).sum())
-    return tuple(counts)
+        code = read_columns(file, ["code"], ROWS).column("code").to_numpy()
+        good += int((code == 0).sum())
+        doubtful += int((code > 0).sum())
+        quarantined += int((code < 0).sum())
+    return good, doubtful, quarantined

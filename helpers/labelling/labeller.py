@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import torch
 
+from helpers.datasets.photo_source import printable
 from helpers.errors import UserError
 from helpers.face_model import MorphableModel
 from helpers.fitting import FitModel, FitResult, FitSettings, fit
@@ -19,9 +20,12 @@ from helpers.lighting.lamp_vector import N_LAMP
 class Batch:
     """Photographs that are fitted together.
 
-    shard, number: which part of which shard.  places: in the source, in order.
-    poison: places that must not be tried again → (one word, one sentence).
-    probe: only to see whether a worker survives it; the rows are thrown away.
+    Attributes:
+        shard: number of the shard that the rows belong to.
+        number: which part of it.
+        places: in the source, in order.
+        poison: places that must not be tried again → (one word, one sentence).
+        probe: only to see whether a worker survives it; the rows are thrown away.
     """
 
     shard: int
@@ -33,7 +37,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker is given at its start. The model is on the CPU; `device` is where it computes."""
+    """What every worker is given at its start.
+
+    Attributes:
+        source: the photographs.
+        model: the face model, on the CPU.
+        settings: of the fit.
+        size: px of the crop's side.
+        device: where the worker computes.
+    """
 
     source: CropSource
     model: MorphableModel
@@ -42,11 +54,18 @@ class Job:
     device: str = "cpu"
 
 
+class DeviceLost(UserError):
+    """The GPU has failed, and no call of this process can use it any more: the worker must end."""
+
+
 class Labeller:
     """Turns batches into rows.
 
     The rows of a batch depend on the batch alone. A photograph that makes the fit raise is quarantined, and the others
     of its batch are fitted without it.
+
+    Args:
+        job: what to do.
     """
 
     def __init__(self, job: Job):
@@ -63,7 +82,8 @@ class Labeller:
             return Loaded([], None, torch.zeros(0))
         try:
             return self.job.source.load(places, self.job.size)
-        except Exception:
+        except Exception as error:
+            self._refuse_what_is_no_photographs_fault(error, len(places))
             return self._load_one_by_one(places)
 
     def rows(self, batch: Batch, loaded: Loaded) -> pa.Table:
@@ -81,6 +101,7 @@ class Labeller:
         ).sort_by("index")
 
     def label(self, batch: Batch) -> pa.Table:
+        """Load and fit a batch: one row for each of its photographs, in order."""
         return self.rows(batch, self.load(batch))
 
     def _load_one_by_one(self, places: list[int]) -> Loaded:
@@ -91,6 +112,7 @@ class Labeller:
                 self.job.source.load([place], self.job.size)
                 good.append(place)
             except Exception as error:
+                self._refuse_what_is_no_photographs_fault(error, 1)
                 failed[place] = ("unreadable", one_line(error))
         loaded = self.job.source.load(good, self.job.size) if good else Loaded([], None, torch.zeros(0))
         return Loaded(loaded.index, loaded.crop, loaded.confidence, {**loaded.failed, **failed})
@@ -100,11 +122,12 @@ class Labeller:
         try:
             return loaded, self._fit_together(loaded)
         except Exception as error:
-            _refuse_what_is_no_photographs_fault(error, len(loaded.index))
+            self._refuse_what_is_no_photographs_fault(error, len(loaded.index))
             for place in loaded.index:
                 try:
                     self._fit_together(loaded.only([place]))
                 except Exception as its_error:
+                    self._refuse_what_is_no_photographs_fault(its_error, 1)
                     failed[place] = ("error", one_line(its_error))
             rest = [place for place in loaded.index if place not in failed]
             if len(rest) == len(loaded.index):
@@ -115,17 +138,33 @@ class Labeller:
         return good, self._fit_together(good) if rest else None
 
     def _fit_together(self, loaded: Loaded) -> FitResult:
-        crop = loaded.crop.to(self.job.device)
+        crop = loaded.faces.to(self.job.device)
         return fit(crop.image, crop.landmarks, self.model, valid=crop.valid, settings=self.job.settings)
+
+    def _refuse_what_is_no_photographs_fault(self, error: Exception, count: int) -> None:
+        if isinstance(error, DeviceLost):
+            raise error
+        if isinstance(error, torch.OutOfMemoryError | MemoryError):
+            raise UserError(
+                f"the memory is full with {count} photographs at once: take a smaller --batch, in a new folder"
+            ) from error
+        if not can_compute(self.job.device):
+            raise DeviceLost(
+                f"{self.job.device}: has failed and needs a new process ({one_line(error)}): run the same command again"
+            ) from error
+
+
+def can_compute(device: str) -> bool:
+    """Whether a device works: after some errors, such as an illegal address, a GPU refuses every call of a process."""
+    try:
+        return float(torch.ones(1, device=device) + 1) == 2
+    except (
+        RuntimeError,
+        AssertionError,
+    ):  # torch.AcceleratorError, which torch before 2.8 lacks, is a RuntimeError
+        return False
 
 
 def one_line(error: BaseException) -> str:
     """An error in one line, never empty."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _refuse_what_is_no_photographs_fault(error: Exception, count: int) -> None:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        raise UserError(
-            f"the memory is full with {count} photographs at once: take a smaller --batch, in a new folder"
-        ) from error
+    return printable(" ".join(str(error).split()) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""From rows to labels: one vector of coefficients a person."""
+"""From rows to labels: one vector of coefficients per person."""
 
 from __future__ import annotations
 
@@ -14,20 +14,28 @@ import torch
 from helpers.errors import UserError
 from helpers.files import write_in_one_step
 from helpers.fitting import REASONS
-from helpers.labelling.rows import numbers_of
+from helpers.labelling.parquet import matrix, read_columns
+from helpers.labelling.rows import ROWS
 from helpers.labelling.store import read_manifest, shard_files
 from helpers.pooling import RULES, pool
 
+LABELS = (
+    "labels: make one with `python -m helpers pool DIR --out FILE`"  # what a file of them is, for messages
+)
 ROWS_AT_ONCE = 50_000  # pooling makes a few copies of what it is given
 
 
 @dataclass(frozen=True)
 class Labels:
-    """P people.
+    """Labels of P people.
 
-    person: P names, in order.  coefficients: (P, K) float32, α and then β, in standard deviations.
-    n_photos, n_excluded: (P,) photographs that count, and those that do not.  rule: how they were pooled.
-    without: people of whom no photograph counts; they have no label.
+    Attributes:
+        person: P names, in order.
+        coefficients: (P, K) float32, α and then β, in standard deviations.
+        n_photos: (P,) photographs that count.
+        n_excluded: (P,) photographs that do not.
+        rule: how they were pooled.
+        without: people of whom no photograph counts; they have no label.
     """
 
     person: list[str]
@@ -46,13 +54,19 @@ def pool_shards(
     also: Sequence[str] = (),
     partial: bool = False,
 ) -> Labels:
-    """Pool the rows of a folder by person: see `helpers.pooling.pool` for the rules; "precision" uses variances.
+    """Pool the rows of a folder by person.
 
-    by: whose confidence weighs, the "detector"'s (the paper) or the "fit"'s.
-    also: reasons of doubtful fits that count all the same, such as "unconverged"; else only good fits do.
-    partial: pool what is there, of a run that is not finished. Else that is a UserError.
+    It needs memory for the coefficients of all rows, once (twice for "precision"), and for little besides.
 
-    Needs memory for the coefficients of all rows, once (twice for "precision"), and for little besides.
+    Args:
+        folder: what `label` has written.
+        rule: see `helpers.pooling.pool`; "precision" uses variances.
+        by: whose confidence weighs, the "detector"'s (the paper) or the "fit"'s.
+        also: reasons of doubtful fits that count all the same, such as "unconverged"; otherwise only good fits do.
+        partial: pool what is there, of a run that is not finished.
+
+    Raises:
+        UserError: for another rule, a folder without rows, and, unless `partial`, a run that is not finished.
     """
     if rule not in RULES:
         raise UserError(f"rule {rule!r}: one of {', '.join(RULES)} is expected")
@@ -97,7 +111,7 @@ def pool_shards(
 
 
 def write_labels(path: str | Path, labels: Labels) -> None:
-    """Write labels as Parquet: person, coefficients, n_photos, n_excluded, rule."""
+    """Write labels as Parquet, with the columns person, coefficients, n_photos, n_excluded and rule."""
     K = labels.coefficients.shape[1]
     flat = pa.array(np.ascontiguousarray(labels.coefficients, np.float32).reshape(-1))
     table = pa.table(
@@ -113,21 +127,20 @@ def write_labels(path: str | Path, labels: Labels) -> None:
 
 
 def read_labels(path: str | Path) -> Labels:
-    """Read what `write_labels` has written. Raises UserError for a file that is none."""
-    try:
-        table = pq.read_table(path)
-        rules = set(table.column("rule").to_pylist())
-        return Labels(
-            table.column("person").to_pylist(),
-            numbers_of(table, "coefficients"),
-            numbers_of(table, "n_photos"),
-            numbers_of(table, "n_excluded"),
-            rules.pop() if len(rules) == 1 else "",
-        )
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
-        raise UserError(
-            f"{path}: is no file of labels: make one with `python -m helpers pool DIR --out {path}`"
-        ) from error
+    """Read what `write_labels` has written.
+
+    Raises:
+        UserError: for a file that is missing or holds no labels.
+    """
+    table = read_columns(path, ["person", "coefficients", "n_photos", "n_excluded", "rule"], LABELS)
+    rules = set(table.column("rule").to_pylist())
+    return Labels(
+        person=table.column("person").to_pylist(),
+        coefficients=matrix(table, "coefficients", path),
+        n_photos=table.column("n_photos").to_numpy(),
+        n_excluded=table.column("n_excluded").to_numpy(),
+        rule=rules.pop() if len(rules) == 1 else "",
+    )
 
 
 def _codes(also: Sequence[str]) -> np.ndarray:
@@ -155,10 +168,10 @@ def _read_small(files: list[Path], confidence: str, codes: np.ndarray):
     """Names of the people in order; and for each row the number of its person, its confidence, and whether it counts."""
     people, weights, usable = [], [], []
     for file in files:
-        table = pq.read_table(file, columns=["person", confidence, "code"])
+        table = read_columns(file, ["person", confidence, "code"], ROWS)
         people.append(table.column("person").combine_chunks().dictionary_encode())
-        weights.append(numbers_of(table, confidence).astype(np.float32))
-        usable.append(np.isin(numbers_of(table, "code"), codes))
+        weights.append(matrix(table, confidence, file)[:, 0])
+        usable.append(np.isin(table.column("code").to_numpy(), codes))
     together = pa.chunked_array(people).unify_dictionaries().combine_chunks()
     if isinstance(together, pa.ChunkedArray):
         together = together.chunk(0)
@@ -174,16 +187,14 @@ def _gather(files: list[Path], columns: tuple[str, str], order: np.ndarray) -> n
     """(N, K) both columns side by side, row `order[i]` of the files at place i."""
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    gathered, start = None, 0
+    gathered, start = np.empty((len(order), 0), np.float32), 0
     for file in files:
-        parts = [numbers_of(pq.read_table(file, columns=[name]), name) for name in columns]
-        if gathered is None:
-            gathered = np.empty((len(order), sum(part.shape[1] for part in parts)), np.float32)
-        where, left = place[start : start + len(parts[0])], 0
-        for part in parts:
-            gathered[where, left : left + part.shape[1]] = part
-            left += part.shape[1]
-        start += len(where)
+        table = read_columns(file, columns, ROWS)
+        rows = np.concatenate([matrix(table, name, file) for name in columns], 1)
+        if not start:
+            gathered = np.empty((len(order), rows.shape[1]), np.float32)
+        gathered[place[start : start + len(rows)]] = rows
+        start += len(rows)
     return gathered
 
 

@@ -10,16 +10,20 @@ import torch
 
 from helpers.crop import crop_face, stack_crops
 from helpers.datasets import PhotoEntry
+from helpers.datasets.photo_source import printable
 from helpers.errors import UserError
 from helpers.labelling.crop_source import Loaded
+from helpers.labelling.labeller import one_line
 from helpers.landmarks import Detection, landmarks_for
 
 
 class PhotographSource:
-    """The photographs of a `helpers.datasets.PhotoFolder` or `PhotoRecords`, or of any sequence of `PhotoEntry`.
+    """The photographs of a collection. Files that it lists as unreadable get rows too, after the others: none is lost.
 
-    kind: what to call it in the configuration.  seed: of the detector. Files that the collection lists as unreadable
-    get rows too, after the others, so that none is lost.
+    Args:
+        photos: a `helpers.datasets.PhotoFolder` or `PhotoRecords`, or any sequence of `PhotoEntry`.
+        kind: what to call it in the configuration.
+        seed: of the detector.
     """
 
     def __init__(self, photos: Sequence[PhotoEntry], kind: str, seed: int = 0):
@@ -30,6 +34,7 @@ class PhotographSource:
         return len(self.photos) + len(self.unreadable)
 
     def name(self, place: int) -> tuple[str, str]:
+        """(id of the photograph, person)."""
         if place < len(self.photos):
             entry = self.photos[place]
             return entry.id, entry.person
@@ -40,7 +45,7 @@ class PhotographSource:
         """Ids and people, in order, and the seed of the detector. Where the photographs lie is not part of it."""
         digest = hashlib.sha256()
         for place in range(len(self)):
-            digest.update("\0".join(self.name(place)).encode() + b"\n")
+            digest.update(printable("\0".join(self.name(place))).encode() + b"\n")
         return {
             "kind": self.kind,
             "photographs": len(self),
@@ -49,15 +54,16 @@ class PhotographSource:
         }
 
     def load(self, places: Sequence[int], size: int) -> Loaded:
+        """Crops of these photographs, and why others have none: see `CropSource.load`."""
         index, crops, confidence, failed = [], [], [], {}
         for place in places:
             try:
                 image, face = self._face(place)
                 crops.append(crop_face(image, face.points, size))
             except _NoFace as error:
-                failed[place] = ("no_face", str(error))
+                failed[place] = ("no_face", one_line(error))
             except Exception as error:  # broken files raise many kinds, and none may stop the others
-                failed[place] = ("unreadable", " ".join(str(error).split()) or type(error).__name__)
+                failed[place] = ("unreadable", one_line(error))
             else:
                 index.append(place)
                 confidence.append(face.confidence)

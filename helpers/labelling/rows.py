@@ -6,26 +6,43 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
+from helpers.datasets.photo_source import printable
+from helpers.errors import UserError
 from helpers.fitting import FitResult
 from helpers.labelling.crop_source import Loaded
+from helpers.labelling.parquet import read_columns
 
+ROWS = "rows: make them with `python -m helpers label`"  # what a file of them is, for messages
 QUARANTINED = -1  # the code of a photograph that no fit has seen to its end
 TEXTS = ("id", "person", "reason", "explanation")
 
 
 def fitted_rows(loaded: Loaded, result: FitResult, names: list[tuple[str, str]]) -> pa.Table:
-    """One row for each photograph of a fitted batch; `names` are its (id, person), in the same order.
+    """One row for each photograph of a fitted batch.
 
-    index: place in the source.  alpha, beta, expression: in standard deviations of the model; variance_alpha,
-    variance_beta, variance_expression: the diagonal of their covariance.  rotation_vector, translation (mm): the pose.
-    focal (px), principal_point (2): the camera of the crop; crop_scale, crop_origin (2): crop = (photograph − origin) · scale.
-    light: harmonics (27), channels last, or the lamp's 15 numbers.  detector_confidence, fit_confidence: 0 to 1.
-    landmark_error: mean, px of the crop.  residual: root mean square colour over what the fit saw.
-    code, reason, explanation: of the fit, see `helpers.fitting.REASONS`; code 0 and reason "" for a good one.
+    Args:
+        loaded: the photographs.
+        result: their fit.
+        names: their (id, person), in the same order.
+
+    Returns:
+        The columns of `row_schema`:
+
+        - index: place in the source; id and person.
+        - alpha, beta, expression: in standard deviations of the model.
+        - variance_alpha, variance_beta, variance_expression: the diagonal of their covariance.
+        - rotation_vector (3, radians), translation (3, mm): the pose.
+        - focal (px), principal_point (2, px): the camera of the crop.
+        - crop_scale, crop_origin (2): crop = (photograph − origin) · scale.
+        - light: harmonics (27), channels last, or the lamp's 15 numbers.
+        - detector_confidence, fit_confidence: 0 to 1.
+        - landmark_error: mean, px of the crop.
+        - residual: root mean square colour over what the fit saw.
+        - code, reason, explanation: of the fit, see `helpers.fitting.REASONS`; code 0 and reason "" for a good one.
     """
+    crop = loaded.faces
     a, e = result.alpha.shape[1], result.expression.shape[1]
     variance = result.covariance.diagonal(dim1=1, dim2=2).clamp(min=0)
     weight = result.pixel_weight[..., None]
@@ -41,8 +58,8 @@ def fitted_rows(loaded: Loaded, result: FitResult, names: list[tuple[str, str]])
         "translation": result.pose.translation,
         "focal": result.camera.focal,
         "principal_point": result.camera.principal_point.expand(len(result.alpha), 2),
-        "crop_scale": loaded.crop.scale,
-        "crop_origin": loaded.crop.origin,
+        "crop_scale": crop.scale,
+        "crop_origin": crop.origin,
         "light": result.light.flatten(1),
         "detector_confidence": loaded.confidence,
         "fit_confidence": result.confidence,
@@ -58,12 +75,19 @@ def fitted_rows(loaded: Loaded, result: FitResult, names: list[tuple[str, str]])
 def quarantined_rows(
     failed: dict[int, tuple[str, str]], names: list[tuple[str, str]], like: pa.Schema
 ) -> pa.Table:
-    """Rows without numbers (NaN) for photographs that failed, with the reason; `names` in the order of `failed`."""
+    """Rows without numbers (NaN) for photographs that failed, with the reason.
+
+    Args:
+        failed: place in the source → (one word, one sentence).
+        names: their (id, person), in the same order.
+        like: names and types of the columns.
+    """
     columns = {}
     for column in like:
         if column.name not in ("index", "code", *TEXTS):
-            width = column.type.list_size if pa.types.is_fixed_size_list(column.type) else None
-            columns[column.name] = _column(torch.full((len(failed), *([width] if width else [])), torch.nan))
+            width = (column.type.list_size,) if pa.types.is_fixed_size_list(column.type) else ()
+            width = (0,) if pa.types.is_list(column.type) else width
+            columns[column.name] = _column(torch.full((len(failed), *width), torch.nan))
     columns["code"] = pa.array(np.full(len(failed), QUARANTINED, np.int16))
     reasons, words = zip(*failed.values(), strict=True)
     return _table(list(failed), names, columns, reasons, words)
@@ -91,7 +115,8 @@ def row_schema(n_shape: int, n_texture: int, n_expression: int, n_light: int) ->
         "residual": None,
     }
     numbers = [
-        (name, pa.float32() if width is None else pa.list_(pa.float32(), width))
+        # Parquet cannot give back lists of the fixed length 0, so these are lists of any length.
+        (name, pa.float32() if width is None else pa.list_(pa.float32(), width or -1))
         for name, width in widths.items()
     ]
     texts = [("reason", pa.string()), ("explanation", pa.string())]
@@ -108,24 +133,21 @@ def row_schema(n_shape: int, n_texture: int, n_expression: int, n_light: int) ->
 
 
 def read_rows(folder: str | Path, columns: list[str] | None = None) -> pa.Table:
-    """The rows of all whole shards in a folder, in the order of the source. For large sets read shard by shard."""
-    from helpers.errors import UserError
+    """The rows of all whole shards in a folder, in the order of the source. For large sets read shard by shard.
+
+    Args:
+        folder: what `label` has written.
+        columns: their names; None for all of `row_schema`.
+
+    Raises:
+        UserError: for a folder without shards, and for shards that cannot be read.
+    """
     from helpers.labelling.store import shard_files
 
     files = list(shard_files(folder).values())
     if not files:
         raise UserError(f"{folder}: has no shards: run `python -m helpers label SOURCE --out {folder}`")
-    return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
-
-
-def numbers_of(table: pa.Table, name: str) -> np.ndarray:
-    """A column as (N,) or (N, K) array."""
-    values = table.column(name).combine_chunks()
-    if isinstance(values, pa.ChunkedArray):  # a table without rows has no chunk to combine
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
-    if pa.types.is_fixed_size_list(values.type):
-        return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), values.type.list_size)
-    return values.to_numpy(zero_copy_only=False)
+    return pa.concat_tables([read_columns(file, columns, ROWS) for file in files])
 
 
 def to_bytes(table: pa.Table) -> bytes:
@@ -137,22 +159,24 @@ def to_bytes(table: pa.Table) -> bytes:
 
 
 def from_bytes(data: bytes) -> pa.Table:
+    """The table that `to_bytes` has made bytes of."""
     return pa.ipc.open_stream(data).read_all()
 
 
 def _table(index, names, columns, reasons, words) -> pa.Table:
     ids, people = zip(*names, strict=True)
-    first = {
-        "index": pa.array(index, pa.int64()),
-        "id": pa.array(ids, pa.string()),
-        "person": pa.array(people, pa.string()),
-    }
-    last = {"reason": pa.array(reasons, pa.string()), "explanation": pa.array(words, pa.string())}
-    return pa.table({**first, **columns, **last})
+    first = {"index": pa.array(index, pa.int64()), "id": _texts(ids), "person": _texts(people)}
+    return pa.table({**first, **columns, "reason": _texts(reasons), "explanation": _texts(words)})
+
+
+def _texts(texts) -> pa.Array:
+    return pa.array([printable(text) for text in texts], pa.string())
 
 
 def _column(values: torch.Tensor) -> pa.Array:
     flat = np.ascontiguousarray(values.detach().float().cpu().numpy())
     if flat.ndim == 1:
         return pa.array(flat)
+    if not flat.shape[1]:
+        return pa.array([[]] * len(flat), pa.list_(pa.float32()))
     return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])

@@ -16,9 +16,16 @@ SYNTHETIC = re.compile(r"synthetic:(\d+)x(\d+)")
 
 
 def open_source(spec: str, *, model: MorphableModel, size: int = 224, seed: int = 0) -> CropSource:
-    """The source that `spec` names: a folder PERSON/PHOTO.jpg, a RecordIO file NAME.rec, or "synthetic:PEOPLExPHOTOS".
+    """The source that `spec` names.
 
-    Raises UserError for anything else, and for a source without photographs.
+    Args:
+        spec: a folder PERSON/PHOTO.jpg, a RecordIO file NAME.rec, or "synthetic:PEOPLExPHOTOS".
+        model: the face model of synthetic people.
+        size: px of their photographs.
+        seed: of the detector, or of synthetic people.
+
+    Raises:
+        UserError: for anything else, and for a source without photographs.
     """
     match = SYNTHETIC.fullmatch(str(spec))
     if match:

@@ -10,62 +10,68 @@ names alone, and no list of them can disagree with what is there.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import fcntl
 import io
 import json
 import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TextIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from helpers.errors import UserError
 from helpers.files import write_in_one_step
 from helpers.labelling.configuration import Configuration
+from helpers.labelling.parquet import read_columns
+from helpers.labelling.rows import ROWS
 
 MANIFEST, LOCK, QUARANTINE = "manifest.json", ".lock", "quarantine.csv"
 SHARD = re.compile(r"shard-(\d{5,})\.parquet")
+# What a killed run was writing: the temporary names of `helpers.files`, now and in earlier versions.
+HALF_WRITTEN = (".part-*", ".*.parquet.*", f".{MANIFEST}.*", f".{QUARANTINE}.*")
 FULL = (errno.ENOSPC, errno.EDQUOT)
+HELD = (errno.EAGAIN, errno.EACCES)  # what POSIX answers where another process has the lock
 
 
 class Store:
     """One folder, held by one run at a time.
 
-    Opening it makes the folder or continues it, and removes what a killed run has left half-written. Raises UserError
-    if the folder belongs to another configuration, is in use, or cannot be written.
+    Entering it as a context makes the folder or continues it, and removes what a killed run has left half-written. That
+    raises UserError if the folder belongs to another configuration, is in use, or cannot be written.
+
+    Args:
+        folder: where the results are.
+        configuration: of the run.
+        photographs: how many the source has.
     """
 
     def __init__(self, folder: str | Path, configuration: Configuration, photographs: int):
         self.folder, self.configuration, self.photographs = Path(folder), configuration, photographs
         self.fingerprint = configuration.fingerprint()
-        self._lock = None
+        self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Store:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.folder / LOCK, "w")
-        except OSError as error:
-            raise UserError(
-                f"{self.folder}: cannot be written to: {error.strerror}; name another folder"
-            ) from error
-        try:
-            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with contextlib.ExitStack() as held:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                _lock(held.enter_context(open(self.folder / LOCK, "w")), self.folder)
+            except OSError as error:
+                raise UserError(
+                    f"{self.folder}: cannot be written to: {error.strerror}; name another folder"
+                ) from error
             self._take_up()
-        except BlockingIOError as error:
-            self._lock.close()
-            raise UserError(
-                f"{self.folder}: another run is writing here: wait for it, or name another folder"
-            ) from error
-        except BaseException:
-            self._lock.close()
-            raise
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, *_) -> None:
-        self._lock.close()
+        self._held.close()
 
     @property
     def shards(self) -> int:
@@ -98,7 +104,16 @@ class Store:
         return done
 
     def write(self, shard: int, table: pa.Table) -> None:
-        """Write all rows of a shard, in the order of the source."""
+        """Write all rows of a shard.
+
+        Args:
+            shard: its number.
+            table: the rows, in the order of the source.
+
+        Raises:
+            UserError: if the disk is full.
+            ValueError: for rows of other photographs.
+        """
         if table.column("index").to_pylist() != list(self.places(shard)):
             raise ValueError(
                 f"shard {shard}: rows must be those of photographs {self.places(shard)}, each once, in order"
@@ -115,17 +130,16 @@ class Store:
         writer.writerow(("id", "reason", "explanation"))
         count = 0
         for file in shard_files(self.folder).values():
-            rows = pq.read_table(file, columns=["id", "reason", "explanation"], filters=[("code", "<", 0)])
+            rows = read_columns(file, ["id", "reason", "explanation", "code"], ROWS)
+            rows = rows.filter(pc.field("code") < 0).drop_columns(["code"])
             writer.writerows(zip(*(rows.column(name).to_pylist() for name in rows.column_names), strict=True))
             count += len(rows)
         self._write(QUARANTINE, lambda file: file.write(text.getvalue().encode()))
         return count
 
     def _take_up(self) -> None:
-        for file in self.folder.glob(".*.parquet.*"):
-            file.unlink()  # what a killed run was writing
-        for name in (MANIFEST, QUARANTINE):
-            for file in self.folder.glob(f".{name}.*"):
+        for pattern in HALF_WRITTEN:
+            for file in self.folder.glob(pattern):
                 file.unlink()
         path = self.folder / MANIFEST
         if path.exists():
@@ -159,8 +173,23 @@ class Store:
             ) from error
 
 
+def _lock(file: TextIO, folder: Path) -> None:
+    """Lock a file as long as it is open; where the file system has no locks (some NFS, Lustre), warn and go on."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in HELD:
+            raise UserError(
+                f"{folder}: another run is writing here: wait for it, or name another folder"
+            ) from error
+        print(
+            f"{folder}: its file system has no locks ({error.strerror}): see to it that no other run writes here",
+            file=sys.stderr,
+        )
+
+
 def shard_files(folder: str | Path) -> dict[int, Path]:
-    """Number → file of the shards in a folder, in order."""
+    """Number → file of the shards in a folder, in order. Raises UserError for a folder that is not there."""
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
@@ -169,7 +198,11 @@ def shard_files(folder: str | Path) -> dict[int, Path]:
 
 
 def read_manifest(folder: str | Path) -> tuple[Configuration, int]:
-    """The configuration of a folder, and how many photographs its source has."""
+    """The configuration of a folder, and how many photographs its source has.
+
+    Raises:
+        UserError: for a folder without a manifest, and for one that cannot be understood.
+    """
     path = Path(folder) / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))

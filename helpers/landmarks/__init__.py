@@ -17,6 +17,7 @@ from helpers.landmarks.detection import (
     Detection,
     eye_distance,
 )
+from helpers.landmarks.dlib_backend import smallest_face
 from helpers.landmarks.files import FileDetector, read_detection, read_points, write_points
 from helpers.landmarks.registry import Detector, any_backend, detect, detector, missing_backends
 from helpers.landmarks.simulated import SimulatedDetector
@@ -46,11 +47,22 @@ __all__ = [
 def landmarks_for(
     photo: Photo, file: str | Path | None = None, backend: str | Detector = "auto", seed: int = 0
 ) -> Detection:
-    """The face to fit in a photograph, the largest if there are several (`.faces` says how many).
+    """Find the face to fit in a photograph, the largest if there are several (`.faces` is their number).
 
     The points come from `file` if one is given; else, for a default photograph where no detector is installed,
-    from the stored ones; else from the detector. Raises UserError if there is no face, or the file's points
-    are not of this photograph.
+    from the stored ones; else from the detector.
+
+    Args:
+        photo: The photograph.
+        file: Landmark file, .json or .pts, or None.
+        backend: A detector, or the name of one, see `detect`.
+        seed: Of the detector's random numbers.
+
+    Returns:
+        The face.
+
+    Raises:
+        UserError: There is no face, or the file's points are not of this photograph.
     """
     if file is not None:
         return FileDetector(file).detect(photo.image)[0]
@@ -61,6 +73,7 @@ def landmarks_for(
     faces = detect(photo.image, backend, seed)
     if not faces:
         raise UserError(
-            f"{photo.path}: no face found: the face must be upright, not in profile, and 40 px or more"
+            f"{photo.path}: no face found: the face must be upright, not in profile, and "
+            f"{smallest_face(*photo.size)} px wide or more"
         )
     return faces[0]

@@ -1,6 +1,6 @@
 """Landmarks by CLNF, the detector that the paper used, as ported to Python in pyclnf.
 
-Constrained local neural fields: for each of the 68 points a small network says how likely it is at each place
+Constrained local neural fields: for each of the 68 points a small network estimates how likely it is at each place
 nearby, and a statistical shape model keeps the points a face (Baltrušaitis, Robinson, Morency 2013). The port is
 of OpenFace 2.2, whose networks are younger than the paper.
 
@@ -37,7 +37,7 @@ KERNEL_WIDTH = 2.25  # of the Gaussian, cells of a response map
 
 
 def missing() -> str | None:
-    """None if this backend can be used, else one line that says what to do."""
+    """Tell what is missing: one line on what to do, or None if this backend can be used."""
     if importlib.util.find_spec("pyclnf") is None:
         return f"pyclnf is not installed: {INSTALL}"
     try:
@@ -60,7 +60,18 @@ def _load():
 
 
 def detect(image: np.ndarray, seed: int = 0) -> list[Detection]:
-    """Faces in an image (H, W, 3) from 0 to 1, the largest first. Nothing here is random: `seed` changes nothing."""
+    """Find the faces in an image.
+
+    Args:
+        image: (H, W, 3) sRGB, 0 to 1.
+        seed: Changes nothing, as nothing here is random.
+
+    Returns:
+        The faces, the largest first.
+
+    Raises:
+        UserError: pyclnf does not start.
+    """
     fitter = _load()
     blue_first = np.ascontiguousarray((np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)[..., ::-1])
     found = []
@@ -69,21 +80,28 @@ def detect(image: np.ndarray, seed: int = 0) -> list[Detection]:
             points, likelihood = _fit(fitter, blue_first, (x, y, width, height))
             confidence = confidence_of(likelihood)
             if confidence >= CONFIDENCE_NEEDED and np.isfinite(points).all():
-                box = np.float32([x, y, x + width, y + height])
-                found.append(Detection(box, np.float32(points), confidence, 0.0, "clnf"))
+                box = np.array([x, y, x + width, y + height], np.float32)
+                found.append(Detection(box, np.asarray(points, np.float32), confidence, 0.0, "clnf"))
     return largest_first(found)
 
 
 def confidence_of(likelihood: float) -> float:
-    """clamp((likelihood + 1.5) · 0.5, 0, 1), with which the authors weigh photographs; NaN counts as 0."""
+    """Compute clamp((likelihood + 1.5) · 0.5, 0, 1), with which the authors weigh photographs; NaN counts as 0."""
     value = (likelihood + OFFSET) * GAIN
     return float(min(max(value, 0.0), 1.0)) if value == value else 0.0
 
 
 def mean_log_response(responses: dict[int, np.ndarray]) -> float:
-    """The likelihood of a fit: responses holds, by point, a map (n, n) of how likely the point is at each cell.
+    """Compute the likelihood of a fit.
 
-    The point itself lies in the middle. Raises ValueError if there is no map.
+    Args:
+        responses: By point, a map (n, n) of how likely the point is at each cell; the point itself lies in the middle.
+
+    Returns:
+        The mean over the points of the log of the responses under a Gaussian, without a unit.
+
+    Raises:
+        ValueError: There is no map.
     """
     if not responses:
         raise ValueError("the likelihood needs at least one response map")

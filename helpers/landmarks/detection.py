@@ -8,21 +8,25 @@ import numpy as np
 
 N_LANDMARKS = 68
 OUTER_EYES = (36, 45)
-# A face is reported from this confidence on; what the number means is the backend's to say.
+# A face is reported from this confidence on; what the number means depends on the backend.
 CONFIDENCE_NEEDED = 0.5
-# Points that spread more than this, in % of the outer eye distance, deserve a look before they are believed.
+# Points that spread more than this, in % of the outer eye distance, deserve a look before they are used.
 SPREAD_DOUBTFUL = 3.0
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A face with its 68 points in the order of 300-W (iBUG): jaw 0–16, brows 17–26, nose 27–35, eyes 36–47,
-    mouth 48–67; left and right as the viewer sees them.
+    """A face with its 68 points in the order of 300-W (iBUG).
 
-    box: (4,) x0, y0, x1, y1 px.  points: (68, 2) px, pixel centres at integers.
-    confidence: how sure the detector is that this is a face, 0 to 1.
-    spread: how far the points move when the box is moved a little, % of the outer eye distance (0: unknown).
-    backend: who found it.  faces: how many faces the photograph has.
+    Jaw 0–16, brows 17–26, nose 27–35, eyes 36–47, mouth 48–67; left and right as the viewer sees them.
+
+    Attributes:
+        box: (4,) x0, y0, x1, y1 px.
+        points: (68, 2) px, pixel centres at integers.
+        confidence: How sure the detector is that this is a face, 0 to 1.
+        spread: How far the points move when the box is moved a little, % of the outer eye distance (0: unknown).
+        backend: Who found it.
+        faces: How many faces the photograph has.
     """
 
     box: np.ndarray
@@ -35,18 +39,18 @@ class Detection:
     @classmethod
     def from_points(
         cls, points: np.ndarray, confidence: float = 1.0, spread: float = 0.0, backend: str = "file"
-    ):
-        """A face known by its points alone; the box is the one around them."""
+    ) -> Detection:
+        """Make a face that is known by its points (68, 2) px alone; the box is the one around them."""
         points = np.asarray(points, np.float32)
         return cls(np.concatenate([points.min(0), points.max(0)]), points, confidence, spread, backend)
 
 
 def eye_distance(points: np.ndarray) -> float:
-    """Distance of the outer corners of the eyes, in the unit of points (68, 2): the ruler of errors on a face."""
+    """Measure between the outer corners of the eyes, in the unit of points (68, 2): the ruler of errors on a face."""
     return float(np.linalg.norm(points[OUTER_EYES[0]] - points[OUTER_EYES[1]]))
 
 
 def largest_first(faces: list[Detection]) -> list[Detection]:
-    """Faces by the width of their boxes, each with the number of them noted."""
+    """Sort faces by the width of their boxes, and note in each how many they are."""
     faces = sorted(faces, key=lambda face: face.box[0] - face.box[2])
     return [replace(face, faces=len(faces)) for face in faces]

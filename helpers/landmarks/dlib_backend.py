@@ -2,7 +2,7 @@
 
 Face detector: histograms of oriented gradients with a linear classifier (Dalal and Triggs 2005; King 2015). Its
 score is the signed distance from the decision boundary; confidence = 1 / (1 + e^−score), so that ½ is dlib's
-own threshold and ½ or more means "a face". The paper weighs photographs by its detector's confidence; this one
+own threshold, from which on it counts as a face. The paper weighs photographs by its detector's confidence; this one
 plays that part. It finds upright faces, frontal to half turned, tilted by up to about 30°; for others there is
 `dlib_cnn_backend`.
 
@@ -21,6 +21,7 @@ from __future__ import annotations
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -30,7 +31,9 @@ from helpers.landmarks.detection import CONFIDENCE_NEEDED, Detection, eye_distan
 INSTALL = "pip install dlib-bin face_recognition_models"
 POINTS_MODEL = "shape_predictor_68_face_landmarks.dat"
 # Faces are searched for in a copy of at most this longer side; twice enlarged, it shows faces from 40 px on.
-SEARCH_SIDE = 1000
+SEARCH_SIDE, SMALLEST_FACE = 1000, 40
+# Where it shows none, as in a panorama, a second copy of at most so many pixels is searched: a few seconds more.
+SEARCH_PIXELS = 4_000_000
 # The trees read single pixels and answer in whole ones: they get the face at a size where neither matters.
 FACE_SIDE = 300
 RUNS, JITTER = 8, 0.06
@@ -39,7 +42,7 @@ SPREAD_NO_FACE = 6.0
 
 
 def missing() -> str | None:
-    """None if this backend can be used, else one line that says what to do."""
+    """Tell what is missing: one line on what to do, or None if this backend can be used."""
     if importlib.util.find_spec("dlib") is None:
         return f"dlib is not installed: {INSTALL}"
     if model_file(POINTS_MODEL) is None:
@@ -48,33 +51,54 @@ def missing() -> str | None:
 
 
 def model_file(name: str) -> Path | None:
-    """A file of the package face_recognition_models, or None if it is not there."""
+    """Find a file of the package face_recognition_models: its path, or None if it is not there."""
     package = importlib.util.find_spec("face_recognition_models")  # finds it without running its code
-    for folder in package.submodule_search_locations if package else []:
+    for folder in (package.submodule_search_locations if package else None) or []:
         file = Path(folder) / "models" / name
         if file.is_file():
             return file
     return None
 
 
-@lru_cache(1)
-def _face_detector():
+def load_dlib() -> Any:
+    """Import dlib. It is compiled and has no stub, so a type checker cannot know what is in it."""
     import dlib
 
-    return dlib.get_frontal_face_detector()
+    return dlib
+
+
+@lru_cache(1)
+def _face_detector():
+    return load_dlib().get_frontal_face_detector()
 
 
 @lru_cache(1)
 def _predictor():
-    import dlib
-
-    return dlib.shape_predictor(str(model_file(POINTS_MODEL)))
+    return load_dlib().shape_predictor(str(model_file(POINTS_MODEL)))
 
 
 def detect(image: np.ndarray, seed: int = 0) -> list[Detection]:
-    """Faces in an image (H, W, 3) from 0 to 1, the largest first. Deterministic for a given seed."""
+    """Find the faces in an image.
+
+    Args:
+        image: (H, W, 3) sRGB, 0 to 1.
+        seed: Of the boxes that the points are tried in; the same seed gives the same points.
+
+    Returns:
+        The faces, the largest first.
+    """
     picture = as_picture(image)
-    small, to_photo = resized(picture, min(1.0, SEARCH_SIDE / max(picture.size)))
+    factor = min(1.0, SEARCH_SIDE / max(picture.size))
+    found = _search(picture, factor, seed)
+    finest = _finest_factor(*picture.size)
+    if not found and finest > factor:
+        found = _search(picture, finest, seed)
+    return largest_first(found)
+
+
+def _search(picture: Image.Image, factor: float, seed: int) -> list[Detection]:
+    """The faces that a copy of the picture of `factor` times its size shows."""
+    small, to_photo = resized(picture, factor)
     least = np.log(CONFIDENCE_NEEDED / (1 - CONFIDENCE_NEEDED))  # the score at which a face counts
     rectangles, scores, _ = _face_detector().run(np.asarray(small), 1, least)  # 1: enlarge twofold first
     found = []
@@ -82,31 +106,55 @@ def detect(image: np.ndarray, seed: int = 0) -> list[Detection]:
         edges = outer_edges(rectangle) * to_photo
         points, spread = points_in(picture, edges, np.random.default_rng(seed))
         if spread <= SPREAD_NO_FACE:
-            found.append(Detection(np.float32(edges - 0.5), points, confidence_of(score), spread, "dlib"))
-    return largest_first(found)
+            box = (edges - 0.5).astype(np.float32)
+            found.append(Detection(box, points, confidence_of(score), spread, "dlib"))
+    return found
+
+
+def smallest_face(height: int, width: int) -> int:
+    """Tell how wide a face must be, in px, to be found in a photograph of this size (px)."""
+    return int(np.ceil(SMALLEST_FACE / _finest_factor(width, height)))
+
+
+def _finest_factor(width: int, height: int) -> float:
+    return min(1.0, (SEARCH_PIXELS / (width * height)) ** 0.5)
 
 
 def confidence_of(score: float) -> float:
-    """dlib's score, a signed distance from its decision boundary, as a number from 0 to 1; ½ at the boundary."""
+    """Turn dlib's score, a signed distance from its decision boundary, into a number from 0 to 1; ½ at the boundary."""
     return float(1 / (1 + np.exp(-score)))
 
 
 def as_picture(image: np.ndarray) -> Image.Image:
-    """(H, W, 3) from 0 to 1 as 8-bit pixels."""
+    """Turn an image (H, W, 3) from 0 to 1 into 8-bit pixels."""
     return Image.fromarray((np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 def resized(picture: Image.Image, factor: float) -> tuple[Image.Image, np.ndarray]:
-    """A copy of `factor` times the size, and what (4,) takes its x, y, x, y back to the picture."""
+    """Make a copy of `factor` times the size.
+
+    Args:
+        picture: The picture.
+        factor: Of its sides.
+
+    Returns:
+        The copy, and the factors (4,) that take its x, y, x, y back to the picture.
+    """
     size = [max(1, round(side * factor)) for side in picture.size]
     small = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return small, np.array(picture.size * 2) / np.array(small.size * 2)
 
 
-def outer_edges(rectangle) -> np.ndarray:
-    """(4,) x0, y0, x1, y1 in lengths from the picture's corner, where the first pixel spans 0 to 1.
+def outer_edges(rectangle: Any) -> np.ndarray:
+    """Give the edges of a dlib rectangle.
 
-    A dlib rectangle holds its corner pixels: its edges lie half a pixel outside of their centres.
+    It holds its corner pixels: its edges lie half a pixel outside of their centres.
+
+    Args:
+        rectangle: A dlib.rectangle.
+
+    Returns:
+        (4,) x0, y0, x1, y1 in lengths from the picture's corner, where the first pixel spans 0 to 1.
     """
     return np.array([rectangle.left(), rectangle.top(), rectangle.right() + 1, rectangle.bottom() + 1], float)
 
@@ -114,13 +162,19 @@ def outer_edges(rectangle) -> np.ndarray:
 def points_in(
     picture: Image.Image, edges: np.ndarray, rng: np.random.Generator, tilt: float = 0.0
 ) -> tuple[np.ndarray, float]:
-    """68 points (68, 2) px for the face between `edges`, and their spread in % of the outer eye distance.
+    """Find the 68 points of a face.
 
-    tilt: degrees by which the head leans anticlockwise as the viewer sees it. The trees know upright faces only,
-    so the picture is turned by as much before they see it, and the points are turned back.
+    Args:
+        picture: The whole picture.
+        edges: (4,) of the face, as `outer_edges` gives them.
+        rng: Moves the boxes of the eight runs.
+        tilt: Degrees by which the head leans anticlockwise as the viewer sees it. The trees know upright faces only,
+            so the picture is turned by as much before they see it, and the points are turned back.
+
+    Returns:
+        Points (68, 2) px, and their spread in % of the outer eye distance.
     """
-    import dlib
-
+    rectangle = load_dlib().rectangle
     side = (edges[2:] - edges[:2]).mean()
     scale = FACE_SIDE / side
     # A window of twice the face, moved to whole pixels; what lies outside of the photograph is black in it.
@@ -139,7 +193,7 @@ def points_in(
     for run in runs:
         centre = middle + rng.normal(0, JITTER, 2) * FACE_SIDE
         half = FACE_SIDE / 2 * np.exp(rng.normal(0, JITTER))
-        box = dlib.rectangle(*(int(v) for v in (*(centre - half), *(centre + half))))
+        box = rectangle(*(int(v) for v in (*(centre - half), *(centre + half))))
         run[:] = [(point.x, point.y) for point in _predictor()(pixels, box).parts()]
     points = np.median(runs, 0)
     inner = runs[:, 17:]  # the jaw wanders along itself even when all is well
@@ -148,4 +202,4 @@ def points_in(
     cos, sin = np.cos(np.deg2rad(tilt)), np.sin(np.deg2rad(tilt))
     upright = points + 0.5 - middle
     points = upright @ np.array([[cos, -sin], [sin, cos]]) + middle  # y is down: anticlockwise as seen
-    return np.float32(points / scale + start - 0.5), float(spread)
+    return (points / scale + start - 0.5).astype(np.float32), float(spread)

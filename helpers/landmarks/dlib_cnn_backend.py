@@ -33,7 +33,7 @@ LEVEL = 8.0  # degrees: eyes that are more level than this need no second look
 
 
 def missing() -> str | None:
-    """None if this backend can be used, else one line that says what to do."""
+    """Tell what is missing: one line on what to do, or None if this backend can be used."""
     reason = dlib_hog.missing()
     if reason is None and dlib_hog.model_file(NETWORK) is None:
         reason = f"dlib's network for faces is not installed: {dlib_hog.INSTALL}"
@@ -42,13 +42,19 @@ def missing() -> str | None:
 
 @lru_cache(1)
 def _network():
-    import dlib
-
-    return dlib.cnn_face_detection_model_v1(str(dlib_hog.model_file(NETWORK)))
+    return dlib_hog.load_dlib().cnn_face_detection_model_v1(str(dlib_hog.model_file(NETWORK)))
 
 
 def detect(image: np.ndarray, seed: int = 0) -> list[Detection]:
-    """Faces in an image (H, W, 3) from 0 to 1, the largest first. Deterministic for a given seed."""
+    """Find the faces in an image.
+
+    Args:
+        image: (H, W, 3) sRGB, 0 to 1.
+        seed: Of the boxes that the points are tried in; the same seed gives the same points.
+
+    Returns:
+        The faces, the largest first.
+    """
     picture = dlib_hog.as_picture(image)
     # Small pictures are enlarged, at most twofold, as the network sees no face under 80 px.
     small, to_photo = dlib_hog.resized(picture, min(2.0, SEARCH_SIDE / max(picture.size)))
@@ -58,20 +64,20 @@ def detect(image: np.ndarray, seed: int = 0) -> list[Detection]:
         edges = dlib_hog.outer_edges(face.rect) * to_photo
         points, spread = _points(picture, edges, seed)
         if confidence >= CONFIDENCE_NEEDED and spread <= dlib_hog.SPREAD_NO_FACE:
-            found.append(Detection(np.float32(edges - 0.5), points, confidence, spread, "dlib-cnn"))
+            box = (edges - 0.5).astype(np.float32)
+            found.append(Detection(box, points, confidence, spread, "dlib-cnn"))
     return largest_first(found)
 
 
 def _points(picture: Image.Image, edges: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
     """68 points and their spread, at the tilt where the runs of the trees agree best."""
-    best = None
-    for tilt in TILTS:
-        points, spread = dlib_hog.points_in(picture, edges, np.random.default_rng(seed), tilt)
-        if best is None or spread < best[1]:
-            best = points, spread, tilt
-        if best[1] <= SPREAD_GOOD:
+    points, spread, tilt = np.empty((68, 2)), np.inf, 0.0
+    for trial in TILTS:
+        found, its_spread = dlib_hog.points_in(picture, edges, np.random.default_rng(seed), trial)
+        if its_spread < spread or spread == np.inf:
+            points, spread, tilt = found, its_spread, trial
+        if spread <= SPREAD_GOOD:
             break
-    points, spread, tilt = best
     across, down = points[OUTER_EYES[1]] - points[OUTER_EYES[0]]
     level = float(np.rad2deg(np.arctan2(-down, across)))
     if abs(level - tilt) > LEVEL:

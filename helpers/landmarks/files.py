@@ -10,6 +10,7 @@ come out one pixel too high and too far left.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from pathlib import Path
@@ -17,17 +18,39 @@ from pathlib import Path
 import numpy as np
 
 from helpers.errors import UserError
-from helpers.files import write_in_one_step
+from helpers.files import NO_SUCH_FILE, why_unreadable, write_in_one_step
 from helpers.landmarks.detection import N_LANDMARKS, Detection
+
+LARGEST_COORDINATE = 1e6  # px, beyond any photograph
 
 
 def read_points(path: str | Path) -> np.ndarray:
-    """The 68 points of a .json or .pts file, (68, 2) float64 px with pixel centres at integers."""
+    """Read the 68 points of a landmark file.
+
+    Args:
+        path: A .json or .pts file.
+
+    Returns:
+        (68, 2) float64 px, pixel centres at integers.
+
+    Raises:
+        UserError: It is no landmark file, or a point is not possible; the message names file and point.
+    """
     return _read(Path(path))[0]
 
 
 def read_detection(path: str | Path) -> Detection:
-    """The points of a file as a Detection; a .json file may bring confidence, spread and backend with it."""
+    """Read a landmark file as a Detection; a .json file may bring confidence, spread and backend with it.
+
+    Args:
+        path: A .json or .pts file.
+
+    Returns:
+        The face.
+
+    Raises:
+        UserError: As `read_points`, or confidence or spread is not a number of 0 or more.
+    """
     path = Path(path)
     points, extra = _read(path)
     confidence, spread = (
@@ -37,28 +60,53 @@ def read_detection(path: str | Path) -> Detection:
 
 
 class FileDetector:
-    """The points of one photograph from its file, as a detector: `FileDetector("me.json").detect(image)`.
-
-    Raises UserError if the file is no landmark file, or its points are not of this photograph.
-    """
+    """The points of one photograph from its file, as a detector: `FileDetector("me.json").detect(image)`."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
     def detect(self, image: np.ndarray, seed: int = 0) -> list[Detection]:
-        """The one face that the file knows, whatever the seed."""
+        """Read the one face of the file.
+
+        Args:
+            image: (H, W, 3), the photograph; only its size matters.
+            seed: Changes nothing.
+
+        Returns:
+            The face, alone in a list.
+
+        Raises:
+            UserError: The file is no landmark file, or its points are not of this photograph.
+        """
         face = read_detection(self.path)
         height, width = np.asarray(image).shape[:2]
         inside = ((face.points >= -0.5) & (face.points <= [width - 0.5, height - 0.5])).all(1).mean()
         if inside < 0.5:
             raise UserError(f"{self.path}: most points lie outside of the photograph ({width}×{height} px)")
+        # A cropped face may reach past the edge, but no face is several photographs long.
+        far = np.flatnonzero((np.abs(face.points - [width / 2, height / 2]) > 2 * max(width, height)).any(1))
+        if len(far):
+            x, y = face.points[far[0]]
+            raise UserError(
+                f"{self.path}: point {far[0] + 1} at ({x:g}, {y:g}) lies far outside of the photograph "
+                f"({width}×{height} px): correct it"
+            )
         if (face.points.max(0) - face.points.min(0)).min() < 1:
             raise UserError(f"{self.path}: the points do not span a face")
         return [face]
 
 
-def write_points(path: str | Path, points: np.ndarray, **extra) -> None:
-    """Write points (68, 2) px to a .json or .pts file, in one step. `extra` goes into a .json file as it is."""
+def write_points(path: str | Path, points: np.ndarray, **extra: object) -> None:
+    """Write a landmark file, in one step.
+
+    Args:
+        path: A .json or .pts file.
+        points: (68, 2) px, pixel centres at integers.
+        **extra: Goes into a .json file as it is.
+
+    Raises:
+        ValueError: Points of another shape or not finite, another ending, or `extra` for a .pts file.
+    """
     path, points = Path(path), np.asarray(points, np.float64)
     if points.shape != (N_LANDMARKS, 2) or not np.isfinite(points).all():
         raise ValueError(
@@ -84,10 +132,14 @@ def _read(path: Path) -> tuple[np.ndarray, dict]:
     reader = {".json": _parse_json, ".pts": _parse_pts}.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: a landmark file ends in .json or .pts")
+    reason = why_unreadable(path)
+    if reason is not None:
+        raise UserError(f"{path}: {'no such landmark file' if reason == NO_SUCH_FILE else reason}")
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such landmark file") from None
+        content = path.read_bytes()
+        # Windows' programs begin a text with a byte order mark, and may write two bytes a letter.
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if wide else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable text file") from error
     points, extra = reader(path, text)
@@ -96,6 +148,10 @@ def _read(path: Path) -> tuple[np.ndarray, dict]:
     for number, (x, y) in enumerate(points, 1):
         if not (math.isfinite(x) and math.isfinite(y)):
             raise UserError(f"{path}: point {number} is ({x}, {y}), expected finite numbers")
+        if max(abs(x), abs(y)) > LARGEST_COORDINATE:
+            raise UserError(
+                f"{path}: point {number} is ({x:g}, {y:g}), which is on no photograph: expected pixels"
+            )
     return np.array(points, np.float64), extra
 
 

@@ -22,26 +22,39 @@ TOLD = {"file": ("files", "FileDetector"), "simulated": ("simulated", "Simulated
 
 
 class Detector(Protocol):
-    """Anything that finds faces in an image (H, W, 3), sRGB from 0 to 1: the largest first, an empty list if
-    there is none, and the same answer for the same image and seed."""
+    """Anything that finds faces in an image."""
 
-    def detect(self, image: np.ndarray, seed: int = 0) -> list[Detection]: ...
+    def detect(self, image: np.ndarray, seed: int = 0) -> list[Detection]:
+        """Find the faces in an image (H, W, 3) sRGB, 0 to 1.
+
+        The largest comes first; the list is empty if there is none; the same image and seed give the same answer.
+        """
+        ...
 
 
 def missing_backends() -> dict[str, str | None]:
-    """For each backend that searches a photograph None if it can be used, else one line on what to install."""
+    """Tell, for each backend that searches a photograph, what to install in one line; None if it can be used."""
     return {name: _module(name).missing() for name in BACKENDS}
 
 
 def any_backend() -> bool:
-    """Whether one of them can be used; asks no further than the first that can."""
+    """Tell whether one of them can be used; asks no further than the first that can."""
     return any(_module(name).missing() is None for name in BACKENDS)
 
 
 def detector(name: str, **told) -> Detector:
-    """A detector by name: "auto", one of BACKENDS, or "file" (path=…) or "simulated" (truth=…, noise_px=…).
+    """Make a detector by name.
 
-    Raises ValueError for a name that is not known, UserError if what it needs is not installed.
+    Args:
+        name: "auto", one of BACKENDS, or "file" (path=…) or "simulated" (truth=…, noise_px=…).
+        **told: What the last two must be told.
+
+    Returns:
+        The detector.
+
+    Raises:
+        ValueError: The name is not known, or a backend that searches is told something.
+        UserError: What it needs is not installed.
     """
     if name in TOLD:
         module, made_by = TOLD[name]
@@ -62,10 +75,20 @@ def detector(name: str, **told) -> Detector:
 
 
 def detect(image: np.ndarray, backend: str | Detector = "auto", seed: int = 0) -> list[Detection]:
-    """Find the faces in an image (H, W, 3), sRGB from 0 to 1: a list, the largest first, empty if there is none.
+    """Find the faces in an image.
 
-    backend: a detector, or the name of one that searches. "auto" asks those that are installed in the order of
-    BACKENDS until one finds a face. Raises UserError if none is installed.
+    Args:
+        image: (H, W, 3) floats, sRGB, 0 to 1.
+        backend: A detector, or the name of one that searches. "auto" asks those that are installed in the order of
+            BACKENDS until one finds a face.
+        seed: Of the detector's random numbers.
+
+    Returns:
+        The faces, the largest first; empty if there is none.
+
+    Raises:
+        ValueError: The image has another shape or type, or the backend is not known.
+        UserError: No detector is installed.
     """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != "f":

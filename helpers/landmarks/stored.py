@@ -17,14 +17,22 @@ RENEW = "python -m helpers.course.store_landmarks"
 
 
 def fingerprint(path: str | Path) -> str:
-    """SHA-256 of a photograph's file: stored points hold for exactly this picture."""
+    """Compute the SHA-256 of a photograph's file: stored points hold for exactly this picture."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def stored_points(name: str) -> Detection:
-    """The stored points of the default photograph `name`, found by dlib once and looked at by eye.
+    """Read the stored points of a default photograph, found by dlib once and looked at by eye.
 
-    Raises UserError if the installed package brings another picture than the one the points were found in.
+    Args:
+        name: "astronaut" or "grace_hopper".
+
+    Returns:
+        The face.
+
+    Raises:
+        ValueError: There is no default photograph of this name.
+        UserError: The installed package brings another picture than the one the points were found in.
     """
     photos = default_photos()
     if name not in photos:
@@ -37,7 +45,7 @@ def stored_points(name: str) -> Detection:
 
 
 def stored_name(path: str | Path) -> str | None:
-    """Name of the default photograph that the file `path` is a copy of, or None."""
+    """Tell of which default photograph the file `path` is a copy: its name, or None."""
     if not Path(path).is_file():
         return None
     mark = fingerprint(path)

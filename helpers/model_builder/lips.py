@@ -15,7 +15,10 @@ REACH = 5.0  # mm, how far from the lip edge the skin follows it
 class LipClosing:
     """A fixed linear operator on heights: each lip edge moves half the gap, the skin around it follows.
 
-    matrix: (N, N) acts on y.  upper, lower: lip edges from x < 0 to x > 0, corners included.
+    Attributes:
+        matrix: (N, N), acts on y.
+        upper: Vertex numbers of the upper lip's edge from x < 0 to x > 0, corners included.
+        lower: The same of the lower lip.
     """
 
     matrix: sp.csr_matrix
@@ -23,14 +26,14 @@ class LipClosing:
     lower: np.ndarray
 
     def apply(self, points: np.ndarray) -> np.ndarray:
-        """(n, N, 3) → (n, N, 3)."""
+        """Close the lips of faces (n, N, 3); the argument is left as it is."""
         closed = points.copy()
         closed[..., 1] = (self.matrix @ points[..., 1].T).T
         return closed
 
 
 def split_seam(points: np.ndarray, seam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Upper and lower half of the lip seam (n,), each sorted by x and with both corners."""
+    """Split the lip seam (n,) into its upper and its lower half, each sorted by x and with both corners."""
     x = points[seam, 0]
     first, last = int(np.argmin(x)), int(np.argmax(x))
     n = len(seam)
@@ -41,7 +44,17 @@ def split_seam(points: np.ndarray, seam: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def lip_closing(points: np.ndarray, quads: np.ndarray, seam: np.ndarray, n_vertices: int) -> LipClosing:
-    """The operator for a face at rest `points` (n_skin, 3); `seam` (n,) is the loop where the lips end."""
+    """Make the operator for a face at rest.
+
+    Args:
+        points: (n_skin, 3) mm, the face at rest.
+        quads: (Q, 4), those of the skin.
+        seam: (n,) vertex numbers of the loop where the lips end.
+        n_vertices: N.
+
+    Returns:
+        The operator on all N vertices.
+    """
     upper, lower = split_seam(points, seam)
     shift = sp.lil_matrix((len(seam), n_vertices))  # height change of each seam vertex
     row = {v: i for i, v in enumerate(seam)}

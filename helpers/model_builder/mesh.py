@@ -6,7 +6,7 @@ import numpy as np
 
 
 def boundary_loops(faces: np.ndarray) -> list[list[int]]:
-    """The closed boundary curves of a mesh (F, k), each as a list of vertices in the faces' direction."""
+    """Find the closed boundary curves of a mesh (F, k), each as a list of vertices in the faces' direction."""
     sides = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2)
     _, inverse, count = np.unique(np.sort(sides, axis=1), axis=0, return_inverse=True, return_counts=True)
     following = dict(map(tuple, sides[count[inverse.ravel()] == 1].tolist()))
@@ -21,18 +21,16 @@ def boundary_loops(faces: np.ndarray) -> list[list[int]]:
     return loops
 
 
-def normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Unit vertex normals (V, 3), area-weighted."""
-    a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    face = np.cross(b - a, c - a)
-    total = np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(total, triangles[:, corner], face)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-
-
 def vertex_areas(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
-    """(V,) share of the surface that belongs to each vertex; sums to 1."""
+    """Compute the share of the surface that belongs to each vertex.
+
+    Args:
+        vertices: (V, 3).
+        quads: (Q, 4).
+
+    Returns:
+        (V,), with a sum of 1.
+    """
     area = np.zeros(len(vertices))
     for corners in (quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]):
         a, b, c = (vertices[corners[:, i]] for i in range(3))
@@ -43,7 +41,7 @@ def vertex_areas(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
 
 
 def resample(curve: np.ndarray, n: int) -> np.ndarray:
-    """`n` points evenly spaced along the polyline (m, d)."""
+    """Take `n` points evenly spaced along the polyline (m, d): (n, d)."""
     along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))]
     at = np.linspace(0, along[-1], n)
     return np.stack([np.interp(at, along, curve[:, k]) for k in range(curve.shape[1])], axis=1)

@@ -10,7 +10,17 @@ from helpers._open3d import open3d
 def exposure(
     vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, n_directions: int = 96
 ) -> np.ndarray:
-    """(V,) cosine-weighted share of the directions in front of the face that are not blocked, 0–1."""
+    """Compute how much of the surroundings each vertex sees.
+
+    Args:
+        vertices: (V, 3) mm.
+        triangles: (F, 3).
+        normals: (V, 3), of unit length.
+        n_directions: Of which those in front of the face are tried.
+
+    Returns:
+        (V,) cosine-weighted share of the directions in front of the face that are not blocked, 0 to 1.
+    """
     o3d = open3d()
     core = o3d.core
     scene = o3d.t.geometry.RaycastingScene()

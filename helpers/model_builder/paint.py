@@ -22,11 +22,13 @@ IRIS_RADIUS, PUPIL_RADIUS = 5.85, 1.9  # mm; people's irises are 11.7 mm across
 
 
 def linear_to_srgb(c: np.ndarray) -> np.ndarray:
+    """Convert linear light, clipped to 0 to 1, to sRGB (IEC 61966-2-1)."""
     c = np.clip(c, 0, 1)
     return np.where(c < 0.0031308, 12.92 * c, 1.055 * c ** (1 / 2.4) - 0.055)
 
 
 def srgb_to_linear(c: np.ndarray) -> np.ndarray:
+    """Convert sRGB to linear light (IEC 61966-2-1)."""
     return np.where(c < 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
@@ -36,13 +38,22 @@ def mix(under: np.ndarray, over: np.ndarray, amount: np.ndarray) -> np.ndarray:
     return under * (1 - amount) + over * amount
 
 
-def ramp(start: float, end: float, x: np.ndarray) -> np.ndarray:
+def ramp(start: float, end: float, x: np.ndarray | float) -> np.ndarray:
+    """Rise from 0 at `start` to 1 at `end`, straight between and flat outside."""
     return np.clip((x - start) / (end - start), 0, 1)
 
 
 @dataclass(frozen=True)
 class Complexion:
-    """One invented person: melanin and haemoglobin density, age 0–1, male, hair colour (3,) linear."""
+    """One invented person.
+
+    Attributes:
+        melanin: Density, without a unit.
+        haemoglobin: Density, without a unit.
+        age: 0 to 1.
+        male: Whether stubble may grow.
+        hair: (3,) colour in linear light.
+    """
 
     melanin: float
     haemoglobin: float
@@ -52,6 +63,7 @@ class Complexion:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Complexion:
+        """Invent a person."""
         green = np.clip(rng.normal(TONE_MEAN, TONE_SPREAD), *TONE_RANGE)
         haemoglobin = np.clip(rng.normal(0.22, 0.07), 0.05, 0.5)
         density = np.log(BARE_SKIN[1]) - HAEMOGLOBIN[1] * haemoglobin - np.log(srgb_to_linear(green))
@@ -64,7 +76,15 @@ class Complexion:
 
 
 def paint(maps: SkinMaps, rng: np.random.Generator) -> np.ndarray:
-    """A random face: (V, 3) sRGB 0–1."""
+    """Paint a random face.
+
+    Args:
+        maps: Where each pigment, hair and shade may lie.
+        rng: Of the random numbers.
+
+    Returns:
+        (V, 3) sRGB, 0 to 1.
+    """
     who = Complexion.draw(rng)
     colour = skin(maps, who, rng)
     colour = hair(maps, who, rng, colour)
@@ -75,12 +95,15 @@ def paint(maps: SkinMaps, rng: np.random.Generator) -> np.ndarray:
 
 
 def skin(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarray:
-    """Pigmented skin and lips, (V, 3) linear."""
+    """Paint pigmented skin and lips: (V, 3) linear."""
     zone = maps.zone
 
     def varied(**zones: tuple[float, float]) -> np.ndarray:
         """Sum of zones, each with a random strength (mean, spread)."""
-        return sum(zone[name] * rng.normal(mean, spread) for name, (mean, spread) in zones.items())
+        total = np.zeros_like(zone["cheek"])
+        for name, (mean, spread) in zones.items():
+            total = total + zone[name] * rng.normal(mean, spread)
+        return total
 
     coarse, fine, spots = maps.blotches(rng), maps.blotches(rng), maps.blotches(rng)
     melanin = who.melanin * (1 + 0.08 * coarse) + (0.012 + 0.02 * who.melanin) * fine
@@ -124,7 +147,7 @@ def skin(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarra
 
 
 def hair(maps: SkinMaps, who: Complexion, rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
-    """Brows, beard shadow, hairline and lashes on top of the skin, (V, 3) linear."""
+    """Paint brows, beard shadow, hairline and lashes on top of the skin: (V, 3) linear."""
     thickness = 3.6 + 0.7 * who.male + rng.normal(0, 0.4)  # half the height of the brow, mm
     density = np.clip(0.90 + 0.05 * who.male + rng.normal(0, 0.08), 0.4, 1.0)
     height = rng.normal(0, 0.4)
@@ -159,7 +182,7 @@ def hair(maps: SkinMaps, who: Complexion, rng: np.random.Generator, colour: np.n
 
 
 def eyes(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarray:
-    """White, iris and pupil, (V, 3) linear; only the vertices of the eyes matter."""
+    """Paint white, iris and pupil: (V, 3) linear; only the vertices of the eyes matter."""
     brown = np.array([0.045, 0.022, 0.010]) * (1 + abs(rng.normal(0, 0.5)))
     light = (
         np.array([0.14, 0.16, 0.08])
@@ -185,7 +208,7 @@ def eyes(maps: SkinMaps, who: Complexion, rng: np.random.Generator) -> np.ndarra
 
 
 def mouth(maps: SkinMaps, colour: np.ndarray) -> np.ndarray:
-    """Dark cavity, upper teeth, dark line between the lips, nostrils, (V, 3) linear."""
+    """Paint the dark cavity, upper teeth, the dark line between the lips, nostrils: (V, 3) linear."""
     colour = mix(colour, np.array([0.10, 0.025, 0.022]), maps.mouth)
     tooth = np.array([0.52, 0.47, 0.39]) * (1 - 0.45 * maps.tooth_gap)[:, None]
     colour = np.where(maps.teeth[:, None] > 0.5, tooth, colour)

@@ -17,19 +17,33 @@ MOUTH_DEPTH = 16.0  # mm from the inner loop back to the mouth's floor
 
 @dataclass(frozen=True)
 class Patch:
-    """A disc of quads inside a loop: `rings` are (n,) vertex numbers from the loop inwards, then `centre`."""
+    """A disc of quads inside a loop.
+
+    Attributes:
+        rings: (n,) vertex numbers of each ring, from the loop inwards.
+        centre: Vertex number of the middle.
+    """
 
     rings: tuple[np.ndarray, ...]
     centre: int
 
     @property
     def new_vertices(self) -> np.ndarray:
-        """All but the loop itself."""
+        """Vertex numbers of all but the loop itself."""
         return np.concatenate([*self.rings[1:], [self.centre]])
 
 
 def disc(rim: np.ndarray, rings: int, first: int) -> tuple[Patch, np.ndarray]:
-    """Fill the loop `rim` (n,) with `rings` − 1 inner rings and a centre, numbered from `first`."""
+    """Fill a loop with rings of quads.
+
+    Args:
+        rim: (n,) vertex numbers of the loop, n even.
+        rings: Number of rings, the loop included.
+        first: Number of the first new vertex.
+
+    Returns:
+        The patch, and its quads (Q, 4).
+    """
     n = len(rim)
     loops = [rim] + [first + k * n + np.arange(n) for k in range(rings - 1)]
     centre = first + (rings - 1) * n
@@ -40,16 +54,28 @@ def disc(rim: np.ndarray, rings: int, first: int) -> tuple[Patch, np.ndarray]:
 
 
 def strip(first: int) -> tuple[np.ndarray, np.ndarray]:
-    """Vertex numbers (rows, columns) of the teeth, top row and viewer's left first, and their quads."""
+    """Make the grid of the teeth.
+
+    Args:
+        first: Number of the first vertex.
+
+    Returns:
+        Vertex numbers (rows, columns), top row and viewer's left first, and their quads (Q, 4).
+    """
     grid = first + np.arange(TEETH_ROWS * TEETH_COLUMNS).reshape(TEETH_ROWS, TEETH_COLUMNS)
     quads = np.stack([grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:], grid[:-1, :-1]], axis=-1)
     return grid, quads.reshape(-1, 4)
 
 
 def fill_eye(points: np.ndarray, patch: Patch, ball: np.ndarray) -> None:
-    """Place an eye patch of `points` (n, N, 3) on a sphere behind the lids; `ball` is the helper eye (n, 72, 3).
+    """Place an eye patch on a sphere behind the lids.
 
     The sphere is moved in depth so that the middle of the lid edge lies just outside it.
+
+    Args:
+        points: (n, N, 3) mm; those of the patch are written.
+        patch: The eye.
+        ball: (n, 72, 3) mm, MakeHuman's helper eye.
     """
     centre = ball.mean(1)
     radius = EYEBALL * np.linalg.norm(ball - centre[:, None], axis=2).mean(1)[:, None]
@@ -73,7 +99,7 @@ def fill_eye(points: np.ndarray, patch: Patch, ball: np.ndarray) -> None:
 
 
 def fill_mouth(points: np.ndarray, patch: Patch) -> None:
-    """Draw the mouth's inner loop to its middle and back, behind the teeth."""
+    """Draw the mouth's inner loop to its middle and back, behind the teeth: writes into `points` (n, N, 3) mm."""
     rim = points[:, patch.rings[0]]
     middle = np.abs(rim[..., 0]).mean(0) < 3
     centre = rim[:, middle].mean(1)
@@ -86,10 +112,15 @@ def fill_mouth(points: np.ndarray, patch: Patch) -> None:
 
 
 def place_teeth(points: np.ndarray, teeth: np.ndarray, upper_lip: np.ndarray) -> None:
-    """Hang a curved strip behind the upper lip, whose edge is `upper_lip` from corner to corner.
+    """Hang a curved strip behind the upper lip.
 
     It keeps the size of real teeth whatever the mouth's width. Expressions leave it alone, as the upper jaw is
     part of the skull.
+
+    Args:
+        points: (n, N, 3) mm; those of the teeth are written.
+        teeth: (rows, columns) vertex numbers.
+        upper_lip: Vertex numbers of the lip's edge from corner to corner.
     """
     edge = points[:, upper_lip]
     middle = edge[:, len(upper_lip) // 2]

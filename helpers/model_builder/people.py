@@ -35,12 +35,17 @@ RIGID = ("head-trans", "neck-trans", "neck-scale-vert", "neck-height")
 
 
 def hat_weights(value: np.ndarray, anchors: tuple[float, ...]) -> np.ndarray:
-    """(n, k) weights of linear interpolation between `anchors` at each value (n,)."""
+    """Compute the weights (n, k) of linear interpolation between k `anchors` at each value (n,)."""
     return np.stack([np.interp(value, anchors, row) for row in np.eye(len(anchors))], axis=1)
 
 
 class People:
-    """Draws people as body vertices, restricted to the `source` vertices that the template reads."""
+    """Draws people as body vertices.
+
+    Args:
+        human: The base mesh and its targets.
+        source: (M,) the vertices that the template reads; the others are left out.
+    """
 
     def __init__(self, human: MakeHuman, source: np.ndarray):
         def target(name: str) -> np.ndarray:
@@ -60,7 +65,7 @@ class People:
         self.asymmetric = np.stack([target("asym/" + n) for n in asymmetric])
 
     def phenotype(self, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Sex 0 male – 1 female, years, shares of three ancestries, muscle and weight 0–1."""
+        """Draw n people's traits: sex 0 male – 1 female, years, shares of three ancestries, muscle and weight 0–1."""
         return {
             "sex": np.clip(np.where(rng.random(n) < 0.5, 0.08, 0.92) + rng.normal(0, 0.12, n), 0, 1),
             "years": np.clip(rng.gamma(5.0, 6.0, n) + 9, 17, 75),
@@ -70,7 +75,7 @@ class People:
         }
 
     def average(self) -> np.ndarray:
-        """(1, M, 3): thirty years old, every other trait in the middle."""
+        """Make the person (1, M, 3) mm who is thirty years old and has every other trait in the middle."""
         middle = np.array([0.5])
         return self.from_phenotype(
             {
@@ -83,7 +88,7 @@ class People:
         )
 
     def from_phenotype(self, who: dict[str, np.ndarray]) -> np.ndarray:
-        """(n, M, 3) mm: MakeHuman blends its macro targets by products of hat functions."""
+        """Blend MakeHuman's macro targets by products of hat functions, as it does: (n, M, 3) mm."""
         # Its targets stand for the ages 10, 25 and 90.
         age = hat_weights(who["years"], (10, 25, 90))
         sex = np.stack([1 - who["sex"], who["sex"]], axis=1)
@@ -103,7 +108,7 @@ class People:
         return self.base + np.tensordot(weights, np.concatenate([self.ancestry, self.body]), axes=1)
 
     def features(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """(n, M, 3) mm: displacements of the single features."""
+        """Draw displacements (n, M, 3) mm of the single features."""
         amount = np.zeros((n, len(self.sliders)), np.float32)
         shared: dict[tuple[str, str], np.ndarray] = {}
         for j, (folder, name, side, _, _) in enumerate(self.sliders):
@@ -119,12 +124,12 @@ class People:
         return np.tensordot(weights.astype(np.float32), targets, axes=1)
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """(n, M, 3) mm."""
+        """Draw n people: (n, M, 3) mm."""
         return self.from_phenotype(self.phenotype(n, rng)) + self.features(n, rng)
 
 
 def read_sliders(human: MakeHuman) -> tuple[list[tuple[str, str, str, str, str]], list[str]]:
-    """Sliders (folder, name, side, target of −1, target of +1) of the head, and its targets without opposite."""
+    """List the sliders of the head, (folder, name, side, target of −1, target of +1), and targets without opposite."""
     index = human.target_index()
     sliders, single = [], []
     for folder in FOLDERS:

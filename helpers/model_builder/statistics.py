@@ -9,7 +9,18 @@ import scipy.sparse as sp
 
 
 def kabsch(moving: np.ndarray, fixed: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Rotations R (n, 3, 3) that bring moving (n, V, 3) nearest to fixed (V, 3) as moving @ R, both centred."""
+    """Find the rotations that bring faces nearest to a fixed one.
+
+    By numpy's SVD and not by `helpers.alignment`, whose rounding differs: so a rebuild gives the model that ships.
+
+    Args:
+        moving: (n, V, 3), centred.
+        fixed: (V, 3), centred.
+        weights: (V,).
+
+    Returns:
+        R (n, 3, 3), for moving @ R.
+    """
     covariance = np.einsum("nvi,v,vj->nij", moving, weights, fixed, optimize=True)
     u, _, vt = np.linalg.svd(covariance)
     u[..., -1] *= np.sign(np.linalg.det(u @ vt))[:, None]  # a rotation, not a reflection
@@ -17,7 +28,16 @@ def kabsch(moving: np.ndarray, fixed: np.ndarray, weights: np.ndarray) -> np.nda
 
 
 def procrustes(faces: np.ndarray, weights: np.ndarray, rounds: int = 3) -> np.ndarray:
-    """Rigid alignment of faces (n, V, 3) to their own mean; size is kept, because it belongs to a face."""
+    """Align faces rigidly to their own mean; size is kept, because it belongs to a face.
+
+    Args:
+        faces: (n, V, 3) mm.
+        weights: (V,), not negative, with a sum of 1.
+        rounds: How often the mean is taken again.
+
+    Returns:
+        (n, V, 3) mm, with the weighted mean of each face at the origin.
+    """
     faces = faces - np.einsum("nvi,v->ni", faces, weights)[:, None]
     for _ in range(rounds):
         faces = faces @ kabsch(faces, faces.mean(0), weights).astype(faces.dtype)
@@ -26,7 +46,14 @@ def procrustes(faces: np.ndarray, weights: np.ndarray, rounds: int = 3) -> np.nd
 
 @dataclass(frozen=True)
 class Components:
-    """mean (C,); modes (C, K), each one standard deviation long; std (K,); explained (n,) cumulative fraction."""
+    """What `principal_components` finds in n samples of C coordinates.
+
+    Attributes:
+        mean: (C,).
+        modes: (C, K), each one standard deviation long.
+        std: (K,).
+        explained: (n,) cumulative fraction of the variance.
+    """
 
     mean: np.ndarray
     modes: np.ndarray
@@ -34,11 +61,19 @@ class Components:
     explained: np.ndarray
 
 
-def principal_components(samples: np.ndarray, refine: sp.spmatrix, k: int) -> Components:
-    """PCA of samples (n, V, 3) given on coarse vertices, as seen on the fine mesh `refine` (fine V, V).
+def principal_components(samples: np.ndarray, refine: sp.csr_matrix, k: int) -> Components:
+    """Find the principal components of samples given on coarse vertices, as seen on the fine mesh.
 
     There are more coordinates than samples, so the Gram matrix of the samples is diagonalised instead of the
     covariance. Its inner product is the one of the refined mesh: there the modes come out orthogonal.
+
+    Args:
+        samples: (n, V, 3).
+        refine: (fine V, V), from coarse to fine vertices.
+        k: How many components to return.
+
+    Returns:
+        The components, on coarse vertices.
     """
     n = len(samples)
     mean = samples.mean(0)
@@ -56,11 +91,21 @@ def principal_components(samples: np.ndarray, refine: sp.spmatrix, k: int) -> Co
     return Components(mean.ravel(), modes, np.sqrt(value[:k] / (n - 1)), np.cumsum(value) / value.sum())
 
 
-def orthonormalising_mix(modes: np.ndarray, refine: sp.spmatrix) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix (K, K) that makes rounded modes (V·3, K) exactly orthonormal on the fine mesh, and their std (K,).
+def orthonormalising_mix(modes: np.ndarray, refine: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Find the mix that makes rounded modes exactly orthonormal on the fine mesh.
 
     Rounding the stored numbers leaves cosines of about 1e-3 between the modes. The symmetric square root
-    (Löwdin 1950) gives the orthonormal basis nearest to them, so no mode changes its meaning.
+    gives the orthonormal basis nearest to them, so no mode changes its meaning.
+
+    Args:
+        modes: (V·3, K), rounded.
+        refine: (fine V, V).
+
+    Returns:
+        The matrix (K, K), and the standard deviations (K,).
+
+    Source:
+        P.-O. Löwdin, "On the non-orthogonality problem", 1950.
     """
     k = modes.shape[1]
     fine = refine @ modes.reshape(-1, 3 * k).astype(np.float64)
@@ -73,10 +118,22 @@ def orthonormalising_mix(modes: np.ndarray, refine: sp.spmatrix) -> tuple[np.nda
     return mix[:, order], std[order]
 
 
-def expression_components(units: np.ndarray, names: list[str], refine: sp.spmatrix, k: int, seed: int = 0):
-    """Uncentred PCA of sampled combinations of units (U, V, 3): mix (U, k) with modes = Σ mix·unit, std (k,).
+def expression_components(
+    units: np.ndarray, names: list[str], refine: sp.csr_matrix, k: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the uncentred principal components of sampled combinations of units.
 
     Uncentred, so that zero stays the neutral face; the modes' lengths on the fine mesh are their std.
+
+    Args:
+        units: (U, V, 3) mm at full activation.
+        names: The U names of the units.
+        refine: (fine V, V).
+        k: How many components to return.
+        seed: Of the sampled activations.
+
+    Returns:
+        The mix (U, k) with modes = Σ mix · unit, their std (k,), and the explained fractions (U,).
     """
     metric = (refine.T @ refine).tocsr()
     flat = units.reshape(len(units), -1).astype(np.float64)
@@ -92,7 +149,7 @@ def expression_components(units: np.ndarray, names: list[str], refine: sp.spmatr
 
 
 def sample_activations(names: list[str], n: int, rng: np.random.Generator) -> np.ndarray:
-    """(n, U) activations 0–1: each unit is on in three of ten faces, left and right mostly together."""
+    """Draw activations (n, U) from 0 to 1: each unit is on in three of ten faces, left and right mostly together."""
     out = np.zeros((n, len(names)))
     pairs: dict[str, np.ndarray] = {}
     for j, name in enumerate(names):

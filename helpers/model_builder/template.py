@@ -29,10 +29,18 @@ CAVITY_RINGS = 2  # quad rings of the mouth cavity that are kept behind the lips
 class Template:
     """Topology of the control mesh and the rule that places its vertices.
 
-    quads (Q, 4); source (M,) body vertices that are read; crop (n_skin, M − 144) places the skin vertices;
-    eyes: two patches, the subject's right first; mouth: the patch behind the lips; teeth: grid (rows, columns)
-    of vertex numbers; seam: (38,) skin vertices where the lips meet the cavity; inner: (N,) 1 inside the
-    cavity; uv (N, 2); rest (n_skin, 3) average adult in mm, origin between the eyes.
+    Attributes:
+        quads: (Q, 4).
+        source: (M,) body vertices that are read.
+        crop: (n_skin, M − 144), places the skin vertices.
+        eyes: Two patches, the subject's right first.
+        mouth: The patch behind the lips.
+        teeth: Grid (rows, columns) of vertex numbers.
+        seam: (38,) skin vertices where the lips meet the cavity.
+        inner: (N,) 1 inside the cavity.
+        uv: (N, 2).
+        lips: Closes them.
+        rest: (n_skin, 3) mm, average adult, origin between the eyes.
     """
 
     quads: np.ndarray
@@ -49,20 +57,30 @@ class Template:
 
     @property
     def n_vertices(self) -> int:
+        """N, of the control mesh."""
         return self.teeth.max() + 1
 
     @property
     def n_skin(self) -> int:
+        """Number of the skin's vertices, which come first."""
         return self.crop.shape[0]
 
     def skin_only(self, body: np.ndarray) -> np.ndarray:
-        """A body displacement (19158, 3) on the control mesh (N, 3), zero on eyes, mouth floor and teeth."""
+        """Take a body displacement (19158, 3) to the control mesh (N, 3), zero on eyes, mouth floor and teeth."""
         out = np.zeros((self.n_vertices, 3))
         out[: self.n_skin] = self.crop @ body[self.source[:-144]]
         return out
 
     def control_points(self, body: np.ndarray, close_lips: bool = True) -> np.ndarray:
-        """Control vertices (n, N, 3) of people given as body vertices (n, M, 3) in mm, rows of `source`."""
+        """Place the control vertices of people.
+
+        Args:
+            body: (n, M, 3) mm, body vertices in the order of `source`.
+            close_lips: Whether the lips are to be closed.
+
+        Returns:
+            (n, N, 3) mm.
+        """
         skin, right_eye, left_eye = body[:, :-144], body[:, -144:-72], body[:, -72:]
         out = np.zeros((len(body), self.n_vertices, 3), body.dtype)
         flat = self.crop @ skin.transpose(1, 0, 2).reshape(skin.shape[1], -1)
@@ -77,7 +95,7 @@ class Template:
 
 
 def average_adult(human: MakeHuman) -> np.ndarray:
-    """(19158, 3) mm: the mean young adult of all groups, origin between the eyes."""
+    """Compute the mean young adult of all groups: (19158, 3) mm, origin between the eyes."""
     mean = human.vertices * DECIMETRE
     for race in RACES:
         for sex in SEXES:
@@ -87,20 +105,27 @@ def average_adult(human: MakeHuman) -> np.ndarray:
 
 
 def inside_crop(points: np.ndarray) -> np.ndarray:
-    """Signed distance-like value, positive where a point (..., 3) mm belongs to the face.
+    """Compute a value like a signed distance, positive where a point belongs to the face.
 
     Three planes with rounded joints: hairline (lower towards the ears), behind the ears, and the neck.
+
+    Args:
+        points: (..., 3) mm.
+
+    Returns:
+        (...) mm.
     """
     y, z = points[..., 1], points[..., 2]
     hairline = 66 + 0.36 * (z - 15) - y
     back = z + 102 - 0.58 * np.clip(-48 - y, 0, None)
     neck = y + 126 + 0.30 * (z + 40)
     softness = 9.0
-    return -softness * np.log(sum(np.exp(-np.clip(p / softness, -50, 50)) for p in (hairline, back, neck)))
+    near = [np.exp(-np.clip(p / softness, -50, 50)) for p in (hairline, back, neck)]
+    return -softness * np.log(near[0] + near[1] + near[2])
 
 
 def uv_islands(human: MakeHuman) -> np.ndarray:
-    """(F,) number of the connected piece of the UV map that a quad lies in.
+    """Number the connected pieces of the UV map: (F,), the piece that each quad lies in.
 
     MakeHuman unwraps face, mouth cavity, each eye cavity, torso and limbs as pieces of their own, so the
     pieces tell skin from cavities.
@@ -111,18 +136,19 @@ def uv_islands(human: MakeHuman) -> np.ndarray:
 
 
 def split_quads(human: MakeHuman, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(skin, mouth cavity) as (F,) bool: skin is the face's and the torso's piece of the UV map."""
+    """Tell skin from mouth cavity, both (F,) bool: skin is the face's and the torso's piece of the UV map."""
     island = np.where(human.is_body, uv_islands(human), -1)
     centre = points[human.quads].mean(1)
     pieces = {i: centre[island == i].mean(0) for i in np.unique(island[island >= 0])}
     central = {i: c for i, c in pieces.items() if abs(c[0]) < 3}
     sizes = {i: int((island == i).sum()) for i in central}
-    cavity = min(sizes, key=sizes.get)
+    cavity = min(sizes, key=lambda i: sizes[i])
     skin = np.isin(island, [i for i in central if i != cavity])
     return skin, island == cavity
 
 
 def build_template(human: MakeHuman) -> Template:
+    """Cut the face out of the body and add eyes, mouth and teeth."""
     points = average_adult(human)
     skin, cavity = split_quads(human, points)
     keep_skin = skin & (inside_crop(points[human.quads].mean(1)) > 0)
@@ -178,8 +204,10 @@ def build_template(human: MakeHuman) -> Template:
     )
 
 
-def cavity_rings(human: MakeHuman, points: np.ndarray, skin: np.ndarray, cavity: np.ndarray):
-    """The first quad rings behind the lips (F,) bool, and the loop of body vertices where skin ends."""
+def cavity_rings(
+    human: MakeHuman, points: np.ndarray, skin: np.ndarray, cavity: np.ndarray
+) -> tuple[np.ndarray, list[int]]:
+    """Find the first quad rings behind the lips, (F,) bool, and the loop of body vertices where skin ends."""
     loops = boundary_loops(human.quads[skin])
     # The openings of the skin on the midline and in front: the mouth.
     seam = max(
@@ -195,11 +223,21 @@ def cavity_rings(human: MakeHuman, points: np.ndarray, skin: np.ndarray, cavity:
     return keep, seam
 
 
-def snap_boundary(points, faces, used, skin_quads) -> tuple[np.ndarray, sp.csr_matrix]:
+def snap_boundary(
+    points: np.ndarray, faces: np.ndarray, used: np.ndarray, skin_quads: np.ndarray
+) -> tuple[np.ndarray, sp.csr_matrix]:
     """Slide the outer boundary vertices along mesh edges onto the cutting surface, then even the curve out.
 
-    Without this the crop would end in stairs, because it follows whole quads. Returns the body vertices that
-    are read, (M,), and the matrix (n_used, M) that places the kept ones.
+    Without this the crop would end in stairs, because it follows whole quads.
+
+    Args:
+        points: (19158, 3) mm, the average adult.
+        faces: (F, 4), the quads that are kept.
+        used: (n_used,) their vertices.
+        skin_quads: All quads of the skin.
+
+    Returns:
+        The body vertices that are read, (M,), and the matrix (n_used, M) that places the kept ones.
     """
     value = inside_crop(points)
     outer = max(boundary_loops(faces), key=len)

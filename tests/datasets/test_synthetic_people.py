@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
@@ -12,10 +13,19 @@ from scipy.ndimage import gaussian_filter
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.crop import authors_crop
 from helpers.datasets import Nuisances, SyntheticPeople
-from helpers.datasets.backgrounds import PHOTOGRAPHS, backgrounds, patterns, photographs
+from helpers.datasets.backgrounds import (
+    COLOUR,
+    GREY,
+    PATTERN,
+    PHOTOGRAPH,
+    PHOTOGRAPHS,
+    Backgrounds,
+    patterns,
+    photographs,
+)
 from helpers.datasets.damage import add_noise, blur_by, noise_table, through_jpeg, transformed
 from helpers.datasets.occluders import Occluders
-from helpers.datasets.random_streams import Draws, generator_of
+from helpers.datasets.random_streams import RandomStreams
 from helpers.face_model import load
 from helpers.fitting import fit
 from helpers.landmarks.detection import Detection
@@ -67,12 +77,6 @@ def test_batches_of_any_size_hold_every_photograph_once(people, all_of_them, siz
     batches = list(people.batches(size))
     assert sum(map(len, batches)) == len(people) == 24
     agree(batches[-1], list(range(24))[-len(batches[-1]) :], all_of_them)
-    seen = torch.cat([b.pose.rotation_vector for b in people.batches(7, shuffle_seed=1)])
-    again = torch.cat([b.pose.rotation_vector for b in people.batches(9, shuffle_seed=1)])
-    other = torch.cat([b.pose.rotation_vector for b in people.batches(9, shuffle_seed=2)])
-    assert torch.equal(seen, again) and not torch.equal(seen, other)
-    whole = all_of_them.pose.rotation_vector
-    assert torch.equal(seen[seen[:, 0].argsort()], whole[whole[:, 0].argsort()])
 
 
 def test_persons_and_their_photographs_do_not_depend_on_how_many_there_are(model, people, all_of_them):
@@ -265,14 +269,43 @@ def test_numbers_out_of_range_are_refused(people, model):
 
 
 def test_streams_of_numbers_are_apart_and_repeatable():
-    keys = [(0, 1, 2), (0, 2, 1), (1, 1, 2), (0, 1, 3), (0, 1, 0xFFFFFFFF)]
-    rows = np.stack([generator_of(*key).random(50) for key in keys])
-    assert len(np.unique(rows)) == rows.size
-    assert np.array_equal(rows[0], generator_of(0, 1, 2).random(50))
-    draws = Draws([generator_of(0, 1, 2)], 4, 0)
-    assert draws.share(2, 2).shape == (1, 2, 2)
-    with pytest.raises(ValueError, match="uniforms"):
-        draws.share()
+    keys = [(0, 1, 2), (0, 2, 1), (1, 1, 2), (0, 1, 3)]
+    rows = [RandomStreams(seed, [p], [n]).uniform(name, 50)[0] for seed, p, n in keys for name in ("a", "b")]
+    rows.append(RandomStreams(0, [1]).uniform("a", 50)[0])  # of the person
+    assert len(torch.cat(rows).unique()) > 50 * len(rows) - 3  # of 450 floats two may agree by chance
+    assert torch.equal(rows[0], RandomStreams(0, [1], [2]).uniform("a", 50)[0])
+
+
+def test_a_stream_does_not_depend_on_what_else_is_drawn():
+    together = RandomStreams(5, [3, 1, 3], [0, 0, 7])
+    together.normal("before", 5)
+    alone = RandomStreams(5, [3], [7]).normal("noise", 4, 2)
+    assert torch.equal(together.normal("noise", 4, 2)[2:], alone)
+    longer = RandomStreams(5, [3], [7]).normal("noise", 9)
+    assert torch.equal(alone.flatten(1), longer[:, :8])
+    with pytest.raises(ValueError, match="'before' has been drawn already"):
+        together.normal("before")
+
+
+def test_streams_have_the_distributions_that_are_asked_for():
+    streams = RandomStreams(0, range(200), [0] * 200)
+    uniform = streams.uniform("u", 50, low=-2, high=4).flatten()
+    assert scipy.stats.kstest(uniform.numpy(), scipy.stats.uniform(-2, 6).cdf).pvalue > 0.01
+    normal = streams.normal("n", 50, sigma=3).flatten()
+    assert scipy.stats.kstest(normal.numpy(), scipy.stats.norm(0, 3).cdf).pvalue > 0.01
+    first, second = streams.normal("x", 1).flatten(), streams.normal("y", 1).flatten()
+    assert scipy.stats.pearsonr(first.numpy(), second.numpy()).pvalue > 0.01
+
+
+def test_a_nuisance_that_is_turned_off_leaves_the_others_as_they_were(model):
+    """Each quantity has its own stream: without JPEG, or with a lamp, face, pose and background stay."""
+    one, other = (
+        SyntheticPeople(model, 2, 2, seed=3, size=64, nuisances=n).batch(torch.arange(4))
+        for n in (HARD, replace(HARD, jpeg=0.0, lamp=True, occluders=0.0, colour=0.0))
+    )
+    assert torch.equal(one.pose.rotation_vector, other.pose.rotation_vector)
+    assert torch.equal(one.coefficients.expression, other.coefficients.expression)
+    assert not torch.equal(one.image, other.image)
 
 
 def test_blur_is_scipys():
@@ -325,21 +358,21 @@ def test_jpeg_is_pillows():
 
 
 def test_backgrounds_are_of_the_shares_asked_for():
-    g = torch.Generator().manual_seed(0)
-    kind = torch.linspace(0, 0.999, 30)
-    rest = (
-        torch.rand(30, 3, generator=g),
-        torch.rand(30, 5, 5, 3, generator=g),
-        torch.rand(30, generator=g),
-        torch.rand(30, 2, generator=g),
-    )
-    grey = backgrounds(0.0, kind, *rest, 32)
-    assert (grey == 0.5).all()
-    some = backgrounds(0.5, kind, *rest, 32)
-    flat = some.flatten(1, 2).std(1).amax(-1) == 0
-    assert flat.sum() == 20  # 15 grey and 5 of plain colour
-    assert (some[kind >= 0.5] == 0.5).all()
-    assert some.min() >= 0 and some.max() <= 1
+    streams = RandomStreams(0, range(3000), [0] * 3000)
+    counts = Backgrounds.draw(streams, 0.6).kind.bincount(minlength=4)
+    for kind, share in ((GREY, 0.4), (COLOUR, 0.2), (PATTERN, 0.2), (PHOTOGRAPH, 0.2)):
+        assert abs(counts[kind] / 3000 - share) < 0.03
+    assert (Backgrounds.draw(RandomStreams(0, range(50)), 0.0).kind == GREY).all()
+    assert (Backgrounds.draw(RandomStreams(0, range(50)), 1.0).kind != GREY).all()
+
+
+def test_backgrounds_are_of_their_kinds():
+    drawn = Backgrounds.draw(RandomStreams(0, range(4)), 1.0)
+    images = replace(drawn, kind=torch.tensor([GREY, COLOUR, PATTERN, PHOTOGRAPH])).images(32)
+    assert (images[0] == 0.5).all() and (images[1] == drawn.colour[1]).all()
+    assert torch.equal(images[2], patterns(drawn.pattern[2:3], 32)[0])
+    assert images[3].flatten(0, 1).std(0).amax() > 0.01
+    assert images.min() >= 0 and images.max() <= 1
 
 
 def test_the_photographs_come_with_scikit_image():

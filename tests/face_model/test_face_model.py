@@ -288,6 +288,15 @@ def test_moving_and_converting(coarse):
     assert coarse.to("cpu").landmarks.device.type == "cpu"
 
 
+def test_a_change_of_type_leaves_every_tensor_where_it_is(coarse):
+    """The device "meta" stands for any that is not the CPU."""
+    there = coarse.to("meta").to(torch.float64)
+    assert there.mean_shape.dtype == torch.float64 and there.triangles.dtype == torch.int64
+    tensors = [value for value in vars(there).values() if isinstance(value, torch.Tensor)]
+    tensors += there.masks.values()
+    assert len(tensors) > 10 and {tensor.device.type for tensor in tensors} == {"meta"}
+
+
 def test_asset_is_small_and_carries_its_licence():
     files = [f for f in ASSET.parent.rglob("*") if f.is_file()]
     assert sum(f.stat().st_size for f in files) <= 6_000_000

@@ -9,12 +9,14 @@ from dataclasses import fields, replace
 import h5py
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers import face_model
 from helpers.errors import UserError
+from helpers.face_model import formats
 from helpers.face_model.formats import pickles, sniff
 from tests.face_model import model_files as files
 
@@ -178,6 +180,16 @@ def test_folders_and_absent_files(tmp_path):
     assert "folder" in refused(tmp_path)
 
 
+def test_what_is_no_file_is_said_before_it_is_opened(tmp_path):
+    for ending in ENDINGS:
+        loop, pipe = tmp_path / f"loop{ending}", tmp_path / f"pipe{ending}"
+        loop.symlink_to(loop)
+        assert "Too many levels" in refused(loop)
+        if hasattr(os, "mkfifo"):
+            os.mkfifo(pipe)
+            assert "is a pipe" in refused(pipe) and formats.recognise(pipe) is None
+
+
 def test_other_npz_files(tmp_path):
     np.savez(tmp_path / "other.npz", numbers=np.arange(5))
     assert "an .npz file without a face model" in refused(tmp_path / "other.npz")
@@ -219,6 +231,7 @@ ARRAYS = {
             "color/model/mean",
             "color/model/pcaBasis",
             "color/model/pcaVariance",
+            "expression/model/mean",
             "expression/model/mean",
             "expression/model/pcaBasis",
             "expression/model/pcaVariance",
@@ -342,6 +355,34 @@ def test_each_kind_of_change_says_what_is_wrong(numbers, folder):
     assert "version 2.1" in refused(files.write_gnm(folder / "old.npz", gnm))
 
 
+def test_no_number_that_is_not_finite_is_loaded(numbers, folder):
+    """Arrays that only some readers have, or that a reader leaves out."""
+    for value in (np.nan, np.inf):
+        for name in (
+            "expression/model/mean",
+            "metadata/masks/skin",
+            "metadata/expression_units/displacements",
+        ):
+            path = files.write_scalismo(folder / "finite.h5", numbers, names=NOSE)
+            with h5py.File(path, "r+") as file:
+                count = len(file["shape/model/mean"]) // 3
+                if name not in file:
+                    file[name] = np.ones(count) if "masks" in name else np.ones((3 * count, 2), np.float32)
+                    file.require_dataset("metadata/expression_units/names", (2,), h5py.string_dtype())[:] = (
+                        "a"
+                    )
+                    if "masks" in name:
+                        del file["metadata/expression_units"]
+                file[name][...] = with_number(value)(file[name][()])
+            assert "not finite" in refused(path), name
+        arrays = files.face3d_arrays(numbers)
+        for name in ("expMU", "expPC", "expEV"):
+            changed = {**arrays, name: with_number(value)(arrays[name])}
+            assert "not finite" in refused(files.write_mat(folder / "finite.mat", changed, "5", "model")), (
+                name
+            )
+
+
 def test_the_number_of_triangles(small, folder):
     """Where the number of vertices is that of a genuine file, so must be that of triangles."""
     extra = 53490 - small.n_vertices
@@ -438,6 +479,25 @@ def test_changed_bytes(stored, data):
 
 
 # Pickles: nothing in them is run.
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_plain_pickles_of_every_protocol(numbers, tmp_path):
+    """FLAME without chumpy, as many rewrite it, with fields that are not read."""
+    arrays = files.flame_arrays(numbers)
+    genuine = face_model.load(files.write_flame(tmp_path / "flame.pkl", arrays, "plain"))
+    more = {
+        "nothing": np.empty((0, 3)),
+        "matrix": np.matrix(np.eye(3)),
+        "sparse": sp.csc_matrix((5, 9)),
+        "sparse array": sp.csc_array((5, 9)),
+        "columns first": np.asfortranarray(np.ones((4, 5))),
+    }
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        (tmp_path / "flame.pkl").write_bytes(pickle.dumps({**arrays, **more}, protocol))
+        assert same(genuine, face_model.load(tmp_path / "flame.pkl")), protocol
+    read = pickles.read_pickle(tmp_path / "flame.pkl")
+    assert np.array_equal(read["columns first"], np.ones((4, 5))) and read["nothing"].shape == (0, 3)
 
 
 class Malicious:

@@ -1,13 +1,15 @@
 """The label factory: whatever happens to it, every photograph has one row in the end, and the same one."""
 
 import errno
+import hashlib
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,13 +18,13 @@ import torch
 
 from helpers.errors import UserError
 from helpers.fitting import fit
-from helpers.labelling import Store, label, read_rows
-from helpers.labelling.labeller import Batch, Job, Labeller
-from helpers.labelling.rows import numbers_of
+from helpers.labelling import Configuration, LabelOptions, Store, label, read_rows
+from helpers.labelling.labeller import Batch, Job, Labeller, can_compute
+from helpers.labelling.parquet import matrix
 from helpers.labelling.schedule import work_off
 from helpers.labelling.store import shard_files
 from helpers.labelling.workers import make_crew
-from tests.labelling.tiny_source import SETTINGS, SIZE, TinySource, model
+from tests.labelling.tiny_source import SETTINGS, SIZE, TinySource, model, numbers_of
 
 COUNT = 24
 
@@ -165,6 +167,48 @@ def test_another_configuration_is_refused(undisturbed, tmp_path_factory, change,
     assert word in str(error.value) and "\n" not in str(error.value)
 
 
+def test_rows_of_another_kind_of_device_are_refused(tmp_path):
+    with Store(tmp_path, _configuration(), COUNT):
+        pass
+    with pytest.raises(UserError, match='device: "cuda", not "cpu"'):
+        run(tmp_path, device="cuda:1")
+
+
+def test_a_folder_of_an_earlier_version_goes_on(undisturbed, tmp_path):
+    """Its manifest names no device, and its fingerprint knows none: the rows are a CPU's."""
+    run(tmp_path)
+    values = asdict(_configuration())
+    del values["device"]
+    before = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    path = tmp_path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["configuration"].pop("device") == "cpu" and manifest["fingerprint"] == before
+    path.write_text(json.dumps(manifest))
+    shard_files(tmp_path)[1].unlink()
+    assert run(tmp_path).labelled == 4
+    assert read_rows(tmp_path).equals(undisturbed[0])
+
+
+def test_a_model_without_expressions(tmp_path):
+    """Parquet has no lists of the fixed length 0; the rows come back all the same."""
+    plain = replace(model(), expression_basis=None, expression_std=None)
+    run(tmp_path, TinySource(COUNT, {1: "unreadable"}), model=plain)
+    rows = read_rows(tmp_path)
+    assert matrix(rows, "expression", tmp_path).shape == (COUNT, 0) and len(rows) == COUNT
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK])
+def test_without_file_locks_it_goes_on_with_a_warning(tmp_path, monkeypatch, capsys, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.lockf", refuse)
+    with Store(tmp_path, _configuration(), COUNT):
+        pass
+    said = capsys.readouterr().err
+    assert str(tmp_path) in said and "no locks" in said
+
+
 def test_another_model_is_refused(tmp_path):
     with Store(tmp_path, _configuration(), COUNT):
         pass
@@ -243,6 +287,44 @@ def test_a_worker_killed_once_changes_no_row(undisturbed, tmp_path):
     assert read_rows(tmp_path / "out").equals(undisturbed[0])
 
 
+def test_a_worker_that_loses_its_gpu_is_replaced(undisturbed, tmp_path):
+    """No photograph is to blame for it, neither the one that was being done nor those after it."""
+    source = TinySource(COUNT, {14: "lose_gpu"}, str(tmp_path / "gone"))
+    assert run(tmp_path / "out", source, workers=2, start="fork").quarantined == 0
+    assert (tmp_path / "gone").exists()
+    assert read_rows(tmp_path / "out").equals(undisturbed[0])
+
+
+def test_without_workers_a_lost_gpu_ends_the_run_which_can_go_on(undisturbed, tmp_path):
+    source = TinySource(COUNT, {14: "lose_gpu"}, str(tmp_path / "gone"))
+    with pytest.raises(UserError, match="cuda:0: has failed"):
+        run(tmp_path / "out", source)
+    assert run(tmp_path / "out", source).quarantined == 0
+    assert read_rows(tmp_path / "out").equals(undisturbed[0])
+
+
+def test_a_device_that_does_not_work_is_known():
+    assert can_compute("cpu") and not can_compute("cuda:99")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_after_a_failed_assertion_cannot_compute():
+    """In a process of its own, because nothing brings the GPU back to it."""
+    code = """if True:
+        import torch
+        from helpers.labelling.labeller import can_compute
+        assert can_compute("cuda")
+        try:
+            torch.zeros(1, device="cuda")[torch.tensor([5], device="cuda")].cpu()
+        except RuntimeError:
+            pass
+        assert not can_compute("cuda")
+    """
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, stderr=subprocess.DEVNULL).returncode == 0
+    )
+
+
 def test_workers_end_with_their_parent(tmp_path):
     """After kill -9 of the run no worker goes on for nothing."""
     child = os.fork()
@@ -312,11 +394,8 @@ def test_without_ray_the_message_says_what_to_install(tmp_path, monkeypatch):
 
 
 def _configuration():
-    from helpers.labelling import Configuration
-
-    return Configuration.of(
-        TinySource(COUNT).describe(), model(), size=SIZE, batch=3, shard=4, settings=SETTINGS
-    )
+    options = LabelOptions(settings=SETTINGS, size=SIZE, batch=3, shard=4)
+    return Configuration.of(TinySource(COUNT).describe(), model(), options)
 
 
 def _children(pid: int) -> list[int]:

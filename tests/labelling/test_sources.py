@@ -1,5 +1,6 @@
 """What the label factory reads, and the two commands."""
 
+import os
 import pickle
 import shutil
 import sys
@@ -16,11 +17,10 @@ from helpers.datasets import PhotoFolder, SyntheticPeople
 from helpers.errors import UserError
 from helpers.labelling import open_source, pool_shards, read_labels, read_rows
 from helpers.labelling.labels import Labels, write_labels
-from helpers.labelling.rows import numbers_of
 from helpers.landmarks import landmarks_for
 from helpers.photo import default_photos, read_photo
 from helpers.pooling import RULES, pool
-from tests.labelling.tiny_source import model
+from tests.labelling.tiny_source import model, numbers_of
 
 CHEAP = ("--level", "0", "--size", "64", "--quick", "--workers", "0", "--device", "cpu")
 
@@ -72,6 +72,20 @@ def test_a_folder_gives_crops_and_says_what_is_wrong_with_the_others(folder):
     assert float(loaded.confidence[1]) == pytest.approx(face.confidence)
     again = source.load([1], 96)
     torch.testing.assert_close(again.crop.landmarks[0], loaded.crop.landmarks[1])
+
+
+def test_names_that_are_not_unicode_are_labelled(tmp_path):
+    """Latin-1 names of old zip files and Windows shares."""
+    person = os.path.join(os.fsencode(tmp_path), b"people", b"Ren\xe9")
+    os.makedirs(person)
+    shutil.copy(default_photos()["astronaut"], os.path.join(person, b"caf\xe9.png"))
+    with open(os.path.join(person, b"\xe9.jpg"), "wb") as file:
+        file.write(b"no picture")
+    assert main(["label", str(tmp_path / "people"), "--out", str(tmp_path / "rows"), *CHEAP]) == 0
+    rows = read_rows(tmp_path / "rows")
+    assert rows.column("id").to_pylist() == ["Ren\\xe9/caf\\xe9.png", "Ren\\xe9/\\xe9.jpg"]
+    assert "\\xe9.jpg" in rows.column("explanation")[1].as_py()
+    assert "\\xe9.jpg,unreadable" in (tmp_path / "rows" / "quarantine.csv").read_text()
 
 
 def test_what_a_folder_is_does_not_depend_on_where_it_lies(folder, tmp_path):

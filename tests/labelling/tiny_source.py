@@ -7,6 +7,7 @@ import signal
 import time
 from functools import cache
 
+import pyarrow as pa
 import torch
 
 from helpers.crop import FaceCrop
@@ -15,10 +16,18 @@ from helpers.face_model import load
 from helpers.fitting import FitSettings
 from helpers.fitting.settings import Level
 from helpers.labelling import Loaded
+from helpers.labelling.labeller import DeviceLost
+from helpers.labelling.parquet import matrix
 
 SIZE = 64
 SETTINGS = FitSettings(pose_iterations=2, landmark_iterations=3, schedule=(Level(1.0, 3, 120),))
 PHOTOS_EACH = 4
+
+
+def numbers_of(rows, name):
+    """A column of rows as (N,) or (N, K) array."""
+    values = matrix(rows, name, "rows")
+    return values if pa.types.is_fixed_size_list(rows.schema.field(name).type) else values[:, 0]
 
 
 @cache
@@ -32,9 +41,9 @@ def faces(count: int):
 
 
 class TinySource:
-    """`count` photographs, four of each person. `harm`: place → "unreadable", "nan", "raise" or "kill".
+    """`count` photographs, four of each person. `harm`: place → "unreadable", "nan", "raise", "kill" or "lose_gpu".
 
-    `gone`: a file; "kill_once" kills only as long as it is not there.
+    `gone`: a file; "kill_once" kills, and "lose_gpu" loses the GPU, only as long as it is not there.
     """
 
     def __init__(self, count: int, harm: dict[int, str] | None = None, gone: str = "", seconds: float = 0.0):
@@ -61,6 +70,9 @@ class TinySource:
                 if self.gone:
                     open(self.gone, "w").close()
                 os.kill(os.getpid(), signal.SIGKILL)
+            if harm == "lose_gpu" and not os.path.exists(self.gone):
+                open(self.gone, "w").close()
+                raise DeviceLost("cuda:0: has failed")
             if harm == "unreadable":
                 failed[place] = ("unreadable", "truncated or damaged")
             else:

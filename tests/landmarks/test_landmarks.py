@@ -90,9 +90,22 @@ def test_broken_files_say_what_is_wrong(tmp_path, name):
 def test_missing_and_binary_files(tmp_path):
     with pytest.raises(UserError, match="no such landmark file"):
         landmarks.read_points(tmp_path / "none.pts")
-    (tmp_path / "binary.pts").write_bytes(b"\xff\xfe\0\x80" * 9)
+    (tmp_path / "binary.pts").write_bytes(b"\x80\xff\0" * 9)
     with pytest.raises(UserError, match="not a readable text"):
         landmarks.read_points(tmp_path / "binary.pts")
+    (tmp_path / "loop.pts").symlink_to(tmp_path / "loop.pts")
+    with pytest.raises(UserError, match="Too many levels"):
+        landmarks.read_points(tmp_path / "loop.pts")
+
+
+@pytest.mark.parametrize("ending", [".pts", ".json"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_text_of_windows(tmp_path, ending, encoding):
+    landmarks.write_points(tmp_path / f"a{ending}", POINTS)
+    text = (tmp_path / f"a{ending}").read_text()
+    mark = "\ufeff" if encoding == "utf-16-be" else ""  # the other two codecs write theirs
+    (tmp_path / f"b{ending}").write_bytes((mark + text).replace("\n", "\r\n").encode(encoding))
+    np.testing.assert_allclose(landmarks.read_points(tmp_path / f"b{ending}"), POINTS, atol=1e-6)
 
 
 @settings(max_examples=60, deadline=None)
@@ -161,6 +174,16 @@ def test_points_of_another_photograph_are_refused(astronaut, tmp_path):
     landmarks.write_points(tmp_path / "a.json", POINTS + 1000)
     with pytest.raises(UserError, match="outside of"):
         landmarks.landmarks_for(astronaut, tmp_path / "a.json")
+    for far, cause in (
+        (5e3, "point 9 at .*far outside"),
+        (1e8, "point 9 is .* no photograph"),
+        (1e29, "point 9"),
+    ):
+        points = POINTS.copy()
+        points[8, 0] = far
+        landmarks.write_points(tmp_path / "a.json", points)
+        with pytest.raises(UserError, match=cause):
+            landmarks.landmarks_for(astronaut, tmp_path / "a.json")
     landmarks.write_points(tmp_path / "a.json", np.full((68, 2), 100.0))
     with pytest.raises(UserError, match="do not span"):
         landmarks.landmarks_for(astronaut, tmp_path / "a.json")
@@ -207,6 +230,16 @@ def test_the_largest_of_several_faces_comes_first(astronaut):
     assert len(faces) == 2 and all(f.faces == 2 for f in faces)
     assert np.ptp(faces[0].box[::2]) > np.ptp(faces[1].box[::2])
     assert 140 < faces[0].points[:, 0].mean() < 360
+
+
+@needs_dlib
+def test_a_face_in_a_panorama(astronaut, tmp_path):
+    """In a copy of 1000 px it is too small to be found; and what is too small for any search is said."""
+    wide = np.full((420, 5600, 3), 0.5, np.float32)
+    wide[100:310, 2800:3010] = astronaut.image[20:230, 120:330]
+    (face,) = landmarks.detect(wide)
+    assert 70 < np.ptp(face.box[::2]) < 120 and 2800 < face.points[:, 0].mean() < 3010
+    assert dlib_backend.smallest_face(400, 600) == 40 < dlib_backend.smallest_face(4000, 6000)
 
 
 @needs_dlib

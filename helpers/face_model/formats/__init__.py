@@ -1,7 +1,8 @@
 """Readers of face models that others have made, one file for each format.
 
-Each reader takes the numbers out of its file and says what they mean; `parts.assemble` checks them and turns them
-into a `MorphableModel`. A reader refuses with `NotThisModel`; `read` makes of that one sentence for the user.
+A reader has `recognises(path)`, which looks at names and first bytes, and `read(path, wanted)`, which takes the
+numbers out of its file and describes what they mean; `assemble` checks them and turns them into a `MorphableModel`. A
+reader refuses with `NotThisModel`; `read` below makes of that one sentence for the user.
 
 Whatever is missing, cut, turned or impossible in a file is noticed. A single number that changed into another possible
 one is noticed only where the file has checksums: compressed .mat files and .npz have them, others have not.
@@ -17,22 +18,38 @@ from helpers.face_model.formats.assemble import NotThisModel, Wanted, assemble
 from helpers.face_model.formats.sniff import looks_like
 from helpers.face_model.morphable_model import MorphableModel
 from helpers.face_model.sources import BY_NAME, PublishedModel
+from helpers.files import why_unreadable
 
 FORMATS = (bfm2009, face3d, deep3d, scalismo, flame, gnm, eos, ict)
 ENDINGS = tuple(sorted({ending for reader in FORMATS for ending in reader.ENDINGS}))
 
 
 def recognise(path: str | Path) -> str | None:
-    """What kind of model a file or folder is, or None. Cheap: it reads names, not numbers."""
+    """Tell what kind of model a file or folder is. Cheap: it reads names, not numbers.
+
+    Args:
+        path: The file or folder.
+
+    Returns:
+        The title of its format, or None.
+    """
     reader = _reader(Path(path))
     return None if reader is None else reader.TITLE
 
 
 def read(path: str | Path, wanted: Wanted) -> MorphableModel:
-    """The model in a file or folder, on the CPU.
+    """Read the model in a file or folder, on the CPU.
 
-    Raises UserError if nothing here can read it, or if it is damaged or is not what it seems: the message names
-    the file, says what it looks like, what was expected and where the genuine one is to be had.
+    Args:
+        path: The file or folder.
+        wanted: Which modes and which part of it.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: Nothing here can read it, or it is damaged or is not what it seems: the message names the file,
+            what it looks like, what was expected and where the genuine one is to be had.
     """
     path = Path(path)
     reader = _reader(path)
@@ -56,6 +73,8 @@ def read(path: str | Path, wanted: Wanted) -> MorphableModel:
 
 
 def _reader(path: Path):
+    if why_unreadable(path, folders=True) is not None:  # a pipe would keep a reader waiting for ever
+        return None
     for reader in FORMATS:
         try:
             if reader.recognises(path):

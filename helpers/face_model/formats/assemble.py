@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from helpers.face_model.formats.landmarks import misplaced
-from helpers.face_model.morphable_model import MorphableModel
+from helpers.face_model.morphable_model import GREY, MorphableModel
 
-GREY = 0.7  # the colour of a model that has none, sRGB
+if TYPE_CHECKING:
+    import h5py
+
 WIDTH_MM = (
     40.0,
     400.0,
@@ -31,7 +35,13 @@ class NotThisModel(Exception):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller asks for: leading modes to keep, and the part of a model that has parts."""
+    """What the caller asks for.
+
+    Attributes:
+        n_shape: Leading shape modes to keep.
+        n_texture: Leading texture modes to keep.
+        part: Part of a model that has parts, or None.
+    """
 
     n_shape: int = 99
     n_texture: int = 99
@@ -40,10 +50,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Modes:
-    """Mean (3·V,), columns (3·V, K) and σ (K,), in the file's units; x, y, z of a vertex follow each other.
+    """A mean and its modes, in the file's units; x, y, z of a vertex follow each other.
 
-    std None: the length of each column is its σ.  exact: the format promises columns of unit length.  cropped: or
-    what is left of such columns after a part of the mesh was cut off, which is shorter.
+    Attributes:
+        mean: (3·V,).
+        basis: (3·V, K), the modes as columns.
+        std: (K,) σ of each mode; None: the length of each column is its σ.
+        exact: The format promises columns of unit length ...
+        cropped: ... or what is left of such columns after a part of the mesh was cut off, which is shorter.
     """
 
     mean: np.ndarray
@@ -55,9 +69,24 @@ class Modes:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a reader found. `unit` is how many mm one unit of shape and expression is, `white` what 1.0 is in the
-    file's colours. Triangles (F, 3) count from 0, either way round; `triangle_count` is how many the genuine file
-    has, where that is known. Expressions have a mean of zero."""
+    """What a reader found in a file.
+
+    Attributes:
+        name: What the model is called.
+        licence: Under which it may be used.
+        unit: How many mm one unit of shape and expression is.
+        shape: Mean face and its modes.
+        triangles: (F, 3), counted from 0, either way round.
+        texture: Mean colours and their modes, or None.
+        white: What 1.0 is in the file's colours.
+        expression: Expression modes, or None. Their mean is checked and then left out, so that expression zero is the
+            neutral face.
+        expression_units: (3·V, U), single expressions, or None.
+        expression_names: The U names of these.
+        landmarks: (68,) vertices, or None.
+        masks: Name → (V,) weights 0–1, or None.
+        triangle_count: How many triangles the genuine file has, where that is known.
+    """
 
     name: str
     licence: str
@@ -75,9 +104,19 @@ class Parts:
 
 
 def assemble(parts: Parts, wanted: Wanted) -> MorphableModel:
-    """Check everything, convert to mm, unit columns and outward triangles. Raises NotThisModel.
+    """Check everything, convert to mm, unit columns and outward triangles.
 
     Columns that the format promises to be of unit length stay as they are; others are scaled to it.
+
+    Args:
+        parts: What a reader found.
+        wanted: How many modes to keep.
+
+    Returns:
+        The model, on the CPU.
+
+    Raises:
+        NotThisModel: Something is missing, not finite, of a wrong shape, or not as in a face.
     """
     mean, basis, std = _modes(parts.shape, "shape", wanted.n_shape, parts.unit)
     require(len(std), "it has no shape modes")
@@ -135,14 +174,33 @@ def assemble(parts: Parts, wanted: Wanted) -> MorphableModel:
     )
 
 
-def require(condition, otherwise: str) -> None:
-    """Raise NotThisModel(otherwise) unless the condition holds."""
+def require(condition: object, otherwise: str) -> None:
+    """Raise NotThisModel(otherwise) unless the condition holds; `otherwise` is half a sentence."""
     if not condition:
         raise NotThisModel(otherwise)
 
 
-def vector(values, what: str) -> np.ndarray:
-    """A column, row or list of numbers as (N,)."""
+def finite(values: np.ndarray, what: str) -> np.ndarray:
+    """Check that no number is NaN or infinite.
+
+    Every array of every format comes through here: in `assemble`, and before that where a reader computes with it.
+
+    Args:
+        values: Any shape.
+        what: What to call them in the message.
+
+    Returns:
+        The values themselves.
+
+    Raises:
+        NotThisModel: A number is not finite.
+    """
+    require(np.isfinite(values).all(), f"{what} has numbers that are not finite")
+    return values
+
+
+def vector(values: ArrayLike, what: str) -> np.ndarray:
+    """Take a column, row or list of numbers as (N,); `what` is its name in the NotThisModel that may be raised."""
     values = np.asarray(values)
     require(values.dtype.kind in "iuf", f"{what} has no numbers")
     long = [n for n in values.shape if n != 1]
@@ -150,8 +208,21 @@ def vector(values, what: str) -> np.ndarray:
     return values.reshape(-1)
 
 
-def columns(values, what: str, rows: int, n: int | None = None) -> np.ndarray:
-    """The first `n` columns of a matrix (rows, K), which may be one that still lies in a file."""
+def columns(values: np.ndarray | h5py.Dataset, what: str, rows: int, n: int | None = None) -> np.ndarray:
+    """Take the leading columns of a matrix, which may be one that still lies in a file.
+
+    Args:
+        values: (rows, K).
+        what: Its name in messages.
+        rows: How many rows it must have.
+        n: How many columns to take; None is all.
+
+    Returns:
+        (rows, n).
+
+    Raises:
+        NotThisModel: It has another shape.
+    """
     require(len(values.shape) == 2, f"{what} has {len(values.shape)} dimensions, expected a matrix")
     if values.shape[0] != rows:
         turned = ": it is transposed" if values.shape[1] == rows else ""
@@ -159,24 +230,24 @@ def columns(values, what: str, rows: int, n: int | None = None) -> np.ndarray:
     return values[:] if n is None else values[:, :n]
 
 
-def indices(values, what: str, start: int) -> np.ndarray:
-    """Whole numbers that count from `start`, as int64 from 0."""
+def indices(values: ArrayLike, what: str, start: int) -> np.ndarray:
+    """Take whole numbers that count from `start` as int64 that count from 0."""
     values = np.asarray(values)
-    require(values.dtype.kind in "iuf" and values.size, f"{what} are no numbers")
+    require(values.dtype.kind in "iuf" and values.size, f"{what} are not numbers")
     whole = (values == np.floor(values)).all() and (np.abs(values) < 2**31).all()  # false for NaN
     require(whole, f"{what} are not whole numbers")
     return values.astype(np.int64) - start
 
 
-def triangle_list(values, what: str, start: int) -> np.ndarray:
-    """Triangles (F, 3) or (3, F), counted from `start`, as int64 (F, 3) from 0."""
+def triangle_list(values: ArrayLike, what: str, start: int) -> np.ndarray:
+    """Take triangles (F, 3) or (3, F) that count from `start` as int64 (F, 3) that count from 0."""
     values = indices(values, what, start)
     require(values.ndim == 2 and 3 in values.shape, f"{what} is {values.shape}, expected rows of three")
     return values if values.shape[1] == 3 else np.ascontiguousarray(values.T)
 
 
 def fans(polygons: list[np.ndarray]) -> np.ndarray:
-    """Triangles (F, 3) of polygons, given as arrays (N, corners): each is a fan about its first corner."""
+    """Cut polygons, given as arrays (N, corners), into triangles (F, 3): each is a fan about its first corner."""
     pieces = []
     for group in polygons:
         rest = range(1, group.shape[1] - 1)
@@ -233,9 +304,7 @@ def _floats(values, what: str) -> np.ndarray:
     values = np.asarray(values)
     require(values.dtype.kind in "iuf", f"{what} has no numbers")
     with np.errstate(over="ignore"):
-        values = np.array(values, np.float32, order="C")
-    require(np.isfinite(values).all(), f"{what} has numbers that are not finite")
-    return values
+        return finite(np.array(values, np.float32, order="C"), what)
 
 
 def _grey(count: int):

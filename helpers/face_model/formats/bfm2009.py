@@ -24,10 +24,12 @@ VERTICES, TRIANGLES = 53490, 106466
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     return {"shapePC", "tl"} <= names(path)
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     content = variables(path, ARRAYS)
     required(content, ARRAYS)
     known = np.size(content["shapeMU"]) == 3 * VERTICES

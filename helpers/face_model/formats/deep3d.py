@@ -23,10 +23,12 @@ VERTICES, TRIANGLES = 35709, 70789
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     return {"meanshape", "idBase"} <= names(path)
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     content = variables(path, ARRAYS)
     required(content, ARRAYS)
     mean = vector(content["meanshape"], "meanshape")

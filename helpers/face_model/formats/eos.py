@@ -33,6 +33,7 @@ SURREY_VERTICES = (845, 1724, 3448, 16759, 29587)  # its levels of detail
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     if path.is_dir() or path.suffix.lower() != ".bin":
         return False
     first = start(path, 12)
@@ -43,6 +44,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     file = _Reader(path.read_bytes())
     version = file.number("<I")
     mean, basis, variance, triangles = _pca(file)
@@ -92,8 +94,7 @@ def _expression(file: _Reader):
     require(kind in (0, 1), f"its expressions are of an unknown kind {kind}")
     if kind == 0:
         mean, basis, variance, _ = _pca(file)
-        # As in scalismo's files, the mean expression is left out: zero is the neutral face.
-        return Modes(np.zeros_like(mean), basis, _std(variance, "expression"), exact=True), None, ()
+        return Modes(mean, basis, _std(variance, "expression"), exact=True), None, ()
     shapes = [(file.text(), file.matrix().reshape(-1)) for _ in range(file.length(12))]
     require(len({len(shape) for _, shape in shapes}) == 1, "its blendshapes differ in length")
     units = np.stack([shape for _, shape in shapes], axis=1)

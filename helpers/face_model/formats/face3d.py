@@ -36,10 +36,12 @@ VERTICES, TRIANGLES = 53215, 105840
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     return "model.shapePC" in names(path)
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     content = variables(path, ARRAYS, struct="model")
     required(content, ARRAYS)
     mean, offset = (vector(content[name], name).astype(np.float64) for name in ("shapeMU", "expMU"))

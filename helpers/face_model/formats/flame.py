@@ -20,11 +20,13 @@ TITLE = "FLAME"
 LAYOUT = "a pickle with v_template, shapedirs and f"
 ENDINGS = (".pkl",)
 NAMES = ("flame2023", "flame2020")
+ARRAYS = ("v_template", "shapedirs", "f")
 METRE = 1000.0
 VERTICES, TRIANGLES, SHAPES = 5023, 9976, 300
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     # Protocol 2 and later start with 0x80, and protocols 0 and 1 with the opcode of a dictionary or an object.
     return (
         not path.is_dir() and path.suffix.lower() == ".pkl" and start(path, 1) in (b"\x80", b"(", b"}", b"c")
@@ -32,12 +34,12 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     content = read_pickle(path)
-    missing = [
-        name for name in ("v_template", "shapedirs", "f") if not isinstance(content.get(name), np.ndarray)
-    ]
+    arrays = {name: content[name] for name in ARRAYS if isinstance(content.get(name), np.ndarray)}
+    missing = [name for name in ARRAYS if name not in arrays]
     require(not missing, f"{', '.join(missing)} is missing in it")
-    mean, modes = content["v_template"], content["shapedirs"]
+    mean, modes, triangles = (np.asarray(arrays[name]) for name in ARRAYS)
     require(mean.ndim == 2 and mean.shape[1] == 3, f"v_template is {mean.shape}, expected (V, 3)")
     require(
         modes.ndim == 3 and modes.shape[:2] == mean.shape,
@@ -54,7 +56,7 @@ def read(path: Path, wanted: Wanted) -> Parts:
         unit=METRE,
         shape=Modes(mean.reshape(-1), modes[:, : min(SHAPES, wanted.n_shape)]),
         expression=Modes(np.zeros(mean.size), modes[:, SHAPES:]),
-        triangles=triangle_list(content["f"], "f", start=0),
+        triangles=triangle_list(triangles, "f", start=0),
         triangle_count=TRIANGLES if len(mean) == VERTICES else None,
         landmarks=np.array(landmarks.FLAME) if len(mean) == VERTICES else None,
     )

@@ -33,6 +33,7 @@ ARRAYS = (
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     if path.is_dir() or path.suffix.lower() != ".npz" or not start(path, 2) == b"PK":
         return False
     with zipfile.ZipFile(path) as archive:
@@ -40,6 +41,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     with np.load(path, allow_pickle=False) as file:
         missing = [name for name in ARRAYS if name not in file.files]
         require(not missing, f"{', '.join(missing)} is missing in it")

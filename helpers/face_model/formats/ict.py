@@ -18,7 +18,7 @@ import numpy as np
 
 from helpers.errors import UserError
 from helpers.face_model.formats import landmarks
-from helpers.face_model.formats.assemble import Modes, Parts, Wanted, fans, require
+from helpers.face_model.formats.assemble import Modes, NotThisModel, Parts, Wanted, fans, require
 from helpers.face_model.formats.obj import read_mesh, read_vertices
 
 TITLE = "ICT-FaceKit Light"
@@ -32,18 +32,22 @@ PARTS = {"narrow": 6706, "face": 9409, "head": VERTICES}  # the first so many ve
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     return _folder(path) is not None
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     folder = _folder(path)
+    if folder is None:
+        raise NotThisModel(f"{NEUTRAL} or {INDEX} is missing in it")
     neutral, polygons = read_mesh(folder / NEUTRAL)
     kept = _kept(wanted.part, len(neutral))
     names = _expression_names(folder)
     shapes = [_displacement(file, neutral)[:kept] for file in _identities(folder, wanted.n_shape)]
     units = [_displacement(folder / f"{name}.obj", neutral)[:kept] for name in names]
     # Some expressions move only what a part leaves out, as the eyeballs.
-    moving = [i for i, unit in enumerate(units) if np.abs(unit).max() > 0]
+    moving = [i for i, unit in enumerate(units) if unit.any()]
     expression = _columns([units[i] for i in moving]) if moving else None
     return Parts(
         name=f"ICT-FaceKit Light, {wanted.part or 'face'}"
@@ -52,7 +56,7 @@ def read(path: Path, wanted: Wanted) -> Parts:
         licence="MIT",
         unit=CENTIMETRE,
         shape=Modes(neutral[:kept].reshape(-1), _columns(shapes)),
-        expression=Modes(np.zeros(3 * kept), expression) if moving else None,
+        expression=None if expression is None else Modes(np.zeros(3 * kept), expression),
         expression_units=expression,
         expression_names=tuple(names[i] for i in moving),
         triangles=fans([group[(group < kept).all(1)] for group in polygons]),

@@ -10,11 +10,13 @@ nothing on the skin marks the points: a third of their distance (tests/face_mode
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
+from helpers.alignment import align_points
 from helpers.face_model.formats.assemble import outward
 from helpers.face_model.formats.landmarks import misplaced
 from helpers.face_model.open_model import load_open_model
+from helpers.mesh_normals import vertex_normals
 
 MODES = 60
 FEWEST = 8  # known points
@@ -24,10 +26,16 @@ REACHES_MM = (20, 20, 15, 15, 10, 10, 8, 8, 8, 8)  # how far a closest point may
 
 
 def complete(known: dict[int, int], vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray | None:
-    """All 68 vertex numbers of a face (V, 3) in mm and model axes, from those that are known.
+    """Estimate all 68 landmarks of a face from those that are known.
 
-    known: number of the point, 0 to 67 → vertex. They stay as they are. None if they are too few or not those of a
-    face, or if the open face model cannot be laid onto it.
+    Args:
+        known: Number of the point, 0 to 67 → vertex. They stay as they are.
+        vertices: (V, 3) mm, in model axes.
+        triangles: (F, 3), either way round.
+
+    Returns:
+        (68,) vertex numbers; None if those known are too few or not those of a face, or if the open face model
+        cannot be laid onto it.
     """
     if len(known) < FEWEST:
         return None
@@ -55,13 +63,13 @@ class _Fit:
         self.mean = model.mean_shape.double().numpy()
         self.basis = (model.shape_basis * model.shape_std).double().numpy()
         self.triangles = model.triangles.numpy()
-        self.landmarks = model.landmarks.numpy()
-        masks = model.masks
+        assert model.landmarks is not None and model.masks is not None  # the open model has both
+        self.landmarks, masks = model.landmarks.numpy(), model.masks
         self.skin = np.flatnonzero((masks["skin"] > 0.5) & (masks["neck"] < 0.5))[::3]
         self.rows, self.points = self.landmarks[list(known)], vertices[list(known.values())]
         self.used = np.unique(triangles)
-        self.target, self.target_normals = vertices[self.used], _normals(vertices, triangles)[self.used]
-        self.tree = cKDTree(self.target)
+        self.target, self.target_normals = vertices[self.used], vertex_normals(vertices, triangles)[self.used]
+        self.tree = KDTree(self.target)
         self.alpha, self.scale, self.rotation, self.shift = np.zeros(MODES), 1.0, np.eye(3), np.zeros(3)
 
     def placed(self) -> np.ndarray:
@@ -80,7 +88,9 @@ class _Fit:
         """One round: closest points, then a rigid step and the modes, towards the planes through those points."""
         placed = self.placed()
         distance, nearest = self.tree.query(placed[self.skin])
-        facing = (_normals(placed, self.triangles)[self.skin] * self.target_normals[nearest]).sum(1) > 0.6
+        facing = (vertex_normals(placed, self.triangles)[self.skin] * self.target_normals[nearest]).sum(
+            1
+        ) > 0.6
         near = facing & (distance < reach)
         rows, nearest = self.skin[near], nearest[near]
         if len(rows) < 100:
@@ -101,7 +111,7 @@ class _Fit:
         return modes / POINT_MM, (back - self.mean[self.rows]).reshape(-1) / POINT_MM
 
     def _solve(self, equations: list[tuple[np.ndarray, np.ndarray]]) -> None:
-        """α of least squares with its prior N(0, 1). Neighbouring surface points say the same thing: 30 count as 1."""
+        """α of least squares with its prior N(0, 1). Neighbouring surface points hold the same evidence: 30 count as 1."""
         left, right = np.eye(MODES), np.zeros(MODES)
         for i, (modes, value) in enumerate(equations):
             weight = 1.0 if i == 0 else 1 / 30
@@ -114,18 +124,5 @@ class _Fit:
         weights = np.ones(len(rows))
         if first:
             weights[:first] = (len(rows) - first) / first
-        weights /= weights.sum()
         mine = self.mean[rows] + self.basis[rows] @ self.alpha
-        centre, goal = weights @ mine, weights @ points
-        u, s, vt = np.linalg.svd((points - goal).T @ ((mine - centre) * weights[:, None]))
-        flip = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-        self.rotation = (u * flip) @ vt
-        self.scale = float((s * flip).sum() / (weights @ np.square(mine - centre).sum(1)))
-        self.shift = goal - self.scale * self.rotation @ centre
-
-
-def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    face = np.cross(b - a, c - a)
-    out = np.stack([np.bincount(triangles.ravel(), face[:, i].repeat(3), len(vertices)) for i in range(3)], 1)
-    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        self.rotation, self.shift, self.scale = align_points(mine, points, weights, scale=True)

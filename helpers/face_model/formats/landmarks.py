@@ -1,6 +1,6 @@
 """The 68 points of iBUG as vertex numbers, for the meshes where they are publicly known.
 
-Each list names its source and was checked as its comment says. It is used only for a mesh with exactly that many
+Each list names its source in a comment, and how it was checked. It is used only for a mesh with exactly that many
 vertices, and `misplaced` then looks whether the points lie as on a face. Numbers count from 0 here.
 """
 
@@ -46,7 +46,7 @@ FLAME = (
 )
 # fmt: on
 
-# Where only a part is published: point, 0 to 67 → vertex. `completion` estimates the rest.
+# Where only a part is published: point, 0 to 67 → vertex. `landmark_transfer` estimates the rest.
 
 # Basel Face Model 2017 with 53,149 vertices. Source: share/ibug_to_bfm2017-1_bfm_nomouth.txt of eos.
 # In the order of iBUG, part by part.
@@ -84,9 +84,15 @@ NAMED = {
 
 
 def misplaced(points: np.ndarray) -> str | None:
-    """What is wrong with 68 points (68, 3) in model axes, or None. True of every face that looks along z, upright.
+    """Check what is true of every face that looks along z, upright.
 
     It notices swapped or mirrored axes, and landmarks of another mesh.
+
+    Args:
+        points: (68, 3) in model axes.
+
+    Returns:
+        What is wrong with them, or None.
     """
     x, y, z = points.astype(np.float64).T
     eyes, tip = [36, 39, 42, 45], 30

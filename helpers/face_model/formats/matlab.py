@@ -14,7 +14,14 @@ from helpers.face_model.formats.sniff import HDF5, MATLAB_73, start
 
 
 def names(path: Path) -> set[str]:
-    """The variables of a file, and the fields of a struct called `model` as "model.field"; empty for other files."""
+    """List the variables of a MATLAB file without reading their numbers.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Their names, and the fields of a struct called `model` as "model.field"; empty for other files.
+    """
     if path.suffix.lower() != ".mat":
         return set()
     if _is_hdf5(path):
@@ -33,7 +40,19 @@ def names(path: Path) -> set[str]:
 
 
 def variables(path: Path, wanted: tuple[str, ...], struct: str | None = None) -> dict[str, np.ndarray]:
-    """Those of the wanted arrays that are there, in MATLAB's orientation; of a struct if it is named."""
+    """Read arrays of a MATLAB file.
+
+    Args:
+        path: The file.
+        wanted: Their names.
+        struct: Name of the struct whose fields they are, or None.
+
+    Returns:
+        Those that are there, in MATLAB's orientation.
+
+    Raises:
+        NotThisModel: The struct is not there.
+    """
     if _is_hdf5(path):
         import h5py
 
@@ -53,6 +72,7 @@ def variables(path: Path, wanted: tuple[str, ...], struct: str | None = None) ->
 
 
 def required(content: dict[str, np.ndarray], wanted: tuple[str, ...]) -> None:
+    """Raise NotThisModel that names what is missing of the wanted arrays."""
     missing = [name for name in wanted if name not in content]
     if missing:
         raise NotThisModel(f"{', '.join(missing)} is missing in it")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.face_model.formats.assemble import require
+from helpers.face_model.formats.assemble import finite, require
 
 VERTEX_LINE = re.compile(rb"^v[ \t]+([^\r\n#]*)", re.MULTILINE)
 FACE_LINE = re.compile(rb"^f[ \t]+([^\r\n#]*)", re.MULTILINE)
@@ -15,12 +15,23 @@ AFTER_SLASH = re.compile(rb"/[^\s]*")
 
 
 def read_vertices(path: Path) -> np.ndarray:
-    """(V, 3) float64, in the file's units."""
+    """Read the vertices of an OBJ file: (V, 3) float64, in the file's units."""
     return _vertices(path.read_bytes(), path.name)
 
 
 def read_mesh(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Vertices (V, 3) and polygons from 0, in arrays (N, corners) by their number of corners."""
+    """Read the mesh of an OBJ file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Vertices (V, 3) float64 in the file's units, and polygons as vertex numbers from 0, in arrays (N, corners) by
+        their number of corners.
+
+    Raises:
+        NotThisModel: There are no vertices or polygons, or a polygon names a vertex that is not there.
+    """
     content = path.read_bytes()
     vertices = _vertices(content, path.name)
     by_size: dict[int, list] = {}
@@ -42,6 +53,4 @@ def _vertices(content: bytes, name: str) -> np.ndarray:
     lines = VERTEX_LINE.findall(content)
     numbers = b"\n".join(lines).split()
     require(lines and len(numbers) == 3 * len(lines), f"{name} has no vertices of three numbers each")
-    vertices = np.array(numbers, dtype=np.float64).reshape(-1, 3)
-    require(np.isfinite(vertices).all(), f"{name} has numbers that are not finite")
-    return vertices
+    return finite(np.array(numbers, dtype=np.float64), name).reshape(-1, 3)

@@ -68,24 +68,45 @@ def _encode(text, encoding="latin1"):
     return text.encode("latin1")
 
 
+def _empty_bytes(*arguments):
+    """bytes: how newer Pythons put no bytes, those of an empty array, into old pickles."""
+    if arguments:
+        raise NotThisModel("its bytes are packed in an unknown way")
+    return b""
+
+
 def _reconstruct(*_):
     return ArrayShell()
+
+
+def _frombuffer(content, kind, shape, order):
+    """numpy.core.numeric._frombuffer: how protocol 5 creates an array."""
+    array = ArrayShell()
+    array.state = (1, shape, kind, order == "F", content)
+    return array
 
 
 ALLOWED = {
     **{(module, "_reconstruct"): _reconstruct for module in ARRAY_MODULES},
     **{(module, "scalar"): ScalarShell for module in ARRAY_MODULES},
+    **{(module, "_frombuffer"): _frombuffer for module in ARRAY_MODULES},
     ("numpy", "ndarray"): ArrayShell,
+    # A matrix is created and filled as an array is.
+    ("numpy", "matrix"): ArrayShell,
+    ("numpy.matrixlib.defmatrix", "matrix"): ArrayShell,
     ("numpy", "dtype"): TypeShell,
     ("copy_reg", "_reconstructor"): _rebuild,
     ("copyreg", "_reconstructor"): _rebuild,
     ("__builtin__", "object"): Shell,
     ("builtins", "object"): Shell,
     ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _empty_bytes,
+    ("builtins", "bytes"): _empty_bytes,
     ("collections", "OrderedDict"): dict,
 }
 
 
+# The stub takes pickle._Unpickler for the one in C, which has neither a stack nor load_build: hence three ignores.
 class _Reader(pickle._Unpickler):
     """Python's own unpickler, in Python: unlike the one in C it takes no memory before it needs it."""
 
@@ -95,23 +116,34 @@ class _Reader(pickle._Unpickler):
             return allowed
         if module.split(".")[0] == "chumpy":
             return type("Chumpy", (ChumpyShell,), {})
-        if module.startswith("scipy.sparse") and name.endswith("_matrix"):
+        if module.startswith("scipy.sparse") and name.endswith(("_matrix", "_array")):
             return type("Sparse", (SparseShell,), {})
         raise NotThisModel(f"it wants to run {module}.{name}, which no face model needs; nothing was run")
 
     def load_build(self):
-        if not isinstance(self.stack[-2], Shell):  # else it could change the defaults of the functions above
+        stack: list = self.stack  # ty: ignore[missing-attribute]
+        if not isinstance(stack[-2], Shell):  # else it could change the defaults of the functions above
             raise NotThisModel("it gives a state to something that has none; nothing was run")
-        super().load_build()
+        super().load_build()  # ty: ignore[missing-attribute]
 
-    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # ty: ignore[invalid-assignment]
 
     def persistent_load(self, pid):
         raise NotThisModel("it refers to something outside the file")
 
 
 def read_pickle(path: Path) -> dict[str, object]:
-    """The dictionary in a pickle, with arrays for the numpy and chumpy arrays that are its values."""
+    """Read the dictionary in a pickle without running anything.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Name → value, with arrays for the numpy and chumpy arrays; other objects are inert shells.
+
+    Raises:
+        NotThisModel: It is no dictionary, or names something that no face model needs.
+    """
     content = _Reader(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     if isinstance(content, Shell):
         content = content.state
@@ -137,7 +169,10 @@ def _array(value):
         return value
     if int(np.prod(shape, dtype=object)) * kind.itemsize != len(content):
         raise NotThisModel(f"an array of {shape} in it has {len(content)} bytes")
-    return np.frombuffer(content, kind).reshape(shape, order="F" if fortran else "C")
+    values = (
+        np.frombuffer(content, kind) if content else np.empty(0, kind)
+    )  # older numpys refuse an empty buffer
+    return values.reshape(shape, order="F" if fortran else "C")
 
 
 def _dtype(shell) -> np.dtype | None:

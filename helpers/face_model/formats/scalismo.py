@@ -6,8 +6,8 @@
 /metadata/landmarks/json    a list of {"id": name, "coordinates": [x, y, z]}
 
 Since version 0.9 of the layout columns are of unit length, before that they were multiplied by σ. A model of Basel's
-has a mean expression that is not zero; it is left out here, so that expression zero is the neutral face.
-Sources: eos' share/scripts/convert-bfm2017-to-eos.py; units as its makers say in github.com/unibas-gravis/basel-face-model-viewer.
+has a mean expression that is not zero; `assemble` leaves it out, so that expression zero is the neutral face.
+Sources: eos' share/scripts/convert-bfm2017-to-eos.py; units as its makers state in github.com/unibas-gravis/basel-face-model-viewer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from pathlib import Path
 import numpy as np
 
 from helpers.face_model.formats import landmarks
-from helpers.face_model.formats.assemble import Modes, Parts, Wanted, require, triangle_list, vector
+from helpers.face_model.formats.assemble import (
+    Modes,
+    NotThisModel,
+    Parts,
+    Wanted,
+    finite,
+    require,
+    triangle_list,
+    vector,
+)
 from helpers.face_model.formats.landmark_transfer import complete
 from helpers.face_model.formats.sniff import HDF5, start
 from helpers.face_model.scalismo_metadata import read_extras
@@ -40,6 +49,7 @@ UNIT_COLUMNS_SINCE = (0, 9)
 
 
 def recognises(path: Path) -> bool:
+    """Tell whether it is this format, by name and first bytes."""
     if path.is_dir() or path.suffix.lower() not in ENDINGS or not start(path).startswith(HDF5):
         return False
     import h5py
@@ -49,11 +59,13 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, wanted: Wanted) -> Parts:
+    """Take the numbers out of a file; raises NotThisModel where they are not there."""
     import h5py
 
     with h5py.File(path, "r") as file:
         shape = _modes(file, "shape", wanted.n_shape)
-        require(shape is not None, "it has no /shape/model")
+        if shape is None:
+            raise NotThisModel("it has no /shape/model")
         mean = vector(shape.mean, "shape/model/mean")
         count = len(mean) // 3
         texture = _modes(file, "color", wanted.n_texture)
@@ -102,24 +114,20 @@ def _modes(file, part: str, n: int | None) -> Modes | None:
     require(
         len(variance) == basis.shape[1], f"{part} has {basis.shape[1]} modes, but {len(variance)} variances"
     )
-    require(
-        (variance > 0).all() and np.isfinite(variance).all(),
-        f"a variance of {part} is not a number above zero",
-    )
+    require((variance > 0).all(), f"a variance of {part} is not a number above zero")
     columns = basis[:, :n]
     std = np.sqrt(variance[:n])
-    if part == "expression":
-        mean = np.zeros_like(mean)
     if _version(file, part) < UNIT_COLUMNS_SINCE:
         columns = columns / std
-    # That the columns of shape are of unit length is what two programs measured; of the others they say nothing.
+    # That the columns of shape are of unit length is what two programs measured; of the others they tell nothing.
     return Modes(mean, columns, std, exact=True, cropped=part != "shape")
 
 
 def _version(file, part: str) -> tuple[int, int]:
     for place in (f"{part}/version", "version"):
         if f"{place}/majorVersion" in file and f"{place}/minorVersion" in file:
-            return tuple(int(np.ravel(file[f"{place}/{half}Version"][()])[0]) for half in ("major", "minor"))
+            major, minor = (np.ravel(file[f"{place}/{half}Version"][()])[0] for half in ("major", "minor"))
+            return int(major), int(minor)
     return UNIT_COLUMNS_SINCE
 
 
@@ -137,7 +145,7 @@ def _cells(file, count: int) -> np.ndarray:
 
 def _landmarks(file, extras: dict, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray | None:
     """All 68, as vertex numbers or as places on the mean face named ibug.1 to ibug.68; else those that are known
-    under other names, and the rest by `completion`; None if that is too little."""
+    under other names, and the rest by `landmark_transfer`; None if that is too little."""
     if "landmarks" in extras:
         return extras["landmarks"].numpy()
     named = _named(file, vertices)
@@ -152,7 +160,7 @@ def _landmarks(file, extras: dict, vertices: np.ndarray, triangles: np.ndarray) 
 
 def _named(file, vertices: np.ndarray) -> dict[str, int]:
     """The vertex next to each named landmark of the file."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     if "metadata/landmarks/json" not in file:
         return {}
@@ -162,9 +170,7 @@ def _named(file, vertices: np.ndarray) -> dict[str, int]:
         entries = [{"id": name, "coordinates": place} for name, place in entries.items()]
     if not entries:
         return {}
-    places = np.array([entry["coordinates"] for entry in entries], float)
-    require(
-        places.ndim == 2 and places.shape[1] == 3 and np.isfinite(places).all(), "its landmarks are no places"
-    )
-    _, nearest = cKDTree(vertices).query(places)
+    places = finite(np.array([entry["coordinates"] for entry in entries], float), "its landmarks")
+    require(places.ndim == 2 and places.shape[1] == 3, "its landmarks are no places")
+    _, nearest = KDTree(vertices).query(places)
     return {str(entry["id"]): int(i) for entry, i in zip(entries, nearest, strict=True)}

@@ -1,9 +1,11 @@
-"""Say what a file looks like, by its first bytes."""
+"""Tell what kind of file it is, by its first bytes."""
 
 from __future__ import annotations
 
 import codecs
 from pathlib import Path
+
+from helpers.files import why_unreadable
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MATLAB_5 = b"MATLAB 5.0 MAT-file"
@@ -23,7 +25,7 @@ STARTS = {
 
 
 def start(path: Path, n: int = 512) -> bytes:
-    """The first `n` bytes of a file; nothing for a folder."""
+    """Read the first `n` bytes of a file; nothing of a folder."""
     if path.is_dir():
         return b""
     with open(path, "rb") as file:
@@ -31,9 +33,12 @@ def start(path: Path, n: int = 512) -> bytes:
 
 
 def looks_like(path: Path) -> str:
-    """What a file or folder that is no model looks like."""
+    """Tell what a file or folder is that is no model: the end of "this is …"."""
     if path.is_dir():
         return "a folder without a face model that is known here"
+    reason = why_unreadable(path)
+    if reason is not None:
+        return f"not readable ({reason})"
     try:
         first = start(path)
     except OSError as error:

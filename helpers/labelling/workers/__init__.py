@@ -18,11 +18,17 @@ __all__ = ["ENGINES", "Crew", "Died", "Done", "Event", "make_crew"]
 
 
 class Crew(Protocol):
+    """Numbered workers. They begin when the crew is entered as a context, and end when it is left."""
+
     load: dict[int, list[Batch]]
 
-    def give(self, worker: int, batch: Batch) -> None: ...
+    def give(self, worker: int, batch: Batch) -> None:
+        """Add a batch to those of a worker."""
+        ...
 
-    def wait(self) -> list[Event]: ...
+    def wait(self) -> list[Event]:
+        """What has happened since; waits until something has."""
+        ...
 
     def __enter__(self) -> Crew: ...
 
@@ -32,8 +38,15 @@ class Crew(Protocol):
 def make_crew(job: Job, engine: str, workers: int | None, start: str = "spawn") -> Crew:
     """The crew that `engine` names.
 
-    workers: how many; 0 is this process itself; None is one a core, or one a GPU where `job.device` is one. On a Ray
-    cluster None counts the cores or GPUs of the whole cluster.
+    Args:
+        job: what every worker is given.
+        engine: "local" for processes of this machine, or "ray" for actors of a Ray cluster.
+        workers: how many; 0 is this process itself; None is one per core, or one per GPU where `job.device` is one. On a
+            Ray cluster None counts the cores or GPUs of the whole cluster.
+        start: of local processes, see `LocalCrew`.
+
+    Raises:
+        UserError: for another engine or number, and where Ray is not installed.
     """
     if engine not in ENGINES:
         raise UserError(f"engine {engine!r}: one of {', '.join(ENGINES)} is expected")

@@ -11,7 +11,13 @@ from helpers.labelling.labeller import Batch
 
 @dataclass(frozen=True)
 class Done:
-    """A worker has answered."""
+    """A worker has answered.
+
+    Attributes:
+        worker: its number.
+        batch: that it had.
+        rows: one for each photograph of the batch.
+    """
 
     worker: int
     batch: Batch
@@ -20,7 +26,13 @@ class Done:
 
 @dataclass(frozen=True)
 class Died:
-    """A worker is gone, with the batches that it had; the crew has called for another one in its place."""
+    """A worker is gone; the crew has called for another one in its place.
+
+    Attributes:
+        worker: its number.
+        batches: that it had, none of them answered.
+        cause: in a few words.
+    """
 
     worker: int
     batches: list[Batch]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from helpers.labelling.labeller import Batch, Job, Labeller
-from helpers.labelling.workers.events import Done
+from helpers.labelling.workers.events import Done, Event
 
 
 class HereCrew:
@@ -24,8 +24,10 @@ class HereCrew:
         torch.set_num_threads(self.threads)
 
     def give(self, worker: int, batch: Batch) -> None:
+        """Put a batch behind the others."""
         self.load[worker].append(batch)
 
-    def wait(self) -> list[Done]:
+    def wait(self) -> list[Event]:
+        """Do the oldest batch. A GPU that fails cannot be replaced here: `DeviceLost` ends the run."""
         batch = self.load[0].pop(0)
         return [Done(0, batch, self.labeller.label(batch))]

@@ -11,29 +11,36 @@ import threading
 import time
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import cast
 
 import torch
 
 from helpers.errors import UserError
-from helpers.labelling.labeller import Batch, Job, Labeller, one_line
+from helpers.labelling.labeller import Batch, DeviceLost, Job, Labeller, one_line
 from helpers.labelling.rows import from_bytes, to_bytes
 from helpers.labelling.workers.events import Died, Done, Event
 
 STARTS = 3  # a worker that ends so often before it is ready will never be
 PATIENCE = 5.0  # seconds to end by itself
+DEVICE_LOST = 3  # exit status of a worker whose GPU has failed
 
 
 class LocalCrew:
-    """`workers` processes; one that dies is replaced.
+    """Processes of this machine; one that dies is replaced.
 
-    start: how processes come about, "spawn", "forkserver" or "fork". Only the first two go with CUDA.
+    Args:
+        job: what every worker is given.
+        workers: how many; None for one per core, or one per GPU.
+        start: how processes begin, "spawn", "forkserver" or "fork". Only the first two go with CUDA.
     """
 
     def __init__(self, job: Job, workers: int | None, start: str = "spawn"):
         self.job, self.count = job, workers or _as_many_as_fit(job.device)
-        self.context = multiprocessing.get_context(start)
+        # All contexts have Process and Pipe; the type that get_context declares lacks Process.
+        self.context = cast(SpawnContext, multiprocessing.get_context(start))
         self.load: dict[int, list[Batch]] = {}
-        self.processes: dict[int, multiprocessing.Process] = {}
+        self.processes: dict[int, SpawnProcess] = {}
         self.pipes: dict[int, Connection] = {}
         self.failed_starts = 0
 
@@ -57,6 +64,7 @@ class LocalCrew:
             self.pipes[worker].close()
 
     def give(self, worker: int, batch: Batch) -> None:
+        """Send a batch to a worker."""
         self.load[worker].append(batch)
         try:
             self.pipes[worker].send(batch)
@@ -64,10 +72,12 @@ class LocalCrew:
             pass  # it has died; `wait` will say so
 
     def wait(self) -> list[Event]:
-        of = {pipe: worker for worker, pipe in self.pipes.items()}
-        of.update({process.sentinel: worker for worker, process in self.processes.items()})
-        events = []
-        for worker in sorted({of[ready] for ready in wait(list(of))}):
+        """Answers and deaths since the last call; waits until there is one, or a worker is ready."""
+        ready = wait([*self.pipes.values(), *(process.sentinel for process in self.processes.values())])
+        events: list[Event] = []
+        for worker in sorted(self.processes):
+            if self.pipes[worker] not in ready and self.processes[worker].sentinel not in ready:
+                continue
             events += self._messages(worker)
             if not self.processes[worker].is_alive():
                 events += self._messages(worker)  # its last words
@@ -94,6 +104,8 @@ class LocalCrew:
     def _replace(self, worker: int) -> Died:
         code = self.processes[worker].exitcode
         cause = signal.Signals(-code).name if code and code < 0 else f"exit status {code}"
+        if code == DEVICE_LOST:
+            cause = f"{_device(self.job.device, worker)} failed"
         self.failed_starts += worker not in self.load
         if self.failed_starts >= STARTS:
             raise UserError(
@@ -120,7 +132,12 @@ class LocalCrew:
 
 
 def work(pipe: Connection, parent: int) -> None:
-    """What a worker process does: load one batch while another is being fitted."""
+    """What a worker process does: load one batch while another is being fitted.
+
+    Args:
+        pipe: where the job and batches come from, and rows go to.
+        parent: the process to end with.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
@@ -134,7 +151,14 @@ def work(pipe: Connection, parent: int) -> None:
     except (EOFError, BrokenPipeError):
         os._exit(1)  # the parent is gone
     except Exception as error:
-        pipe.send(("refused", one_line(error)))
+        _refuse(pipe, error)
+
+
+def _refuse(pipe: Connection, error: BaseException) -> None:
+    """Tell the parent that the run cannot go on; unless another process can go on with it: then end."""
+    if isinstance(error, DeviceLost):
+        os._exit(DEVICE_LOST)
+    pipe.send(("refused", one_line(error)))
 
 
 def _load(pipe: Connection, labeller: Labeller, batches: queue.Queue) -> None:
@@ -144,7 +168,7 @@ def _load(pipe: Connection, labeller: Labeller, batches: queue.Queue) -> None:
     except (EOFError, OSError):
         os._exit(1)
     except BaseException as error:
-        pipe.send(("refused", one_line(error)))
+        _refuse(pipe, error)
     batches.put(None)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
 import torch
 
 from helpers.errors import UserError
-from helpers.labelling.labeller import Batch, Job, Labeller, one_line
+from helpers.labelling.labeller import Batch, DeviceLost, Job, Labeller, one_line
 from helpers.labelling.rows import from_bytes, to_bytes
 from helpers.labelling.workers.events import Died, Done, Event
 
@@ -24,19 +25,31 @@ class Hand:
         self.labeller, self.one_at_a_time = Labeller(job), threading.Lock()
 
     def ready(self) -> bool:
+        """Answers as soon as the labeller is made."""
         return True
 
     def label(self, batch: Batch) -> bytes:
-        loaded = self.labeller.load(batch)
-        with self.one_at_a_time:
-            return to_bytes(self.labeller.rows(batch, loaded))
+        """The rows of a batch. An actor whose GPU has failed ends, and Ray starts another."""
+        try:
+            loaded = self.labeller.load(batch)
+            with self.one_at_a_time:
+                return to_bytes(self.labeller.rows(batch, loaded))
+        except DeviceLost:
+            os._exit(1)
 
 
 class RayCrew:
-    """`workers` actors, each with one core, or one GPU where the job's device is one.
+    """Actors, each with one core, or one GPU where the job's device is one.
 
-    Joins the cluster that `ray start` or $RAY_ADDRESS names, else starts one on this machine. The source must be readable
-    on every machine, and the course installed there. Raises UserError where Ray is not installed.
+    Joins the cluster that `ray start` or $RAY_ADDRESS names, or else starts one on this machine. The source must be
+    readable on every machine, and the course installed there.
+
+    Args:
+        job: what every worker is given.
+        workers: how many; None for one per core, or per GPU, of the cluster.
+
+    Raises:
+        UserError: where Ray is not installed, and on entering the context, where it does not start.
     """
 
     def __init__(self, job: Job, workers: int | None = None):
@@ -75,10 +88,12 @@ class RayCrew:
             self.ray.shutdown()
 
     def give(self, worker: int, batch: Batch) -> None:
+        """Send a batch to a worker."""
         self.load[worker].append(batch)
         self.answers[self.actors[worker].label.remote(batch)] = (worker, batch)
 
     def wait(self) -> list[Event]:
+        """Answers and deaths since the last call; waits for one, a second at most."""
         events: list[Event] = []
         ready, _ = self.ray.wait(list(self.answers), num_returns=1, timeout=1.0)
         for reference in ready:

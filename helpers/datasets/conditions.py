@@ -1,0 +1,115 @@
+"""The circumstances of a photograph, drawn by chance: everything about it that is not the person."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from helpers.datasets.backgrounds import Backgrounds
+from helpers.datasets.nuisances import Nuisances
+from helpers.datasets.occluders import Occluders
+from helpers.datasets.random_streams import RandomStreams
+from helpers.lighting import DEFAULT_LIGHT, ColourTransform
+
+CONFIDENCE_SPREAD = 0.25  # a detector does not know its own noise better than by e to the power of ± this
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The conditions of B photographs. Lengths in px are at an image of 224 px.
+
+    Attributes:
+        expression: (B, Ke) coefficients.
+        rotation_vector: (B, 3) radians.
+        focal_factor: (B,) the focal length, in default ones.
+        crop_shift: (B, 2) by which the crop misses its place, in sides of the crop.
+        crop_zoom: (B,) the factor by which the crop shows the face too large.
+        occluders: in front of a face that reaches from −1 to 1.
+        point_noise: (B, 68, 2) noise of the landmarks, in standard deviations.
+        confidence_error: (B,) the factor by which the detector misjudges its noise.
+        light: (B, 9, 3) harmonics, or (B, 15) a lamp and colours as in `helpers.lighting.lamp_vector`.
+        colour: what the camera does to the whole picture.
+        backgrounds: what is behind the face.
+        blur: (B,) px, standard deviation.
+        noise: (B,) standard deviation in sRGB, 0 to 1.
+        noise_start: (B,) where the noise begins in its table, see `helpers.datasets.damage.add_noise`.
+        jpeg_quality: (B,) 40 to 95, or 0 for no JPEG.
+    """
+
+    expression: Tensor
+    rotation_vector: Tensor
+    focal_factor: Tensor
+    crop_shift: Tensor
+    crop_zoom: Tensor
+    occluders: Occluders
+    point_noise: Tensor
+    confidence_error: Tensor
+    light: Tensor
+    colour: ColourTransform
+    backgrounds: Backgrounds
+    blur: Tensor
+    noise: Tensor
+    noise_start: Tensor
+    jpeg_quality: Tensor
+
+    @classmethod
+    def draw(cls, streams: RandomStreams, nuisances: Nuisances, n_expressions: int) -> Conditions:
+        """Draw the conditions of the photographs of `streams`; each quantity has a stream of its own."""
+        turn = torch.tensor([1 / 3, 1, 1 / 3], device=streams.device) * math.radians(nuisances.max_yaw)
+        colour = _draw_colour(streams, nuisances.colour)
+        draw_light = _draw_lamp if nuisances.lamp else _draw_harmonics
+        has_jpeg = streams.uniform("jpeg") < nuisances.jpeg
+        return cls(
+            expression=streams.normal("expression", n_expressions, sigma=nuisances.expression),
+            rotation_vector=streams.within("rotation", 1.0, 3) * turn,
+            focal_factor=streams.within("focal", nuisances.focal_spread).exp(),
+            crop_shift=streams.within("crop shift", nuisances.jitter, 2),
+            crop_zoom=1 + streams.within("crop zoom", nuisances.jitter),
+            occluders=Occluders.draw(streams, nuisances.occluders),
+            point_noise=streams.normal("point noise", 68, 2),
+            confidence_error=streams.normal("confidence", sigma=CONFIDENCE_SPREAD).exp(),
+            light=draw_light(streams, nuisances.light, colour),
+            colour=colour,
+            backgrounds=Backgrounds.draw(streams, nuisances.background),
+            blur=streams.uniform("blur", high=nuisances.blur),
+            noise=streams.uniform("noise", high=nuisances.noise),
+            noise_start=streams.uniform("noise start"),
+            jpeg_quality=torch.where(has_jpeg, streams.uniform("jpeg quality", low=40, high=95), 0.0),
+        )
+
+
+def _draw_colour(streams: RandomStreams, strength: float) -> ColourTransform:
+    return ColourTransform(
+        contrast=1 - streams.uniform("contrast", high=0.3 * strength),
+        gain=1 + streams.within("gain", 0.2 * strength, 3),
+        offset=streams.within("offset", 0.06 * strength, 3),
+    )
+
+
+def _draw_harmonics(streams: RandomStreams, strength: float, _: ColourTransform) -> Tensor:
+    """(B, 9, 3) light about an even one."""
+    bands = [
+        streams.normal("harmonic 0", 1, 1, sigma=0.08),
+        streams.normal("harmonics 1 to 3", 3, 1, sigma=0.2),
+        streams.normal("harmonics 4 to 8", 5, 1, sigma=0.06),
+    ]
+    tint = streams.normal("harmonics' tint", 9, 3, sigma=0.015)
+    return DEFAULT_LIGHT.to(tint) + strength * (torch.cat(bands, 1) + tint)
+
+
+def _draw_lamp(streams: RandomStreams, strength: float, colour: ColourTransform) -> Tensor:
+    """(B, 15) a lamp in front of the face, mostly above it, and the colours."""
+
+    def spread(name: str, limit: float, *, tint: float = 0.0) -> Tensor:
+        tinted = streams.within(f"{name}'s tint", tint, 3) if tint else 0.0
+        return strength * (streams.within(name, limit, 1) + tinted)
+
+    ambient = 0.40 + spread("ambient light", 0.1, tint=0.02)
+    diffuse = 0.45 + spread("lamp", 0.15, tint=0.02)
+    azimuth, elevation = spread("lamp azimuth", 1.0), 0.35 + spread("lamp elevation", 0.5)
+    return torch.cat(
+        [ambient, diffuse, azimuth, elevation, colour.contrast[:, None], colour.gain, colour.offset], 1
+    )
