@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from helpers._warp import launch_options, pool, wp
+from helpers._warp import launch, wp
 from helpers.camera import Camera, flip_axes, model_to_camera, project
 from helpers.fitting import kernels
 from helpers.fitting.lamp import look_in_lamplight
@@ -27,10 +27,7 @@ from helpers.rasterizer import Raster, interpolate, rasterize
 from helpers.rendering import vertex_normals
 from helpers.rendering.shadow import cast_shadows
 
-THREADS = 2  # of a launch on the CPU ...
-POINTS_A_THREAD = (
-    2000  # ... that has at least so many points for each; handing over fewer costs more than it saves
-)
+LEAST_POINTS = 2000  # for another thread of a CPU to be worth waking
 OUTLIER = 2.5  # robust scales: a residual beyond is no noise but another thing
 NOISE_POINTS = 800  # whose pairs tell how far the residual hangs together
 
@@ -218,7 +215,8 @@ def look_at_points(
         wp.from_torch(image),
         wp.from_torch(points.barycentric, dtype=wp.vec3),
     ]
-    _launch(kernels.point_kernel, B * P, inputs, [wp.from_torch(t) for t in found], image)
+    outputs = [wp.from_torch(t) for t in found]
+    launch(kernels.point_kernel, B * P, inputs, outputs, image, least=LEAST_POINTS)
     trust = points.weight * ((found[3] - settings.grazing_start) / steep).clamp(0, 1)
     return Look(*found, albedo, trust, _depth(state, position.view(B, P, 3, 3), points))
 
@@ -291,21 +289,3 @@ def _depth(state: FaceState, position: Tensor, points: SurfacePoints) -> Tensor 
         return None
     middle = (points.barycentric[..., None] * position).sum(2)
     return state.pose.translation[:, 2:] - (middle @ state.pose.rotation[:, 2, :, None])[..., 0]
-
-
-def _launch(kernel, points: int, inputs: list, outputs: list, like: Tensor) -> None:
-    """Launch over `points`: at once on a GPU, in equal parts on a few threads on a CPU."""
-    options = launch_options(like)
-
-    def part(first: int, last: int) -> None:
-        wp.launch(kernel, last - first, inputs=[*inputs, first], outputs=outputs, **options)
-
-    if like.is_cuda:
-        part(0, points)
-        return
-    wp.load_module(kernels, device="cpu")  # before the threads, or each would compile it
-    if points < THREADS * POINTS_A_THREAD:
-        part(0, points)
-        return
-    cuts = [points * i // THREADS for i in range(THREADS + 1)]
-    list(pool(THREADS).map(part, cuts[:-1], cuts[1:]))
