@@ -78,11 +78,15 @@ def _public(package: ModuleType) -> list[str]:
 def _entries(module: ModuleType, shown: set[int]) -> list[str]:
     """Sphinx's directives for what is public in a module and not in `shown`, to which it is added."""
     exported = getattr(module, "__all__", None)
-    lines = []
+    lines, elsewhere = [], []
     for name in vars(module) if exported is None else exported:
         thing = getattr(module, name)
         own = exported is not None or getattr(thing, "__module__", None) == module.__name__
         if name.startswith("_") or not own or inspect.ismodule(thing) or id(thing) in shown:
+            continue
+        home = str(getattr(thing, "__module__", None) or module.__name__).split(".")
+        if home[0] == "helpers" and home[1:2] != module.__name__.split(".")[1:2] and home[1][:1] != "_":
+            elsewhere.append(f"``helpers.{home[1]}.{name}``")  # it has its place on the page of its room
             continue
         shown.add(id(thing))
         if inspect.isclass(thing):
@@ -92,6 +96,8 @@ def _entries(module: ModuleType, shown: set[int]) -> list[str]:
         elif exported is not None:
             value = repr(thing)
             lines.append(f".. py:data:: {name}\n" + (f"   :value: {value}\n" if len(value) < 60 else ""))
+    if elsewhere:
+        lines.insert(0, f"Also here, from other rooms: {', '.join(elsewhere)}.\n")
     return [f".. currentmodule:: {module.__name__}\n", *lines] if lines else []
 
 

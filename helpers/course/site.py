@@ -162,7 +162,8 @@ def settings(source: Path) -> dict:
         "html_show_sphinx": False,
         "html_theme_options": {"top_of_page_buttons": []},
         # A notebook's first heading is its title, and exercises begin with a third-level one.
-        "suppress_warnings": ["myst.header"],
+        # Annotations name classes without their module, and two rooms may have a class of one name.
+        "suppress_warnings": ["myst.header", "ref.python"],
         "exclude_patterns": ["_static"],
     }
 
