@@ -8,11 +8,12 @@ says NEEDS_DEVICE = False: then it is what the user wrote.
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 
 MODULES = ("doctor", "fit", "label", "pool", "predict", "train", "evaluate")
 
 
-def load_commands() -> dict:
+def load_commands() -> dict[str, ModuleType]:
     """Command modules by name, in the order in which --help lists them."""
     modules = [import_module(f"{__name__}.{name}") for name in MODULES]
     return {module.NAME: module for module in modules}

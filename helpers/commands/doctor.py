@@ -42,7 +42,15 @@ NOTEBOOK_PARTS = ("jupyterlab", "ipywidgets", "anywidget", "k3d")
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `advice` says what to do, and is empty where nothing is to be done."""
+    """One line of the report.
+
+    Attributes:
+        thing: what was looked at.
+        ok: whether it is as the course needs it.
+        found: what is there.
+        advice: what to do; empty where nothing is to be done.
+        required: whether one of the ten notebooks, or a command without options, cannot run without it.
+    """
 
     thing: str
     ok: bool
@@ -52,6 +60,7 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes beside the options of all commands."""
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
@@ -67,16 +76,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def can_run(findings: list[Finding]) -> bool:
+    """Whether everything is there that the notebooks need, all ten of them."""
     return all(finding.ok or not finding.required for finding in findings)
 
 
 def checks(device: str = "auto") -> dict[str, Callable[[], Finding]]:
-    """What is looked at, in order."""
+    """What is looked at, in order.
+
+    Args:
+        device: as the user named it, see `helpers.device.resolve`.
+    """
     return {
         "Python": python,
         "torch": lambda: torch(device),
         "torchvision": torchvision,
-        "Warp": warp,
+        "Warp": lambda: warp(device),
         "packages": packages,
         "notebooks": notebooks,
         "open3d": open3d,
@@ -113,6 +127,7 @@ def advice(findings: list[Finding]) -> str:
 
 
 def python() -> Finding:
+    """Its version is one that every package of the course has been built for."""
     low, below = PYTHON_RANGE
     version = ".".join(map(str, sys.version_info[:3]))
     if low <= sys.version_info[:2] < below:
@@ -122,6 +137,7 @@ def python() -> Finding:
 
 
 def torch(device: str) -> Finding:
+    """It imports, and can compute on `device`."""
     import torch
 
     from helpers.device import resolve
@@ -142,45 +158,57 @@ def torch(device: str) -> Finding:
 
 
 def torchvision() -> Finding:
-    """The large networks are torchvision's; the small one, fits and notebooks do without."""
+    """The large networks are torchvision's, and notebook 06 builds two of them."""
     from helpers._torchvision import torchvision as load
 
     try:
-        return Finding("torchvision", True, load().__version__, required=False)
+        return Finding("torchvision", True, load().__version__)
     except UserError as error:
-        return Finding("torchvision", False, str(error), REPAIR, required=False)
+        return Finding("torchvision", False, str(error), f"{REPAIR}; without it notebook 06 cannot run")
 
 
-def warp() -> Finding:
+def warp(device: str) -> Finding:
+    """Warp's kernels run where torch's tensors are: a GPU that torch uses is of no use if Warp's CUDA does not suit the driver."""
+    import torch
     import warp
 
     from helpers import _warp  # noqa: F401 (keeps Warp from greeting)
 
     warp.init()
     devices = ", ".join(f"{device.alias} ({device.name})" for device in warp.get_devices())
-    return Finding("Warp", True, f"{warp.__version__}, devices: {devices}")
+    found = f"{warp.__version__}, devices: {devices}"
+    if device != "cpu" and torch.cuda.is_available() and not warp.get_cuda_device_count():
+        advice = "update NVIDIA's driver, which is older than Warp's CUDA needs, or compute with --device cpu"
+        return Finding("Warp", False, f"{found}: no GPU, though torch has one", advice)
+    return Finding("Warp", True, found)
 
 
 def packages() -> Finding:
+    """What the computations import beside torch and Warp."""
     return _importable("packages", PACKAGES)
 
 
 def notebooks() -> Finding:
+    """What opens notebooks and shows live figures in them."""
     return _importable("notebooks", {name: name for name in NOTEBOOK_PARTS})
 
 
 def open3d() -> Finding:
-    """Tests compare with open3d and `make model` traces rays by it; notebooks and `fit` do without."""
+    """Distances to a surface are open3d's: notebook 07 and `evaluate` on scans need it. The other notebooks do without."""
     from helpers._open3d import open3d as load
 
     try:
-        return Finding("open3d", True, load().__version__, required=False)
+        return Finding("open3d", True, load().__version__)
     except (UserError, ImportError, OSError) as error:
         cause = " ".join(str(error).split())
-        return Finding("open3d", False, cause, SYSTEM_LIBRARIES if ".so" in cause else REPAIR, required=False)
+        repair = SYSTEM_LIBRARIES if ".so" in cause else REPAIR
+        return Finding(
+            "open3d", False, cause, f"{repair}; without it notebook 07 and `evaluate` on scans cannot run"
+        )
 
 
 def detector() -> Finding:
+    """Something that finds landmarks; two photographs have theirs stored, and the course uses these."""
     from helpers.landmarks import missing_backends
 
     absent = missing_backends()
@@ -188,13 +216,14 @@ def detector() -> Finding:
     if there:
         return Finding("detector", True, ", ".join(there), required=False)
     advice = (
-        "; ".join(absent.values())
+        "; ".join(cause for cause in absent.values() if cause)
         + ". Until then give points with --landmarks; two photographs have theirs stored."
     )
     return Finding("detector", False, "none", advice, required=False)
 
 
 def open_face_model() -> Finding:
+    """The face model that the course is about."""
     from helpers.face_model.open_model import ASSET
 
     if ASSET.is_file():
@@ -237,6 +266,7 @@ def _kind(path: Path) -> str:
 
 
 def disk() -> Finding:
+    """Room for compiled kernels and results."""
     free = shutil.disk_usage(ROOT).free / 1e9
     if free >= SPACE_NEEDED_GB:
         return Finding("disk", True, f"{free:.1f} GB free")

@@ -10,7 +10,15 @@ START, END = "<!-- notebooks: written by `make notebooks` -->", "<!-- end of not
 
 
 def with_table(text: str, rows: str) -> str:
-    """The README's text with `rows` between the marks. Raises ValueError if a mark is missing."""
+    """The README's text with other rows between the marks.
+
+    Args:
+        text: of the README.
+        rows: as `table` makes them.
+
+    Raises:
+        ValueError: a mark is missing.
+    """
     if START not in text or END not in text.split(START, 1)[1]:
         raise ValueError(f"README.md must have the lines {START} and {END}")
     before, rest = text.split(START, 1)

@@ -25,11 +25,18 @@ WIDGETS = "application/vnd.jupyter.widget"
 
 
 def main(paths: list[str]) -> int:
-    """Execute and store each notebook, then renew what is made from them; the first failure ends it."""
+    """Execute and store each notebook, then renew what is made from them; the first failure ends it.
+
+    Args:
+        paths: of notebooks.
+
+    Returns:
+        The exit status.
+    """
     from nbclient.exceptions import CellExecutionError
 
-    from helpers.course import renew
     from helpers.course.cover import main as draw_cover
+    from helpers.course.renew import renew
 
     # No live views while executing, and no progress bars.
     os.environ.update({STATIC: "1", "TQDM_DISABLE": "1"})
@@ -45,7 +52,14 @@ def main(paths: list[str]) -> int:
 
 
 def store(path: Path) -> float:
-    """Execute the notebook at `path` in its own folder and write it back; returns the seconds it took."""
+    """Execute the notebook at `path` in its own folder and write it back.
+
+    Returns:
+        The seconds it took.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell fails; nothing is written.
+    """
     import nbformat
     from nbclient import NotebookClient
 

@@ -34,7 +34,19 @@ from above, so you can begin here."""
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: Markdown texts and Python code as strings; code that is left out is empty."""
+    """One exercise.
+
+    Attributes:
+        title: its heading.
+        difficulty: easy, medium or hard.
+        minutes: that it takes.
+        task: Markdown.
+        given: code that the solution needs, or "".
+        solution: code, with the marks around what is to be found.
+        check: code.
+        why: Markdown, to be read below the solution, or "".
+        mistakes: code of likely ones.
+    """
 
     title: str
     difficulty: str
@@ -79,7 +91,18 @@ class Exercise:
 
 
 def read(text: str, name: str = "exercises") -> tuple[str, list[Exercise]]:
-    """The code that all exercises need, and the exercises, of a file's text. ValueError says what is wrong with it."""
+    """Read a file of exercises.
+
+    Args:
+        text: of the file.
+        name: of the file, for messages.
+
+    Returns:
+        The code that all exercises need, and the exercises.
+
+    Raises:
+        ValueError: the text is no file of exercises; the message says what is wrong with it.
+    """
     shared, found, cells = "", [], _cells(text, name)
     for kind, argument, body in cells:
         if kind == "exercise":
@@ -88,7 +111,7 @@ def read(text: str, name: str = "exercises") -> tuple[str, list[Exercise]]:
                 raise ValueError(
                     f"{name}: {argument!r} must be like 'Title (easy, 5 minutes)', easy, medium or hard"
                 )
-            found.append({**head.groupdict(), "minutes": int(head["minutes"]), "task": _markdown(body)})
+            found.append({**head.groupdict(), "task": _markdown(body)})
         elif not found:
             if kind != "given":
                 raise ValueError(f"{name}: {kind} comes before the first exercise")
@@ -104,7 +127,8 @@ def read(text: str, name: str = "exercises") -> tuple[str, list[Exercise]]:
             raise ValueError(f"{name}: {parts['title']} lacks {', '.join(missing) or 'its task'}")
         if BEGIN not in parts["solution"] or END not in parts["solution"]:
             raise ValueError(f"{name}: {parts['title']}: the solution lacks the lines {BEGIN} and {END}")
-        exercises.append(Exercise(**{"given": "", "why": "", **parts}))
+        minutes = int(parts.pop("minutes"))
+        exercises.append(Exercise(**{"given": "", "why": "", **parts}, minutes=minutes))
     return shared, exercises
 
 
@@ -125,7 +149,7 @@ def _markdown(comments: str) -> str:
 
 
 def section(text: str, name: str = "exercises") -> list:
-    """The cells of the part "Exercises", from its heading to before the summary."""
+    """The cells of a notebook's part "Exercises", from its heading to before the summary; arguments as for `read`."""
     from nbformat.v4 import new_code_cell, new_markdown_cell
 
     shared, exercises = read(text, name)
@@ -148,7 +172,15 @@ def section(text: str, name: str = "exercises") -> list:
 
 
 def put(notebook, cells: list) -> None:
-    """Replace the notebook's part "Exercises" by `cells`; outputs of code that stays as it was are kept."""
+    """Replace a notebook's part "Exercises"; outputs of code that stays as it was are kept.
+
+    Args:
+        notebook: is changed.
+        cells: of the new part, as `section` makes them.
+
+    Raises:
+        ValueError: the notebook lacks the headings between which the part stands.
+    """
     from nbformat.v4 import new_markdown_cell
 
     before, inside, after = [], [], []

@@ -158,7 +158,7 @@ def follow(command, log):
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, errors="replace"
     )
     try:
-        for line in process.stdout:
+        for line in process.stdout or ():
             log.write(line)
             log.flush()
             if live:

@@ -13,9 +13,15 @@ PAGES = (
 
 
 def renew_links(notebook, path: Path, titles: dict[str, tuple[str, str]]) -> None:
-    """Write the last cell's links. titles: of each notebook's file name, its title and question, in the course's order.
+    """Write the last cell's links.
 
-    Raises ValueError if the last cell has not the heading, alone.
+    Args:
+        notebook: is changed.
+        path: of the notebook.
+        titles: title and question by the file's name, as `titles_in` finds them.
+
+    Raises:
+        ValueError: the last cell does not begin with the heading.
     """
     cell = notebook.cells[-1]
     if cell.cell_type != "markdown" or not cell.source.startswith(HEADING):

@@ -15,8 +15,15 @@ from pathlib import Path
 class Pair:
     """One step: functions of a notebook (or of its exercises' solutions), and what does the same in `helpers`.
 
-    within, slopes_within: how far values and slopes may be apart, absolute in units of the value; None where no slope is asked
-    for: whole numbers, counts, what is itself a slope, and what numpy computes.
+    Attributes:
+        notebook: its number.
+        step: what is computed.
+        functions: names in the notebook.
+        real: dotted names of what does the same.
+        within: how far values may be apart, absolute, in units of the value.
+        slopes_within: the same for slopes; None where no slope is asked for: whole numbers, counts, what is itself a slope, and
+            what numpy computes.
+        unit: of the value.
     """
 
     notebook: str
@@ -103,9 +110,16 @@ def code_of(number: str, root: Path) -> tuple[list[ast.stmt], dict[str, ast.Func
 
 
 def take(number: str, names: tuple[str, ...], root: Path, **given) -> list:
-    """The named functions of a notebook, with all that it imports, the functions they call, and the variables `given`.
+    """Functions of a notebook, with all that it imports and the functions that they call.
 
-    Raises LookupError if the notebook has no such function.
+    Args:
+        number: of the notebook.
+        names: of the functions.
+        root: of the checkout.
+        given: variables that the functions see.
+
+    Raises:
+        LookupError: the notebook has no such function.
     """
     imports, functions = code_of(number, root)
     missing = [name for name in names if name not in functions]

@@ -7,10 +7,13 @@ import inspect
 
 
 def resolve(name: str):
-    """What a dotted name stands for. LookupError if nothing has it.
+    """What a dotted name stands for.
 
     A name may go on after a class to a field or property, and after a function to one of its arguments in round
     brackets: "helpers.camera.Pose.rotation", "helpers.pose.estimate_pose(points_2d)".
+
+    Raises:
+        LookupError: nothing has the name.
     """
     dotted, _, argument = name.removesuffix(")").partition("(")
     parts = dotted.split(".")
@@ -33,6 +36,6 @@ def resolve(name: str):
         if not hasattr(thing, part):
             raise LookupError(f"{name}: {thing!r} has no {part}")
         thing = getattr(thing, part)
-    if argument and argument not in inspect.signature(thing).parameters:
+    if argument and not (callable(thing) and argument in inspect.signature(thing).parameters):
         raise LookupError(f"{name}: {dotted} takes no argument {argument}")
     return thing

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Symbol:
-    """One row. code: a dotted name below `helpers`, as `names.resolve` reads it. paper: where the fact is from, or empty."""
+    """One row.
+
+    Attributes:
+        notebook: the number of the one that introduces it.
+        symbol: in TeX.
+        meaning: in words.
+        code: a dotted name below `helpers`, as `names.resolve` reads it.
+        shape: of the tensor.
+        unit: of its values.
+        paper: where the fact is from, or empty.
+    """
 
     notebook: str
     symbol: str

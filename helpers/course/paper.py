@@ -9,10 +9,15 @@ REPORTED, CODE = "reported", "authors' code"
 
 @dataclass(frozen=True)
 class Step:
-    """what: in the paper. source: REPORTED, or CODE where it was read in the authors' released code.
+    """One thing that the paper does.
 
-    notebook and heading: where the course teaches it; a heading is named by its beginning. functions: dotted names below
-    `helpers`. tests: "file::test", files without "tests/" and ".py".
+    Attributes:
+        what: in words.
+        source: REPORTED, or CODE where it was read in the authors' released code.
+        notebook: where the course teaches it.
+        heading: the beginning of the heading there.
+        functions: dotted names below `helpers`.
+        tests: "file::test", files without "tests/" and ".py".
     """
 
     what: str

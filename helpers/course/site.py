@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import importlib
+import io
 import re
 import shutil
 import sys
@@ -17,6 +19,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from helpers.course import ROOT
+from helpers.course.api import write_pages
 
 TITLE = "From a photograph to a 3D face"
 PAGES = (
@@ -30,6 +33,10 @@ PAGES = (
     "elsewhere",
     "licences",
 )
+TOP_PAGES = (
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+)  # of the top folder; on the site their names are in small letters
 MATHJAX = "sphinx-mathjax-offline"
 # Tags and attributes by which a page makes the browser fetch something, without a click.
 FETCHES = {
@@ -70,10 +77,8 @@ CSS_FETCH = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])\s*((?:https?:)?//[^"
 def main() -> int:
     """Build the site and check it; complaints go to stderr and make the exit status 1."""
     try:
-        import furo  # noqa: F401
-        import myst_nb  # noqa: F401
-        import sphinx  # noqa: F401
-
+        for name in ("furo", "myst_nb", "sphinx"):
+            importlib.import_module(name)
         mathjax()
     except ModuleNotFoundError as error:
         print(f"{error.name} is missing: .venv/bin/pip install -e .[site]", file=sys.stderr)
@@ -90,11 +95,18 @@ def main() -> int:
 
 
 def build(root: Path, source: Path, out: Path) -> list[str]:
-    """Build the pages of the course in `root`; returns Sphinx' warnings."""
-    import io
+    """Build the pages of the course.
 
-    from sphinx.application import Sphinx
+    Args:
+        root: of the checkout.
+        source: a folder for what Sphinx reads; what is in it is deleted.
+        out: the folder of the site; what is in it is deleted.
 
+    Returns:
+        Sphinx's warnings, a line each.
+    """
+    # Not a plain import: types are checked where the packages of the extra `site` are not installed, too.
+    Sphinx = importlib.import_module("sphinx.application").Sphinx
     for folder in (source, out):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -108,7 +120,7 @@ def build(root: Path, source: Path, out: Path) -> list[str]:
         out,
         out.parent / "site-trees",
         "html",
-        confoverrides=settings(root, source),
+        confoverrides=settings(source),
         status=None,
         warning=warnings,
         freshenv=True,
@@ -119,14 +131,23 @@ def build(root: Path, source: Path, out: Path) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def settings(root: Path, source: Path) -> dict:
+def settings(source: Path) -> dict:
     """What would stand in conf.py."""
     return {
         "project": TITLE,
         "html_title": TITLE,
         "html_theme": "furo",
         "author": "the authors of the course",
-        "extensions": ["myst_nb"],
+        "extensions": ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "helpers.course.api"],
+        "autoclass_content": "both",  # what the arguments are stands at __init__
+        "autodoc_inherit_docstrings": False,  # torch's and ipywidgets' are of their own pages
+        "autodoc_member_order": "bysource",
+        "autodoc_preserve_defaults": True,
+        "autodoc_typehints_format": "short",
+        "napoleon_custom_sections": ["Source"],
+        "napoleon_numpy_docstring": False,
+        "napoleon_use_ivar": True,
+        "python_maximum_signature_line_length": 100,
         "nb_execution_mode": "off",
         "nb_merge_streams": True,
         "myst_enable_extensions": ["dollarmath", "amsmath"],
@@ -141,13 +162,22 @@ def settings(root: Path, source: Path) -> dict:
         "html_show_sphinx": False,
         "html_theme_options": {"top_of_page_buttons": []},
         # A notebook's first heading is its title, and exercises begin with a third-level one.
-        "suppress_warnings": ["myst.header"],
+        # Annotations name classes without their module, and two rooms may have a class of one name.
+        "suppress_warnings": ["myst.header", "ref.python"],
         "exclude_patterns": ["_static"],
     }
 
 
 def stage(root: Path, source: Path) -> dict[str, str]:
-    """Lay out what Sphinx reads; returns the descriptions of the pictures in outputs, by the hash of their bytes."""
+    """Lay out what Sphinx reads.
+
+    Args:
+        root: of the checkout.
+        source: an empty folder.
+
+    Returns:
+        The descriptions of the pictures in outputs, by the hash of their bytes.
+    """
     import nbformat
 
     descriptions = {}
@@ -171,24 +201,20 @@ def stage(root: Path, source: Path) -> dict[str, str]:
     for name in ("LICENSE", "CITATION.cff"):
         if (root / name).exists():
             shutil.copy(root / name, source)
-    if (root / "CONTRIBUTING.md").exists():
-        (source / "contributing.md").write_text(
-            beside_notebooks((root / "CONTRIBUTING.md").read_text("utf-8")), "utf-8"
-        )
+    for name in TOP_PAGES:
+        if (root / name).exists():
+            text = beside_notebooks((root / name).read_text("utf-8"))
+            (source / name.lower()).write_text(text, "utf-8")
     for page in (source / "pages").glob("*.md"):
-        page.write_text(
-            page.read_text("utf-8")
-            .replace("](../../CONTRIBUTING.md", "](../contributing.md")
-            .replace("](../../", "](../"),
-            "utf-8",
-        )
+        page.write_text(beside_notebooks(page.read_text("utf-8").replace("](../../", "](../")), "utf-8")
     notebooks = [path.stem for path in sorted(source.glob("*.ipynb"))]
     pages = [f"pages/{name}" for name in PAGES if (source / "pages" / f"{name}.md").exists()]
-    pages += ["contributing"] if (source / "contributing.md").exists() else []
+    pages += [Path(name.lower()).stem for name in TOP_PAGES if (root / name).exists()]
     text = beside_notebooks((root / "README.md").read_text("utf-8"))
-    (source / "index.md").write_text(
-        f"{text}\n{_contents('Notebooks', notebooks)}\n{_contents('To look things up', pages)}", "utf-8"
-    )
+    code = write_pages(source)[:1]
+    contents = {"Notebooks": notebooks, "To look things up": pages, "The code": code}
+    lists = [_contents(caption, names) for caption, names in contents.items()]
+    (source / "index.md").write_text("\n".join([text, *lists]), "utf-8")
     (source / "_static").mkdir()
     (source / "_static" / "course.css").write_text(STYLE, "utf-8")
     return descriptions
@@ -196,7 +222,9 @@ def stage(root: Path, source: Path) -> dict[str, str]:
 
 def beside_notebooks(text: str) -> str:
     """A text of the top folder with links as they are on the site, where the notebooks lie beside it."""
-    text = text.replace("](notebooks/", "](").replace("](CONTRIBUTING.md", "](contributing.md")
+    text = text.replace("](notebooks/", "](")
+    for name in TOP_PAGES:
+        text = re.sub(rf"\]\(((?:\.\./)?){re.escape(name)}", rf"](\1{name.lower()}", text)
     # Folders are no pages.
     return re.sub(r"\[([^\]]+)\]\((?:helpers|tests|\.ci|\.devcontainer)[^)]*\)", r"\1", text)
 
@@ -214,7 +242,12 @@ def mathjax() -> Path:
 
 
 def describe(out: Path, descriptions: dict[str, str]) -> None:
-    """Give the pictures of outputs their descriptions, which Sphinx leaves out."""
+    """Give the pictures of outputs their descriptions, which Sphinx leaves out.
+
+    Args:
+        out: the folder of the site.
+        descriptions: as `stage` returns them.
+    """
 
     def described(match: re.Match) -> str:
         words = descriptions.get(Path(match["src"]).stem)
@@ -239,9 +272,9 @@ class _Page(HTMLParser):
         self.without_alt: list[str] = []
         self.feed(text)
 
-    def handle_starttag(self, tag, attributes):
-        got = dict(attributes)
-        self.anchors.update(value for name, value in attributes if name in ("id", "name") and value)
+    def handle_starttag(self, tag, attrs):
+        got = dict(attrs)
+        self.anchors.update(value for name, value in attrs if name in ("id", "name") and value)
         if tag == "a" and got.get("href"):
             self.links.append(got["href"])
         if (
@@ -250,7 +283,7 @@ class _Page(HTMLParser):
             and FETCHED_RELATIONS & set((got.get("rel") or "").lower().split())
         ):
             self.fetched.append(got["href"])
-        for name, value in attributes:
+        for name, value in attrs:
             if (tag, name) in FETCHES and value:
                 self.fetched += (
                     [part.split()[0] for part in value.split(",") if part.strip()]

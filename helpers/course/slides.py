@@ -39,7 +39,14 @@ REPLACED = (
 
 
 def main(paths: list[str]) -> int:
-    """Write slides of each notebook; returns the exit status."""
+    """Write slides of each notebook.
+
+    Args:
+        paths: of notebooks.
+
+    Returns:
+        The exit status.
+    """
     import nbformat
     from nbconvert import SlidesExporter
 
@@ -70,7 +77,11 @@ def main(paths: list[str]) -> int:
 
 
 def bring(folder: Path) -> None:
-    """Put reveal.js and MathJax into a folder. ModuleNotFoundError if the extra `site` is not installed."""
+    """Put reveal.js and MathJax into a folder.
+
+    Raises:
+        ModuleNotFoundError: the extra `site` is not installed.
+    """
     from importlib.metadata import files
 
     initial = next(file for file in files(REVEAL) or () if file.as_posix().endswith("dist/reveal.js"))
@@ -80,7 +91,11 @@ def bring(folder: Path) -> None:
 
 
 def offline(text: str) -> str:
-    """nbconvert's page of slides, with what `bring` has brought. ValueError if the page is not as we know it."""
+    """nbconvert's page of slides, with what `bring` has brought in the place of what it fetches from other hosts.
+
+    Raises:
+        ValueError: the page is not as nbconvert is known to make it.
+    """
     for pattern, instead in REPLACED:
         text, count = re.subn(pattern, lambda _, instead=instead: instead, text, flags=re.DOTALL)
         if not count:

@@ -15,6 +15,7 @@ from helpers.photo import default_photos, read_photo
 
 
 def main() -> int:
+    """Write the points of each default photograph; returns the exit status."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:
         for name, path in default_photos().items():

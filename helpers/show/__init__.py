@@ -1,25 +1,22 @@
-"""Everything that notebooks show: pictures with words beside them, source code, the road, live meshes.
+"""Everything that notebooks show: pictures with words beside them, source code, the road of the course, live meshes.
 
-Only notebooks and the command line import this package; nothing that computes does.
+It may import any room of the method. Notebooks import it, and commands where they draw; nothing that computes does.
+
+`figures`, `style` and `views` are what every picture is made with, `on_cpu` the door through which all that is drawn comes;
+`faces`, `fit_strip`, `fitting`, `pose`, `rendering`, `pooling`, `evaluation` and `training` draw one step of the method each;
+`sliders/` holds the figures that follow sliders, `mesh` the one to turn with the mouse, `playground/` notebook 08.
+`course_map` is the road, `source` shows code, `exercise_checks` says what is wrong with an answer.
 """
 
-from helpers.show.answers import check, expect, expect_below
 from helpers.show.course_map import road
-from helpers.show.evaluation import (
-    CropSlider,
-    crop_slider,
-    distance_heads,
-    error_figure,
-    roc_figure,
-    spread_figure,
-)
-from helpers.show.faces import error_heads, heads, mm_legend, table
+from helpers.show.evaluation import error_figure, roc_figure, spread_figure
+from helpers.show.exercise_checks import check, expect, expect_below
+from helpers.show.faces import distance_heads, error_heads, heads, mm_legend, table
 from helpers.show.figures import draw_landmarks, figure, picture, row, tile
 from helpers.show.fit_strip import fit_strip
-from helpers.show.fitting import energy_figure, portraits, state_overlay
-from helpers.show.glance import glance_slider
+from helpers.show.fitting import energy_figure, state_overlay
 from helpers.show.mesh import mesh
-from helpers.show.pooling import PoolSlider, pool_slider, rules_figure, rules_table, spread_bars
+from helpers.show.pooling import rules_figure, rules_table, spread_bars
 from helpers.show.pose import (
     cloud_picture,
     correspondence_picture,
@@ -28,13 +25,24 @@ from helpers.show.pose import (
     motion_picture,
     pose_error,
 )
-from helpers.show.pose_game import pose_game
-from helpers.show.prior_slider import prior_slider
 from helpers.show.rendering import pixels
-from helpers.show.sliders import FaceSliders, face_sliders, modes_table
+from helpers.show.sliders import (
+    CropSlider,
+    FaceSliders,
+    PoolSlider,
+    crop_slider,
+    face_sliders,
+    glance_slider,
+    modes_table,
+    pool_slider,
+    pose_game,
+    pose_light,
+    prior_slider,
+)
 from helpers.show.source import source
 from helpers.show.style import mm_colourbar, mm_colours, style
 from helpers.show.training import training_curve
+from helpers.show.views import portraits
 
 __all__ = [
     "CropSlider",
@@ -69,6 +77,7 @@ __all__ = [
     "portraits",
     "pose_error",
     "pose_game",
+    "pose_light",
     "prior_slider",
     "road",
     "roc_figure",

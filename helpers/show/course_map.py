@@ -20,7 +20,14 @@ WIDTH, GAP, HEIGHT = 1.42, 0.34, 0.92
 
 
 def road(here: str | list[str] | None = None) -> None:
-    """Show the road, with one step or several lit: a name as in STEPS or BESIDE, or None for none."""
+    """Show the road.
+
+    Args:
+        here: the step that is lit, or several: names as in STEPS or BESIDE; None for none.
+
+    Raises:
+        ValueError: a name is no step.
+    """
     lit = _names(here)
     steps = ", ".join(f"{name} (notebook {number})" for name, (number, _) in STEPS.items())
     alt = (
@@ -39,7 +46,8 @@ def road_figure(here: str | list[str] | None = None):
     style()
     lit = _names(here)
     length = len(STEPS) * WIDTH + (len(STEPS) - 1) * GAP
-    made = Figure(figsize=(10.2, 2.75), layout="none")
+    made = Figure(figsize=(10.2, 2.75))
+    made.set_layout_engine("none")
     axes = made.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-0.15, length + 0.15), ylim=(-2.02, 1.22), aspect="equal")
     axes.axis("off")

@@ -6,34 +6,76 @@ import numpy as np
 import torch
 
 from helpers.show.figures import as_bytes, tile, write
-from helpers.show.fitting import portraits
+from helpers.show.on_cpu import on_cpu
 from helpers.show.style import MM_RANGE, mm_colours
-from helpers.show.views import CLAY
+from helpers.show.views import CLAY, portraits
+
+OUTSIDE = (0.86, 0.86, 0.88)  # of a face, where nothing is measured
 
 
 def heads(vertices, triangles, colours=None, *, yaw: float = 0.0, size: int = 170) -> list[torch.Tensor]:
-    """Pictures (size, size, 3) of faces (B, V, 3) mm in studio light, turned by `yaw` degrees.
+    """Pictures of faces in studio light.
 
-    colours: (B, V, 3) or (1, V, 3) from 0 to 1; None is clay, which shows shape best.
+    Args:
+        vertices: (B, V, 3) mm.
+        triangles: (F, 3).
+        colours: (B, V, 3) or (1, V, 3), 0 to 1; None is clay, which shows shape best.
+        yaw: how far the faces are turned, degrees.
+        size: px of each square.
+
+    Returns:
+        B pictures (size, size, 3), 0 to 1.
     """
-    vertices = vertices.detach().float()
-    colours = torch.tensor(CLAY, device=vertices.device) if colours is None else torch.as_tensor(colours)
-    colours = colours.detach().float().expand_as(vertices)
-    return portraits(vertices, triangles.to(vertices.device), colours, yaw=yaw, size=size)
+    vertices = on_cpu(vertices).float()
+    colours = torch.tensor(CLAY) if colours is None else on_cpu(torch.as_tensor(colours)).float()
+    return portraits(vertices, triangles, colours.expand_as(vertices), yaw=yaw, size=size)
 
 
 def error_heads(vertices, truth, triangles, *, yaw: float = 0.0, size: int = 170) -> list[torch.Tensor]:
-    """`heads` whose colours tell how far each vertex is from `truth` (B or 1, V, 3), on the course's mm scale."""
-    distance = (vertices - truth).norm(dim=-1).detach()
-    return heads(
-        vertices, triangles, torch.from_numpy(mm_colours(distance.cpu().numpy())), yaw=yaw, size=size
-    )
+    """`distance_heads` of the distance of each vertex (B, V, 3) from `truth` (B or 1, V, 3)."""
+    distance = (vertices - truth).norm(dim=-1)
+    return distance_heads(vertices, triangles, distance, yaw=yaw, size=size)
+
+
+def distance_heads(
+    vertices, triangles, distance, *, inside=None, yaw: float = 0.0, size: int = 170
+) -> list[torch.Tensor]:
+    """`heads` coloured by distance on the course's mm scale.
+
+    Args:
+        vertices: (B, V, 3) mm.
+        triangles: (F, 3).
+        distance: (B, V) mm.
+        inside: (B or 1, V); where it is 0, nothing is measured and the face is grey.
+        yaw: how far the faces are turned, degrees.
+        size: px of each square.
+
+    Returns:
+        B pictures (size, size, 3), 0 to 1.
+    """
+    vertices, triangles, distance, inside = on_cpu((vertices, triangles, distance, inside))
+    colours = torch.from_numpy(mm_colours(np.asarray(distance))).float()
+    if inside is not None:
+        outside = torch.tensor(OUTSIDE).expand_as(colours)
+        colours = torch.where(torch.as_tensor(inside)[..., None] > 0, colours, outside)
+    return heads(torch.as_tensor(vertices), triangles, colours, yaw=yaw, size=size)
 
 
 def table(rows, row_titles, column_titles, *, height: int = 130, gap: int = 4) -> np.ndarray:
-    """Images in a table with its titles on the left and on top: (H, W, 3) uint8.
+    """Images in a table with its titles on the left and on top.
 
-    rows: lists of images, all of one length.
+    Args:
+        rows: lists of images, all of one length.
+        row_titles: as many as rows; they may have several lines.
+        column_titles: as many as images in a row.
+        height: of each image, px.
+        gap: between images, px.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ValueError: the rows differ in length, or the titles are not as many.
     """
     from PIL import Image
 

@@ -7,13 +7,22 @@ import io
 
 import numpy as np
 
+from helpers.show.on_cpu import on_cpu
 from helpers.show.style import DETECTED, MODELLED, style
 
 
 def figure(width: float = 7.0, height: float = 3.5, **subplots):
-    """A matplotlib figure in the style of the course: (figure, axes), as `plt.subplots` returns them.
+    """A matplotlib figure in the style of the course.
 
-    The figure belongs to no window and to no notebook hook: it shows only where `picture` shows it.
+    It belongs to no window and to no notebook hook: it shows only where `picture` shows it.
+
+    Args:
+        width: inches.
+        height: inches.
+        subplots: options of `Figure.subplots`.
+
+    Returns:
+        (figure, axes), as `plt.subplots` returns them.
     """
     from matplotlib.figure import Figure
 
@@ -23,10 +32,15 @@ def figure(width: float = 7.0, height: float = 3.5, **subplots):
 
 
 def picture(image, *, alt: str, width: int | None = None) -> None:
-    """Show an array (H, W, 3) or (H, W), 0–1 or bytes, or a matplotlib figure, as one picture.
+    """Show one picture; outside of a notebook nothing is shown.
 
-    alt: what the picture shows, in words; it is stored with the picture and read out by screen readers.
-    width: px on the page; None shows every pixel. Outside of a notebook nothing is shown.
+    Args:
+        image: an array (H, W, 3) or (H, W), 0 to 1 or bytes, or a matplotlib figure.
+        alt: what the picture shows, in words; it is stored with the picture and read out by screen readers.
+        width: px on the page; None shows every pixel.
+
+    Raises:
+        ValueError: there are no words, or `image` is no image.
     """
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError("picture needs alt: say in words what is to be seen")
@@ -106,9 +120,21 @@ def _few_colours(png: bytes, off: int = 16) -> bytes:
     return buffer.getvalue()
 
 
+def as_array(values) -> np.ndarray:
+    """A tensor of any device, or anything that numpy takes, as an array."""
+    return np.asarray(on_cpu(values))
+
+
 def as_bytes(image) -> np.ndarray:
-    """An image (H, W, 3) or (H, W), array or tensor, with a batch dimension of one or none, as uint8."""
-    array = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
+    """An image as uint8.
+
+    Args:
+        image: (H, W, 3) or (H, W), array or tensor, with a batch dimension of one or none: 0 to 1, bool, or uint8 already.
+
+    Raises:
+        ValueError: the shape is another, or a value is not finite.
+    """
+    array = as_array(image)
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
@@ -123,12 +149,25 @@ def as_bytes(image) -> np.ndarray:
 
 
 def row(images, titles=None, *, alt: str, height: int = 224) -> None:
-    """Show images side by side, each under its title."""
+    """Show images side by side, each under its title; the arguments are those of `tile` and `picture`."""
     picture(tile(images, titles, height=height), alt=alt)
 
 
 def tile(images, titles=None, height: int = 224, gap: int = 6) -> np.ndarray:
-    """Images of any size side by side on white, all `height` px high: (H, W, 3) uint8."""
+    """Images of any size side by side on white.
+
+    Args:
+        images: each as `as_bytes` takes it.
+        titles: of each, or None.
+        height: of each, px.
+        gap: between images, px.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ValueError: there is no image, or the titles are not as many.
+    """
     from PIL import Image
 
     panels = []
@@ -156,7 +195,14 @@ def write(
 ) -> None:
     """Write on a Pillow image in the font that matplotlib brings: Pillow's own lacks most letters.
 
-    edge: pixels of white around each letter, to be read on any ground.
+    Args:
+        page: the image.
+        at: (x, y) px, of the anchor.
+        text: what to write.
+        size: of the letters, px.
+        colour: of the letters.
+        anchor: which point of the text lies there, in Pillow's two letters.
+        edge: pixels of white around each letter, to be read on any ground.
     """
     from pathlib import Path
 
@@ -169,13 +215,33 @@ def write(
     )
 
 
+def captioned(image, text: str) -> np.ndarray:
+    """An image (H, W, 3) with a line of text on its lower edge: a new uint8 array."""
+    from PIL import Image
+
+    page = Image.fromarray(as_bytes(image))
+    write(page, (page.width / 2, page.height - 12), text, size=13, edge=2)
+    return np.asarray(page)
+
+
 def draw_landmarks(
     image, points, others=None, *, colour: str = DETECTED, other_colour: str = MODELLED, height=448
 ):
-    """Draw points (68, 2) px on an image (H, W, 3) as dots: a new uint8 array of about `height` px (a whole
-    number of times the image, at least once).
+    """Draw landmarks on an image as dots.
 
-    others: a second set of points (68, 2), as rings; each is joined to its partner by a thin line.
+    Args:
+        image: (H, W, 3).
+        points: (68, 2) px.
+        others: a second set of points (68, 2), as rings; each is joined to its partner by a thin line.
+        colour: of the dots.
+        other_colour: of the rings.
+        height: px, about: a whole number of times the image, at least once.
+
+    Returns:
+        A new uint8 array (H, W, 3).
+
+    Raises:
+        ValueError: `others` are not as many as `points`.
     """
     from PIL import Image, ImageDraw
 
@@ -188,7 +254,7 @@ def draw_landmarks(
     radius = 3 * max(2.0, 0.0065 * array.shape[0] * zoom)
 
     def place(p):  # pixel centres are at integers
-        return (np.asarray(p.detach().cpu() if hasattr(p, "detach") else p).reshape(-1, 2) + 0.5) * fine - 0.5
+        return (as_array(p).reshape(-1, 2) + 0.5) * fine - 0.5
 
     def circle(x, y, r, **how):
         draw.ellipse([x - r, y - r, x + r, y + r], **how)

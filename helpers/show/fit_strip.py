@@ -11,14 +11,20 @@ from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.fitting.light_models import light_model_of
 from helpers.rendering import render
 from helpers.show.figures import as_bytes, draw_landmarks, tile
-from helpers.show.views import CLAY, studio
+from helpers.show.on_cpu import on_cpu
+from helpers.show.views import CLAY, portraits
 
 
 @dataclass(frozen=True)
 class FittedFace:
-    """One face of a fit, ready to be drawn: vertices (1, V, 3) mm, colours (1, V, 3), pose, camera, light.
+    """One face of a fit, ready to be drawn.
 
-    light: (1, 9, 3) harmonics, or (1, 15) a lamp and colours.
+    Attributes:
+        vertices: (1, V, 3) mm.
+        colours: (1, V, 3) sRGB, 0 to 1.
+        pose: one.
+        camera: that of the crop.
+        light: (1, 9, 3) harmonics, or (1, 15) a lamp and colours.
     """
 
     vertices: torch.Tensor
@@ -40,12 +46,23 @@ def fitted_face(result, model, index: int = 0) -> FittedFace:
 def fit_strip(
     crop, result, model, index: int = 0, *, yaw: float = 40.0, height: int = 320, titles: bool = True
 ) -> np.ndarray:
-    """The strip of one fitted photograph, (H, W, 3) uint8.
+    """The strip of one fitted photograph.
 
-    crop: the `FaceCrop` that was fitted.  result: its `FitResult`.  index: which of the batch.
-    yaw: degrees by which the face is turned.  height: px of each square panel.
     The overlay covers the part of the face that the fit explains; eyes and mouth stay the photograph's own.
+
+    Args:
+        crop: the `FaceCrop` that was fitted.
+        result: its `FitResult`.
+        model: the face model that was fitted.
+        index: which of the batch.
+        yaw: degrees by which the face is turned.
+        height: px of each square panel.
+        titles: whether each panel has its title.
+
+    Returns:
+        (H, W, 3) uint8.
     """
+    crop, result, model = on_cpu((crop, result, model))
     image = as_bytes(crop.image[index])
     face = fitted_face(result, model, index)
     with torch.no_grad():
@@ -68,55 +85,48 @@ def model_points(face: FittedFace, model) -> torch.Tensor:
 
 
 def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) -> torch.Tensor:
-    """The fitted face laid over its photograph (H, W, 3), where the fit looked: (H, W, 3).
+    """The fitted face laid over its photograph, where the fit looked.
 
     The skin's weight is drawn like a colour; averaging it over a few pixels makes a soft seam that stays inside.
+
+    Args:
+        image: (H, W, 3) sRGB, 0 to 1.
+        face: in the pose, camera and light of the photograph.
+        model: the face model of the face.
+        supersample: see `helpers.rendering.render`.
+
+    Returns:
+        (H, W, 3), 0 to 1.
     """
+    image, face, model = on_cpu((image, face, model))
     lit = light_model_of(face.light).for_rendering(face.light)
-    drawn = render(
-        face.vertices,
-        model.triangles,
-        face.colours,
-        face.pose,
-        face.camera,
-        lit.light,
-        background=0.0,
-        supersample=supersample,
-        colour=lit.colour,
-        shadows=lit.shadows,
-    )
-    skin = (
-        (model.masks or {}).get("skin", torch.ones(face.vertices.shape[1]))[None, :, None].expand(-1, -1, 3)
-    )
-    plain = torch.zeros(1, 9, 3, device=face.light.device)
+
+    def drawn(albedo, light, **more):
+        return render(
+            face.vertices,
+            model.triangles,
+            albedo,
+            face.pose,
+            face.camera,
+            light,
+            background=0.0,
+            supersample=supersample,
+            **more,
+        ).image
+
+    shown = drawn(face.colours, lit.light, colour=lit.colour, shadows=lit.shadows)[0].clamp(0, 1)
+    skin = (model.masks or {}).get("skin", torch.ones(face.vertices.shape[1]))
+    plain = torch.zeros(1, 9, 3)
     plain[:, 0] = 1  # light that leaves every colour as it is
-    where = render(
-        face.vertices,
-        model.triangles,
-        skin,
-        face.pose,
-        face.camera,
-        plain,
-        background=0.0,
-        supersample=supersample,
-    )
-    weight = (where.image[:, None, ..., 0] > 0.35).float()
+    where = drawn(skin[None, :, None].expand(-1, -1, 3), plain)
+    weight = (where[:, None, ..., 0] > 0.35).float()
     reach = max(1, round(image.shape[0] / 75))
     weight = torch.nn.functional.avg_pool2d(weight, 2 * reach + 1, 1, reach)
     weight = (2 * weight - 1).clamp(0, 1)[0, 0, ..., None]
-    return image * (1 - weight) + drawn.image[0].clamp(0, 1) * weight
+    return image * (1 - weight) + shown * weight
 
 
 def turned(face: FittedFace, model, yaw: float, clay: bool = False, size: int = 224) -> torch.Tensor:
     """The face alone from the front, turned by `yaw` degrees, in studio light: (size, size, 3)."""
-    pose, camera, light = studio((yaw,), size, face.vertices.device)
-    colours = (
-        torch.tensor(CLAY, device=face.vertices.device).expand(1, face.vertices.shape[1], 3)
-        if clay
-        else face.colours
-    )
-    return (
-        render(face.vertices, model.triangles, colours, pose, camera, light, supersample=2)
-        .image[0]
-        .clamp(0, 1)
-    )
+    colours = torch.tensor(CLAY).expand_as(face.vertices) if clay else face.colours
+    return portraits(face.vertices, model.triangles, colours, yaw=yaw, size=size)[0]

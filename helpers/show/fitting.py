@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from helpers.rendering import render
 from helpers.show.figures import figure
 from helpers.show.fit_strip import FittedFace, overlay
 from helpers.show.style import STEP_COLOURS
-from helpers.show.views import studio
 
 TERM_COLOURS = {
     "landmarks": STEP_COLOURS["landmarks"],
@@ -21,16 +19,18 @@ TERM_COLOURS = {
 TERM_MARKERS = {"landmarks": "o", "pixels": "s", "edges": "D", "coefficients": "^", "light": "v"}
 
 
-def portraits(vertices, triangles, colours, yaw: float = 0.0, size: int = 224) -> list[torch.Tensor]:
-    """Faces (B, V, 3) with colours (B, V, 3) in studio light, turned by `yaw` degrees: B pictures (size, size, 3)."""
-    pose, camera, light = studio((yaw,) * len(vertices), size, vertices.device)
-    with torch.no_grad():
-        drawn = render(vertices, triangles, colours, pose, camera, light, supersample=2)
-    return list(drawn.image.clamp(0, 1))
-
-
 def state_overlay(image, fit_model, state, camera) -> torch.Tensor:
-    """The face of a solver's state laid over its photograph (H, W, 3): what a fit looks like on its way."""
+    """The face of a solver's state laid over its photograph: what a fit looks like on its way.
+
+    Args:
+        image: (H, W, 3), the photograph.
+        fit_model: the model that is fitted.
+        state: a `FaceState` of one face.
+        camera: of the photograph.
+
+    Returns:
+        (H, W, 3), 0 to 1.
+    """
     with torch.no_grad():
         face = FittedFace(
             fit_model.geometry(state.coefficients),
@@ -43,7 +43,12 @@ def state_overlay(image, fit_model, state, camera) -> torch.Tensor:
 
 
 def energy_figure(result, index: int = 0):
-    """Energy of each term by iteration, on a logarithmic scale, for face number `index` of a `FitResult`."""
+    """Energy of each term by iteration, on a logarithmic scale.
+
+    Args:
+        result: a `FitResult`.
+        index: which of its faces.
+    """
     drawing, axes = figure(7.0, 3.2)
     for name, values in result.energy_terms.items():
         values = values[index].cpu()

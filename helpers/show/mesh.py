@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import torch
 
 from helpers.show.figures import picture, tile
+from helpers.show.on_cpu import on_cpu
 from helpers.show.views import CLAY, studio
 
 # Set while notebooks are executed to be stored: a live view would leave widget state that opens blank.
@@ -18,19 +20,35 @@ STILL_YAWS = (-60.0, -25.0, 0.0, 25.0, 60.0)
 def mesh(vertices, triangles, colours=None, *, alt: str, live: bool | None = None, yaws=STILL_YAWS) -> None:
     """Show a face from several sides, and, in a running notebook, below it as a k3d view to turn and zoom.
 
-    vertices: (V, 3) or (1, V, 3) mm in model axes.  triangles: (F, 3).  colours: (V, 3) or (1, V, 3), 0 to 1;
-    None is clay.  live: None decides by itself: not while notebooks are executed to be stored.
+    Args:
+        vertices: (V, 3) or (1, V, 3) mm in model axes.
+        triangles: (F, 3).
+        colours: (V, 3) or (1, V, 3) sRGB, 0 to 1; None is clay.
+        alt: what the stills show, in words.
+        live: None decides by itself: not while notebooks are executed to be stored.
+        yaws: how far the face is turned in each still, degrees.
     """
-    vertices = torch.as_tensor(vertices, dtype=torch.float32).detach().cpu().reshape(-1, 3)
-    triangles = torch.as_tensor(triangles).detach().cpu()
+    vertices = on_cpu(torch.as_tensor(vertices, dtype=torch.float32)).reshape(-1, 3)
+    triangles = on_cpu(torch.as_tensor(triangles))
     colours = torch.tensor(CLAY).expand_as(vertices) if colours is None else torch.as_tensor(colours)
-    colours = colours.detach().cpu().float().reshape(-1, 3)
+    colours = on_cpu(colours).float().reshape(-1, 3)
     picture(stills(vertices, triangles, colours, yaws), alt=alt)
-    display_live(lambda: _k3d_plot(vertices, triangles, colours), live)
+    display_live(lambda: k3d_plot(vertices, triangles, colours), live)
 
 
 def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224) -> np.ndarray:
-    """The mesh (V, 3) turned by each of `yaws` degrees, in studio light, side by side: (H, W, 3) uint8."""
+    """A mesh in studio light from several sides, side by side.
+
+    Args:
+        vertices: (V, 3) mm in model axes.
+        triangles: (F, 3).
+        colours: (V, 3) sRGB, 0 to 1.
+        yaws: how far it is turned in each, degrees.
+        size: px of each square.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     from helpers.rendering import render
 
     pose, camera, light = studio(yaws, size)
@@ -42,15 +60,16 @@ def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224) -> np
     return tile(list(shown.image.clamp(0, 1)))
 
 
-def _k3d_plot(vertices, triangles, colours):
-    import k3d
+def k3d_plot(vertices: torch.Tensor, triangles: torch.Tensor, colours: torch.Tensor):
+    """A mesh (V, 3) mm with triangles (F, 3) and colours (V, 3), 0 to 1, to turn and zoom: a k3d plot."""
+    import k3d as package
 
-    packed = (colours.clamp(0, 1) * 255 + 0.5).to(torch.int64) @ torch.tensor([1 << 16, 1 << 8, 1])
+    k3d: Any = package  # its annotations are wrong: it takes arrays, and `plot` is also the name of a module
     plot = k3d.plot(grid_visible=False, menu_visibility=False, background_color=0xFFFFFF, height=420)
     plot += k3d.mesh(
         vertices.numpy(),
         triangles.numpy().astype(np.uint32),
-        colors=packed.numpy().astype(np.uint32),
+        colors=packed_colours(colours),
         flat_shading=False,
         side="double",
         name="face",
@@ -61,8 +80,19 @@ def _k3d_plot(vertices, triangles, colours):
     return plot
 
 
+def packed_colours(colours: torch.Tensor) -> np.ndarray:
+    """Colours (V, 3), 0 to 1, as k3d has them: one number 0xRRGGBB each, (V,) uint32."""
+    packed = (colours.clamp(0, 1) * 255 + 0.5).to(torch.int64) @ torch.tensor([1 << 16, 1 << 8, 1])
+    return packed.numpy().astype(np.uint32)
+
+
 def display_live(make, live: bool | None = None) -> None:
-    """Display the view that `make` makes. live: None decides by itself: not while notebooks are executed to be stored."""
+    """Display a view.
+
+    Args:
+        make: makes the view; it is called only where there is somebody to see it.
+        live: None decides by itself: not while notebooks are executed to be stored.
+    """
     if _in_a_live_kernel() if live is None else live:
         from IPython.display import display
 

@@ -8,10 +8,11 @@ import torch
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.lighting import STUDIO_LIGHT
 from helpers.rendering import render
-from helpers.show.figures import as_bytes, figure, write
+from helpers.show.figures import as_array, as_bytes, figure, write
+from helpers.show.on_cpu import on_cpu
 from helpers.show.rendering import pixels
 from helpers.show.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED
-from helpers.show.views import CLAY
+from helpers.show.views import CLAY, portraits, studio
 
 # The 68 points as lines: name -> (first, last, closed), and a colour each.
 PARTS = {
@@ -25,14 +26,17 @@ PART_COLOURS = dict(zip(PARTS, (BLUE, ORANGE, RED, GREEN, PINK), strict=True))
 AXIS_COLOURS = {"x": ORANGE, "y": GREEN, "z": BLUE}
 
 
-def _array(values) -> np.ndarray:
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
-
-
 def face_lines(axes, points, colours=None, **line) -> None:
-    """Draw 68 points (68, 2) as the lines of a face on matplotlib axes; colours: one, or None for one a part."""
+    """Draw landmarks as the lines of a face.
+
+    Args:
+        axes: of matplotlib.
+        points: (68, 2).
+        colours: one colour for all lines, or None for one a part.
+        line: options of matplotlib's lines.
+    """
     parts = [part for part, runs in PARTS.items() for _ in runs]
-    for part, at in zip(parts, _lines(_array(points)), strict=True):
+    for part, at in zip(parts, _lines(as_array(points)), strict=True):
         axes.plot(*at.T, color=colours or PART_COLOURS[part], **line)
 
 
@@ -43,13 +47,20 @@ def _lines(points: np.ndarray) -> list[np.ndarray]:
 
 
 def correspondence_picture(images, points, titles, numbers=(0, 8, 16, 17, 26, 27, 30, 33, 36, 45, 48, 54)):
-    """The same 68 points on several pictures, side by side, in the colours of their parts: (H, W, 3) uint8.
+    """The same 68 points on several pictures, side by side, in the colours of their parts.
 
-    images: each (H, W, 3).  points: each (68, 2) px.  numbers: the points whose numbers are written beside them.
+    Args:
+        images: each (H, W, 3).
+        points: of each image, (68, 2) px.
+        titles: of each image.
+        numbers: the points whose numbers are written beside them.
+
+    Returns:
+        (H, W, 3) uint8.
     """
     drawing, panels = figure(3.7 * len(images), 3.9, ncols=len(images), squeeze=False)
     for axes, image, at, title in zip(panels[0], images, points, titles, strict=True):
-        image, at = as_bytes(image), _array(at)
+        image, at = as_bytes(image), as_array(at)
         axes.imshow(image, interpolation="antialiased")
         face_lines(axes, at, lw=1.2, alpha=0.9)
         for part, runs in PARTS.items():
@@ -71,15 +82,27 @@ def correspondence_picture(images, points, titles, numbers=(0, 8, 16, 17, 26, 27
 def head_over(
     image, vertices, triangles, pose: Pose, camera: Camera, opacity: float = 0.8, axes: bool = True
 ):
-    """A clay head (V, 3) mm in a pose laid over a picture (H, W, 3) as a camera of that size sees it, and from its
-    nose the model's axes: x orange, y green, z blue, each with its letter. Returns (H, W, 3) uint8.
+    """A clay head laid over a picture, and from its nose the model's axes: x orange, y green, z blue, each with its letter.
 
     A head behind the camera leaves the picture as it is.
+
+    Args:
+        image: (H, W, 3).
+        vertices: (V, 3) mm, model axes.
+        triangles: (F, 3).
+        pose: of the head.
+        camera: of the picture's size.
+        opacity: of the head, 0 to 1.
+        axes: whether the axes are drawn.
+
+    Returns:
+        (H, W, 3) uint8.
     """
+    vertices, triangles, pose, camera = on_cpu((vertices, triangles, pose, camera))
     from PIL import Image, ImageDraw
 
     image = torch.as_tensor(as_bytes(image) / np.float32(255))
-    vertices = torch.as_tensor(vertices, dtype=torch.float32).detach().reshape(1, -1, 3)
+    vertices = torch.as_tensor(vertices, dtype=torch.float32).reshape(1, -1, 3)
     pose, camera = pose.to(torch.float32), camera.to(torch.float32)
     albedo = torch.tensor(CLAY).expand_as(vertices)
     with torch.no_grad():
@@ -139,15 +162,25 @@ def _arrow(pen, start, end, colour: str, width: int) -> None:
 
 def cloud_picture(image, points_3d, vertices, clouds, camera: Camera, truth: Pose | None = None):
     """Clouds of heads: for each of several estimates, poses drawn from its covariance, as the camera sees them (top)
-    and as seen from above (bottom). Returns (H, W, 3) uint8.
+    and as seen from above (bottom).
 
-    image: (H, W, 3).  points_3d: (68, 3) mm.  vertices: (V, 3) mm, the whole head, for its outline from above.
-    clouds: title -> Pose of K draws.  camera: the one that sees the image.  truth: drawn in dark, if it is known.
+    Args:
+        image: (H, W, 3).
+        points_3d: (68, 3) mm.
+        vertices: (V, 3) mm, the whole head, for its outline from above.
+        clouds: title to the `Pose` of K draws.
+        camera: the one that sees the image.
+        truth: drawn in dark, if it is known.
+
+    Returns:
+        (H, W, 3) uint8.
     """
     from matplotlib.collections import LineCollection, PolyCollection
 
+    image, points_3d, vertices = on_cpu((image, points_3d, vertices))
+    clouds, camera, truth = on_cpu((clouds, camera, truth))
     drawing, panels = figure(3.1 * len(clouds), 5.6, nrows=2, ncols=len(clouds), squeeze=False)
-    outline = _corners(_array(vertices))
+    outline = _corners(as_array(vertices))
     middle = torch.cat([poses.translation for poses in clouds.values()]).mean(0)
     depths = []
     for column, (title, poses) in enumerate(clouds.items()):
@@ -160,7 +193,7 @@ def cloud_picture(image, points_3d, vertices, clouds, camera: Camera, truth: Pos
         depths += [head[:, 1] for head in heads]
         above.add_collection(PolyCollection(heads, facecolors=BLUE, alpha=min(0.5, 1.6 / K), linewidths=0))
         nose = torch.as_tensor(points_3d)[30]
-        tips = _array(model_to_camera(nose.expand(K, 1, 3).to(poses.translation), poses))[:, 0]
+        tips = as_array(model_to_camera(nose.expand(K, 1, 3).to(poses.translation), poses))[:, 0]
         above.plot(tips[:, 0], tips[:, 2], ".", color=BLUE, ms=4, alpha=0.7)
         if truth is not None:
             face_lines(seen, _seen(points_3d, truth, camera)[0], INK, lw=1.1)
@@ -206,7 +239,7 @@ def _seen(points_3d, poses: Pose, camera: Camera) -> np.ndarray:
     one = Camera(camera.focal[:1].expand(K), camera.principal_point[:1].expand(K, -1), camera.size).to(
         poses.translation
     )
-    return _array(project(model_to_camera(points, poses), one)[..., :2])
+    return as_array(project(model_to_camera(points, poses), one)[..., :2])
 
 
 def _above(outline: torch.Tensor, poses: Pose) -> list[np.ndarray]:
@@ -214,42 +247,45 @@ def _above(outline: torch.Tensor, poses: Pose) -> list[np.ndarray]:
     from scipy.spatial import ConvexHull
 
     K = len(poses.translation)
-    placed = _array(model_to_camera(outline.to(poses.translation).expand(K, -1, -1), poses))[..., [0, 2]]
+    placed = as_array(model_to_camera(outline.to(poses.translation).expand(K, -1, -1), poses))[..., [0, 2]]
     return [head[ConvexHull(head).vertices] for head in placed]
 
 
 def model_with_points(model, size: int = 320):
-    """The mean face from the front, with its colours (size, size, 3), and where its 68 points fall (68, 2) px."""
-    from helpers.show.views import studio
+    """The mean face from the front.
 
-    pose, camera, light = studio((0.0,), size)
-    with torch.no_grad():
-        drawn = render(
-            model.mean_shape[None],
-            model.triangles,
-            model.mean_texture[None],
-            pose,
-            camera,
-            light,
-            supersample=2,
-        )
-    return drawn.image[0].clamp(0, 1), torch.from_numpy(
-        _seen(model.mean_shape[model.landmarks], pose, camera)[0]
-    )
+    Args:
+        model: a `MorphableModel` with landmarks.
+        size: px of the square picture.
+
+    Returns:
+        The face with its colours (size, size, 3), 0 to 1, and where its 68 points fall, (68, 2) px.
+    """
+    model = on_cpu(model)
+    (image,) = portraits(model.mean_shape[None], model.triangles, model.mean_texture[None], size=size)
+    pose, camera, _ = studio((0.0,), size)
+    return image, torch.from_numpy(_seen(model.mean_shape[model.landmarks], pose, camera)[0])
 
 
 def motion_picture(points, jacobian, steps, titles):
-    """How the points (68, 2) px move when one of the six numbers changes: six panels with arrows.
+    """How landmarks move when one of the six numbers of the pose changes: six panels with arrows.
 
-    jacobian: (136, 6), rows u₀, v₀, u₁ …  steps: six numbers, how far each is changed.  titles: six. Returns (H, W, 3) uint8.
+    Args:
+        points: (68, 2) px.
+        jacobian: (136, 6), rows u₀, v₀, u₁ …
+        steps: six numbers, how far each is changed.
+        titles: six.
+
+    Returns:
+        (H, W, 3) uint8.
     """
-    points = _array(points)
-    moves = _array(jacobian).reshape(len(points), 2, -1)
+    points = as_array(points)
+    moves = as_array(jacobian).reshape(len(points), 2, -1)
     drawing, panels = figure(8.4, 5.5, nrows=2, ncols=3)
     low, high = points.min(0), points.max(0)
     middle, half = (low + high) / 2, 0.62 * (high - low).max()
     for k, (axes, title) in enumerate(zip(panels.flat, titles, strict=True)):
-        move = moves[..., k] * steps[k]
+        move = moves[..., k] * float(steps[k])
         face_lines(axes, points, GREY, lw=0.8, alpha=0.6)
         axes.quiver(
             *points.T,
@@ -271,8 +307,15 @@ def motion_picture(points, jacobian, steps, titles):
 
 
 def pose_error(estimate: Pose, truth: Pose) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far poses (B) are from the truth (B or 1): the angle between the rotations, degrees (B,), and the distance
-    of the translations, mm (B,)."""
+    """How far poses are from the truth.
+
+    Args:
+        estimate: B poses.
+        truth: B poses, or one.
+
+    Returns:
+        The angle between the rotations, degrees (B,), and the distance of the translations, mm (B,).
+    """
     import roma
 
     angle = roma.rotmat_geodesic_distance(estimate.rotation, truth.rotation.expand_as(estimate.rotation))

@@ -11,7 +11,8 @@ from helpers.camera import Camera, Pose
 from helpers.lighting import STUDIO_LIGHT
 from helpers.rasterizer.reference import edge_functions
 from helpers.rendering import render
-from helpers.show.figures import figure, png_bytes
+from helpers.show.figures import as_array, figure, png_bytes
+from helpers.show.on_cpu import on_cpu
 from helpers.show.style import BLUE, GREY, INK, ORANGE, PAPER, PINK, RED, YELLOW
 from helpers.show.views import CLAY
 
@@ -23,12 +24,21 @@ FAR = 20_000.0  # mm: from here a picture has no perspective to speak of
 def camera_picture(
     vertices, triangles, point, *, distance: float = 1000.0, plane: float = 330.0
 ) -> np.ndarray:
-    """The pinhole camera from the side: a face at `distance` mm, its axes, and the way of one point to the image.
+    """The pinhole camera from the side: a face, its axes, and the way of one point to the image.
 
-    vertices: (V, 3) mm, model axes.  triangles: (F, 3).  point: (3,) mm, model axes, the point whose ray is drawn.
-    plane: mm from the pinhole at which the image is drawn; any other shows the same image in another size.
     The page's axes are z of the camera to the right and y of the camera down; x of both comes out of the page.
+
+    Args:
+        vertices: (V, 3) mm, model axes.
+        triangles: (F, 3).
+        point: (3,) mm, model axes, the point whose ray is drawn.
+        distance: of the face, mm.
+        plane: mm from the pinhole at which the image is drawn; any other shows the same image in another size.
+
+    Returns:
+        (H, W, 3) uint8.
     """
+    vertices, triangles = on_cpu((vertices, triangles))
     drawing, axes = figure(10.0, 2.75)
     half = 120.0
     axes.imshow(
@@ -91,13 +101,20 @@ def _out_of_page(axes, at, colour, name, text_at) -> None:
 
 
 def triangle_picture(corners, size: tuple[int, int]) -> np.ndarray:
-    """A triangle on an image of (H, W) pixels: what it is, and which pixels it fills.
+    """A triangle on an image: what it is, and which pixels it fills.
 
-    corners: (3, 2) px. The colour of each place mixes those of the corners by barycentric weights. A pixel is a
-    square, and its centre, at integers, decides.
+    The colour of each place mixes those of the corners by barycentric weights. A pixel is a square, and its centre, at
+    integers, decides.
+
+    Args:
+        corners: (3, 2) px.
+        size: (H, W) px, of the image.
+
+    Returns:
+        (H, W, 3) uint8, the drawing.
     """
     H, W = size
-    corners = torch.as_tensor(corners, dtype=torch.float64)
+    corners = on_cpu(torch.as_tensor(corners, dtype=torch.float64))
     drawing, (left, right) = figure(8.4, 8.4 / 2 * (H / W) + 0.55, ncols=2)
     fine = 12
     steps = [(torch.arange(n * fine, dtype=torch.float64) + 0.5) / fine - 0.5 for n in (H, W)]
@@ -149,7 +166,7 @@ def depth_colours(depth, near: float, far: float) -> np.ndarray:
     """Colours (H, W, 3) of depths (H, W) mm from `near` (bright) to `far` (dark); white where it is infinite."""
     import matplotlib
 
-    depth = np.asarray(depth, dtype=float)
+    depth = as_array(depth).astype(float)
     seen = np.isfinite(depth)
     share = np.where(seen, np.clip((np.where(seen, depth, far) - near) / (far - near), 0, 1), 0)
     colours = np.asarray(matplotlib.colormaps[DEPTH_MAP](1 - share))[..., :3]
@@ -158,7 +175,7 @@ def depth_colours(depth, near: float, far: float) -> np.ndarray:
 
 def normal_colours(normal) -> np.ndarray:
     """Unit normals (H, W, 3) as colours: x, y, z from −1 to 1 become red, green, blue from 0 to 1; white for none."""
-    normal = np.asarray(normal, dtype=float)
+    normal = as_array(normal).astype(float)
     return np.where((normal != 0).any(-1, keepdims=True), normal / 2 + 0.5, 1.0)
 
 
@@ -172,15 +189,25 @@ def sphere_normals(size: int, dtype=torch.float32) -> torch.Tensor:
 
 
 def field_picture(rows, titles, *, limit: float, label: str, row_names=None, cell: float = 1.7) -> np.ndarray:
-    """Fields on one signed scale: `rows` is a list of rows, each a list of arrays (H, W), under `titles`.
+    """Fields on one signed scale, with one colour bar for all; NaN is left white.
 
-    limit: the colours run from −limit (blue) by white to +limit (red).  label: what the scale means, with unit.
-    NaN is left white. One colour bar serves all. Returns pixels (H, W, 3) uint8, which are stored as a photograph.
-    cell: inches of each field; 1.7 shows a field of 184 pixels pixel by pixel.
+    Args:
+        rows: lists of arrays (H, W), all of one length.
+        titles: of the columns.
+        limit: the colours run from −limit (blue) by white to +limit (red).
+        label: what the scale means, with its unit.
+        row_names: of the rows, or None.
+        cell: inches of each field; 1.7 shows a field of 184 pixels pixel by pixel.
+
+    Returns:
+        (H, W, 3) uint8, which is stored as a photograph.
+
+    Raises:
+        ValueError: a row has not as many fields as there are titles.
     """
     import matplotlib
 
-    columns = len(titles)
+    rows, columns = on_cpu(rows), len(titles)
     if any(len(row) != columns for row in rows):
         raise ValueError(f"each row needs {columns} fields, as many as there are titles")
     height = sum(cell * np.asarray(row[0]).shape[0] / np.asarray(row[0]).shape[1] for row in rows)

@@ -7,9 +7,11 @@ import textwrap
 
 
 def source(thing, *, docstring: bool = True) -> None:
-    """Show the source of a function, class or Warp kernel in the notebook, or print it outside of one.
+    """Show source in the notebook, or print it outside of one.
 
-    docstring=False leaves out the docstring, where the notebook's own text has said it already.
+    Args:
+        thing: a function, class or Warp kernel.
+        docstring: False leaves it out, where the notebook's own text has said it already.
     """
     code, where = source_text(thing, docstring=docstring)
     from IPython import get_ipython
@@ -24,7 +26,14 @@ def source(thing, *, docstring: bool = True) -> None:
 
 
 def source_text(thing, *, docstring: bool = True) -> tuple[str, str]:
-    """The source of `thing` and its dotted name, such as "helpers.pose.estimate_pose"."""
+    """The source that `source` shows.
+
+    Returns:
+        The code, and the dotted name, such as "helpers.pose.estimate_pose".
+
+    Raises:
+        ValueError: `thing` has no Python source.
+    """
     # A Warp kernel keeps its Python function in `func`; decorators keep theirs in `__wrapped__`.
     function = inspect.unwrap(getattr(thing, "func", thing))
     try:
@@ -40,7 +49,11 @@ def _without_docstring(code: str) -> str:
     import ast
 
     definition = ast.parse(code).body[0]
-    if ast.get_docstring(definition) is None or len(definition.body) < 2:
+    if (
+        not isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        or ast.get_docstring(definition) is None
+        or len(definition.body) < 2
+    ):
         return code
     doc = definition.body[0]
     lines = code.splitlines()

@@ -68,7 +68,15 @@ def style() -> None:
 
 
 def mm_colours(values, signed: bool = False):
-    """Colours (..., 3) from 0 to 1 of distances in mm, on the fixed scale of the course."""
+    """Colours of distances on the fixed scale of the course.
+
+    Args:
+        values: (...), mm.
+        signed: whether they have a sign, and the scale two sides.
+
+    Returns:
+        (..., 3), 0 to 1.
+    """
     import matplotlib
     import numpy as np
 

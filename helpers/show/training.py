@@ -8,9 +8,11 @@ from helpers.show.figures import figure, png_bytes
 
 
 def training_curve(rows: list[dict[str, float]], path: str | Path | None = None):
-    """A figure of a run's log: losses, error in mm where known, and magnitude and cosine, by step. Written to `path` if given.
+    """A figure of a run's log: losses, and magnitude and cosine, by step.
 
-    rows: of `helpers.regression.log.read_log`.
+    Args:
+        rows: of `helpers.regression.log.read_log`.
+        path: where the figure is written, too, as PNG.
     """
     from helpers.files import write_in_one_step
 

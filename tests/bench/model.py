@@ -124,7 +124,7 @@ def slider_updates_per_second() -> dict:
     """Pictures a second while the shape sliders of level 1 are dragged, at 256 px."""
     from helpers.show import FaceSliders
 
-    live = FaceSliders.of(model(1), 10, 256)
+    live = FaceSliders(model(1), 10, 256)
     rows, steps = live.sliders["shape α"], iter(range(10**9))
 
     def drag():

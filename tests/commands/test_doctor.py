@@ -54,6 +54,32 @@ def test_missing_open3d(monkeypatch):
     _open3d.open3d.cache_clear()
     finding = find("open3d")
     assert not finding.ok and "open3d" in finding.found and "make setup" in finding.advice
+    assert "notebook 07" in finding.advice and not doctor.can_run([finding])
+    assert "the course runs without" not in doctor.advice([finding])
+    _open3d.open3d.cache_clear()
+
+
+def test_missing_torchvision(monkeypatch):
+    from helpers import _torchvision
+
+    def fail():
+        raise UserError("torchvision cannot be imported")
+
+    monkeypatch.setattr(_torchvision, "torchvision", fail)
+    finding = find("torchvision")
+    assert "notebook 06" in finding.advice and not doctor.can_run([finding])
+
+
+def test_a_gpu_that_warp_does_not_have(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("warp.get_cuda_device_count", lambda: 0)
+    for name in ("auto", "cuda", "cuda:0"):
+        finding = find("Warp", name)
+        assert not doctor.can_run([finding]) and "no GPU, though torch has one" in finding.found
+        assert "driver" in finding.advice and "--device cpu" in finding.advice
+    assert find("Warp", "cpu").ok
+    monkeypatch.setattr("warp.get_cuda_device_count", lambda: 1)
+    assert find("Warp", "cuda").ok
 
 
 @pytest.mark.parametrize("error", [UserError, ImportError, OSError])
@@ -68,7 +94,7 @@ def test_missing_system_library(error, library, package, monkeypatch):
 
     monkeypatch.setattr(_open3d, "open3d", fail)
     finding = find("open3d")
-    assert doctor.can_run([finding]), "the notebooks do without"
+    assert not doctor.can_run([finding]) and "notebook 07" in finding.advice
     assert library in finding.found and "apt install" in finding.advice and package in finding.advice
 
 

@@ -11,7 +11,7 @@ import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.course import exercises
-from helpers.show import answers
+from helpers.show import exercise_checks
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "notebooks" / "exercises").glob("*.py"))
@@ -203,17 +203,17 @@ def test_put_replaces_the_part_and_keeps_outputs_and_neighbours():
 )
 def test_expect(got, expected, within, said):
     if said is None:
-        answers.expect(got, expected, "it", within=within)
+        exercise_checks.expect(got, expected, "it", within=within)
         return
-    with pytest.raises(answers.NotRight, match=said):
-        answers.expect(got, expected, "it", within=within)
+    with pytest.raises(exercise_checks.NotRight, match=said):
+        exercise_checks.expect(got, expected, "it", within=within)
 
 
 def test_expect_below():
-    answers.expect_below(0.5, 1, "error")
+    exercise_checks.expect_below(0.5, 1, "error")
     for got, said in ((1.0, "less than 1 mm, got 1 mm"), (float("nan"), "got nan"), (None, "got None")):
-        with pytest.raises(answers.NotRight, match=said):
-            answers.expect_below(got, 1.0, "error", "mm")
+        with pytest.raises(exercise_checks.NotRight, match=said):
+            exercise_checks.expect_below(got, 1.0, "error", "mm")
 
 
 def test_what_a_reader_raises_becomes_a_sentence(capsys):
@@ -224,9 +224,9 @@ def test_what_a_reader_raises_becomes_a_sentence(capsys):
     def none(x):
         return None
 
-    answers.check(lambda f: f(1), mine)
-    answers.check(lambda f: f(1) + 1, none)
-    answers.check(lambda f: answers.expect(f(1), 1, "one"), lambda x: x)
+    exercise_checks.check(lambda f: f(1), mine)
+    exercise_checks.check(lambda f: f(1) + 1, none)
+    exercise_checks.check(lambda f: exercise_checks.expect(f(1), 1, "one"), lambda x: x)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(
         "mine: not right yet: expected an answer, got AttributeError in line 3 of mine: "

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from helpers.course import site
+from helpers.course import api, site
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +55,71 @@ def test_the_check_is_content_with_what_is_right(tmp_path):
 def test_links_of_the_readme_fit_the_site():
     text = "[a](notebooks/00_a.ipynb), [c](CONTRIBUTING.md#rules), [code](helpers/pose), [L](LICENSE)"
     assert site.beside_notebooks(text) == "[a](00_a.ipynb), [c](contributing.md#rules), code, [L](LICENSE)"
+    assert site.beside_notebooks("[c](../CHANGELOG.md)") == "[c](../changelog.md)"
+
+
+def test_docstrings_are_read_as_they_are_written():
+    """Names between backticks are code, and stars, bars and underscores are themselves."""
+    lines = [
+        "Turn `points` by R_x * p, |p| = 1; `Photo`s.",
+        "",
+        "a: one.  b: another that",
+        "    goes on.",
+        "",
+        "- an item that",
+        "  goes on",
+        "",
+        "Args:",
+        "    a: one that",
+        "        goes on.",
+        "",
+        ">>> 2 ** 3",
+        "8",
+        "",
+        "It is written so:",
+        "",
+        "    a * b",
+    ]
+    assert api.as_rest(lines) == [
+        "Turn ``points`` by R_x \\* p, \\|p\\| = 1; ``Photo``\\ s.",
+        "",
+        "a: one.  b: another that",
+        "goes on.",
+        *lines[4:15],
+        "It is written so::",
+        *lines[16:],
+    ]
+
+
+def test_every_public_name_of_a_room_has_its_place():
+    from helpers import fitting, show
+
+    page = api.page(fitting)
+    for name in fitting.__all__:
+        thing = getattr(fitting, name)
+        kind = "autoclass" if isinstance(thing, type) else "autofunction" if callable(thing) else "py:data"
+        assert f".. {kind}:: {name}\n" in page, name
+    # The function has the module's name: links lead to the function.
+    assert ".. automodule:: helpers.fitting.fit\n   :no-members:\n   :no-index:\n" in page
+    assert ".. automodule:: helpers.fitting.landmark_term\n   :no-members:\n\n" in page
+    assert "_task" not in page and "helpers.show.playground.person\n" in api.page(show)
+
+
+def test_names_in_code_font_are_found():
+    objects = {
+        name: name
+        for name in ("helpers.fitting", "helpers.fitting.fit", "helpers.fitting.settings.FitSettings.paper")
+    }
+    for text, expected in {
+        "helpers.fitting.fit": "helpers.fitting.fit",
+        "fitting.fit(image)": "helpers.fitting.fit",
+        "helpers/fitting/": "helpers.fitting",
+        "FitSettings.paper": "helpers.fitting.settings.FitSettings.paper",
+        "fit": None,
+        "torch.fit": None,
+        "settings.FitSettings": None,
+    }.items():
+        assert api.find(text, objects) == expected, text
 
 
 def test_pictures_get_their_words(tmp_path):
@@ -88,6 +153,12 @@ def test_the_site_is_built_with_formulas_stills_and_working_links(tmp_path):
         if {"image/png", "image/jpeg"} & set(o.get("data", {}))
     ]
     assert page.count('src="_images/') >= len(stills) > 5
+    rooms = {path.stem for path in (out / "api").glob("*.html")}
+    assert rooms >= {"index", "camera", "fitting", "rendering", "show"}
+    assert 'href="api/fitting.html#helpers.fitting.fit"' in (out / "04_fitting_energy.html").read_text(
+        "utf-8"
+    )
+    assert 'id="helpers.fitting.fit"' in (out / "api" / "fitting.html").read_text("utf-8")
 
 
 def test_a_still_is_known_by_the_hash_of_its_bytes(tmp_path):

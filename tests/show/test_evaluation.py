@@ -30,12 +30,12 @@ def seen(slider):
 
 
 def test_the_crop_follows_the_slider_and_returns(slider):
-    assert slider.slider.value == 95
+    assert slider.controls["radius"].value == 95
     start = seen(slider)
-    slider.slider.value = 50
+    slider.controls["radius"].value = 50
     small = seen(slider)
     assert np.abs(small - start).mean() > 1
-    slider.slider.value = 95
+    slider.controls["radius"].value = 95
     np.testing.assert_array_equal(seen(slider), start)
 
     # A larger crop colours more of the head.

@@ -10,7 +10,7 @@ from PIL import Image
 
 from helpers import show
 from helpers.face_model import load
-from helpers.show.sliders import KINDS, FaceSliders, modes_table
+from helpers.show.sliders.face_modes import KINDS, FaceSliders, modes_table
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +71,10 @@ def test_the_millimetre_legend_shows_the_scale():
 
 
 def test_every_slider_changes_the_picture_and_back(model):
-    sliders = FaceSliders.of(model, n=2, size=96)
+    sliders = FaceSliders(model, n=2, size=96)
     start = picture_of(sliders)
     assert start.shape == (96, 96, 3) and [len(sliders.sliders[kind]) for kind in KINDS] == [2, 2, 2]
-    for slider in [*(s for rows in sliders.sliders.values() for s in rows), sliders.yaw]:
+    for slider in [*(s for rows in sliders.sliders.values() for s in rows), sliders.controls["yaw"]]:
         for end in (slider.min, slider.max):
             slider.value = end
             assert np.abs(picture_of(sliders) - start).max() > 20, slider.description
@@ -83,7 +83,7 @@ def test_every_slider_changes_the_picture_and_back(model):
 
 
 def test_the_picture_is_the_face_of_the_numbers(model):
-    sliders = FaceSliders.of(model, n=10, size=96)
+    sliders = FaceSliders(model, n=10, size=96)
     sliders.sliders["shape α"][1].value = 2.0
     sliders.sliders["texture β"][0].value = -1.0
     alpha, beta = torch.zeros(1, 10), torch.zeros(1, 10)
@@ -94,7 +94,7 @@ def test_the_picture_is_the_face_of_the_numbers(model):
 
 
 def test_buttons_draw_once(model):
-    sliders = FaceSliders.of(model, n=3, size=64)
+    sliders = FaceSliders(model, n=3, size=64)
     start, drawn = picture_of(sliders), []
     sliders.image.observe(drawn.append, names="value")
     sliders.people.click()
@@ -112,7 +112,7 @@ def test_a_model_without_expressions_and_colours_has_fewer_sliders(model):
         texture_basis=model.texture_basis[..., :0],
         texture_std=model.texture_std[:0],
     )
-    sliders = FaceSliders.of(bare, n=4, size=64)
+    sliders = FaceSliders(bare, n=4, size=64)
     assert [len(sliders.sliders[kind]) for kind in KINDS] == [4, 0, 0]
     sliders.sliders["shape α"][0].value = 1.0
     assert (
@@ -123,7 +123,7 @@ def test_a_model_without_expressions_and_colours_has_fewer_sliders(model):
 
 def test_the_table_is_shown_and_sliders_only_in_a_live_notebook(model, monkeypatch):
     shown, displayed = [], []
-    monkeypatch.setattr("helpers.show.sliders.picture", lambda image, alt: shown.append(alt))
+    monkeypatch.setattr("helpers.show.sliders.face_modes.picture", lambda image, alt: shown.append(alt))
     monkeypatch.setattr("IPython.display.display", displayed.append)
     show.face_sliders(model, alt="modes", live=False)
     assert shown == ["modes"] and not displayed

@@ -10,7 +10,8 @@ from PIL import Image
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.face_model import load
 from helpers.lighting import shade
-from helpers.show import pose_light, rendering
+from helpers.show import rendering
+from helpers.show.sliders.pose_light import PoseLight, light_from, pose_light, turned
 from helpers.show.style import BLUE, ORANGE, RED
 
 
@@ -104,7 +105,7 @@ def test_pixels_with_few_colours():
 @pytest.fixture
 def sliders(face):
     pytest.importorskip("ipywidgets")
-    return pose_light.PoseLight(face.mean_shape, face.triangles, face.mean_texture, size=64)
+    return PoseLight(face.mean_shape, face.triangles, face.mean_texture, size=64)
 
 
 def seen(widget):
@@ -114,7 +115,7 @@ def seen(widget):
 def test_every_slider_changes_the_picture_and_its_ends_are_sound(sliders):
     start = seen(sliders)
     assert start.shape == (64, 64, 3) and start.std() > 10
-    for name, slider in sliders.sliders.items():
+    for name, slider in sliders.controls.items():
         value = slider.value
         for end in (slider.min, slider.max):
             slider.value = end
@@ -125,9 +126,11 @@ def test_every_slider_changes_the_picture_and_its_ends_are_sound(sliders):
 
 
 def test_updates_are_counted_and_leave_the_sliders_alone(sliders):
-    before = {name: slider.value for name, slider in sliders.sliders.items()}
-    assert sliders.updates_per_second(updates=3) > 0
-    assert before == {name: slider.value for name, slider in sliders.sliders.items()}
+    before, start, drawn = sliders.values(), seen(sliders), []
+    sliders.image.observe(drawn.append, "value")
+    sliders.updates_per_second(updates=3)
+    assert len(drawn) == 3 + 1 and before == sliders.values()
+    np.testing.assert_array_equal(seen(sliders), start)
 
 
 def test_stills_need_no_sliders(sliders):
@@ -135,12 +138,12 @@ def test_stills_need_no_sliders(sliders):
     assert row.shape[1] > 2 * 190 and row.dtype == np.uint8
 
 
-def test_stills_say_their_units():
-    assert pose_light._told("yaw", -40) == "yaw −40°" and pose_light._told("even", 0.5) == "even 0.5"
+def test_stills_say_their_units(sliders):
+    assert sliders.setting("yaw", -40) == "yaw −40°" and sliders.setting("even", 0.5) == "even 0.5"
 
 
 def test_the_pose_of_the_sliders_is_that_of_the_course():
-    vector = pose_light.turned(30, 20, 10)[None]
+    vector = turned(30, 20, 10)[None]
     torch.testing.assert_close(
         Pose(vector, torch.zeros(1, 3)).yaw_pitch_roll(),
         torch.tensor([[30.0, 20.0, 10.0]]),
@@ -155,12 +158,12 @@ def test_the_pose_of_the_sliders_is_that_of_the_course():
 
 
 def test_light_comes_from_where_the_sliders_say():
-    light = pose_light.light_from(90, 0, 0.2)[None]
+    light = light_from(90, 0, 0.2)[None]
     right, left, up = shade(torch.ones(1, 3, 3), torch.tensor([[[1.0, 0, 0], [-1, 0, 0], [0, 1, 0]]]), light)[
         0, :, 0
     ]
     assert right == pytest.approx(1.0) and up == pytest.approx(0.2, abs=1e-6) and left < up
-    assert pose_light.light_from(0, 90, 0.0)[2, 0] == pytest.approx(1.0)
+    assert light_from(0, 90, 0.0)[2, 0] == pytest.approx(1.0)
 
 
 def test_nothing_is_displayed_while_notebooks_are_stored(face, monkeypatch):
@@ -169,7 +172,7 @@ def test_nothing_is_displayed_while_notebooks_are_stored(face, monkeypatch):
     monkeypatch.setattr("IPython.display.display", shown.append)
     arguments = (face.mean_shape, face.triangles, face.mean_texture, 32)
     monkeypatch.setenv("HELPERS_STATIC", "1")
-    pose_light.pose_light(*arguments)
+    pose_light(*arguments)
     assert not shown
-    made = pose_light.pose_light(*arguments, live=True)
+    made = pose_light(*arguments, live=True)
     assert shown == [made.box]

@@ -215,7 +215,7 @@ def test_millimetre_scale_is_fixed():
 
 def test_meshes_are_stills_where_nothing_is_live(shown, monkeypatch):
     from helpers.face_model import load
-    from helpers.show.mesh import STATIC, _in_a_live_kernel, _k3d_plot
+    from helpers.show.mesh import STATIC, _in_a_live_kernel, k3d_plot
 
     model = load("open", level=0)
     monkeypatch.setattr("IPython.get_ipython", lambda: argparse.Namespace(kernel=object()))
@@ -240,7 +240,7 @@ def test_meshes_are_stills_where_nothing_is_live(shown, monkeypatch):
     pytest.importorskip("k3d")
     colours = torch.zeros_like(model.mean_shape)
     colours[:, 0], colours[:, 2] = 1, 0.5
-    (live,) = _k3d_plot(model.mean_shape, model.triangles, colours).objects
+    (live,) = k3d_plot(model.mean_shape, model.triangles, colours).objects
     assert live.vertices.shape == model.mean_shape.shape and len(live.indices) == len(model.triangles)
     assert set(np.ravel(live.colors)) == {0xFF0080}
 

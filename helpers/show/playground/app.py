@@ -22,16 +22,22 @@ from helpers.show.playground.two import Morph, Swap
 class Playground:
     """Everything of the playground in one place.
 
-    photographs: two files; by default those of the course.  size: px of its pictures.  network: file of a network.
-    Both photographs are fitted at once (about a second each).
-
     Panels: `choose`, `change`, `live`, `swap`, `morph`, `guess`, `files`. Each has `show(alt=…)`.
-    `people` holds a `Person` for each of the slots "A" and "B".
+
+    Attributes:
+        people: a `Person` for each of the slots "A" and "B".
     """
 
     def __init__(
         self, photographs: list[str | Path] | None = None, size: int = 256, network: str | Path | None = None
     ):
+        """Fit both photographs (about a second each) and make the panels.
+
+        Args:
+            photographs: two files; None is those of the course.
+            size: px of its pictures.
+            network: file of a network; None is the one of the course.
+        """
         self.size = size
         # What is fitted and downloaded is fine; what follows a slider is a quarter of that, and four times as quick.
         self.model = load("open")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,20 +13,21 @@ from helpers.show.playground.drawing import quick_jpeg
 from helpers.show.playground.face import Face, alone, relit, stretched, turned_by
 from helpers.show.playground.live_picture import LivePicture
 from helpers.show.playground.panel import Panel, Status, below, heading, side_by_side
+from helpers.show.sliders.live_figure import Slider, updates_per_second
 
 # kind of number -> the field of a `Face` that holds it
 KINDS = {"shape α": "alpha", "texture β": "beta", "expression": "expression"}
 AT_ONCE = 10  # modes that have a slider at a time
 STEP = 0.1  # standard deviations
 LIMIT = 5.0  # standard deviations; a fit may go beyond the 3 that are likely
-# name on the slider: smallest, largest, step, start
-POSE = {"yaw °": (-60, 60, 1, 0), "pitch °": (-40, 40, 1, 0), "roll °": (-45, 45, 1, 0)}
-LIGHT = {
-    "carry round °": (-180, 180, 5, 0),
-    "carry up °": (-90, 90, 5, 0),
-    "directed ×": (0.0, 2.5, 0.05, 1.0),
-    "brightness ×": (0.3, 2.0, 0.05, 1.0),
-}
+LIKENESS = Slider("likeness ×", 0.0, 2.5, 1.0, 0.05)
+POSE = (Slider("yaw °", -60, 60, 0, 1), Slider("pitch °", -40, 40, 0, 1), Slider("roll °", -45, 45, 0, 1))
+LIGHT = (
+    Slider("carry round °", -180, 180, 0, 5),
+    Slider("carry up °", -90, 90, 0, 5),
+    Slider("directed ×", 0.0, 2.5, 1.0, 0.05),
+    Slider("brightness ×", 0.3, 2.0, 1.0, 0.05),
+)
 ON_PHOTO, ALONE, STUDIO = "on the photograph", "its own light", "studio light"
 
 
@@ -44,32 +44,26 @@ class Change(Panel):
         import ipywidgets as w
 
         self.play, self._held, self._watchers = play, False, []
-        wide = w.Layout(width="380px")
-        style = {"description_width": "100px"}
-
-        def slider(name, low, high, step, start):
-            return w.FloatSlider(
-                start, min=low, max=high, step=step, description=name, layout=wide, style=style
-            )
-
+        looks = {"layout": w.Layout(width="380px"), "style": {"description_width": "100px"}}
         self.slot = w.ToggleButtons(
             options=[(text, key) for key, text in SLOTS.items()], style={"button_width": "150px"}
         )
         self.where = w.ToggleButtons(options=[ON_PHOTO, ALONE, STUDIO], style={"button_width": "auto"})
-        self.likeness = slider("likeness ×", 0.0, 2.5, 0.05, 1.0)
-        self.likeness.layout = w.Layout(width=f"{play.size + 20}px")
-        self.likeness.style.description_width = "70px"
+        self.likeness = LIKENESS.widget(
+            layout=w.Layout(width=f"{play.size + 20}px"), style={"description_width": "70px"}
+        )
         self.numbers: dict[str, torch.Tensor] = {}
         self.modes, self.first, pages = {}, {}, []
         for kind, count in self._counts().items():
             self.modes[kind] = [
-                slider(_label(kind, k), -LIMIT, LIMIT, STEP, 0.0) for k in range(min(AT_ONCE, count))
+                Slider(_label(kind, k), -LIMIT, LIMIT, 0.0, STEP).widget(**looks)
+                for k in range(min(AT_ONCE, count))
             ]
             runs = [(f"modes {k + 1} to {min(k + AT_ONCE, count)}", k) for k in range(0, count, AT_ONCE)]
             self.first[kind] = w.Dropdown(options=runs, layout=w.Layout(width="180px"))
             pages.append(below(self.first[kind], *self.modes[kind]))
-        self.pose = {name: slider(name, *numbers) for name, numbers in POSE.items()}
-        self.light = {name: slider(name, *numbers) for name, numbers in LIGHT.items()}
+        self.pose = {slider.name: slider.widget(**looks) for slider in POSE}
+        self.light = {slider.name: slider.widget(**looks) for slider in LIGHT}
         pages.append(
             below(
                 heading("pose, from the fitted one"),
@@ -118,10 +112,10 @@ class Change(Panel):
         self._held = True
         for kind in self.modes:
             self._turn_page(kind)
-        self.likeness.value = 1.0
-        for named, starts in ((self.pose, POSE), (self.light, LIGHT)):
-            for name, slider in named.items():
-                slider.value = starts[name][3]
+        for slider, widget in zip(
+            (LIKENESS, *POSE, *LIGHT), (self.likeness, *self.pose.values(), *self.light.values()), strict=True
+        ):
+            widget.value = slider.start
         self._held = False
         self.draw()
 
@@ -131,11 +125,16 @@ class Change(Panel):
 
     @property
     def ready(self) -> bool:
+        """Whether the person of this slot is fitted."""
         return self.play.people[self.slot.value].result is not None
 
     @property
     def face(self) -> Face:
-        """What the sliders make, seen by the camera of the fit. Raises UserError before there is a fit."""
+        """What the sliders make, seen by the camera of the fit.
+
+        Raises:
+            UserError: there is no fit yet.
+        """
         if not self.ready:
             return self.play.people[self.slot.value].face  # says what is missing
         face = replace(self._fitted, **{KINDS[kind]: numbers for kind, numbers in self.numbers.items()})
@@ -144,6 +143,7 @@ class Change(Panel):
         return relit(face, *(slider.value for slider in self.light.values()))
 
     def draw(self) -> None:
+        """Draw the face as the sliders make it, and tell those who watch."""
         if self._held or not self.ready:
             return
         with self.status.sentences():
@@ -185,15 +185,14 @@ class Change(Panel):
         self._held = held
 
     def updates_per_second(self, updates: int = 40, kind: str = "shape α") -> float:
-        """How many pictures a second follow a slider of this kind, measured by moving one to and fro."""
+        """How many pictures a second follow a slider, measured by moving it to and fro.
+
+        Args:
+            updates: how often it moves.
+            kind: of the modes, whose first slider it is, or the slider's own name.
+        """
         slider = self.modes[kind][0] if kind in self.modes else {**self.pose, **self.light}[kind]
-        start = slider.value
-        begun = time.perf_counter()
-        for k in range(updates):
-            slider.value = slider.min + (slider.max - slider.min) * ((7 * k) % updates + 0.5) / updates
-        seconds = time.perf_counter() - begun
-        slider.value = start
-        return updates / seconds
+        return updates_per_second(slider, updates)
 
     def still(self) -> np.ndarray:
         """The fitted face, and what one slider each makes of it."""

@@ -10,7 +10,7 @@ from helpers.show.figures import draw_landmarks, tile
 from helpers.show.fitting import state_overlay
 from helpers.show.playground import person as people
 from helpers.show.playground.drawing import quick_jpeg
-from helpers.show.playground.landmark_editor import LandmarkEditor, _view, _window
+from helpers.show.playground.landmark_editor import LandmarkEditor, view_of, window
 from helpers.show.playground.live_picture import LivePicture
 from helpers.show.playground.panel import Panel, Status, below, side_by_side
 from helpers.show.playground.upload import PhotoUpload
@@ -80,7 +80,8 @@ class Choose(Panel):
         self.fit.on_click(lambda _: self.run())
 
     @property
-    def person(self):
+    def person(self) -> people.Person:
+        """Who is in the chosen slot."""
         return self.play.people[self.slot.value]
 
     def run(self) -> None:
@@ -128,7 +129,8 @@ class Choose(Panel):
         else:
             self.image.value = quick_jpeg(self.play.sketch.over(person.face, person))
             self.status.say(
-                people.verdict(person) + (f" {person.note}" if person.note else ""), not person.result.ok[0]
+                people.verdict(person) + (f" {person.note}" if person.note else ""),
+                not person.fit_result.ok[0],
             )
 
     def _replace(self, make) -> None:
@@ -161,9 +163,9 @@ class Choose(Panel):
         """For both photographs: its points, the fit laid over it, the face alone."""
         panels, titles = [], []
         for person in self.play.people.values():
-            corner, scale = _window(person)
+            corner, scale = window(person)
             points = (person.detection.points + 0.5 - corner) * scale - 0.5
-            panels.append(draw_landmarks(_view(person.photo.image, corner, scale), points))
+            panels.append(draw_landmarks(view_of(person.photo.image, corner, scale), points))
             titles.append(NAMES.get(person.name, person.name).split(" (")[0])
             if person.result is not None:
                 face = person.face

@@ -12,12 +12,13 @@ import anywidget
 import numpy as np
 import traitlets
 
-from helpers.camera import Pose
 from helpers.errors import UserError
+from helpers.fitting import FitResult
 from helpers.fitting.numbers import fit_numbers
 from helpers.mesh_files import write_glb, write_ply
 from helpers.show.figures import png_bytes
 from helpers.show.fit_strip import fit_strip
+from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face
 from helpers.show.playground.panel import plain
 from helpers.show.playground.person import Person
@@ -68,17 +69,26 @@ LOOK = """
 
 
 def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
-    """(name, content) of the face as a file of one of `KINDS`.
+    """The face as a file.
 
-    face: as it is now.  person: whose it was, with a fit.  model: the mesh comes in its fineness.
-    An .npz holds what `helpers.fitting.numbers.fit_numbers` says; alpha, beta, expression, pose and light are the
-    face's, all else is the fit's. Raises UserError for another kind, and for a person without a fit.
+    An .npz holds what `helpers.fitting.numbers.fit_numbers` names; alpha, beta, expression, pose and light are the face's, all
+    else is the fit's.
+
+    Args:
+        kind: one of `KINDS`.
+        face: as it is now.
+        person: whose it was, with a fit.
+        model: the mesh comes in its fineness.
+
+    Returns:
+        The file's name and its content.
+
+    Raises:
+        UserError: there is no such kind, or the person has no fit.
     """
     if kind not in KINDS:
         raise UserError(f"{kind!r}: files are made as {', '.join(KINDS)}")
-    if person.result is None:
-        raise UserError(f"{person.name}: is not fitted yet: press Fit")
-    result = as_result(face, person)
+    result, model = as_result(face, person), on_cpu(model)
     if kind == "npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **fit_numbers(person.crop, result, person.detection))
@@ -95,26 +105,35 @@ def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
     return f"{person.name}.{kind}", data
 
 
-def as_result(face: Face, person: Person):
-    """The person's `FitResult` with the numbers of `face` in it, seen by the camera of the fit."""
-    pose = Pose(face.pose.rotation_vector, face.pose.translation)
+def as_result(face: Face, person: Person) -> FitResult:
+    """The person's `FitResult` with the numbers of `face` in it, seen by the camera of the fit.
+
+    Raises:
+        UserError: the person has no fit.
+    """
     return replace(
-        person.result,
+        person.fit_result,
         alpha=face.alpha,
         beta=face.beta,
         expression=face.expression,
-        pose=pose,
+        pose=face.pose,
         light=face.light,
     )
 
 
 class Downloads(anywidget.AnyWidget):
-    """A button for each kind of file. `make(kind)` gives name and content, or raises UserError with what to say."""
+    """A button for each kind of file."""
 
     _esm, _css = SCRIPT, LOOK
     kinds = traitlets.Dict(KINDS).tag(sync=True)
 
     def __init__(self, make: Callable[[str], tuple[str, bytes]], **options):
+        """Make the buttons.
+
+        Args:
+            make: gives name and content of a kind of file, or raises UserError with what to tell the reader.
+            options: of the widget.
+        """
         super().__init__(**options)
         self._make = make
         self.on_msg(self._answer)

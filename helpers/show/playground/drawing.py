@@ -11,6 +11,7 @@ from helpers.crop import crop_face
 from helpers.rasterizer import interpolate
 from helpers.rendering import render
 from helpers.show.figures import as_bytes
+from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face, alone
 from helpers.show.playground.person import Person
 from helpers.show.views import CLAY
@@ -21,12 +22,18 @@ JPEG_QUALITY = 88
 class Sketch:
     """Draws faces of one model, `size` × `size` px, and keeps the meshes it made last.
 
-    model: the coarser it is, the quicker; level 1 of the open model is fine enough for 256 px.
     A shape is 99 columns of numbers times 40,000 rows: while only the pose or the light moves, nothing of it changes.
     """
 
     def __init__(self, model, size: int = 256):
-        self.model, self.size = model, size
+        """Nothing is drawn yet.
+
+        Args:
+            model: the coarser it is, the quicker; level 1 of the open model is fine enough for 256 px.
+            size: px of the square pictures.
+        """
+        self.model, self.size = on_cpu(model), size
+        model = self.model
         self.skin = (model.masks or {}).get("skin", torch.ones(model.n_vertices))[None, :, None]
         self._kept: dict[str, tuple] = {}
         self._photograph = None
@@ -40,12 +47,17 @@ class Sketch:
         return self._made("colours", (face.beta,), self.model.texture)
 
     def draw(self, face: Face, background: Tensor | float = 1.0, skin_only: bool = False) -> Tensor:
-        """The face as its camera sees it: (S, S, 3) from 0 to 1.
+        """The face as its camera sees it.
 
-        background: grey, or an image (S, S, 3).  skin_only: leave the background where the fit does not look (eyes,
-        mouth, hair), with a soft seam.
+        Args:
+            face: what to draw.
+            background: grey, or an image (S, S, 3).
+            skin_only: leave the background where the fit does not look (eyes, mouth, hair), with a soft seam.
+
+        Returns:
+            (S, S, 3), 0 to 1.
         """
-        paper = background if isinstance(background, float) else background[None]
+        paper = on_cpu(background)[None] if isinstance(background, Tensor) else float(background)
         with torch.no_grad():
             drawn = render(
                 self.vertices(face),
@@ -60,7 +72,8 @@ class Sketch:
             image = drawn.image[0].clamp(0, 1)
             if skin_only:
                 skin = interpolate(self.skin, self.model.triangles, drawn.raster)[..., 0] > 0.35
-                image = torch.lerp(paper.expand_as(drawn.image)[0], image, _soft(skin, self.size)[..., None])
+                below = torch.as_tensor(paper).expand_as(drawn.image)[0]
+                image = torch.lerp(below, image, _soft(skin, self.size)[..., None])
         return image
 
     def over(self, face: Face, person: Person) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from helpers.camera import Camera, Pose, rotation_from_vector, vector_from_rotation
 from helpers.lighting import STUDIO_LIGHT, sh_basis
+from helpers.show.on_cpu import on_cpu
 from helpers.show.views import studio
 
 # What may be taken from one person or the other; "pose" brings the camera with it.
@@ -18,8 +19,16 @@ PARTS = ("shape", "texture", "expression", "pose", "light")
 
 @dataclass(frozen=True)
 class Face:
-    """alpha (1, Ks), beta (1, Kt), expression (1, Ke): in standard deviations.  pose, camera: of one face.
-    light: (1, 9, 3) spherical harmonics, viewer axes."""
+    """The numbers of one face.
+
+    Attributes:
+        alpha: (1, Ks) of shape, in standard deviations.
+        beta: (1, Kt) of texture, in standard deviations.
+        expression: (1, Ke), in standard deviations.
+        pose: of the head.
+        camera: that sees it.
+        light: (1, 9, 3) spherical harmonics, viewer axes.
+    """
 
     alpha: Tensor
     beta: Tensor
@@ -31,7 +40,7 @@ class Face:
     @classmethod
     def of_fit(cls, result, index: int = 0) -> Face:
         """Face number `index` of a `FitResult`."""
-        one = slice(index, index + 1)
+        result, one = on_cpu(result), slice(index, index + 1)
         camera = Camera(result.camera.focal[one], result.camera.principal_point[one], result.camera.size)
         pose = Pose(result.pose.rotation_vector[one], result.pose.translation[one])
         return cls(
@@ -54,7 +63,12 @@ class Face:
 
 
 def mixed(faces: dict[str, Face], source: dict[str, str]) -> Face:
-    """A face whose parts come from several: `source` names for each of `PARTS` one of `faces`."""
+    """A face whose parts come from several.
+
+    Args:
+        faces: by name.
+        source: for each of `PARTS`, the name of the face that it is taken from.
+    """
     face = {part: faces[source[part]] for part in PARTS}
     return Face(
         face["shape"].alpha,
@@ -67,9 +81,13 @@ def mixed(faces: dict[str, Face], source: dict[str, str]) -> Face:
 
 
 def between(first: Face, second: Face, share: float, expression: bool = True) -> Face:
-    """On the straight line of the coefficients: `share` 0 is the first face, 1 the second; pose and light stay the first's.
+    """On the straight line of the coefficients; pose and light stay the first's.
 
-    expression: False keeps the first's.
+    Args:
+        first: at share 0.
+        second: at share 1.
+        share: where on the line, also beyond its ends.
+        expression: False keeps the first's.
     """
 
     def at(name: str) -> Tensor:
@@ -85,7 +103,7 @@ def stretched(face: Face, likeness: float) -> Face:
 
 
 def turned_by(face: Face, yaw: float, pitch: float, roll: float) -> Face:
-    """The head turned by these degrees about the viewer's axes, after the turn it already has; the light stays."""
+    """The head turned by these degrees about the viewer's axes, after the turn that it already has; the light stays."""
     step = Pose.from_euler(
         torch.tensor([[radians(-pitch), radians(yaw), radians(roll)]]), torch.zeros(1, 3)
     ).rotation
@@ -96,16 +114,31 @@ def turned_by(face: Face, yaw: float, pitch: float, roll: float) -> Face:
 def relit(
     face: Face, around: float = 0.0, up: float = 0.0, directed: float = 1.0, brightness: float = 1.0
 ) -> Face:
-    """The face in its own light, changed: the lamps carried `around` the head and `up` by degrees, the part of the
-    light that has a direction times `directed`, all of it times `brightness`."""
+    """The face in its own light, changed.
+
+    Args:
+        face: with its light.
+        around: the lamps are carried round the head by this, degrees.
+        up: and up by this, degrees.
+        directed: factor of the part of the light that has a direction.
+        brightness: factor of all of it.
+    """
     light = harmonics_turned(face.light, around, up)
     light = torch.cat([light[:, :1], light[:, 1:] * directed], 1) * brightness
     return replace(face, light=light)
 
 
 def harmonics_turned(light: Tensor, around: float, up: float) -> Tensor:
-    """Spherical harmonics (1, 9, 3) of lamps that went `around` the vertical axis (to the viewer's right) and then
-    `up`, in degrees. Exact: a turn maps the harmonics of each order onto themselves."""
+    """Spherical harmonics of lamps that were carried. Exact: a turn maps the harmonics of each order onto themselves.
+
+    Args:
+        light: (1, 9, 3) before.
+        around: first about the vertical axis, to the viewer's right, degrees.
+        up: and then up, degrees.
+
+    Returns:
+        (1, 9, 3).
+    """
     if not around and not up:
         return light
     a, u = radians(around), radians(up)

@@ -1,4 +1,4 @@
-"""What the network guesses at a glance, beside what the fit found."""
+"""What the network predicts at a glance, beside what the fit found."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from helpers.errors import UserError
 from helpers.evaluation import align_similarity
 from helpers.show.figures import tile
+from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.choose import SLOTS
 from helpers.show.playground.drawing import quick_jpeg
 from helpers.show.playground.face import Face, alone
@@ -24,10 +25,15 @@ TITLES = ("photograph", "fit", "network", "fit, shape", "network, shape", "apart
 
 @dataclass(frozen=True)
 class Guess:
-    """face: the network's alpha and beta in the pose, light and expression of the fit.  seconds: it took.
-    apart: (V,) mm between fit and guess, both neutral, after the best rotation, shift and scaling.
-    mean_apart: its mean over the skin.
-    cosine: of the two vectors (α, β): 1 is the same direction from the mean face."""
+    """A network's prediction beside a fit.
+
+    Attributes:
+        face: the network's alpha and beta in the pose, light and expression of the fit.
+        seconds: it took.
+        apart: (V,) mm between fit and prediction, both neutral, after the best rotation, shift and scaling.
+        mean_apart: its mean over the skin, mm.
+        cosine: of the two vectors (α, β): 1 is the same direction from the mean face.
+    """
 
     face: Face
     seconds: float
@@ -37,12 +43,18 @@ class Guess:
 
 
 def guess(person: Person, network, model) -> Guess:
-    """Ask the network about a fitted photograph. model: the mesh on which both are compared."""
+    """Ask the network about a fitted photograph.
+
+    Args:
+        person: with a fit.
+        network: a `helpers.regression.predict.Network`.
+        model: on whose mesh both are compared.
+    """
     begun = time.perf_counter()
     numbers = network.predict(person.photo, person.detection)
     seconds = time.perf_counter() - begun
     fit = person.face
-    face = replace(fit, alpha=numbers.alpha.cpu(), beta=numbers.beta.cpu())
+    face = replace(fit, alpha=on_cpu(numbers.alpha), beta=on_cpu(numbers.beta))
     with torch.no_grad():
         theirs, ours = model.shape(face.alpha), model.shape(fit.alpha)
         # Only of the skin does a photograph tell anything.
@@ -80,6 +92,7 @@ class NetworkGuess(Panel):
         self.draw()
 
     def draw(self) -> None:
+        """Ask the network about the person of the slot, and show its prediction beside the fit."""
         if self.network is None:
             self.status.say(self.missing, warning=True)
             return

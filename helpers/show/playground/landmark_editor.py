@@ -133,9 +133,15 @@ LOOK = f"""
 
 
 class LandmarkEditor(anywidget.AnyWidget):
-    """points: 68 pairs, px of the view.  picture: the view as JPEG.  size: its width and height, px.
+    """Points over their photograph.
 
-    `show` sets all three from a person; `photo_points` gives the points back in pixels of the photograph.
+    `show` sets all from a person; `photo_points` gives the points back in pixels of the photograph.
+
+    Attributes:
+        points: 68 pairs, px of the view.
+        picture: the view as JPEG.
+        size: its width and height, px.
+        chains: (first, one past the last, closed) of the points that lines join.
     """
 
     _esm, _css = SCRIPT, LOOK
@@ -146,8 +152,8 @@ class LandmarkEditor(anywidget.AnyWidget):
 
     def show(self, person: Person) -> None:
         """Show the part of the photograph around the points, with the points on it."""
-        self._corner, self._scale = _window(person)
-        picture = _view(person.photo.image, self._corner, self._scale)
+        self._corner, self._scale = window(person)
+        picture = view_of(person.photo.image, self._corner, self._scale)
         # The picture comes last: the browser reads all three when it changes.
         with self.hold_sync():
             self.size = [picture.shape[1], picture.shape[0]]
@@ -160,7 +166,12 @@ class LandmarkEditor(anywidget.AnyWidget):
         return ((np.asarray(self.points) + 0.5) / self._scale + self._corner - 0.5).astype(np.float32)
 
     def change(self, scale: float = 1.0, degrees: float = 0.0) -> None:
-        """Enlarge and turn (clockwise) all points about their middle."""
+        """Enlarge and turn all points about their middle.
+
+        Args:
+            scale: factor.
+            degrees: clockwise.
+        """
         points = np.asarray(self.points)
         a = np.radians(degrees)
         turn = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
@@ -171,8 +182,8 @@ class LandmarkEditor(anywidget.AnyWidget):
         return ((np.asarray(points, float) + 0.5 - self._corner) * self._scale - 0.5).tolist()
 
 
-def _window(person: Person) -> tuple[np.ndarray, float]:
-    """The upper left edges (2,) of what is shown of the photograph, and view px per photograph px."""
+def window(person: Person) -> tuple[np.ndarray, float]:
+    """What is shown of the photograph: its upper left edges (2,), px, and view px per photograph px."""
     height, width = person.photo.size
     points = person.detection.points
     low, high = np.array([0.0, 0.0]), np.array([float(width), float(height)])
@@ -185,7 +196,8 @@ def _window(person: Person) -> tuple[np.ndarray, float]:
     return low, SIDE / float((high - low).max())
 
 
-def _view(image: np.ndarray, corner: np.ndarray, scale: float) -> np.ndarray:
+def view_of(image: np.ndarray, corner: np.ndarray, scale: float) -> np.ndarray:
+    """What is shown of the photograph (H, W, 3) in 0 to 1, in `window`'s corner and scale: uint8."""
     from PIL import Image
 
     part = image[int(corner[1]) :, int(corner[0]) :]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
-import torch
 
-from helpers.show.mesh import _k3d_plot, stills
+from helpers.show.mesh import k3d_plot, packed_colours, stills
 from helpers.show.playground.face import Face
 from helpers.show.playground.panel import Panel, below
 
@@ -24,7 +23,7 @@ class Live(Panel):
         self.play, self.change, self._waiting = play, change, None
         sketch = play.sketch
         face = change.face if change.ready else Face.mean(sketch.model)
-        self.plot = _k3d_plot(sketch.vertices(face)[0], sketch.model.triangles, sketch.colours(face)[0])
+        self.plot = k3d_plot(sketch.vertices(face)[0], sketch.model.triangles, sketch.colours(face)[0])
         self.follow = w.Checkbox(True, description="follow the sliders", indent=False)
         self.box = below(self.follow, self.plot)
         # The view is a little taller than it says, which would bring a scroll bar.
@@ -48,11 +47,9 @@ class Live(Panel):
         """Give the view another face."""
         sketch, shown = self.play.sketch, self.plot.objects[0]
         shown.vertices = sketch.vertices(face)[0].numpy()
-        packed = (sketch.colours(face)[0].clamp(0, 1) * 255 + 0.5).to(torch.int64) @ torch.tensor(
-            [1 << 16, 1 << 8, 1]
-        )
-        shown.colors = packed.numpy().astype(np.uint32)
+        shown.colors = packed_colours(sketch.colours(face)[0])
 
     def still(self) -> np.ndarray:
+        """The face from several sides."""
         sketch, face = self.play.sketch, self.change.face
         return stills(sketch.vertices(face)[0], sketch.model.triangles, sketch.colours(face)[0], size=150)

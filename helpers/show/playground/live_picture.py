@@ -29,7 +29,13 @@ LOOK = ".face-view { display: block; flex: 0 0 auto; max-width: none; margin: 2p
 
 
 class LivePicture(anywidget.AnyWidget):
-    """value: a square picture as JPEG.  about: what it shows, in words.  size: px on the page."""
+    """A square picture.
+
+    Attributes:
+        value: the picture as JPEG.
+        about: what it shows, in words.
+        size: px on the page.
+    """
 
     _esm, _css = SCRIPT, LOOK
     value = traitlets.Bytes(b"").tag(sync=True)

@@ -8,6 +8,9 @@ import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from helpers.assets import ASSETS
 from helpers.errors import UserError
@@ -20,17 +23,24 @@ QUIET, WARNING = "var(--jp-ui-font-color2, #57606A)", "var(--jp-warn-color0, #B5
 
 
 class Panel:
-    """box: the widgets.  still(): a picture (H, W, 3) uint8 of what they do, for those who only read the page."""
+    """A part of the playground.
 
-    box = None
+    Attributes:
+        box: the widgets.
+    """
 
-    def still(self):
+    box: Any = None
+
+    def still(self) -> np.ndarray:
+        """A picture (H, W, 3) uint8 of what the widgets do, for those who only read the page."""
         raise NotImplementedError
 
     def show(self, *, alt: str, live: bool | None = None) -> None:
         """Show the still, and in a running notebook the widgets below it; in Voilà the widgets alone.
 
-        alt: what the still shows, in words.  live: None decides by itself, as `helpers.show.mesh` does.
+        Args:
+            alt: what the still shows, in words.
+            live: None decides by itself, as `helpers.show.mesh` does.
         """
         if not in_voila():
             picture(self.still(), alt=alt)
@@ -43,7 +53,12 @@ def in_voila() -> bool:
 
 
 class Status:
-    """One line below a panel. `widget` is what to display; `said` the sentence, as plain text."""
+    """One line below a panel.
+
+    Attributes:
+        widget: what to display.
+        said: the sentence, as plain text.
+    """
 
     def __init__(self, text: str = ""):
         import ipywidgets as w
@@ -53,6 +68,7 @@ class Status:
         self.say(text)
 
     def say(self, text: str, warning: bool = False) -> None:
+        """Show a sentence, in the colour of warnings if it is one."""
         self.said = text = plain(text) if text else text
         colour = WARNING if warning else QUIET
         self.widget.value = (
@@ -80,6 +96,7 @@ def plain(text: str) -> str:
 
 
 def heading(text: str):
+    """A line of text that stands out."""
     import ipywidgets as w
 
     return w.HTML(f'<b style="color:var(--jp-ui-font-color1, #24292f)">{html.escape(text)}</b>')
@@ -95,6 +112,7 @@ def side_by_side(*parts, gap: int = 20):
 
 
 def below(*parts, width: str | None = None):
+    """Parts in a column."""
     import ipywidgets as w
 
     # A scroll bar would take room from the sliders.

@@ -12,6 +12,7 @@ from helpers.errors import UserError
 from helpers.fitting import GOOD_CONFIDENCE, FitModel, FitResult, fit
 from helpers.landmarks import N_LANDMARKS, SPREAD_DOUBTFUL, Detection, landmarks_for
 from helpers.photo import Photo, photo_of_bytes, read_photo
+from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face
 
 FIT_SIZE = 224  # px, as `python -m helpers fit` has it: the same numbers come out
@@ -24,8 +25,15 @@ PLACED_SHARE = 0.4  # of the shorter side, that the points take at first where n
 
 @dataclass(frozen=True)
 class Person:
-    """photo: the photograph.  detection: its 68 points, found or placed.  note: one sentence on them, or "".
-    crop, result: of the fit; None before it."""
+    """A photograph, and what is known of it so far.
+
+    Attributes:
+        photo: the photograph.
+        detection: its 68 points, found or placed.
+        note: one sentence on them, or "".
+        crop: that was fitted; None before the fit.
+        result: of the fit; None before it.
+    """
 
     photo: Photo
     detection: Detection
@@ -35,14 +43,28 @@ class Person:
 
     @property
     def name(self) -> str:
+        """The photograph's."""
         return self.photo.name
 
     @property
-    def face(self) -> Face:
-        """What the fit found. Raises UserError before there is a fit."""
+    def fit_result(self) -> FitResult:
+        """The result of the fit.
+
+        Raises:
+            UserError: there is none yet.
+        """
         if self.result is None:
             raise UserError(f"{self.name}: is not fitted yet: press Fit")
-        return Face.of_fit(self.result)
+        return self.result
+
+    @property
+    def face(self) -> Face:
+        """What the fit found.
+
+        Raises:
+            UserError: there is no fit yet.
+        """
+        return Face.of_fit(self.fit_result)
 
 
 def from_file(path: str | Path) -> Person:
@@ -51,7 +73,15 @@ def from_file(path: str | Path) -> Person:
 
 
 def from_upload(name: str, data: bytes) -> Person:
-    """A photograph that was sent by the browser. Raises UserError, one sentence, if it is none."""
+    """A photograph that was sent by the browser, with its points found.
+
+    Args:
+        name: of the file.
+        data: its content.
+
+    Raises:
+        UserError: it is no photograph, or too large; in one sentence.
+    """
     name = Path(str(name).replace("\\", "/")).name or "upload"
     if len(data) > LARGEST_FILE:
         raise UserError(
@@ -106,9 +136,14 @@ def placed(photo: Photo) -> Detection:
 
 
 def moved(person: Person, points) -> Person:
-    """The person with other points (68, 2), px of the photograph; the fit of the old ones is forgotten.
+    """The person with other points; the fit of the old ones is forgotten.
 
-    Raises UserError if these are no points of a face in this photograph.
+    Args:
+        person: as before.
+        points: (68, 2) px of the photograph.
+
+    Raises:
+        UserError: these are no points of a face in this photograph.
     """
     points = np.asarray(points, np.float32)
     if points.shape != (N_LANDMARKS, 2) or not np.isfinite(points).all():
@@ -126,15 +161,25 @@ def moved(person: Person, points) -> Person:
 
 
 def fitted(person: Person, fit_model: FitModel, on_iteration=None) -> Person:
-    """The person after the fit; `on_iteration` is told of each step, see `helpers.fitting.FitProgress`."""
+    """The person after the fit.
+
+    Args:
+        person: with points.
+        fit_model: what is fitted.
+        on_iteration: is called with a `helpers.fitting.FitProgress` at each step.
+    """
     crop = crop_face(person.photo.image, person.detection.points, FIT_SIZE)
-    result = fit(crop.image, crop.landmarks, fit_model, valid=crop.valid, on_iteration=on_iteration)
-    return replace(person, crop=crop, result=result)
+    image, points, valid = (
+        each.to(fit_model.triangles.device) for each in (crop.image, crop.landmarks, crop.valid)
+    )
+    result = fit(image, points, fit_model, valid=valid, on_iteration=on_iteration)
+    return replace(person, crop=crop, result=on_cpu(result))
 
 
 def verdict(person: Person) -> str:
-    """One sentence on how far the fit can be believed."""
-    confidence = float(person.result.confidence[0])
-    if person.result.ok[0]:
+    """One sentence on how far the fit can be trusted."""
+    result = person.fit_result
+    confidence = float(result.confidence[0])
+    if result.ok[0]:
         return f"{person.name}: fitted, confidence {confidence:.2f} (good from {GOOD_CONFIDENCE:g})."
-    return f"{person.name}: doubtful, confidence {confidence:.2f}: {person.result.explain()}."
+    return f"{person.name}: doubtful, confidence {confidence:.2f}: {result.explain()}."

@@ -70,6 +70,7 @@ class Swap(Panel):
         self.draw()
 
     def draw(self) -> None:
+        """Mix a face of the parts that are chosen."""
         if self._held:
             return
         with self.status.sentences():
@@ -147,6 +148,7 @@ class Morph(Panel):
         return self.play.sketch.alone(between(first, second, share), yaw)
 
     def draw(self) -> None:
+        """The face at the share and yaw of the sliders."""
         with self.status.sentences():
             self.image.value = quick_jpeg(self.at(self.share.value, self.yaw.value))
             self.status.say(
@@ -154,6 +156,7 @@ class Morph(Panel):
             )
 
     def still(self) -> np.ndarray:
+        """The way from the one to the other in steps."""
         shares = torch.linspace(0, 1, STEPS).tolist()
         return tile(
             [self.at(share) for share in shares], [f"share {share:.1f}" for share in shares], height=150

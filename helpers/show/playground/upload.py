@@ -65,7 +65,13 @@ LOOK = """
 
 
 class PhotoUpload(anywidget.AnyWidget):
-    """Calls `on_file(name, bytes)` with each file that the reader chooses or drops."""
+    """A button for files.
+
+    Attributes:
+        label: what stands on it.
+        largest: bytes; files beyond are refused in the browser.
+        part: bytes of each message.
+    """
 
     _esm, _css = SCRIPT, LOOK
     label = traitlets.Unicode("Upload a photograph").tag(sync=True)
@@ -73,6 +79,12 @@ class PhotoUpload(anywidget.AnyWidget):
     part = traitlets.Int(PART).tag(sync=True)
 
     def __init__(self, on_file: Callable[[str, bytes], None], **options):
+        """Make the button.
+
+        Args:
+            on_file: is called with name and content of each file that the reader chooses or drops.
+            options: of the widget.
+        """
         super().__init__(**options)
         self._on_file, self._parts = on_file, []
         self.on_msg(self._take)

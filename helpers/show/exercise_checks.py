@@ -24,8 +24,13 @@ class NotDone(NotRight):
 
 
 def check(checking: Callable, answer: Callable) -> None:
-    """Run `checking(answer)` and print its verdict in one line; nothing is raised."""
-    print(f"{answer.__name__}: {verdict(checking, answer)}")
+    """Run a check and print its verdict in one line; nothing is raised.
+
+    Args:
+        checking: a function that takes the answer, and raises by `expect` and `expect_below` where it is wrong.
+        answer: the reader's function.
+    """
+    print(f"{_name(answer)}: {verdict(checking, answer)}")
 
 
 def verdict(checking: Callable, answer: Callable) -> str:
@@ -42,9 +47,17 @@ def verdict(checking: Callable, answer: Callable) -> str:
 
 
 def expect(got, expected, what: str, *, within: float = 1e-6) -> None:
-    """Compare an answer with the expected one: a number, a bool, a text, a tensor, or a tuple or list of these.
+    """Compare an answer with the expected one.
 
-    within: how far numbers may be apart, in their own unit. Raises NotRight with `what`, the expected and the got.
+    Args:
+        got: the answer.
+        expected: a number, a bool, a text, a tensor, or a tuple or list of these.
+        what: names the thing that is compared.
+        within: how far numbers may be apart, in their own unit.
+
+    Raises:
+        NotRight: with `what`, the expected and the got.
+        NotDone: the answer is None.
     """
     if got is None:
         raise NotDone(f"{what}: expected {_short(expected)}, got None")
@@ -54,12 +67,27 @@ def expect(got, expected, what: str, *, within: float = 1e-6) -> None:
 
 
 def expect_below(got, limit: float, what: str, unit: str = "") -> None:
-    """Ask that a number, an error for example, is smaller than a limit; nan is not."""
+    """Ask that a number, an error for example, is smaller than a limit; nan is not.
+
+    Args:
+        got: the number.
+        limit: what it must be below.
+        what: names the number.
+        unit: of both.
+
+    Raises:
+        NotRight: it is not, with `what`, the limit and the number.
+        NotDone: the answer is None.
+    """
     unit = f" {unit}" if unit else ""
     if got is None:
         raise NotDone(f"{what}: expected less than {limit:g}{unit}, got None")
     if not float(got) < limit:
         raise NotRight(f"{what}: expected less than {limit:g}{unit}, got {float(got):.3g}{unit}")
+
+
+def _name(answer: Callable) -> str:
+    return getattr(answer, "__name__", "the answer")
 
 
 def _difference(got, expected, within: float) -> str:
@@ -127,15 +155,9 @@ def _short(thing) -> str:
 
 def _raised(error: Exception, answer: Callable) -> str:
     """Name the error and, if it happened in the reader's function, the line of it."""
-    code = getattr(answer, "__code__", None)
-    lines = [
-        f.lineno
-        for f in traceback.extract_tb(error.__traceback__)
-        if code and f.name == answer.__name__ and f.filename == code.co_filename
-    ]
-    where = (
-        f" in line {lines[-1] - code.co_firstlineno + 1} of {answer.__name__}"
-        if lines
-        else f" from what {answer.__name__} returned"
-    )
+    code, name = getattr(answer, "__code__", None), _name(answer)
+    where = f" from what {name} returned"
+    for frame in traceback.extract_tb(error.__traceback__):
+        if code and frame.lineno and (frame.name, frame.filename) == (name, code.co_filename):
+            where = f" in line {frame.lineno - code.co_firstlineno + 1} of {name}"
     return f"not right yet: expected an answer, got {type(error).__name__}{where}: {error}"
