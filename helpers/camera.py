@@ -2,7 +2,7 @@
 
 Two sets of axes meet here. The face model has x to the viewer's right, y up and z towards the viewer. The
 camera has x right, y down and z forward (OpenCV). `flip_axes` turns one into the other, and no other module
-spells the signs.
+writes out the signs.
 
 A rotation has three forms, which roma turns into one another: a matrix R, a rotation vector (axis times
 angle), and the three angles of the paper, r_α (pitch, about x), r_β (yaw, about y) and r_γ (roll, about z).
@@ -12,8 +12,8 @@ The order of the angles is stated once, in `rotation_from_euler`.
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import roma
 import torch
@@ -28,10 +28,14 @@ FLIP = (1.0, -1.0, -1.0)
 
 @dataclass(frozen=True)
 class Pose:
-    """Six degrees of freedom per face (Tran et al. 2017).
+    """Six degrees of freedom per face.
 
-    rotation_vector: (B, 3) axis times angle, radians, in model axes.
-    translation: (B, 3) mm, in camera axes, so the last entry is the distance to the face.
+    Attributes:
+        rotation_vector: (B, 3) axis times angle, radians, in model axes.
+        translation: (B, 3) mm, in camera axes, so the last entry is the distance to the face.
+
+    Source:
+        Tran et al. 2017.
     """
 
     rotation_vector: Tensor
@@ -43,8 +47,15 @@ class Pose:
         return rotation_from_vector(self.rotation_vector)
 
     def yaw_pitch_roll(self) -> Tensor:
-        """(B, 3) degrees: yaw turns the nose to the viewer's right, pitch lifts it, roll tilts the head
-        anticlockwise as the viewer sees it."""
+        """The rotation as three angles.
+
+        Returns:
+            (B, 3) degrees: yaw turns the nose to the viewer's right, pitch lifts it, roll tilts the head anticlockwise
+            as the viewer sees it.
+
+        >>> Pose(torch.tensor([[0.0, 0.5, 0.0]]), torch.zeros(1, 3)).yaw_pitch_roll()[0, 0].round()
+        tensor(29.)
+        """
         R = self.rotation
         r_alpha, r_beta, r_gamma = euler_from_rotation(R).unbind(-1)
         # A positive turn about x sends the nose down; people call lifting it positive.
@@ -52,14 +63,20 @@ class Pose:
 
     @classmethod
     def from_euler(cls, angles: Tensor, translation: Tensor) -> Pose:
-        """From angles (B, 3) r_α, r_β, r_γ in radians and translation (B, 3) mm."""
+        """From angles.
+
+        Args:
+            angles: (B, 3) r_α, r_β, r_γ, radians.
+            translation: (B, 3) mm.
+        """
         return cls(vector_from_rotation(rotation_from_euler(angles)), translation)
 
     def euler(self) -> Tensor:
         """(B, 3) r_α, r_β, r_γ in radians."""
         return euler_from_rotation(self.rotation)
 
-    def to(self, *args, **kwargs) -> Pose:
+    def to(self, *args: Any, **kwargs: Any) -> Pose:
+        """On another device or in another precision, as `torch.Tensor.to`."""
         return Pose(self.rotation_vector.to(*args, **kwargs), self.translation.to(*args, **kwargs))
 
 
@@ -78,20 +95,32 @@ def vector_from_rotation(rotation: Tensor) -> Tensor:
 
 
 def rotation_from_euler(angles: Tensor) -> Tensor:
-    """Rotation matrices (…, 3, 3) of angles (…, 3): r_α about x, r_β about y, r_γ about z, radians.
+    """Rotation matrices of three angles: R = R_y(r_β) R_x(r_α) R_z(r_γ).
 
-    R = R_y(r_β) R_x(r_α) R_z(r_γ). With yaw outermost the angles are singular only for a face that looks
-    straight up or down. In the order R_z R_y R_x they would be singular for a profile.
+    With yaw outermost the angles are singular only for a face that looks straight up or down. In the order
+    R_z R_y R_x they would be singular for a profile.
+
+    Args:
+        angles: (…, 3) r_α about x, r_β about y, r_γ about z, radians.
+
+    Returns:
+        (…, 3, 3).
     """
     r_alpha, r_beta, r_gamma = angles.unbind(-1)
     return roma.euler_to_rotmat(EULER_ORDER, torch.stack([r_beta, r_alpha, r_gamma], -1))
 
 
 def euler_from_rotation(rotation: Tensor) -> Tensor:
-    """Angles (…, 3) r_α in [−π/2, π/2], r_β and r_γ in [−π, π] of rotation matrices (…, 3, 3).
+    """The three angles of rotation matrices: the inverse of `rotation_from_euler`.
 
     At r_α = ±π/2 (gimbal lock) yaw and roll turn about the same axis and only their sum or difference is
     known: r_γ is then 0 and r_β takes all of it.
+
+    Args:
+        rotation: (…, 3, 3).
+
+    Returns:
+        (…, 3) r_α in [−π/2, π/2], r_β and r_γ in [−π, π], radians.
     """
     r_beta, r_alpha, r_gamma = roma.rotmat_to_euler(EULER_ORDER, rotation).unbind(-1)
     return torch.stack([r_alpha, r_beta, r_gamma], -1)
@@ -101,7 +130,10 @@ def euler_from_rotation(rotation: Tensor) -> Tensor:
 class Camera:
     """A pinhole camera per image; pixel centres lie at integer coordinates.
 
-    focal: (B,) px.  principal_point: (B, 2) px.  size: (H, W) px, the same for the whole batch.
+    Attributes:
+        focal: (B,) px.
+        principal_point: (B, 2) px.
+        size: (H, W) px, the same for the whole batch.
     """
 
     focal: Tensor
@@ -115,29 +147,26 @@ class Camera:
 
     @classmethod
     def default(
-        cls, size=224, focal: float = DEFAULT_FOCAL, batch: int = 1, device="cpu", dtype=torch.float32
-    ):
-        """A camera that looks through the middle of an image of `size` (one side, or (H, W)) pixels."""
-        height, width = _two_sides(size)
-        if height < 1 or width < 1 or focal <= 0:
-            raise ValueError(f"size and focal must be positive, got size {(height, width)}, focal {focal}")
-        centre = _middle(height, width, batch, device, dtype)
-        return cls(torch.full((batch,), float(focal), device=device, dtype=dtype), centre, (height, width))
+        cls,
+        size: int | tuple[int, int] = 224,
+        focal: float = DEFAULT_FOCAL,
+        batch: int = 1,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Camera:
+        """A camera that looks through the middle of an image.
 
-    @classmethod
-    def from_field_of_view(cls, size, degrees: float, batch: int = 1, device="cpu", dtype=torch.float32):
-        """A camera that sees `degrees` from the left edge of the image to the right edge.
+        Args:
+            size: One side, or (H, W), px.
+            focal: Focal length, px.
+            batch: Number of images.
+            device: Where the tensors go.
+            dtype: Their precision.
 
-        The edges lie half a pixel outside the centres of the outer pixels: f = (W / 2) / tan(degrees / 2).
+        Raises:
+            ValueError: The size or the focal length is not positive.
         """
-        if not 0 < degrees < 180:
-            raise ValueError(f"a field of view lies between 0 and 180 degrees, got {degrees}")
-        focal = _two_sides(size)[1] / 2 / math.tan(math.radians(degrees) / 2)
-        return cls.default(size, focal, batch, device, dtype)
-
-    def field_of_view(self) -> Tensor:
-        """(B,) degrees from the left edge of the image to the right edge, for a centred principal point."""
-        return torch.rad2deg(2 * torch.atan(self.size[1] / 2 / self.focal))
+        return cls(*_centred(size, "focal", focal, batch, device, dtype))
 
     def scaled(self, factor: int) -> Camera:
         """The same view with `factor` times the pixels along each side (for supersampling)."""
@@ -145,7 +174,8 @@ class Camera:
         centre = _scaled_centre(self.principal_point, factor)
         return Camera(self.focal * factor, centre, (height * factor, width * factor))
 
-    def to(self, *args, **kwargs) -> Camera:
+    def to(self, *args: Any, **kwargs: Any) -> Camera:
+        """On another device or in another precision, as `torch.Tensor.to`."""
         return Camera(self.focal.to(*args, **kwargs), self.principal_point.to(*args, **kwargs), self.size)
 
 
@@ -155,7 +185,10 @@ class OrthographicCamera:
 
     It stands for a pinhole far away, scale = focal / mean depth. Translation in depth then has no effect.
 
-    scale: (B,) px per mm.  principal_point: (B, 2) px.  size: (H, W) px.
+    Attributes:
+        scale: (B,) px per mm.
+        principal_point: (B, 2) px.
+        size: (H, W) px, the same for the whole batch.
     """
 
     scale: Tensor
@@ -168,13 +201,27 @@ class OrthographicCamera:
         return False
 
     @classmethod
-    def default(cls, size=224, scale: float = 1.0, batch: int = 1, device="cpu", dtype=torch.float32):
-        """A camera of `scale` px per mm that looks through the middle of an image of `size` pixels."""
-        height, width = _two_sides(size)
-        if height < 1 or width < 1 or scale <= 0:
-            raise ValueError(f"size and scale must be positive, got size {(height, width)}, scale {scale}")
-        centre = _middle(height, width, batch, device, dtype)
-        return cls(torch.full((batch,), float(scale), device=device, dtype=dtype), centre, (height, width))
+    def default(
+        cls,
+        size: int | tuple[int, int] = 224,
+        scale: float = 1.0,
+        batch: int = 1,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> OrthographicCamera:
+        """A camera that looks through the middle of an image.
+
+        Args:
+            size: One side, or (H, W), px.
+            scale: px per mm.
+            batch: Number of images.
+            device: Where the tensors go.
+            dtype: Their precision.
+
+        Raises:
+            ValueError: The size or the scale is not positive.
+        """
+        return cls(*_centred(size, "scale", scale, batch, device, dtype))
 
     @classmethod
     def like(cls, camera: Camera, depth: Tensor) -> OrthographicCamera:
@@ -187,17 +234,26 @@ class OrthographicCamera:
         centre = _scaled_centre(self.principal_point, factor)
         return OrthographicCamera(self.scale * factor, centre, (height * factor, width * factor))
 
-    def to(self, *args, **kwargs) -> OrthographicCamera:
+    def to(self, *args: Any, **kwargs: Any) -> OrthographicCamera:
+        """On another device or in another precision, as `torch.Tensor.to`."""
         scale, centre = self.scale.to(*args, **kwargs), self.principal_point.to(*args, **kwargs)
         return OrthographicCamera(scale, centre, self.size)
 
 
-def _two_sides(size) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
-
-
-def _middle(height: int, width: int, batch: int, device, dtype) -> Tensor:
-    return torch.tensor([(width - 1) / 2, (height - 1) / 2], device=device, dtype=dtype).repeat(batch, 1)
+def _centred(
+    size: int | tuple[int, int],
+    name: str,
+    value: float,
+    batch: int,
+    device: torch.device | str,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """The focal length or the scale, the middle of the image, and its two sides, for a batch."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if height < 1 or width < 1 or value <= 0:
+        raise ValueError(f"size and {name} must be positive, got size {(height, width)}, {name} {value}")
+    middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=device, dtype=dtype).repeat(batch, 1)
+    return torch.full((batch,), float(value), device=device, dtype=dtype), middle, (height, width)
 
 
 def _scaled_centre(principal_point: Tensor, factor: int) -> Tensor:
@@ -218,20 +274,35 @@ def flip_axes(vectors: Tensor) -> Tensor:
 
 
 def model_to_camera(points: Tensor, pose: Pose) -> Tensor:
-    """Move points (B or 1, N, 3) mm from model axes into camera axes: (B, N, 3) mm."""
+    """Move points from model axes into camera axes.
+
+    Args:
+        points: (B or 1, N, 3) mm.
+        pose: B or 1.
+
+    Returns:
+        (B, N, 3) mm.
+    """
     turned = points @ pose.rotation.transpose(1, 2)
     return flip_axes(turned) + pose.translation[:, None]
 
 
 def project(points: Tensor, camera: Camera | OrthographicCamera) -> Tensor:
-    """Projection of points (B, N, 3) mm in camera axes to (B, N, 3): u px, v px, depth mm.
+    """Projection of points to pixels.
 
     A pinhole divides by depth. Points at or behind it have no image: their u and v are not finite, or not where
     anything is seen. The rasteriser leaves out a triangle with a corner exactly in the plane of the pinhole, and draws
     one that crosses the near plane as far as it lies beyond it.
+
+    Args:
+        points: (B, N, 3) mm in camera axes.
+        camera: B or 1.
+
+    Returns:
+        (B, N, 3): u px, v px, depth mm.
     """
     depth = points[..., 2:]
-    if camera.perspective:
+    if isinstance(camera, Camera):
         pixel = camera.focal[:, None, None] * points[..., :2] / depth
     else:
         pixel = camera.scale[:, None, None] * points[..., :2]
@@ -239,7 +310,15 @@ def project(points: Tensor, camera: Camera | OrthographicCamera) -> Tensor:
 
 
 def projection_jacobian(points: Tensor, camera: Camera) -> Tensor:
-    """d(u, v)/d(x, y, z) of the pinhole projection at points (B, N, 3) mm in camera axes: (B, N, 2, 3) px/mm."""
+    """Derivative of the pinhole projection by the point.
+
+    Args:
+        points: (B, N, 3) mm in camera axes.
+        camera: B or 1.
+
+    Returns:
+        d(u, v)/d(x, y, z), (B, N, 2, 3) px/mm.
+    """
     x, y, z = points.unbind(-1)
     s = camera.focal[:, None] / z
     o = torch.zeros_like(s)
@@ -247,9 +326,17 @@ def projection_jacobian(points: Tensor, camera: Camera) -> Tensor:
 
 
 def pose_jacobian(points: Tensor, translation: Tensor, camera: Camera) -> Tensor:
-    """d(u, v)/d(rotation, translation): (B, N, 2, 6), for a rotation by ω applied after the present one.
+    """Derivative of the pinhole projection by the pose, for a rotation by ω applied after the present one.
 
-    points: (B, N, 3) mm in camera axes. With q the turned point in model axes, q moves by ω × q.
+    With q the turned point in model axes, q moves by ω × q.
+
+    Args:
+        points: (B, N, 3) mm in camera axes.
+        translation: (B, 3) mm of the pose.
+        camera: B or 1.
+
+    Returns:
+        d(u, v)/d(rotation, translation), (B, N, 2, 6) px/radian and px/mm.
     """
     P = projection_jacobian(points, camera)
     q = flip_axes(points - translation[:, None])
@@ -259,6 +346,11 @@ def pose_jacobian(points: Tensor, translation: Tensor, camera: Camera) -> Tensor
 
 
 def turn(pose: Pose, step: Tensor) -> Pose:
-    """Apply a step (B, 6): rotate by the first three numbers (radians) after the pose, shift by the others (mm)."""
+    """Apply a step to a pose.
+
+    Args:
+        pose: B.
+        step: (B, 6): rotate by the first three numbers (radians) after the pose, shift by the others (mm).
+    """
     rotation = roma.rotvec_to_rotmat(step[:, :3]) @ pose.rotation
     return Pose(roma.rotmat_to_rotvec(rotation), pose.translation + step[:, 3:])

@@ -15,16 +15,20 @@ from torch import Tensor
 
 RULES = ("confidence", "uniform", "ranking", "robust", "median", "precision")
 WEISZFELD_STEPS = 30
+NEAREST = 1e-3  # of a person's usual distance from the middle, below which a photograph gains no more weight
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """One vector a person.
+    """One vector for each person.
 
-    person: (P,) the labels, in increasing order.  coefficients: (P, K); NaN for a person without a usable fit.
-    weights: (N,) of each photograph within its person; they sum to 1, and are 0 for excluded photographs. NaN under the
-    rules "median" and "precision", which weigh each coefficient on its own.
-    used, excluded: (P,) numbers of photographs.
+    Attributes:
+        person: (P,) the labels, in increasing order.
+        coefficients: (P, K); NaN for a person without a usable fit.
+        weights: (N,) of each photograph within its person; they sum to 1, and are 0 for excluded photographs. NaN under
+            the rules "median" and "precision", which weigh each coefficient on its own.
+        used: (P,) number of photographs that counted.
+        excluded: (P,) number of those that did not.
     """
 
     person: Tensor
@@ -43,38 +47,44 @@ def pool(
     covariance: Tensor | None = None,
     ok: Tensor | None = None,
 ) -> Pooled:
-    """Pool the coefficients (N, K) of N photographs by person (N,), whole numbers in any order.
+    """Pool the coefficients of N photographs by person.
 
-    rule: one of `RULES`.
-      "confidence": w_i ∝ confidence_i (N,), not negative: the detector's (the paper), or the fit's own.
-      "uniform": w_i = 1 / n.
-      "ranking": the better half of a person's photographs by confidence, rounded up, count alike. With
-        `normal_agreement` as confidence it stands for the quality ranking of Piotraschke and Blanz (2016).
-      "robust": the geometric median: Σ_i ‖γ − γ_i‖ is least, so one bad fit in three does not count.
-      "median": each coefficient's own median.
-      "precision": the product of the fits' posteriors, from covariance (N, K, K) or its diagonal (N, K): a coefficient
-        that a photograph does not show is taken from another one. See `product_of_posteriors`.
-    ok: (N,) bool, False for fits that must not count; coefficients that are not finite never count.
+    The rules, by which the weight w_i of photograph i among the n of its person is chosen:
+
+    - "confidence": w_i ∝ confidence_i: the detector's (the paper), or the fit's own.
+    - "uniform": w_i = 1 / n.
+    - "ranking": the better half of a person's photographs by confidence, rounded up, count alike. With
+      `normal_agreement` as confidence it stands for the quality ranking of Piotraschke and Blanz (2016).
+    - "robust": the geometric median: Σ_i ‖γ − γ_i‖ is least, so one bad fit in three does not count.
+    - "median": each coefficient's own median.
+    - "precision": the product of the fits' posteriors: a coefficient that a photograph does not show is taken from
+      another one. See `product_of_posteriors`.
 
     A confidence that is missing (NaN) counts as 0. Where all of a person's are 0, they count alike: something is
     known of that person. A person with one photograph keeps its coefficients (under "precision" too).
-    Raises ValueError for shapes that do not fit together, negative confidences and unknown rules.
+
+    Args:
+        coefficients: (N, K); those that are not finite never count.
+        person: (N,) whole numbers in any order.
+        rule: one of `RULES`.
+        confidence: (N,) not negative; the rules "confidence" and "ranking" need it.
+        covariance: (N, K, K) of the fits, or its diagonal (N, K); the rule "precision" needs it.
+        ok: (N,) bool, False for fits that must not count.
+
+    Raises:
+        ValueError: shapes that do not fit together, negative confidences or an unknown rule.
     """
-    coefficients, person, confidence, usable = _checked(
-        coefficients, person, rule, confidence, covariance, ok
-    )
+    confidence, usable = _checked(coefficients, person, rule, confidence, covariance, ok)
     people, index = person.unique(return_inverse=True)
     P = len(people)
     used = torch.zeros(P, dtype=torch.long, device=index.device).index_add_(0, index, usable.long())
     total = torch.bincount(index, minlength=P)
     clean = torch.where(usable[:, None], coefficients, 0.0)
+    weights = torch.full_like(confidence, torch.nan)
     if rule == "median":
-        pooled, weights = _medians(coefficients, index, usable, P), torch.full_like(confidence, torch.nan)
-    elif rule == "precision":
-        pooled, weights = (
-            product_of_posteriors(clean, covariance, index, usable, P),
-            torch.full_like(confidence, torch.nan),
-        )
+        pooled = _medians(coefficients, index, usable, P)
+    elif rule == "precision" and covariance is not None:
+        pooled = product_of_posteriors(clean, covariance, index, usable, P)
     else:
         raw = torch.where(usable, confidence, 0.0)
         if rule == "ranking":
@@ -88,13 +98,21 @@ def pool(
 
 
 def product_of_posteriors(mean: Tensor, covariance: Tensor, index: Tensor, usable: Tensor, P: int) -> Tensor:
-    """(P, K) the mode of the product of normal posteriors with one prior N(0, I) among them.
+    """The mode of the product of normal posteriors with one prior N(0, I) among them.
 
-    Each posterior has precision Λ_i = L_i + I, with L_i what its photograph says and I the prior. All n photographs
-    together say Σ L_i, and the prior is there once: Λ = Σ Λ_i − (n − 1) I. The mean solves Λ γ = Σ Λ_i γ_i. Adding the
-    Λ_i as they are would count the prior n times, and draw everybody towards the mean face.
+    Each posterior has precision Λ_i = L_i + I, with L_i the information of its photograph and I that of the prior. All
+    n photographs together have Σ L_i, and the prior is there once: Λ = Σ Λ_i − (n − 1) I. The mean solves
+    Λ γ = Σ Λ_i γ_i. Adding the Λ_i as they are would count the prior n times, and draw everybody towards the mean face.
 
-    mean: (N, K).  covariance: (N, K, K), or (N, K) for its diagonal.  index: (N,) from 0 to P − 1.  usable: (N,) bool.
+    Args:
+        mean: (N, K) coefficients of the photographs.
+        covariance: (N, K, K), or (N, K) for its diagonal.
+        index: (N,) number of each photograph's person, from 0 to P − 1.
+        usable: (N,) bool.
+        P: number of people.
+
+    Returns:
+        (P, K) coefficients.
     """
     K = mean.shape[1]
     n = _sum(usable.to(mean), index, P)
@@ -112,16 +130,31 @@ def product_of_posteriors(mean: Tensor, covariance: Tensor, index: Tensor, usabl
 
 
 def normal_agreement(normals: Tensor, index: Tensor, P: int) -> Tensor:
-    """(N,) mean cosine between the unit normals (N, V, 3) of each fit and those of its person's average, from −1 to 1.
+    """Mean cosine between the normals of each fit and those of its person's average.
 
-    A fit that went wrong has a surface unlike the person's other ones. Negative values are set to 0, so that the
-    result can serve as a confidence.
+    A fit that went wrong has a surface unlike the person's other ones.
+
+    Args:
+        normals: (N, V, 3) unit normals of the fits.
+        index: (N,) number of each photograph's person, from 0 to P − 1.
+        P: number of people.
+
+    Returns:
+        (N,) from 0 to 1. Negative values are set to 0, so that the result can serve as a confidence.
     """
     middle = torch.nn.functional.normalize(_sum(normals, index, P), dim=-1)
     return (normals * middle[index]).sum(-1).mean(-1).clamp(min=0)
 
 
-def _checked(coefficients, person, rule, confidence, covariance, ok):
+def _checked(
+    coefficients: Tensor,
+    person: Tensor,
+    rule: str,
+    confidence: Tensor | None,
+    covariance: Tensor | None,
+    ok: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Confidence (N,) of the rule, and which photographs (N,) can be used."""
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
     if coefficients.dim() != 2 or not coefficients.is_floating_point():
@@ -149,7 +182,7 @@ def _checked(coefficients, person, rule, confidence, covariance, ok):
     usable = torch.isfinite(coefficients).all(1)
     if covariance is not None:
         usable &= torch.isfinite(covariance.flatten(1)).all(1)
-    return coefficients, person, confidence, usable if ok is None else usable & ok
+    return confidence, usable if ok is None else usable & ok
 
 
 def _sum(values: Tensor, index: Tensor, P: int) -> Tensor:
@@ -201,11 +234,13 @@ def _medians(coefficients: Tensor, index: Tensor, usable: Tensor, P: int) -> Ten
 def _weiszfeld(coefficients: Tensor, index: Tensor, usable: Tensor, P: int) -> Tensor:
     """(N,) weights of the geometric median, by Weiszfeld's iteration: each photograph counts by 1 / its distance."""
     weights = _shares(usable.to(coefficients), index, usable, P)
-    # A photograph at the median itself would count without end; a small share of the usual distance bounds it.
-    for step in range(WEISZFELD_STEPS):
+
+    def distance() -> Tensor:
         middle = _sum(weights[:, None] * coefficients, index, P)
-        distance = (coefficients - middle[index]).norm(dim=-1)
-        if step == 0:
-            least = 1e-3 * _sum(weights * distance, index, P)[index] + 1e-12
-        weights = _shares(torch.where(usable, 1 / (distance + least), 0.0), index, usable, P)
+        return (coefficients - middle[index]).norm(dim=-1)
+
+    # A photograph at the median itself would count without end; a small share of the usual distance bounds it.
+    least = NEAREST * _sum(weights * distance(), index, P)[index] + 1e-12
+    for _ in range(WEISZFELD_STEPS):
+        weights = _shares(torch.where(usable, 1 / (distance() + least), 0.0), index, usable, P)
     return weights

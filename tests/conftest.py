@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import torch
 
 from helpers._open3d import open3d as load_open3d
 from helpers.errors import UserError
@@ -17,3 +18,11 @@ def open3d():
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def with_threads():
+    """A function that sets how many threads torch, and so every kernel on the CPU, uses in this test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)

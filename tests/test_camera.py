@@ -147,17 +147,6 @@ def test_projection_and_rotations_have_the_right_gradients(kind):
     assert torch.autograd.gradcheck(seen, inputs)
 
 
-def test_the_field_of_view_reaches_from_edge_to_edge():
-    camera = Camera.from_field_of_view((100, 200), 60.0, batch=2, dtype=torch.float64)
-    assert torch.allclose(camera.field_of_view(), torch.full((2,), 60.0).double())
-    # A ray at 30 degrees meets the outer edge of the last pixel.
-    edge = torch.tensor([[[math.tan(math.radians(30)), 0.0, 1.0]]], dtype=torch.float64).repeat(2, 1, 1)
-    assert project(edge, camera)[0, 0, 0] == pytest.approx(199.5)
-    for wrong in (0.0, 180.0, -5.0):
-        with pytest.raises(ValueError, match="between 0 and 180"):
-            Camera.from_field_of_view(64, wrong)
-
-
 def test_parallel_rays_do_not_see_depth_and_a_far_pinhole_hardly_does():
     generator = torch.Generator().manual_seed(4)
     points = torch.randn(1, 30, 3, generator=generator, dtype=torch.float64) * 50

@@ -8,18 +8,23 @@ from torch import Tensor
 
 from helpers.fitting.images import gaussian_blur
 from helpers.fitting.settings import REFERENCE_SIZE
+from helpers.pose.points68 import WITHOUT_JAW
+from helpers.reasons import GOOD
 
 # Below this a fit deserves a look. Both default photographs lie above it at 0.44 and 0.69, the lower one with glasses
 # and a hat; fits of them to wrong landmarks lie below 0.30, those of rendered faces to right ones above 0.9.
 GOOD_CONFIDENCE = 0.35
-# A face turned further shows half of itself, and detectors place the other half by guessing.
+# The landmark error at which a face with perfect edges has confidence 1/e.
+LANDMARK_REACH = 16.0  # percent of the landmark box's longer side
+# Beyond it half of the face is hidden, and detectors guess where its points are.
 MOST_YAW = 60.0  # degrees
 FEWEST_PIXELS = 1500  # of a crop of 224 px
 LEAST_CONTRAST = 0.015  # standard deviation of the brightness over the face
+BLACK, WHITE = 0.01, 0.99  # from here on a colour counts as clipped
 CLIPPED = 0.5  # share of the face that may be black or white
 UNFINISHED = 0.02  # promised fall of the energy by one more step, as a part of it
 
-GOOD, NOT_FINITE, POSE, TURNED, HIDDEN, CONTRASTLESS, SATURATED, UNLIKE, UNCONVERGED = range(9)
+NOT_FINITE, POSE, TURNED, HIDDEN, CONTRASTLESS, SATURATED, UNLIKE, UNCONVERGED = range(GOOD + 1, 9)
 # Short names first, sentences second.
 REASONS = {
     GOOD: ("", "the fit can be believed"),
@@ -38,23 +43,30 @@ REASONS = {
 
 
 def edge_agreement(image: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
-    """(B,) cosine between the gradients of photograph and render (B, H, W, 3) over the mask (B, H, W).
+    """Cosine between the gradients of photograph and render.
 
     Colours can agree by light alone; edges in the right places cannot.
+
+    Args:
+        image: (B, H, W, 3) photographs.
+        drawn: (B, H, W, 3) renders of the fitted faces.
+        inside: (B, H, W) mask of the pixels to compare.
+
+    Returns:
+        (B,) from −1 to 1.
     """
     finer = max(image.shape[1:3]) / REFERENCE_SIZE  # the same detail, however finely it was sampled
     reach = max(1, round(2 * finer))
     # Away from the border of the region, where the render's own outline would count as an edge.
     eroded = -F.max_pool2d(-inside.to(image)[:, None], 2 * reach + 1, 1, reach)[:, 0]
 
-    def slopes(picture):
-        return torch.stack(
-            torch.gradient(gaussian_blur(picture.mean(-1, keepdim=True), finer)[..., 0], dim=(1, 2)), -1
-        )
+    def slopes(picture: Tensor) -> Tensor:
+        grey = gaussian_blur(picture.mean(-1, keepdim=True), finer)[..., 0]
+        return torch.stack(torch.gradient(grey, dim=(1, 2)), -1)
 
     photo, model = slopes(image), slopes(drawn)
 
-    def inner(a, b):
+    def inner(a: Tensor, b: Tensor) -> Tensor:
         return (a * b * eroded[..., None]).sum((1, 2, 3))
 
     return inner(photo, model) / (inner(photo, photo) * inner(model, model)).sqrt().clamp(min=1e-9)
@@ -63,18 +75,28 @@ def edge_agreement(image: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
 def fit_confidence(
     image: Tensor, drawn: Tensor, inside: Tensor, landmark_error: Tensor, landmarks: Tensor
 ) -> Tensor:
-    """(B,) one number that tells good fits from failed ones.
+    """One number that tells good fits from failed ones.
 
     `edge_agreement` times exp(−(e / 16)²), e the mean landmark error without the jaw, in percent of the landmark box's
     longer side. Landmarks count for little: where they are noisy, the pixels have had the last word.
+
+    Args:
+        image: (B, H, W, 3) photographs.
+        drawn: (B, H, W, 3) renders of the fitted faces.
+        inside: (B, H, W) mask of the pixels to compare.
+        landmark_error: (B, 68) px.
+        landmarks: (B, 68, 2) px.
+
+    Returns:
+        (B,) from 0 to 1.
     """
     cosine = edge_agreement(image, drawn, inside)
     box = (landmarks.amax(1) - landmarks.amin(1)).amax(-1).clamp(min=1e-6)
-    percent = 100 * landmark_error[:, 17:].mean(-1) / box
-    return torch.nan_to_num(cosine.clamp(min=0) * torch.exp(-((percent / 16) ** 2)))
+    percent = 100 * landmark_error[:, WITHOUT_JAW].mean(-1) / box
+    return torch.nan_to_num(cosine.clamp(min=0) * torch.exp(-((percent / LANDMARK_REACH) ** 2)))
 
 
-def judge(
+def reason_code(
     image: Tensor,
     inside: Tensor,
     *,
@@ -82,12 +104,21 @@ def judge(
     pose_ok: Tensor,
     yaw: Tensor,
     confidence: Tensor,
-    promised: Tensor,
+    converged: Tensor,
 ) -> Tensor:
-    """(B,) int32 codes, see `REASONS`; the first cause in the order of the list is the one that is told.
+    """What is wrong with each fit.
 
-    image (B, H, W, 3), inside (B, H, W): the photograph, and the pixels that the fit used. finite, pose_ok: (B,)
-    bool.  yaw: (B,) degrees.  confidence: (B,).  promised: (B,) what one more step would gain, as a part of the energy.
+    Args:
+        image: (B, H, W, 3) photographs.
+        inside: (B, H, W) the pixels that the fit used.
+        finite: (B,) bool, the input was.
+        pose_ok: (B,) bool, the landmarks were those of a face in some pose.
+        yaw: (B,) degrees.
+        confidence: (B,) of `fit_confidence`.
+        converged: (B,) bool, the search had come to rest at a minimum.
+
+    Returns:
+        (B,) int32 codes, see `REASONS`; of several causes the first one in the order of that list.
     """
     some = inside.to(image)
     count = some.sum((1, 2))
@@ -95,7 +126,7 @@ def judge(
     brightness = image.mean(-1)
     middle = (brightness * some).sum((1, 2)) / count.clamp(min=1)
     contrast = ((brightness - middle[:, None, None]).square() * some).sum((1, 2)) / count.clamp(min=1)
-    clipped = (((image <= 0.01) | (image >= 0.99)).all(-1) * some).sum((1, 2)) / count.clamp(min=1)
+    clipped = (((image <= BLACK) | (image >= WHITE)).all(-1) * some).sum((1, 2)) / count.clamp(min=1)
     causes = (
         (NOT_FINITE, ~finite),
         (POSE, ~pose_ok),
@@ -104,9 +135,9 @@ def judge(
         (CONTRASTLESS, contrast.sqrt() < LEAST_CONTRAST),
         (SATURATED, clipped > CLIPPED),
         (UNLIKE, ~(confidence >= GOOD_CONFIDENCE)),
-        (UNCONVERGED, ~(promised < UNFINISHED)),
+        (UNCONVERGED, ~converged),
     )
-    code = torch.zeros_like(count, dtype=torch.int32)
+    code = torch.full_like(count, GOOD, dtype=torch.int32)
     for number, found in reversed(causes):
         code = torch.where(found, number, code)
     return code

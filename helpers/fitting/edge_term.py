@@ -8,7 +8,7 @@ evidence against anything. The model's edges are its outline against whatever li
 Two forms of D. "distance" reads the distance transform, a landscape with a valley at each edge; its slope is the
 landscape's. "nearest" takes the nearest edge pixel as a fixed partner, as in iterated closest points: far from an
 edge its rows are those of a straight line through that pixel. Each form also comes "oriented": the photograph's
-edges are sorted by direction into SECTORS overlapping maps, and an edge of the model looks only into the map of its
+edges are sorted by direction into SECTORS overlapping maps, and an edge of the model reads only the map of its
 own direction. So an outline is not drawn to the edge of a collar that crosses it.
 """
 
@@ -35,11 +35,15 @@ SECTOR_REACH = 0.75  # of a sector, to either side of its middle: more than half
 
 @dataclass(frozen=True)
 class EdgeMap:
-    """The edges of B photographs.
+    """The edges of photographs; B counts maps.
 
-    edges: (B, H, W) bool.  distance: (B, H, W) px to the nearest edge, at most the reach.
-    nearest: (B, H, W, 2) px, that edge pixel.  across: (B, H, W, 2) unit vector from a pixel towards it, 0 on edges.
-    reach: px.  sectors: how many maps a photograph has, one after the other: B counts maps.
+    Attributes:
+        edges: (B, H, W) bool.
+        distance: (B, H, W) px to the nearest edge, at most the reach.
+        nearest: (B, H, W, 2) px, that edge pixel.
+        across: (B, H, W, 2) unit vector from a pixel towards it, 0 on edges.
+        reach: px.
+        sectors: how many maps a photograph has, one after the other.
     """
 
     edges: Tensor
@@ -51,10 +55,12 @@ class EdgeMap:
 
 
 def edge_map(image: Tensor, valid: Tensor | None = None, sectors: int = 1) -> EdgeMap:
-    """Canny edges of photographs (B, H, W, 3), and how far every pixel is from them.
+    """Canny edges of photographs, and how far every pixel is from them.
 
-    valid: (B, H, W), 0 where there is no photograph; its border is no edge.
-    sectors: 1 puts all edges in one map; more sort them by the direction of their slope, modulo half a turn.
+    Args:
+        image: (B, H, W, 3).
+        valid: (B, H, W), 0 where there is no photograph; its border is no edge. None means photograph everywhere.
+        sectors: 1 puts all edges in one map; more sort them by the direction of their slope, modulo half a turn.
     """
     from scipy.ndimage import distance_transform_edt, gaussian_filter
     from skimage.feature import canny
@@ -96,11 +102,14 @@ def _in_sectors(angle: np.ndarray, sectors: int) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class EdgePoints:
-    """P points of the model's edges a photograph, fixed on the surface.
+    """P points of the model's edges for each photograph, fixed on the surface.
 
-    mean: (B, P, 3) mm on the mean face.  geometry: (B, P, 3, n_geometry) how modes move them.
-    weight: (B, P), 0 for unused.  outline: (B, P) bool, of the outline and not of the texture.
-    angle: (B, P) radians in the image, of the slope across the edge as it was drawn.
+    Attributes:
+        mean: (B, P, 3) mm on the mean face.
+        geometry: (B, P, 3, n_geometry), how modes move them.
+        weight: (B, P), 0 for unused points.
+        outline: (B, P) bool, of the outline and not of the texture.
+        angle: (B, P) radians in the image, of the slope across the edge as it was drawn.
     """
 
     mean: Tensor
@@ -115,8 +124,16 @@ class EdgePoints:
 
 
 def edge_points(fit_model: FitModel, raster: Raster, n_points: int, generator: torch.Generator) -> EdgePoints:
-    """Draw up to n_points pixels a photograph from the model's edges as `raster` shows them: half from the outline,
-    half from the texture, where the mean face's brightness changes most."""
+    """Draw pixels from the model's edges as they are seen.
+
+    Half of them lie on the outline, half on the texture, where the mean face's brightness changes most.
+
+    Args:
+        fit_model: the face model.
+        raster: of the B faces.
+        n_points: at most so many for each photograph.
+        generator: on the CPU.
+    """
     B, H, W = raster.triangle_id.shape
     face = interpolate(
         torch.cat([fit_model.weight[:, None], fit_model.model.mean_texture.mean(-1, keepdim=True)], -1)[None],
@@ -170,7 +187,19 @@ def edge_rows(
     points: EdgePoints,
     settings: FitSettings,
 ) -> Rows:
-    """Residuals and Jacobian of the edge term: one row a point. Points beyond the reach of any edge have no row."""
+    """Residuals and Jacobian of the edge term.
+
+    Args:
+        fit_model: the face model.
+        state: of B faces.
+        camera: of their crops.
+        edges: of the photographs.
+        points: P of the model's edges.
+        settings: weight, σ_e and form of the term.
+
+    Returns:
+        P rows, one for each point; those of points beyond the reach of any edge are 0.
+    """
     layout, camera = fit_model.layout, state.zoomed(camera)
     B, P = points.weight.shape
     geometry = state.coefficients[:, : layout.n_geometry, None]
@@ -188,19 +217,14 @@ def edge_rows(
         (by_point @ state.pose.rotation[:, None]).view(B * P, 1, 3), points.geometry.view(B * P, 3, -1)
     )
     J[..., : layout.n_geometry] = by_modes.view(B, P, -1) * root[..., None]
-    J[..., layout.pose] = (slope[..., None, :] @ pose_jacobian(in_camera, state.pose.translation, camera))[
-        ..., 0, :
-    ] * root[..., None]
+    by_pose = slope[..., None, :] @ pose_jacobian(in_camera, state.pose.translation, camera)
+    J[..., layout.pose] = by_pose[..., 0, :] * root[..., None]
     if layout.n_zoom:
-        J[..., layout.zoom] = (slope * (pixel - camera.principal_point[:, None])).sum(
-            -1, keepdim=True
-        ) * root[..., None]
+        by_zoom = (slope * (pixel - camera.principal_point[:, None])).sum(-1, keepdim=True)
+        J[..., layout.zoom] = by_zoom * root[..., None]
     # A point out of reach costs what it costs at the reach: the energy has no step there.
-    cost = (
-        torch.where(points.weight > 0, distance.clamp(max=edges.reach).square(), 0.0)
-        / count
-        / settings.edge_sigma**2
-    )
+    squared = torch.where(points.weight > 0, distance.clamp(max=edges.reach).square(), 0.0)
+    cost = squared / count / settings.edge_sigma**2
     return Rows(distance * root, J, 0.5 * settings.edge_weight * cost.sum(-1))
 
 

@@ -1,23 +1,33 @@
-"""The energy of a fit: a sum of terms, each of which knows its rows at any state of the search."""
+"""The energy of a fit: a sum of terms, each a function from the state of the search to rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
 
 from helpers.fitting.parameters import FaceState, Layout, Limits
 from helpers.fitting.prior_term import Prior
-from helpers.fitting.residuals import Rows
+from helpers.fitting.residuals import Term
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    """The sum of the energies of at least one term."""
+    return reduce(add, terms.values())
 
 
 @dataclass(frozen=True)
 class Equations:
     """The energy about one state, to second order: E + gᵀΔ + ½ ΔᵀHΔ, with Gauss-Newton's H.
 
-    H: (B, n, n).  g: (B, n), the exact gradient.  terms: name to (B,) energy.
+    Attributes:
+        H: (B, n, n).
+        g: (B, n), the exact gradient.
+        terms: name to (B,) energy.
     """
 
     H: Tensor
@@ -27,24 +37,21 @@ class Equations:
     @property
     def energy(self) -> Tensor:
         """(B,) the sum of the terms."""
-        return sum(self.terms.values())
+        return total(self.terms)
 
 
 class Energy:
     """E(state) = Σ terms + prior, for B photographs at once.
 
-    terms: name to a function from a state to its `Rows`. Points, blur and weights are inside those functions,
-    so one `Energy` is one fixed function of the state: what a solver may compare at two states.
-    limits: a box that the coefficients must stay in, or None.
+    Args:
+        layout: of the parameters.
+        prior: of the batch.
+        terms: name to a function from a state to its `Rows`. Points, blur and weights are inside those functions,
+            so one `Energy` is one fixed function of the state: what a solver may compare at two states.
+        limits: a box that the coefficients must stay in, or None.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        prior: Prior,
-        terms: dict[str, Callable[[FaceState], Rows]],
-        limits: Limits | None = None,
-    ):
+    def __init__(self, layout: Layout, prior: Prior, terms: Mapping[str, Term], limits: Limits | None = None):
         self.layout, self.prior, self.terms, self.limits = layout, prior, terms, limits
 
     def moved(self, state: FaceState, step: Tensor) -> FaceState:
@@ -53,6 +60,7 @@ class Energy:
         return after if self.limits is None else after.within(self.limits, self.layout)
 
     def equations(self, state: FaceState) -> Equations:
+        """Energy, gradient and Gauss-Newton's H at a state."""
         B, n = len(state.coefficients), self.layout.size
         H = state.coefficients.new_zeros(B, n, n)
         g = state.coefficients.new_zeros(B, n)
@@ -68,7 +76,7 @@ class Energy:
         return Equations(H, g, energies)
 
     def gradient(self, state: FaceState) -> tuple[Tensor, dict[str, Tensor]]:
-        """(B, n) gradient and the energies, without H: all that a first-order solver asks for."""
+        """(B, n) gradient and the energies, without H: all that a first-order solver needs."""
         g = state.coefficients.new_zeros(len(state.coefficients), self.layout.size)
         energies = {}
         for name, rows_at in self.terms.items():
@@ -100,7 +108,7 @@ def mirrored(H: Tensor) -> Tensor:
     return H.triu() + H.triu(1).transpose(1, 2)
 
 
-def free_parameters(layout: Layout, device, *parts: slice) -> Tensor:
+def free_parameters(layout: Layout, device: torch.device | str, *parts: slice) -> Tensor:
     """Indices of the parameters in the given slices of the layout, in order; all others are held."""
     everything = torch.arange(layout.size, device=device)
     return torch.cat([everything[part] for part in parts])

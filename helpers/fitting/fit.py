@@ -11,9 +11,9 @@ from torch import Tensor
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose
 from helpers.face_model import MorphableModel
-from helpers.fitting.confidence import fit_confidence, judge
-from helpers.fitting.edge_term import SECTORS, edge_map, edge_points, edge_rows
-from helpers.fitting.energy import Energy, free_parameters
+from helpers.fitting.confidence import UNFINISHED, fit_confidence, reason_code
+from helpers.fitting.edge_term import SECTORS, EdgeMap, EdgePoints, edge_map, edge_points, edge_rows
+from helpers.fitting.energy import Energy, free_parameters, total
 from helpers.fitting.forehead import forehead_gate
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
 from helpers.fitting.landmark_term import (
@@ -23,6 +23,7 @@ from helpers.fitting.landmark_term import (
     landmark_rows,
     landmark_weights,
 )
+from helpers.fitting.light_models import LIGHT_MODELS
 from helpers.fitting.parameters import FaceState, FitModel, Layout
 from helpers.fitting.pixel_term import (
     look_at_points,
@@ -32,24 +33,34 @@ from helpers.fitting.pixel_term import (
     see,
     shadowed,
 )
-from helpers.fitting.prior_term import make_prior
-from helpers.fitting.residuals import Rows, weighted
+from helpers.fitting.prior_term import Prior, make_prior
+from helpers.fitting.residuals import Term, weighted
 from helpers.fitting.result import FitResult, render_state
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings, Stage
 from helpers.fitting.solvers import SOLVERS, SolverResult
-from helpers.fitting.symmetry import albedo_symmetry
+from helpers.fitting.surface import SurfacePoints
 from helpers.fitting.uncertainty import posterior_covariance
-from helpers.lighting.lamp_vector import N_LAMP
 from helpers.pose import estimate_pose, visible_landmarks
+from helpers.pose.points68 import JAW
 from helpers.rasterizer import interpolate
 
 ORDINARY_DISTANCE = 1500.0  # mm, at which a face fills half of the crop
+START_JAW_WEIGHT = 0.3  # of the first pose: the jaw is where the mean face is least like this one
+SMALLEST_SIDE = 64  # px
 TERMS = ("landmarks", "pixels", "edges", "coefficients", "light")
 
 
 @dataclass(frozen=True)
 class FitProgress:
-    """Told to `on_iteration` before each iteration: stage is "landmarks", "edges" or "pixels"."""
+    """What `on_iteration` is given before each iteration.
+
+    Attributes:
+        stage: "landmarks", "edges" or "pixels".
+        iteration: number of the iteration, from 0.
+        total: how many there will be.
+        state: the faces before the iteration.
+        energy: (B,) of that state.
+    """
 
     stage: str
     iteration: int
@@ -70,22 +81,29 @@ def fit(
 ) -> FitResult:
     """Fit the face model to B photographs, cropped to the face.
 
-    image: (B, H, W, 3) sRGB, 0–1.  landmarks: (B, 68, 2) px in the crop, iBUG order.
-    valid: (B, H, W), 0 where the crop reaches beyond the photograph; None means all of it is photograph.
-    camera: of the crop; by default a focal length of 1000 px for a crop of 224 px, in proportion for others.
-    model: a face model with landmarks. Pass a `FitModel` to reuse its layout over many calls.
-
     A photograph that cannot be fitted (numbers that are not finite, no face in its landmarks, nothing to be seen)
-    gets a `code`, and the others of the batch go on. Raises ValueError for shapes, sizes or devices that do not fit
-    each other and for colours far outside 0–1.
+    gets a `code`, and the others of the batch go on.
+
+    Args:
+        image: (B, H, W, 3) sRGB, 0 to 1.
+        landmarks: (B, 68, 2) px in the crop, iBUG order.
+        model: a face model with landmarks. Pass a `FitModel` to reuse its layout over many calls.
+        valid: (B, H, W), 0 where the crop reaches beyond the photograph; None means all of it is photograph.
+        camera: of the crop; by default a focal length of 1000 px for a crop of 224 px, in proportion for others.
+        settings: weights and stages; None means the defaults.
+        on_iteration: called before each iteration.
+
+    Returns:
+        The B faces, and how far each can be believed.
+
+    Raises:
+        ValueError: shapes, sizes or devices that do not fit each other, or colours far outside 0 to 1.
     """
-    image, landmarks, valid, finite = _checked(image, landmarks, valid)
+    fit_model = model if isinstance(model, FitModel) else FitModel(model)
+    image, landmarks, valid, finite = _checked(image, landmarks, valid, fit_model)
     B, H, W, _ = image.shape
     settings = (settings or FitSettings()).for_size(max(H, W))
-    fit_model = model if isinstance(model, FitModel) else FitModel(model)
-    fit_model = fit_model.with_layout(
-        n_light=N_LAMP if settings.light_model == "lamp" else 27, n_zoom=int(settings.fit_focal)
-    )
+    fit_model = fit_model.with_layout(LIGHT_MODELS[settings.light_model], n_zoom=int(settings.fit_focal))
     if camera is None:
         focal = DEFAULT_FOCAL * max(H, W) / REFERENCE_SIZE
         camera = Camera.default((H, W), focal=focal, batch=B, device=image.device)
@@ -93,14 +111,12 @@ def fit(
         raise ValueError(
             f"camera is for {len(camera.focal)} images of {camera.size}, image has {B} of {(H, W)}"
         )
-    task = _Task(fit_model, camera, image, landmarks, valid, settings, _History(on_iteration, settings))
     with torch.no_grad():
-        task.prior = make_prior(fit_model.layout, settings, is_grey(image))
-        if settings.symmetry_weight:
-            task.prior = replace(task.prior, symmetry=albedo_symmetry(fit_model, settings.symmetry_weight))
-        state, pose_ok = _start(task)
-        solution = _fit_stages(task, state)
-        return _result(task, solution, finite, pose_ok)
+        problem = _problem(fit_model, camera, image, landmarks, valid, settings)
+        history = _History(on_iteration, settings)
+        state, pose_ok = _start(problem)
+        view, solution = _fit_stages(problem, state, _View(trust=valid), history)
+        return _result(problem, view, solution, history, finite, pose_ok)
 
 
 def state_of(result: FitResult) -> FaceState:
@@ -108,236 +124,291 @@ def state_of(result: FitResult) -> FaceState:
     return FaceState(torch.cat([result.alpha, result.expression, result.beta], -1), result.pose, result.light)
 
 
-class _Task:
-    """What all stages of one call share."""
+@dataclass(frozen=True)
+class _Problem:
+    """What stays the same in all stages of one call.
 
-    def __init__(self, fit_model, camera, image, landmarks, valid, settings, history):
-        self.fit_model, self.layout = fit_model, fit_model.layout
-        self.camera, self.image, self.landmarks = camera, image, landmarks
-        self.settings, self.history, self.prior = settings, history, None
-        self.unit = max(camera.size) / REFERENCE_SIZE  # px of this crop in one of a crop of 224 px
-        self.trust = valid  # (B, H, W), and less where a gate finds hair
-        self.precision = None  # of the pixels; None means that of the settings
-        self.landmark_scale = None
-        self.generator = torch.Generator().manual_seed(settings.seed)
-        self.views = 0  # how often points were drawn
-        self.points = self.outline = None
-        self.blurred, self.blur = None, None
-        self.sharp = with_slopes(image)
-        # The map of edges is for those who use it.
-        self.edges = None
-        if any(stage.edges for stage in settings.plan()):
-            self.edges = edge_map(image, valid, SECTORS if settings.edge_form.startswith("oriented") else 1)
+    Attributes:
+        fit_model: laid out for the parameters of the call.
+        camera: of the B crops, with the focal length before any zoom.
+        image: (B, H, W, 3).
+        sharp: (B, H, W, 9) the image with its slopes.
+        landmarks: (B, 68, 2) px.
+        settings: in px of this crop.
+        prior: of the batch.
+        edges: of the photographs; None where no stage asks for them.
+    """
 
-    def look_again(self, state: FaceState, stage: Stage) -> None:
-        """Draw the face as it is now, and points from what can be seen of it; measure the noise from the second view on."""
-        fit_model, settings = self.fit_model, self.settings
-        raster = see(fit_model, state, self.camera)
-        if self.views == 0 and settings.gate_forehead:
-            self.trust = self.trust * forehead_gate(fit_model, raster, self.image)
-        if stage.blur != self.blur:
-            self.blurred = with_slopes(gaussian_blur(self.image, stage.blur)) if stage.blur else self.sharp
-            self.blur = stage.blur
-        if stage.pixels:
-            self.points = sample_points(fit_model, raster, self.trust, stage.points, self.generator)
-            if settings.light_model == "lamp":
-                self.points = shadowed(fit_model, state, self.camera, raster, self.points)
-            if settings.measure_noise and self.views >= settings.noise_from_level:
-                look = look_at_points(fit_model, state, self.camera, self.sharp, self.points, settings)
-                self.precision = pixel_precision(look, self.points, settings, self.unit)
-            if settings.measure_noise and self.views >= settings.landmark_noise_from_level:
-                self.landmark_scale = landmark_noise(_own_offsets(self, state), settings)
-            self.views += 1
-        if stage.edges:
-            self.outline = edge_points(fit_model, raster, settings.edge_points, self.generator)
+    fit_model: FitModel
+    camera: Camera
+    image: Tensor
+    sharp: Tensor
+    landmarks: Tensor
+    settings: FitSettings
+    prior: Prior
+    edges: EdgeMap | None
 
-    def terms(self, stage: Stage) -> dict[str, Callable[[FaceState], Rows]]:
-        """The terms of a stage as functions of the state."""
-        fit_model, camera, settings = self.fit_model, self.camera, self.settings
-        terms = {}
-        if stage.landmarks:
-            rows = partial(
-                landmark_rows,
-                fit_model,
-                camera=camera,
-                points=self.landmarks,
-                settings=settings,
-                scale=self.landmark_scale,
-            )
-            terms["landmarks"] = weighted(rows, stage.landmarks)
-        if stage.pixels:
-            rows = partial(
-                pixel_rows,
-                fit_model,
-                camera=camera,
-                image=self.blurred,
-                points=self.points,
-                settings=settings,
-                precision=self.precision,
-            )
-            terms["pixels"] = weighted(rows, stage.pixels)
-        if stage.edges:
-            rows = partial(
-                edge_rows, fit_model, camera=camera, edges=self.edges, points=self.outline, settings=settings
-            )
-            terms["edges"] = weighted(rows, stage.edges)
-        return terms
+    @property
+    def layout(self) -> Layout:
+        return self.fit_model.layout
+
+    @property
+    def unit(self) -> float:
+        """px of this crop in one of a crop of 224 px."""
+        return max(self.camera.size) / REFERENCE_SIZE
 
 
-def _start(task: _Task) -> tuple[FaceState, Tensor]:
+@dataclass(frozen=True)
+class _View:
+    """What the faces, as they were drawn at the start of a stage, give to it and to those that keep the view.
+
+    Attributes:
+        trust: (B, H, W) 0 where there is no photograph, and less where a gate finds hair.
+        number: how often points for the pixels were drawn.
+        drawn: whether the faces were ever drawn.
+        blurred: (B, H, W, 9) the photographs at the blur of the stage, with their slopes.
+        points: where the pixel term compares model and photograph.
+        outline: edges of the model.
+        precision: (B,) of the pixels, measured; None means that of the settings.
+        landmark_scale: (B,) on the σ_j of the landmarks, measured; None means 1.
+    """
+
+    trust: Tensor
+    number: int = 0
+    drawn: bool = False
+    blurred: Tensor | None = None
+    points: SurfacePoints | None = None
+    outline: EdgePoints | None = None
+    precision: Tensor | None = None
+    landmark_scale: Tensor | None = None
+
+
+def _problem(
+    fit_model: FitModel,
+    camera: Camera,
+    image: Tensor,
+    landmarks: Tensor,
+    valid: Tensor,
+    settings: FitSettings,
+) -> _Problem:
+    edges = None
+    if any(stage.edges for stage in settings.plan()):
+        edges = edge_map(image, valid, SECTORS if settings.edge_form.startswith("oriented") else 1)
+    prior = make_prior(fit_model.layout, settings, is_grey(image))
+    return _Problem(fit_model, camera, image, with_slopes(image), landmarks, settings, prior, edges)
+
+
+def _start(problem: _Problem) -> tuple[FaceState, Tensor]:
     """The mean face, in the pose that its landmarks ask for, in average light; and whether that is a pose at all."""
-    landmarks, n = task.landmarks, task.layout.n_coefficients
+    landmarks, layout, mean_light = problem.landmarks, problem.layout, problem.prior.light_mean
     weights = torch.ones(1, 68, device=landmarks.device)
-    weights[:, :17] = 0.3  # the jaw is where the mean face is least like this one
-    found = estimate_pose(landmarks, task.fit_model.landmark_mean[None], task.camera, weights, iterations=6)
+    weights[:, JAW] = START_JAW_WEIGHT
+    found = estimate_pose(
+        landmarks, problem.fit_model.landmark_mean[None], problem.camera, weights, iterations=6
+    )
+    rotation, translation = found.pose.rotation_vector, found.pose.translation
     # A face whose pose cannot be found is flagged in the end; until then it looks ahead, and disturbs no other.
-    sound = torch.isfinite(found.pose.rotation_vector).all(-1) & torch.isfinite(found.pose.translation).all(
-        -1
-    )
-    ahead = Pose(torch.zeros_like(found.pose.rotation_vector), torch.zeros_like(found.pose.translation))
-    ahead.translation[:, 2] = ORDINARY_DISTANCE
-    rotation, translation = (
-        torch.where(sound[:, None], getattr(found.pose, name), getattr(ahead, name))
-        for name in ("rotation_vector", "translation")
-    )
-    zero = torch.zeros(len(landmarks), n, device=landmarks.device)
-    light = task.prior.light_mean.expand(len(landmarks), *task.prior.light_mean.shape)
-    zoom = zero.new_zeros(len(landmarks)) if task.layout.n_zoom else None
-    return FaceState(zero, Pose(rotation, translation), light, zoom), found.ok
+    sound = (torch.isfinite(rotation).all(-1) & torch.isfinite(translation).all(-1))[:, None]
+    ahead = torch.zeros_like(translation)
+    ahead[:, 2] = ORDINARY_DISTANCE
+    pose = Pose(torch.where(sound, rotation, 0.0), torch.where(sound, translation, ahead))
+    zero = torch.zeros(len(landmarks), layout.n_coefficients, device=landmarks.device)
+    light = mean_light.expand(len(landmarks), *mean_light.shape)
+    zoom = zero.new_zeros(len(landmarks)) if layout.n_zoom else None
+    return FaceState(zero, pose, light, zoom), found.ok
 
 
-def _fit_stages(task: _Task, state: FaceState) -> SolverResult:
-    """Stage after stage of `settings.plan()`; the last step of the last one is checked."""
-    plan = task.settings.plan()
-    for number, stage in enumerate(plan):
+def _fit_stages(
+    problem: _Problem, state: FaceState, view: _View, history: _History
+) -> tuple[_View, SolverResult]:
+    """Stage after stage of `settings.plan()`: the last view, and where the search ended."""
+    settings, layout, plan = problem.settings, problem.layout, problem.settings.plan()
+    generator = torch.Generator().manual_seed(settings.seed)
+    for number, stage in enumerate(plan, 1):
         if stage.redraw and (stage.pixels or stage.edges):
-            task.look_again(state, stage)
-        energy = Energy(task.layout, task.prior, task.terms(stage), task.settings.limits)
-        damping = task.settings.damping if stage.pixels else task.settings.landmark_damping
-        solution = SOLVERS[task.settings.solver](
-            energy,
+            view = _look_again(problem, state, stage, view, generator)
+        solution = SOLVERS[settings.solver](
+            Energy(layout, problem.prior, _stage_terms(problem, view, stage), settings.limits),
             state,
-            free_parameters(task.layout, task.image.device, *_slices(task.layout, stage.free)),
+            free_parameters(layout, problem.image.device, *(layout.part(name) for name in stage.free)),
             stage.iterations,
-            damping=damping,
-            step_limit=task.settings.step_limit,
-            check_last=number == len(plan) - 1,
-            watch=partial(task.history.add, stage.name),
+            damping=settings.damping if stage.pixels else settings.landmark_damping,
+            step_limit=settings.step_limit,
+            check_last=number == len(plan),  # the other stages take their last step on trust
+            watch=partial(history.add, stage.name),
         )
         state = solution.state
-    return solution
+    return view, solution
 
 
-def _slices(layout: Layout, parts: tuple[str, ...]) -> list[slice]:
-    """Names of parts of the layout, "alpha:20" for the first 20 of alpha, as slices."""
-    found = []
-    for part in parts:
-        name, _, first = part.partition(":")
-        whole = getattr(layout, name)
-        found.append(slice(whole.start, min(whole.start + int(first), whole.stop)) if first else whole)
-    return found
+def _look_again(
+    problem: _Problem, state: FaceState, stage: Stage, view: _View, generator: torch.Generator
+) -> _View:
+    """Draw the faces as they are now, and points from what can be seen of them; measure noise from the second view on."""
+    fit_model, settings, camera = problem.fit_model, problem.settings, problem.camera
+    raster = see(fit_model, state, camera)
+    if settings.gate_forehead and not view.drawn:
+        view = replace(view, trust=view.trust * forehead_gate(fit_model, raster, problem.image))
+    view = replace(view, drawn=True)
+    if stage.pixels:
+        blurred = with_slopes(gaussian_blur(problem.image, stage.blur)) if stage.blur else problem.sharp
+        points = sample_points(fit_model, raster, view.trust, stage.points, generator)
+        points = shadowed(fit_model, state, camera, raster, points)
+        precision, landmark_scale = view.precision, view.landmark_scale
+        if settings.measure_noise and view.number >= settings.noise_from_level:
+            look = look_at_points(fit_model, state, camera, problem.sharp, points, settings)
+            precision = pixel_precision(look, points, settings, problem.unit)
+        if settings.measure_noise and view.number >= settings.landmark_noise_from_level:
+            landmark_scale = landmark_noise(_own_offsets(problem, view, state), settings)
+        view = replace(
+            view,
+            number=view.number + 1,
+            blurred=blurred,
+            points=points,
+            precision=precision,
+            landmark_scale=landmark_scale,
+        )
+    if stage.edges:
+        view = replace(view, outline=edge_points(fit_model, raster, settings.edge_points, generator))
+    return view
 
 
-def _offsets(task: _Task, state: FaceState) -> Tensor:
-    return landmark_offsets(task.fit_model, state, task.camera, task.landmarks)
+def _stage_terms(problem: _Problem, view: _View, stage: Stage) -> dict[str, Term]:
+    """The terms of a stage by name, as functions of the state."""
+    fit_model, camera, settings = problem.fit_model, problem.camera, problem.settings
+    terms: dict[str, Term] = {}
+    if stage.landmarks:
+        rows = partial(
+            landmark_rows,
+            fit_model,
+            camera=camera,
+            points=problem.landmarks,
+            settings=settings,
+            scale=view.landmark_scale,
+        )
+        terms["landmarks"] = weighted(rows, stage.landmarks)
+    if stage.pixels:
+        assert view.blurred is not None and view.points is not None  # drawn at the first such stage
+        rows = partial(
+            pixel_rows,
+            fit_model,
+            camera=camera,
+            image=view.blurred,
+            points=view.points,
+            settings=settings,
+            precision=view.precision,
+        )
+        terms["pixels"] = weighted(rows, stage.pixels)
+    if stage.edges:
+        assert problem.edges is not None and view.outline is not None
+        rows = partial(
+            edge_rows, fit_model, camera=camera, edges=problem.edges, points=view.outline, settings=settings
+        )
+        terms["edges"] = weighted(rows, stage.edges)
+    return terms
 
 
-def _own_offsets(task: _Task, state: FaceState) -> Tensor:
-    """The same without what all points share."""
-    offset = _offsets(task, state)
-    return offset - common_shift(offset, visible_landmarks(state.pose), task.settings, task.landmark_scale)
+def _own_offsets(problem: _Problem, view: _View, state: FaceState) -> Tensor:
+    """(B, 68, 2) px from the landmarks to the model's, without what all points share."""
+    offset = landmark_offsets(problem.fit_model, state, problem.camera, problem.landmarks)
+    visible = visible_landmarks(state.pose)
+    return offset - common_shift(offset, visible, problem.settings, view.landmark_scale)
 
 
-def _result(task: _Task, solution: SolverResult, finite: Tensor, pose_ok: Tensor) -> FitResult:
-    state, layout, image = solution.state, task.layout, task.image
-    own, offset = _own_offsets(task, state), _offsets(task, state)
-    drawn = render_state(task.fit_model, state, task.camera)
-    skin = interpolate(task.fit_model.weight[None, :, None], task.fit_model.triangles, drawn.raster)[..., 0]
-    weight = skin * task.trust
+def _result(
+    problem: _Problem, view: _View, solution: SolverResult, history: _History, finite: Tensor, pose_ok: Tensor
+) -> FitResult:
+    state, layout, image, settings = solution.state, problem.layout, problem.image, problem.settings
+    fit_model, landmarks = problem.fit_model, problem.landmarks
+    drawn = render_state(fit_model, state, problem.camera)
+    skin = interpolate(fit_model.weight[None, :, None], fit_model.triangles, drawn.raster)[..., 0]
+    weight = skin * view.trust
     inside = drawn.mask & (weight > 0.5)
-    confidence = fit_confidence(image, drawn.image, inside, own.norm(dim=-1), task.landmarks) * (
-        finite & pose_ok
-    )
-    promised = solution.promised
-    code = judge(
+    own = _own_offsets(problem, view, state)
+    confidence = fit_confidence(image, drawn.image, inside, own.norm(dim=-1), landmarks) * (finite & pose_ok)
+    covariance, at_minimum = posterior_covariance(solution.equations, layout)
+    code = reason_code(
         image,
         inside,
         finite=finite,
         pose_ok=pose_ok,
         yaw=state.pose.yaw_pitch_roll()[:, 0],
         confidence=confidence,
-        promised=promised,
+        converged=at_minimum & (solution.promised < UNFINISHED),
     )
-    precision = task.precision
+    precision = view.precision
     if precision is None:
-        precision = image.new_full((len(image),), task.settings.n_effective / task.settings.pixel_sigma**2)
+        precision = image.new_full((len(image),), settings.n_effective / settings.pixel_sigma**2)
     return FitResult(
         alpha=state.coefficients[:, layout.alpha],
         beta=state.coefficients[:, layout.beta],
         expression=state.coefficients[:, layout.expression],
-        covariance=posterior_covariance(solution.equations, layout),
-        pose=state.pose.plain(),
-        camera=state.zoomed(task.camera),
+        covariance=covariance,
+        pose=Pose(state.pose.rotation_vector, state.pose.translation),
+        camera=state.zoomed(problem.camera),
         light=state.light,
-        energy=task.history.total(),
-        energy_terms=task.history.terms(),
+        energy=history.total(),
+        energy_terms=history.terms(),
         residual=torch.where(inside[..., None], image - drawn.image, 0.0),
         pixel_weight=weight * drawn.mask,
-        landmarks=task.landmarks,
-        landmark_error=offset.norm(dim=-1),
-        landmark_weight=landmark_weights(own, state.pose, task.settings, task.landmark_scale),
+        landmarks=landmarks,
+        landmark_error=landmark_offsets(fit_model, state, problem.camera, landmarks).norm(dim=-1),
+        landmark_weight=landmark_weights(own, state.pose, settings, view.landmark_scale),
         confidence=confidence,
         code=code,
-        promised=promised,
+        promised=solution.promised,
         precision=precision,
-        iterations_landmarks=sum(stage.iterations for stage in task.settings.plan() if not stage.pixels),
+        iterations_landmarks=sum(s.iterations for s in settings.plan() if not (s.pixels or s.edges)),
     )
 
 
 class _History:
     """Collects the energy of each term at each iteration, and tells whoever wants to watch."""
 
-    def __init__(self, watcher, settings: FitSettings):
+    def __init__(self, watcher: Callable[[FitProgress], None] | None, settings: FitSettings):
         self.watcher = watcher
         self.rows: list[dict[str, Tensor]] = []
         self.length = sum(stage.iterations for stage in settings.plan())
 
-    def add(self, stage: str, state: FaceState, terms: dict[str, Tensor]):
+    def add(self, stage: str, state: FaceState, terms: dict[str, Tensor]) -> None:
         nothing = torch.zeros_like(terms["coefficients"])
         row = {name: terms.get(name, nothing) for name in TERMS}
         self.rows.append(row)
         if self.watcher is not None:
-            self.watcher(FitProgress(stage, len(self.rows) - 1, self.length, state, sum(row.values())))
+            self.watcher(FitProgress(stage, len(self.rows) - 1, self.length, state, total(row)))
 
     def terms(self) -> dict[str, Tensor]:
         return {name: torch.stack([row[name] for row in self.rows], -1) for name in self.rows[0]}
 
     def total(self) -> Tensor:
-        return sum(self.terms().values())
+        return total(self.terms())
 
 
-def _checked(image: Tensor, landmarks: Tensor, valid: Tensor | None):
+def _checked(
+    image: Tensor, landmarks: Tensor, valid: Tensor | None, fit_model: FitModel
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Image, landmarks and valid as finite float32, and whether (B,) they were finite."""
     if image.dim() != 4 or image.shape[-1] != 3:
         raise ValueError(f"image must have shape (B, H, W, 3), got {tuple(image.shape)}")
     B, H, W, _ = image.shape
     if B < 1:
         raise ValueError("image holds no photograph (B = 0)")
-    if min(H, W) < 64:
-        raise ValueError(f"image is {W} × {H} px; a fit needs at least 64 px a side")
+    if min(H, W) < SMALLEST_SIDE:
+        raise ValueError(f"image is {W} × {H} px; a fit needs at least {SMALLEST_SIDE} px a side")
     if landmarks.shape != (B, 68, 2):
         raise ValueError(f"landmarks must have shape ({B}, 68, 2), got {tuple(landmarks.shape)}")
     if valid is None:
         valid = torch.ones_like(image[..., 0])
     if valid.shape != (B, H, W):
         raise ValueError(f"valid must have shape {(B, H, W)}, got {tuple(valid.shape)}")
+    on = {"image": image, "landmarks": landmarks, "valid": valid, "model": fit_model.model.mean_shape}
+    if len({tensor.device for tensor in on.values()}) > 1:
+        places = ", ".join(f"{name} on {tensor.device}" for name, tensor in on.items())
+        raise ValueError(f"all must be on one device: {places}")
     finite = torch.stack([torch.isfinite(t.flatten(1)).all(1) for t in (image, landmarks, valid)]).all(0)
-    # A face with a number that is none goes through the motions, and is flagged in the end.
-    image, valid = torch.nan_to_num(image, 0.0, 0.0, 0.0), torch.nan_to_num(valid, 0.0, 0.0, 0.0)
-    landmarks = torch.nan_to_num(landmarks, 0.0, 0.0, 0.0)
-    if float(image.max()) > 1.5 or float(image.min()) < -0.5:
+    # A photograph with a number that is not finite goes through the motions, and is flagged in the end.
+    image, landmarks, valid = (torch.nan_to_num(t, 0.0, 0.0, 0.0) for t in (image, landmarks, valid))
+    low, high = torch.stack(torch.aminmax(image)).tolist()
+    if high > 1.5 or low < -0.5:
         raise ValueError("image must hold colours from 0 to 1; divide bytes by 255")
-    if len({image.device, landmarks.device, valid.device}) > 1:
-        raise ValueError(
-            f"image is on {image.device}, landmarks on {landmarks.device}, valid on {valid.device}"
-        )
     return image.float().contiguous(), landmarks.float(), valid.float(), finite

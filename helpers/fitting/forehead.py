@@ -13,13 +13,20 @@ from helpers.rasterizer import Raster, interpolate
 
 DARKEST = 0.6  # of the cheeks' median brightness
 CHROMA_LIMIT = 0.16  # sum of absolute differences of r, g, b shares
+FEWEST_CHEEK_PIXELS = 50  # with fewer nothing is known of the skin, and nothing left out
 LEAST_SHARE = 0.35  # of the forehead; with less skin than this the whole forehead is left out
 
 
 def forehead_gate(fit_model: FitModel, raster: Raster, image: Tensor) -> Tensor:
-    """(B, H, W) weight: 0 where the forehead does not look like the cheeks of the same face, else 1.
+    """Leave out forehead pixels whose colour is not that of the cheeks of the same face.
 
-    image: (B, H, W, 3), in the crop that `raster` (the face after the landmark stage) was drawn for.
+    Args:
+        fit_model: the face model; without a mask "forehead_gate" nothing is left out.
+        raster: of the faces after the landmark stage.
+        image: (B, H, W, 3), in the crop that `raster` was drawn for.
+
+    Returns:
+        (B, H, W) weight, 0 or 1.
     """
     gate = torch.ones_like(image[..., 0])
     masks = fit_model.masks
@@ -37,7 +44,7 @@ def forehead_gate(fit_model: FitModel, raster: Raster, image: Tensor) -> Tensor:
     for b in range(len(image)):
         cheek = layers[b, ..., 0] > 0.5
         forehead = layers[b, ..., 1] > 0.5
-        if int(cheek.sum()) < 50 or not bool(forehead.any()):
+        if int(cheek.sum()) < FEWEST_CHEEK_PIXELS or not bool(forehead.any()):
             continue
         usual = chroma[b][cheek].median(0).values
         shine = brightness[b][cheek]

@@ -1,7 +1,7 @@
-"""What a network leaves open, found for a face that it has guessed: pose, expression and light.
+"""What a network leaves open, found for a face that it has predicted: pose, expression and light.
 
-The network says who it is: shape and texture. To lay that face over the photograph one must also know where it looks, how
-its mouth is, and where the light comes from. That is the fit of `helpers.fitting` with shape and texture held: the guessed
+The network predicts shape and texture. To lay that face over the photograph one must also know where it looks, how
+its mouth is, and where the light comes from. That is the fit of `helpers.fitting` with shape and texture held: the predicted
 face takes the place of the mean face, and nothing of the 198 numbers is left to move. 63 unknowns instead of 261.
 """
 
@@ -26,11 +26,21 @@ def held_fit(
     spread: Tensor | None = None,
     seed: int = 0,
 ) -> FitResult:
-    """The `FitResult` of one photograph with alpha and beta as guessed.
+    """Fit pose, expression and light to a photograph, with alpha and beta held.
 
-    crop: of one face, as `crop_face` cuts it.  guess: its coefficients (1, K).  spread: (Ks + Kt,) standard deviations of the
-    guesses about the truth, alpha then beta, for the covariance; None means 1, as if nothing were known.
-    Raises ValueError for more than one face.
+    Args:
+        crop: of one face, as `crop_face` cuts it.
+        guess: the network's coefficients (1, K).
+        model: the face model of the coefficients.
+        spread: (Ks + Kt,) standard deviations of the guesses about the truth, alpha then beta, for the covariance; None
+            means 1, as if nothing were known.
+        seed: of the surface points.
+
+    Returns:
+        The fit, with alpha and beta as guessed.
+
+    Raises:
+        ValueError: more than one face.
     """
     if len(crop) != 1 or len(guess.alpha) != 1:
         raise ValueError(f"held_fit takes one face, got {len(crop)} crops and {len(guess.alpha)} guesses")

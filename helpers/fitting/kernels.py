@@ -1,8 +1,10 @@
+# ty: ignore
+# Warp compiles these functions, not Python, and its stubs give arrays and vectors no items, shapes or operators.
 """The Warp kernel of the pixel term: one source for CPU and CUDA.
 
-`point_kernel` looks at one sampled surface point: where it projects, what colour it should have, what colour
-the photograph has there, and how that difference changes when the corners of its triangle move. Matrix
-products carry those derivatives over to the modes (`pixel_term`). `helpers.fitting.reference` says the same
+`point_kernel` compares model and photograph at one sampled surface point: where it projects, what colour it
+should have, what colour the photograph has there, and how that difference changes when the corners of its triangle move. Matrix
+products carry those derivatives over to the modes (`pixel_term`). `helpers.fitting.reference` is the same
 in torch. Each thread writes its own outputs only, so no order of threads can change the result.
 """
 
@@ -20,7 +22,7 @@ def harmonics(n: wp.vec3) -> vec9:
 
 
 @wp.func
-def light_slope(light: wp.array2d(dtype=wp.float32), c: int, n: wp.vec3) -> wp.vec3:
+def light_slope(light: wp.array2d[wp.float32], c: int, n: wp.vec3) -> wp.vec3:
     """Derivative of the received light of channel c by the normal."""
     x, y, z = n[0], n[1], n[2]
     return wp.vec3(
@@ -31,7 +33,7 @@ def light_slope(light: wp.array2d(dtype=wp.float32), c: int, n: wp.vec3) -> wp.v
 
 
 @wp.func
-def bilinear(image: wp.array3d(dtype=wp.float32), x: int, y: int, fx: float, fy: float, c: int) -> float:
+def bilinear(image: wp.array3d[wp.float32], x: int, y: int, fx: float, fy: float, c: int) -> float:
     top = image[y, x, c] * (1.0 - fx) + image[y, x + 1, c] * fx
     bottom = image[y + 1, x, c] * (1.0 - fx) + image[y + 1, x + 1, c] * fx
     return top * (1.0 - fy) + bottom * fy
@@ -39,21 +41,21 @@ def bilinear(image: wp.array3d(dtype=wp.float32), x: int, y: int, fx: float, fy:
 
 @wp.kernel
 def point_kernel(
-    position: wp.array3d(dtype=wp.vec3),  # (B, P, 3 corners) mm, model axes
-    albedo: wp.array2d(dtype=wp.vec3),  # (B, P)
-    rotation: wp.array(dtype=wp.mat33),  # (B,)
-    translation: wp.array(dtype=wp.vec3),  # (B,) mm
-    light: wp.array3d(dtype=wp.float32),  # (B, 9, 3)
-    camera: wp.array(dtype=wp.vec3),  # (B,) focal, cx, cy
-    image: wp.array4d(dtype=wp.float32),  # (B, H, W, 9) colour, d colour / du, d colour / dv
-    barycentric: wp.array2d(dtype=wp.vec3),  # (B, P)
+    position: wp.array3d[wp.vec3],  # (B, P, 3 corners) mm, model axes
+    albedo: wp.array2d[wp.vec3],  # (B, P)
+    rotation: wp.array[wp.mat33],  # (B,)
+    translation: wp.array[wp.vec3],  # (B,) mm
+    light: wp.array3d[wp.float32],  # (B, 9, 3)
+    camera: wp.array[wp.vec3],  # (B,) focal, cx, cy
+    image: wp.array4d[wp.float32],  # (B, H, W, 9) colour, d colour / du, d colour / dv
+    barycentric: wp.array2d[wp.vec3],  # (B, P)
     offset: int,
-    residual: wp.array3d(dtype=wp.float32),  # (B, P, 3) photograph − model
-    corner_slope: wp.array4d(dtype=wp.float32),  # (B, P, 3 channels, 9) by corner position, model axes
-    shading: wp.array3d(dtype=wp.float32),  # (B, P, 3) received light
-    cosine: wp.array2d(dtype=wp.float32),  # (B, P) between normal and view
-    rigid: wp.array4d(dtype=wp.float32),  # (B, P, 3 channels, 6) by rotation, translation
-    basis_values: wp.array3d(dtype=wp.float32),  # (B, P, 9) harmonics at the normal
+    residual: wp.array3d[wp.float32],  # (B, P, 3) photograph − model
+    corner_slope: wp.array4d[wp.float32],  # (B, P, 3 channels, 9) by corner position, model axes
+    shading: wp.array3d[wp.float32],  # (B, P, 3) received light
+    cosine: wp.array2d[wp.float32],  # (B, P) between normal and view
+    rigid: wp.array4d[wp.float32],  # (B, P, 3 channels, 6) by rotation, translation
+    basis_values: wp.array3d[wp.float32],  # (B, P, 9) harmonics at the normal
 ):
     k = wp.tid() + offset
     points = barycentric.shape[1]

@@ -2,46 +2,41 @@
 
 Ambient light (3), diffuse light (3) and direction of the lamp (2) make the colour I of a surface point as Phong
 wrote it down (`helpers.lighting.phong`); strength and exponent of the highlight are fixed. Contrast (1), gain (3)
-and offset (3) make of it the colour of the photograph (`helpers.lighting.colour`). `lamp_colours` says both and how
-they change with everything that the fit moves; its twin in the tests is torch's own differentiation.
+and offset (3) make of it the colour of the photograph (`helpers.lighting.colour`). `lamp_colours` computes both and
+their slopes by everything that the fit moves; its twin in the tests is torch's own differentiation.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera, flip_axes
-from helpers.fitting.settings import FitSettings
+from helpers.camera import flip_axes
+from helpers.fitting.surface import Look, Surface, SurfacePoints, trust_of
 from helpers.lighting.colour import LUMINANCE
-from helpers.lighting.lamp_vector import AMBIENT, CONTRAST, DIFFUSE, DIRECTION, GAIN, N_LAMP, unpack_lamp
+from helpers.lighting.lamp_vector import DIRECTION, unpack_lamp
 from helpers.lighting.phong import SHININESS, SPECULAR
 
-
-def lamp_start(settings: FitSettings, like: Tensor) -> Tensor:
-    """(15,) the light that a search begins with, and the mean of its prior."""
-    start = like.new_zeros(N_LAMP)
-    start[AMBIENT], start[DIFFUSE] = settings.light_mean * 0.6, settings.light_mean * 0.6
-    start[CONTRAST] = start[GAIN] = 1.0
-    return start
-
-
-def lamp_prior(settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, 15, 15) precision and (15,) mean. A grey photograph has no contrast of colours, so that may go to 0."""
-    mean = lamp_start(settings, torch.zeros(1, device=grey.device))
-    sigma = mean.new_tensor([0.3] * 3 + [0.3] * 3 + [0.8] * 2 + [0.1] + [0.1] * 3 + [0.05] * 3)
-    precision = sigma.square().reciprocal().repeat(len(grey), 1)
-    precision[:, CONTRAST] = torch.where(grey[:, None], 1.0, precision[:, CONTRAST])
-    return torch.diag_embed(settings.lamp_weight * precision), mean
+if TYPE_CHECKING:
+    from helpers.fitting.parameters import Layout
+    from helpers.fitting.settings import FitSettings
 
 
 class LampColours(NamedTuple):
-    """Colour (B, P, 3) of surface points, and its slopes; rows are the channels of the colour.
+    """Colours of surface points, and their slopes; rows are the channels of the colour.
 
-    by_albedo, by_normal, by_view: (B, P, 3, 3), by the albedo and by the unit normal and view as if all three of
-    their numbers were free.  by_light: (B, P, 3, 15).
+    The slopes by the unit normal and the unit view are those as if all three of their numbers were free.
+
+    Attributes:
+        colour: (B, P, 3).
+        by_albedo: (B, P, 3, 3).
+        by_normal: (B, P, 3, 3).
+        by_view: (B, P, 3, 3).
+        by_light: (B, P, 3, 15).
     """
 
     colour: Tensor
@@ -54,9 +49,14 @@ class LampColours(NamedTuple):
 def lamp_colours(
     albedo: Tensor, normal: Tensor, view: Tensor, light: Tensor, shadow: Tensor | None = None
 ) -> LampColours:
-    """Shade points with albedo (B, P, 3), unit normals and views (B, P, 3) in viewer axes, by light (B, 15).
+    """Shade points by the paper's light.
 
-    shadow: (B, P) share of the lamp that reaches the point; None means 1.
+    Args:
+        albedo: (B, P, 3).
+        normal: (B, P, 3) unit vectors, viewer axes.
+        view: (B, P, 3) unit vectors to the camera, viewer axes.
+        light: (B, 15), see `helpers.lighting.lamp_vector`.
+        shadow: (B, P) share of the lamp that reaches the point; None means 1.
     """
     lamp, camera = unpack_lamp(light)
     towards, by_angles = _towards(light[:, DIRECTION])  # (B, 3), (B, 3, 2)
@@ -90,7 +90,7 @@ def lamp_colours(
     )
 
     # The camera mixes channels: M = diag(gain) (contrast · 1 + (1 − contrast) · luminance).
-    luminance = albedo.new_tensor(LUMINANCE)
+    luminance = _luminance(albedo.dtype, albedo.device)
     contrast, gain = camera.contrast[:, None, None], camera.gain
     eye = torch.eye(3, dtype=albedo.dtype, device=albedo.device)
     mix = (gain[..., None] * (contrast * eye + (1 - contrast) * luminance))[:, None]  # (B, 1, 3, 3)
@@ -109,48 +109,50 @@ def lamp_colours(
     )
 
 
-class SurfaceLook(NamedTuple):
-    """What surface points show in the paper's light; slopes are the residual's, unweighted.
+@dataclass(frozen=True)
+class LampLook(Look):
+    """`Look` in the paper's light.
 
-    residual: (B, P, 3) photograph − model.  by_corners: (B, P, 3, 9).  cosine: (B, P) between normal and view.
-    by_pose: (B, P, 3, 6).  by_albedo: (B, P, 3, 3).  by_light: (B, P, 3, 15).
-    by_zoom: (B, P, 3), by the logarithm of the focal length.
+    Attributes:
+        by_albedo: (B, P, 3, 3).
+        by_light: (B, P, 3, 15).
+        zoom_slope: (B, P, 3), by the logarithm of the focal length.
     """
 
-    residual: Tensor
-    by_corners: Tensor
-    cosine: Tensor
-    by_pose: Tensor
     by_albedo: Tensor
     by_light: Tensor
-    by_zoom: Tensor
+    zoom_slope: Tensor
+
+    @property
+    def by_zoom(self) -> Tensor:
+        """(B, P, 3) by the logarithm of the focal length."""
+        return self.zoom_slope
+
+    def write_albedo_and_light(self, J: Tensor, root: Tensor, points: SurfacePoints, layout: Layout) -> None:
+        """As `Look` asks."""
+        torch.matmul(self.by_albedo * root[..., None], points.texture, out=J[..., layout.beta])
+        torch.mul(self.by_light, root[..., None], out=J[..., layout.light])
 
 
-def look_in_lamplight(
-    position: Tensor,
-    albedo: Tensor,
-    rotation: Tensor,
-    translation: Tensor,
-    light: Tensor,
-    camera: Camera,
-    image: Tensor,
-    barycentric: Tensor,
-    shadow: Tensor | None = None,
-) -> SurfaceLook:
-    """Compare model and photograph at P points a face.
+def look_in_lamplight(surface: Surface, image: Tensor, settings: FitSettings) -> LampLook:
+    """Compare model and photograph at the points.
 
-    position: (B, P, 3 corners, 3) mm, model axes.  albedo: (B, P, 3).  rotation: (B, 3, 3).  translation: (B, 3) mm.
-    light: (B, 15).  image: (B, H, W, 9) with slopes.  barycentric: (B, P, 3).  shadow: (B, P) or None.
+    Args:
+        surface: the points at one state, whose light is (B, 15).
+        image: (B, H, W, 9) photographs with slopes.
+        settings: with the grazing angles at which points stop to count.
     """
+    points, position, state, camera = surface.points, surface.position, surface.state, surface.camera
+    barycentric, rotation = points.barycentric, state.pose.rotation
     q = position @ rotation[:, None].transpose(2, 3)  # corners in viewer axes, before the translation
     middle = (barycentric[..., None] * q).sum(2)
-    c = flip_axes(middle) + translation[:, None]  # camera axes
+    c = flip_axes(middle) + state.pose.translation[:, None]  # camera axes
     m = torch.linalg.cross(q[..., 1, :] - q[..., 0, :], q[..., 2, :] - q[..., 0, :])
     length = m.norm(dim=-1, keepdim=True) + 1e-9
     n = m / length
     distance = c.norm(dim=-1, keepdim=True)
     v = -flip_axes(c) / distance
-    shown = lamp_colours(albedo, n, v, light, shadow)
+    shown = lamp_colours(surface.albedo, n, v, state.light, points.shadow)
 
     focal, centre = camera.focal[:, None, None], camera.principal_point[:, None]
     seen = _bilinear(image, focal * c[..., :2] / c[..., 2:] + centre)
@@ -169,14 +171,14 @@ def look_in_lamplight(
     w = barycentric[..., None, :, None] * by_middle[..., None, :]  # (B, P, channels, corners, 3)
     slopes = w + torch.stack([-by_e1 - by_e2, by_e1, by_e2], -2)
     turn = torch.linalg.cross(q[..., None, :, :], slopes).sum(-2)
-    return SurfaceLook(
+    return LampLook(
         residual=seen[..., :3] - shown.colour,
         by_corners=(slopes @ rotation[:, None, None]).flatten(-2),
-        cosine=(n * v).sum(-1),
         by_pose=torch.cat([turn, by_c], -1),
+        trust=trust_of(surface, (n * v).sum(-1), settings),
         by_albedo=-shown.by_albedo,
         by_light=-shown.by_light,
-        by_zoom=focal * (gu * c[..., :1] + gv * c[..., 1:2]) / c[..., 2:],
+        zoom_slope=focal * (gu * c[..., :1] + gv * c[..., 1:2]) / c[..., 2:],
     )
 
 
@@ -193,6 +195,12 @@ def _towards(direction: Tensor) -> tuple[Tensor, Tensor]:
     by_azimuth = torch.stack([ca * ce, torch.zeros_like(sa), -sa * ce], -1)
     by_elevation = torch.stack([-sa * se, ce, -ca * se], -1)
     return towards, torch.stack([by_azimuth, by_elevation], -1)
+
+
+@cache
+def _luminance(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(3,) weights of the channels on a device, kept there."""
+    return torch.tensor(LUMINANCE, dtype=dtype, device=device)
 
 
 def _bilinear(image: Tensor, pixel: Tensor) -> Tensor:

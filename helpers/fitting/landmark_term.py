@@ -19,15 +19,16 @@ from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.residuals import Rows
 from helpers.fitting.settings import FitSettings
 from helpers.pose import pose_jacobian, projection_jacobian, visible_landmarks
+from helpers.pose.points68 import BROWS, JAW, WITHOUT_JAW
 
 SHIFT_STEPS = 4  # of reweighted least squares
 
 
 def landmark_sigma(settings: FitSettings, like: Tensor) -> Tensor:
-    """(68,) px, the standard deviation of each point; iBUG order: jaw 0–16, brows 17–26, then the rest."""
+    """(68,) px, the standard deviation of each point, with the dtype and device of `like`."""
     sigma = torch.full((68,), settings.landmark_sigma, dtype=like.dtype, device=like.device)
-    sigma[:17] = settings.jaw_sigma
-    sigma[17:27] = settings.brow_sigma
+    sigma[JAW] = settings.jaw_sigma
+    sigma[BROWS] = settings.brow_sigma
     return sigma
 
 
@@ -38,14 +39,21 @@ def landmark_offsets(fit_model: FitModel, state: FaceState, camera: Camera, poin
 
 
 def landmark_noise(offset: Tensor, settings: FitSettings) -> Tensor:
-    """(B,) how far off the points are, in parts of the σ_j of the settings, from offsets (B, 68, 2) px.
+    """How far off the points are, in parts of the σ_j of the settings.
 
     A detector that is better or worse than the settings expect shows it in what is left after the fit. Half the
     points are nearer than the median offset, so a few wrong ones do not count; for two normal numbers the median
     of the squared length is 2 ln 2 σ². What the fit has absorbed is put back by `settings.landmark_absorbed`.
+
+    Args:
+        offset: (B, 68, 2) px.
+        settings: with the σ_j, and the limits of the answer.
+
+    Returns:
+        (B,) a factor on the σ_j.
     """
     squared = (offset / landmark_sigma(settings, offset)[:, None]).square().sum(-1)
-    inner = squared[:, 17:]  # the jaw slides, for reasons of its own
+    inner = squared[:, WITHOUT_JAW]  # the jaw slides, for reasons of its own
     scale = settings.landmark_absorbed * (inner.median(-1).values / (2 * log(2))).sqrt()
     return scale.clamp(*settings.landmark_scale_limits)
 
@@ -58,9 +66,18 @@ def landmark_rows(
     settings: FitSettings,
     scale: Tensor | None = None,
 ) -> Rows:
-    """Residuals and analytic Jacobian of the landmark term for detected points (B, 68, 2) px: 136 rows.
+    """Residuals and analytic Jacobian of the landmark term.
 
-    scale: (B,) factor on the σ_j of the settings; None means 1.
+    Args:
+        fit_model: the face model.
+        state: of B faces.
+        camera: of their crops.
+        points: (B, 68, 2) px, as detected.
+        settings: weights of the term.
+        scale: (B,) factor on the σ_j of the settings; None means 1.
+
+    Returns:
+        136 rows, u and v of each point.
     """
     layout, camera = fit_model.layout, state.zoomed(camera)
     vertices = model_to_camera(fit_model.landmarks(state.coefficients), state.pose)
@@ -83,22 +100,60 @@ def landmark_rows(
     energy = 0.5 * (visible * settings.landmark_robust**2 * torch.log1p(ratio)).sum(-1)
     if settings.landmark_shift_sigma:
         energy = energy + 0.5 * (shift / settings.landmark_shift_sigma).square().sum((1, 2))
-        # Rows whose sum of squares is the least over all shifts: a part of what they share is taken out.
-        total = root.square().sum(-1, keepdim=True)
-        unit = root / total.sqrt()
-        part = 1 - (1 + settings.landmark_shift_sigma**2 * total).rsqrt()
-        residual = residual - part[..., None] * unit[..., None] * (unit[..., None] * residual).sum(
-            1, keepdim=True
-        )
-        shared = (unit[..., None, None] * J).sum(1, keepdim=True)
-        J = J - (part * unit)[..., None, None] * shared
+        residual, J = marginalise_shift(residual, J, root, settings.landmark_shift_sigma)
     return Rows(residual.flatten(1), J.flatten(1, 2), energy)
+
+
+def marginalise_shift(
+    residual: Tensor, jacobian: Tensor, root: Tensor, sigma: float
+) -> tuple[Tensor, Tensor]:
+    """Eliminate a shift s that all points share, with the prior N(0, σ² I), from weighted rows.
+
+    Point j with offset o_j and weight w_j has the rows r_j = √w_j o_j. With the shift as two more unknowns the
+    energy is ½ Σ_j w_j ‖o_j − s‖² + ½ ‖s‖² / σ². Eliminating them leaves ½ rᵀ S r for u and for v, with the Schur
+    complement of the two unknowns in the normal equations,
+
+        S = I − (√w √wᵀ) / (W + σ⁻²),   W = Σ_j w_j.
+
+    Returned are S^½ r and S^½ J, whose plain products are rᵀSr, JᵀSr and JᵀSJ. As S differs from the identity
+    along the unit vector e = √w / √W only, where it is 1 / (1 + σ² W),
+
+        S^½ = I − (1 − 1 / √(1 + σ² W)) e eᵀ.
+
+    Args:
+        residual: (B, N, 2) weighted offsets r.
+        jacobian: (B, N, 2, n) their derivative J by the n parameters, weighted alike.
+        root: (B, N) √w.
+        sigma: px, standard deviation of the shift.
+
+    Returns:
+        Residual and Jacobian in the same shapes.
+    """
+    total = root.square().sum(-1, keepdim=True)
+    unit = root / total.sqrt()
+    part = (1 - (1 + sigma**2 * total).rsqrt()) * unit
+
+    def without_shared(rows: Tensor) -> Tensor:
+        shared = (unit[..., None, None] * rows).sum(1, keepdim=True)
+        return rows - part[..., None, None] * shared
+
+    return without_shared(residual[..., None])[..., 0], without_shared(jacobian)
 
 
 def common_shift(
     offset: Tensor, visible: Tensor, settings: FitSettings, scale: Tensor | None = None
 ) -> Tensor:
-    """(B, 1, 2) px by which all points are best taken to be off together, under its prior; 0 where that is off."""
+    """The shift by which all points are best taken to be off together, under its prior.
+
+    Args:
+        offset: (B, 68, 2) px.
+        visible: (B, 68) weights, 0 for points that do not count.
+        settings: with σ_j and the shift's σ_s.
+        scale: (B,) factor on the σ_j; None means 1.
+
+    Returns:
+        (B, 1, 2) px; 0 where the settings allow no shift.
+    """
     shift = offset.new_zeros(len(offset), 1, 2)
     if not settings.landmark_shift_sigma:
         return shift
@@ -112,19 +167,26 @@ def common_shift(
 
 
 def used_landmarks(settings: FitSettings, like: Tensor) -> Tensor:
-    """(68,) 1 for the first `landmarks_used` points, else 0."""
+    """(68,) 1 for the first `landmarks_used` points, else 0, with the dtype and device of `like`."""
     return (torch.arange(68, device=like.device) < settings.landmarks_used).to(like)
 
 
 def landmark_weights(
     offset: Tensor, pose: Pose, settings: FitSettings, scale: Tensor | None = None
 ) -> Tensor:
-    """(B, 68) how far each point counts beside its σ_j: 0 for the hidden jaw, towards 0 for outliers, else near 1."""
-    return (
-        visible_landmarks(pose)
-        * used_landmarks(settings, offset)
-        / (1 + _whitened(offset, settings, scale)[1])
-    )
+    """How far each point counts beside its σ_j.
+
+    Args:
+        offset: (B, 68, 2) px.
+        pose: of the B faces.
+        settings: of the fit.
+        scale: (B,) factor on the σ_j; None means 1.
+
+    Returns:
+        (B, 68) 0 for the hidden jaw and unused points, towards 0 for outliers, else near 1.
+    """
+    _, ratio = _whitened(offset, settings, scale)
+    return visible_landmarks(pose) * used_landmarks(settings, offset) / (1 + ratio)
 
 
 def _whitened(offset: Tensor, settings: FitSettings, scale: Tensor | None) -> tuple[Tensor, Tensor]:

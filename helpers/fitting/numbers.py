@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers.lighting.lamp_vector import GAIN, OFFSET
+from helpers.crop import FaceCrop
+from helpers.fitting.light_models import light_model_of
+from helpers.fitting.result import FitResult
+from helpers.landmarks.detection import Detection
 
 
-def fit_numbers(crop, result, face) -> dict:
+def fit_numbers(crop: FaceCrop, result: FitResult, face: Detection) -> dict[str, np.ndarray]:
     """What STEM.npz holds, by name, as numpy arrays without a batch dimension.
 
-    alpha, beta, expression: coefficients in standard deviations of the model.  standard_deviations: how well alpha,
-    expression and beta, in this order, are known after the fit.  rotation_vector, translation: the pose.
-    focal, principal_point, image_size: the camera of the crop.  light (9, 3) harmonics, or (15,) with the preset
-    "paper": see `helpers.lighting.lamp_vector`.  colour (2, 3): gain and offset of the colours besides the light; 1 and 0 where
-    the light is harmonics, which carry the photograph's tint.
-    energy: by iteration.  landmarks (68, 2) crop px; landmarks_photo (68, 2) photograph px.
-    crop_scale, crop_origin: crop = (photograph − origin) · scale.  confidence: the detector's, which pooling
-    weighs by; fit_confidence: the fit's own; fit_reason: one word for what is wrong, or "".  landmark_error (68,) px.
+    - alpha, beta, expression: coefficients in standard deviations of the model.
+    - standard_deviations: how well alpha, expression and beta, in this order, are known after the fit.
+    - rotation_vector, translation: the pose.
+    - focal, principal_point, image_size: the camera of the crop.
+    - light: (9, 3) harmonics, or (15,) with the preset "paper", see `helpers.lighting.lamp_vector`.
+    - colour: (2, 3) gain and offset of the colours besides the light; 1 and 0 where the light is harmonics, which
+      carry the photograph's tint.
+    - energy: by iteration.
+    - landmarks: (68, 2) crop px; landmarks_photo: (68, 2) photograph px; landmark_error: (68,) px.
+    - crop_scale, crop_origin: crop = (photograph − origin) · scale.
+    - confidence: the detector's, which pooling weighs by.
+    - fit_confidence: the fit's own; fit_reason: one word for what is wrong, or "".
+
+    Args:
+        crop: the face's crop, as `helpers.crop.crop_face` cuts it.
+        result: of the fit of that crop alone.
+        face: the detected face, with its points in the photograph.
     """
     numbers = {
         "alpha": result.alpha[0],
@@ -30,7 +42,7 @@ def fit_numbers(crop, result, face) -> dict:
         "principal_point": result.camera.principal_point[0],
         "image_size": result.camera.size,
         "light": result.light[0],
-        "colour": _gain_and_offset(result.light[0]),
+        "colour": light_model_of(result.light).gain_and_offset(result.light)[0],
         "energy": result.energy[0],
         "landmarks": crop.landmarks[0],
         "landmarks_photo": face.points,
@@ -42,9 +54,3 @@ def fit_numbers(crop, result, face) -> dict:
         "fit_reason": result.reason[0],
     }
     return {name: np.asarray(value) for name, value in numbers.items()}
-
-
-def _gain_and_offset(light):
-    if light.dim() == 1:
-        return np.stack([light[GAIN], light[OFFSET]])
-    return np.array([[1.0] * 3, [0.0] * 3], np.float32)

@@ -13,21 +13,30 @@ from torch import Tensor
 
 from helpers.camera import Camera, Pose
 from helpers.face_model import MorphableModel
+from helpers.fitting.light_models import HARMONICS, LightModel
 
 
 @dataclass(frozen=True)
 class Layout:
     """Where each kind of parameter sits in a vector of `size` numbers: α, expression, β, pose (6), light, zoom.
 
-    n_light: 27 for spherical harmonics, 15 for a lamp and the colours of the camera (`helpers.fitting.lamp`).
-    n_zoom: 1 where the focal length is unknown too, else 0.
+    Attributes:
+        n_shape: numbers α.
+        n_expression: numbers of the expression.
+        n_texture: numbers β.
+        light_model: what the numbers of the light mean, and how many there are.
+        n_zoom: 1 where the focal length is unknown too, else 0.
     """
 
     n_shape: int
     n_expression: int
     n_texture: int
-    n_light: int = 27
+    light_model: LightModel = HARMONICS
     n_zoom: int = 0
+
+    @property
+    def n_light(self) -> int:
+        return self.light_model.n_light
 
     @property
     def n_geometry(self) -> int:
@@ -65,32 +74,45 @@ class Layout:
     def zoom(self) -> slice:
         return slice(self.size - self.n_zoom, self.size)
 
+    def part(self, name: str) -> slice:
+        """Where a named part sits: "alpha", or "alpha:20" for the first 20 of it."""
+        name, _, first = name.partition(":")
+        whole: slice = getattr(self, name)
+        return slice(whole.start, min(whole.start + int(first), whole.stop)) if first else whole
 
-class MatrixPose:
+
+class MatrixPose(Pose):
     """A `Pose` that keeps its rotation matrices, because a fit asks for them many times an iteration.
 
-    rotation: (B, 3, 3).  translation: (B, 3) mm, camera axes. Serves wherever a `Pose` is read.
+    Args:
+        rotation: (B, 3, 3).
+        translation: (B, 3) mm, camera axes.
     """
 
     def __init__(self, rotation: Tensor, translation: Tensor):
-        self.rotation, self.translation = rotation, translation
+        # Not the initialiser of `Pose`, whose instances are frozen: the vector is computed for those who ask for it.
+        self.__dict__.update(matrix=rotation, translation=translation)
+
+    @property
+    def rotation(self) -> Tensor:
+        """(B, 3, 3) rotation matrices."""
+        return self.__dict__["matrix"]
 
     @cached_property
     def rotation_vector(self) -> Tensor:
+        """(B, 3) axis times angle, radians."""
         return roma.rotmat_to_rotvec(self.rotation)
 
     def yaw_pitch_roll(self) -> Tensor:
-        """As `Pose.yaw_pitch_roll` says, straight from the matrix R_y R_x R_z, whose last column is where z points."""
+        """As `Pose.yaw_pitch_roll`, straight from the matrix R_y R_x R_z, whose last column is where z points."""
         R = self.rotation
         yaw, pitch = torch.atan2(R[:, 0, 2], R[:, 2, 2]), torch.asin(R[:, 1, 2].clamp(-1, 1))
         return torch.rad2deg(torch.stack([yaw, pitch, torch.atan2(R[:, 1, 0], R[:, 1, 1])], -1))
 
-    def plain(self) -> Pose:
-        return Pose(self.rotation_vector, self.translation)
 
-    def turned(self, step: Tensor) -> MatrixPose:
-        """After a step (B, 6): a turn by the first three numbers (radians) after the pose, a shift by the others (mm)."""
-        return MatrixPose(rotation_by(step[:, :3]) @ self.rotation, self.translation + step[:, 3:])
+def turned(pose: Pose, step: Tensor) -> MatrixPose:
+    """The pose after a step (B, 6): a turn by the first three numbers (radians) after it, a shift by the others (mm)."""
+    return MatrixPose(rotation_by(step[:, :3]) @ pose.rotation, pose.translation + step[:, 3:])
 
 
 def rotation_by(w: Tensor) -> Tensor:
@@ -107,13 +129,15 @@ def rotation_by(w: Tensor) -> Tensor:
 class FaceState:
     """One point of the search, for B photographs.
 
-    coefficients: (B, n_shape + n_expression + n_texture), in standard deviations.
-    pose: B poses.  light: (B, 9, 3) harmonics, or (B, 15) a lamp and colours.
-    zoom: (B,) logarithm of the focal length over the one that the camera was given; None where it is known.
+    Attributes:
+        coefficients: (B, n_shape + n_expression + n_texture), in standard deviations.
+        pose: B poses.
+        light: (B, 9, 3) harmonics, or (B, 15) a lamp and colours.
+        zoom: (B,) logarithm of the focal length over the one that the camera was given; None where it is known.
     """
 
     coefficients: Tensor
-    pose: Pose | MatrixPose
+    pose: Pose
     light: Tensor
     zoom: Tensor | None = None
 
@@ -123,14 +147,9 @@ class FaceState:
 
     def moved(self, step: Tensor, layout: Layout) -> FaceState:
         """The state after a step (B, layout.size). Rotations compose; everything else adds."""
-        pose = (
-            self.pose
-            if isinstance(self.pose, MatrixPose)
-            else MatrixPose(self.pose.rotation, self.pose.translation)
-        )
         return FaceState(
             self.coefficients + step[:, : layout.n_coefficients],
-            pose.turned(step[:, layout.pose]),
+            turned(self.pose, step[:, layout.pose]),
             self.light + step[:, layout.light].reshape(self.light.shape),
             None if self.zoom is None else self.zoom + step[:, layout.zoom].sum(-1),
         )
@@ -143,33 +162,27 @@ class FaceState:
             torch.where(one, self.pose.translation, other.pose.translation),
         )
         coefficients = torch.where(one, self.coefficients, other.coefficients)
-        light = torch.where(all_three if self.light.dim() == 3 else one, self.light, other.light)
-        zoom = None if self.zoom is None else torch.where(chosen, self.zoom, other.zoom)
+        light = torch.where(chosen.view(-1, *[1] * (self.light.dim() - 1)), self.light, other.light)
+        zoom = None
+        if self.zoom is not None and other.zoom is not None:
+            zoom = torch.where(chosen, self.zoom, other.zoom)
         return FaceState(coefficients, pose, light, zoom)
 
     def within(self, limits: Limits, layout: Layout) -> FaceState:
-        """The nearest state whose coefficients keep to the limits, and a lamp to what a lamp can be."""
+        """The nearest state whose coefficients keep to the limits, and the light to what its model allows."""
         coefficients = self.coefficients.clamp(-limits.identity, limits.identity)
         expression = coefficients[:, layout.expression].clamp(-limits.expression, limits.expression)
         coefficients[:, layout.expression] = expression
-        light = self.light
-        if light.dim() == 2:
-            low, high = LAMP_LIMITS.to(light)
-            light = light.clamp(low, high)
-        return replace(self, coefficients=coefficients, light=light)
-
-
-# Lowest and highest of ambient (3), diffuse (3), direction (2, radians), contrast, gain (3) and offset (3).
-LAMP_LIMITS = torch.tensor(
-    [
-        [0.0] * 6 + [-3.2, -1.6] + [0.0] + [0.3] * 3 + [-0.5] * 3,
-        [3.0] * 6 + [3.2, 1.6] + [1.5] + [3.0] * 3 + [0.5] * 3,
-    ]
-)
+        return replace(self, coefficients=coefficients, light=layout.light_model.within(self.light))
 
 
 class Limits(NamedTuple):
-    """How far coefficients may go, in standard deviations: α and β, and expression."""
+    """How far coefficients may go, in standard deviations.
+
+    Attributes:
+        identity: of α and β.
+        expression: of the expression.
+    """
 
     identity: float
     expression: float
@@ -178,22 +191,31 @@ class Limits(NamedTuple):
 class FitModel:
     """A face model laid out for fitting, twice: by mode for whole faces, by vertex for single points.
 
-    geometry_modes: (n_geometry, 3 V) mm per standard deviation, shape and then expression modes, one a row. A
-    product with one vector of coefficients reads the rows one after the other, three times as fast as by vertex.
-    texture_modes: (n_texture, 3 V) colour per standard deviation.
     By vertex the face model's own arrays are read: `geometry_at`, `texture_at`.
+
+    Args:
+        model: a face model with 68 landmarks.
+
+    Attributes:
+        layout: of the parameters.
+        geometry_modes: (n_geometry, 3 V) mm per standard deviation, shape and then expression modes, one a row. A
+            product with one vector of coefficients reads the rows one after the other, three times as fast as by
+            vertex.
+        texture_modes: (n_texture, 3 V) colour per standard deviation.
+        masks: name to (V,) weights, 0 to 1.
+        weight: (V,) how much each vertex counts in the pixel term.
+
+    Raises:
+        ValueError: the model has no landmarks.
     """
 
     def __init__(self, model: MorphableModel):
         if model.landmarks is None:
             raise ValueError(f"the face model {model.name!r} has no 68 landmarks; a fit needs them")
-        has_expression = model.expression_basis is not None
-        n_expression = model.expression_basis.shape[-1] if has_expression else 0
-        self.model = model
-        self.layout = Layout(model.shape_basis.shape[-1], n_expression, model.texture_basis.shape[-1])
-        parts = [_by_mode(model.shape_basis, model.shape_std)]
-        if has_expression:
-            parts.append(_by_mode(model.expression_basis, model.expression_std))
+        self.model, self.landmark_vertices = model, model.landmarks
+        parts = [_by_mode(basis, deviation) for basis, deviation in self._geometry_bases]
+        n_expression = sum(map(len, parts[1:]))
+        self.layout = Layout(len(parts[0]), n_expression, model.texture_basis.shape[-1])
         self.geometry_modes = torch.cat(parts)
         self.texture_modes = _by_mode(model.texture_basis, model.texture_std)
         self.triangles = model.triangles
@@ -201,19 +223,24 @@ class FitModel:
         # Without masks every vertex counts, hair and mouth or not.
         self.weight = self.masks.get("skin", torch.ones_like(model.mean_shape[:, 0]))
 
-    def with_layout(self, **numbers: int) -> FitModel:
-        """The same model, the same memory, and a layout with other numbers of parameters beside the coefficients."""
+    @property
+    def _geometry_bases(self) -> list[tuple[Tensor, Tensor]]:
+        """(V, 3, K) modes and their standard deviations (K,): of shape, and of expression where there is one."""
+        model, found = self.model, [(self.model.shape_basis, self.model.shape_std)]
+        if model.expression_basis is not None and model.expression_std is not None:
+            found.append((model.expression_basis, model.expression_std))
+        return found
+
+    def with_layout(self, light_model: LightModel, n_zoom: int = 0) -> FitModel:
+        """The same model, the same memory, and a layout with other parameters beside the coefficients."""
         other = copy(self)
-        other.layout = replace(self.layout, **numbers)
+        other.layout = replace(self.layout, light_model=light_model, n_zoom=n_zoom)
         return other
 
     def geometry_at(self, vertices: Tensor) -> Tensor:
         """How modes move the named vertices (M,): (M, 3, n_geometry) mm per standard deviation."""
-        model = self.model
-        shape = model.shape_basis.index_select(0, vertices) * model.shape_std
-        if model.expression_basis is None:
-            return shape
-        return torch.cat([shape, model.expression_basis.index_select(0, vertices) * model.expression_std], -1)
+        parts = [basis.index_select(0, vertices) * deviation for basis, deviation in self._geometry_bases]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
     def texture_at(self, vertices: Tensor) -> Tensor:
         """How modes colour the named vertices (M,): (M, 3, n_texture) per standard deviation."""
@@ -227,12 +254,12 @@ class FitModel:
     @cached_property
     def landmark_mean(self) -> Tensor:
         """(68, 3) mm, the landmark vertices of the mean face."""
-        return self.model.mean_shape[self.model.landmarks]
+        return self.model.mean_shape[self.landmark_vertices]
 
     @cached_property
     def landmark_basis(self) -> Tensor:
         """(68, 3, n_geometry) mm per standard deviation."""
-        return self.geometry_at(self.model.landmarks)
+        return self.geometry_at(self.landmark_vertices)
 
     def geometry(self, coefficients: Tensor) -> Tensor:
         """Vertices (B, V, 3) mm of coefficients (B, n_coefficients)."""

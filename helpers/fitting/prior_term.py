@@ -12,30 +12,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.fitting.lamp import lamp_prior
 from helpers.fitting.parameters import FaceState, Layout
 from helpers.fitting.settings import FitSettings
-from helpers.fitting.symmetry import AlbedoSymmetry
-
-# The order of each of the nine harmonics.
-SH_ORDER = (0, 1, 1, 1, 2, 2, 2, 2, 2)
 
 
 @dataclass(frozen=True)
 class Prior:
     """A quadratic ½ (x − mean)ᵀ Λ (x − mean), in blocks.
 
-    coefficients: (n_coefficients,) diagonal precision, mean 0.
-    light: (B, n_light, n_light) precision.  light_mean: (9, 3) harmonics, or (15,) of a lamp.
-    zoom: precision of the logarithm of the focal length, mean 0.
-    symmetry: of the albedo, or None.
+    Attributes:
+        coefficients: (n_coefficients,) diagonal precision, mean 0.
+        light: (B, n_light, n_light) precision.
+        light_mean: (9, 3) harmonics, or (15,) of a lamp.
+        zoom: precision of the logarithm of the focal length, mean 0.
     """
 
     coefficients: Tensor
     light: Tensor
     light_mean: Tensor
     zoom: float = 0.0
-    symmetry: AlbedoSymmetry | None = None
 
     def energy(self, state: FaceState) -> tuple[Tensor, Tensor]:
         """(B,) energy of the coefficients and (B,) of the light."""
@@ -44,18 +39,19 @@ class Prior:
         if state.zoom is not None:
             light = light + 0.5 * self.zoom * state.zoom.square()
         coefficients = 0.5 * (self.coefficients * state.coefficients.square()).sum(-1)
-        if self.symmetry is not None:
-            coefficients = coefficients + self.symmetry.energy(state.coefficients[:, -len(self.symmetry.g) :])
         return coefficients, light
 
     def add_to(self, H: Tensor | None, g: Tensor, state: FaceState, layout: Layout) -> None:
-        """Add precision and gradient to the normal equations H (B, n, n) or None, g (B, n), in place."""
+        """Add precision and gradient to the normal equations, in place.
+
+        Args:
+            H: (B, n, n), or None where the gradient alone is asked for.
+            g: (B, n).
+            state: of the B faces.
+            layout: of the n parameters.
+        """
         n = layout.n_coefficients
         g[:, :n] += self.coefficients * state.coefficients
-        if self.symmetry is not None:
-            g[:, layout.beta] += state.coefficients[:, layout.beta] @ self.symmetry.H + self.symmetry.g
-            if H is not None:
-                H[:, layout.beta, layout.beta] += self.symmetry.H
         g[:, layout.light] += (self.light @ self._light_off(state))[..., 0]
         if H is not None:
             H[:, :n, :n].diagonal(dim1=1, dim2=2).add_(self.coefficients)
@@ -71,41 +67,16 @@ class Prior:
 
 
 def make_prior(layout: Layout, settings: FitSettings, grey: Tensor) -> Prior:
-    """The prior for a batch; grey: (B,) bool, photographs without colour, whose light must explain the tint."""
-    zoom = settings.focal_sigma**-2
-    if settings.light_model == "lamp":
-        light, mean = lamp_prior(settings, grey)
-    else:
-        light, mean = _harmonics_prior(settings, grey)
-    return Prior(_coefficient_prior(layout, settings, grey), light, mean, zoom)
+    """The prior for a batch.
 
-
-def _coefficient_prior(layout: Layout, settings: FitSettings, grey: Tensor) -> Tensor:
-    """(n_coefficients,) precision of α, expression and β."""
+    Args:
+        layout: of the parameters, with the model of light.
+        settings: weights and standard deviations.
+        grey: (B,) bool, photographs without colour, whose light must explain the tint.
+    """
     coefficients = torch.empty(layout.n_coefficients, device=grey.device)
     coefficients[layout.alpha] = settings.shape_weight
     coefficients[layout.expression] = settings.expression_weight
     coefficients[layout.beta] = settings.texture_weight
-    return coefficients
-
-
-def _harmonics_prior(settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, 27, 27) precision and (9, 3) mean of the harmonics."""
-    order = torch.tensor(SH_ORDER, device=grey.device)
-    common = torch.tensor(settings.light_sigma, device=grey.device)[order]
-    colour = torch.where(
-        grey[:, None],
-        torch.tensor(settings.grey_colour_sigma, device=grey.device)[order],
-        torch.tensor(settings.light_colour_sigma, device=grey.device)[order],
-    )
-    # Split three channels into what they share and how they differ: two projections that add to identity.
-    share = torch.full((3, 3), 1 / 3, device=grey.device)
-    differ = torch.eye(3, device=grey.device) - share
-    light = share / common[:, None, None] ** 2 + differ / colour[..., None, None] ** 2
-    mean = torch.zeros(9, 3, device=grey.device)
-    mean[0] = settings.light_mean
-    # The three channels of a harmonic belong together: blocks along the diagonal.
-    whole = light.new_zeros(len(grey), 9, 3, 9, 3)
-    for k in range(9):
-        whole[:, k, :, k] = light[:, k]
-    return whole.view(-1, 27, 27), mean
+    light, mean = layout.light_model.prior(settings, grey)
+    return Prior(coefficients, light, mean, settings.focal_sigma**-2)

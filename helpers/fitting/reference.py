@@ -1,6 +1,6 @@
 """The pixel term in plain torch: the readable twin of `kernels.py`, and its oracle in the tests.
 
-Nothing here derives a Jacobian by hand. `pixel_residual` says what the residual is; torch differentiates it.
+Nothing here derives a Jacobian by hand. `pixel_residual` computes the residual; torch differentiates it.
 """
 
 from __future__ import annotations
@@ -52,11 +52,23 @@ def pixel_residual(
     image: Tensor,
     barycentric: Tensor,
 ) -> Tensor:
-    """Photograph minus model (P, 3) at P surface points of one face, after a step (layout.size,).
+    """Photograph minus model at P surface points of one face, after a step. The points stay where they are on the surface.
 
-    modes: (P, 3 corners, 3, n_coefficients), the basis at the corners of each point's triangle.
-    position (mm), albedo: (P, 3 corners, 3) before the step.  camera: (3,) focal, cx, cy.  image: (H, W, 9).
-    barycentric: (P, 3).  The points stay where they are on the surface.
+    Args:
+        step: (layout.size,).
+        layout: of the parameters.
+        modes: (P, 3 corners, 3, n_coefficients), the basis at the corners of each point's triangle.
+        position: (P, 3 corners, 3) mm, before the step.
+        albedo: (P, 3 corners, 3), before the step.
+        rotation: (3, 3), before the step.
+        translation: (3,) mm, before the step.
+        light: (9, 3) harmonics, before the step.
+        camera: (3,) focal, cx, cy.
+        image: (H, W, 9) with slopes.
+        barycentric: (P, 3).
+
+    Returns:
+        (P, 3).
     """
     geometry = step[: layout.n_geometry]
     X = position + modes[..., : layout.n_geometry] @ geometry

@@ -14,16 +14,19 @@ from math import pi
 import torch
 from torch import Tensor
 
-REACH = 16  # px of a crop of 224 px: the largest distance looked at
-NEGLIGIBLE = 0.05  # correlation from which on the rest is taken for none
+REACH = 16  # px of a crop of 224 px: the largest distance of a pair
+NEGLIGIBLE = 0.05  # a correlation below counts as none, and so do those at larger distances
 LEAST_AREA = 4.0  # px²: with fewer, the estimate is mostly chance
 
 
 @dataclass(frozen=True)
 class Noise:
-    """sigma: (B,) RMS of the residual over the channels.  area: (B,) px² over which it hangs together.
+    """Size and correlation of a residual.
 
-    profile: (B, REACH) autocorrelation by distance, in steps of one px of a crop of 224 px; the first entry is 1.
+    Attributes:
+        sigma: (B,) RMS of the residual over the channels.
+        area: (B,) px² over which it hangs together.
+        profile: (B, REACH) autocorrelation by distance, in steps of one px of a crop of 224 px; the first entry is 1.
     """
 
     sigma: Tensor
@@ -32,9 +35,13 @@ class Noise:
 
 
 def residual_noise(residual: Tensor, pixel: Tensor, weight: Tensor, unit: float = 1.0) -> Noise:
-    """Noise of residuals (B, P, 3) at pixels (B, P, 2) with weights (B, P), from all pairs of points.
+    """Noise of residuals, from all pairs of points.
 
-    unit: how many px of this crop make one of a crop of 224 px; `area` is in px² of this crop.
+    Args:
+        residual: (B, P, 3).
+        pixel: (B, P, 2) px, where each point lies.
+        weight: (B, P).
+        unit: how many px of this crop make one of a crop of 224 px; `area` is in px² of this crop.
     """
     B, P, _ = residual.shape
     w = weight[..., None].sqrt()

@@ -7,14 +7,20 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from helpers.fitting.parameters import FaceState
+
 
 @dataclass(frozen=True)
 class Rows:
-    """A block of rows at one state: the energy is a sum of squares, or of robust functions of squares.
+    """A block of M rows at one state: the energy is a sum of squares, or of robust functions of squares.
 
-    residual: (B, M), times the square root of its weight.  jacobian: (B, M, n), its derivative by the
-    parameters, weighted alike.  energy: (B,), robust. Where the energy is robust, the weights are those of
-    iteratively reweighted least squares, so that Jᵀr is the exact gradient of the energy.
+    Where the energy is robust, the weights are those of iteratively reweighted least squares, so that Jᵀr is
+    the exact gradient of the energy.
+
+    Attributes:
+        residual: (B, M), times the square root of its weight.
+        jacobian: (B, M, n), its derivative by the parameters, weighted alike.
+        energy: (B,), robust.
     """
 
     residual: Tensor
@@ -22,12 +28,15 @@ class Rows:
     energy: Tensor
 
 
-def weighted(rows_at: Callable[..., Rows], factor: float) -> Callable[..., Rows]:
+Term = Callable[[FaceState], Rows]
+
+
+def weighted(rows_at: Term, factor: float) -> Term:
     """A term whose energy is `factor` times that of the given one."""
     if factor == 1:
         return rows_at
 
-    def scaled(state) -> Rows:
+    def scaled(state: FaceState) -> Rows:
         rows = rows_at(state)
         return Rows(factor**0.5 * rows.residual, factor**0.5 * rows.jacobian, factor * rows.energy)
 

@@ -8,32 +8,41 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Camera, Pose
-from helpers.fitting.confidence import GOOD, REASONS, UNFINISHED
+from helpers.fitting.confidence import REASONS, UNFINISHED
+from helpers.fitting.light_models import light_model_of
 from helpers.fitting.parameters import FaceState, FitModel
-from helpers.lighting.lamp_vector import unpack_lamp
+from helpers.reasons import Explained
 from helpers.rendering import Rendering, render
 
 
 @dataclass(frozen=True)
-class FitResult:
+class FitResult(Explained):
     """The fitted faces of B photographs.
 
-    alpha (B, 99), beta (B, 99), expression (B, 30): coefficients in standard deviations.
-    covariance: (B, 228, 228) of α, expression and β, in this order: see `helpers.fitting.uncertainty`.
-    pose: B poses.  camera: the camera of the crop, with the focal length that was found if it was sought.
-    light: (B, 9, 3) spherical harmonics, or (B, 15) in the paper's light: see `helpers.fitting.lamp`.
-    energy: (B, T) total energy before each iteration, by the level of blur in force.
-    energy_terms: name to (B, T): "landmarks", "pixels", "coefficients", "light".
-    residual: (B, H, W, 3) photograph − model, and pixel_weight (B, H, W) how far each pixel was to be trusted in the
-    end, from 0 (not seen, not skin, not photograph) to 1.
-    landmarks: (B, 68, 2) px, the given points.  landmark_error: (B, 68) px, distance to the model's points.
-    confidence: (B,) from about 0 to 1; see `helpers.fitting.confidence.fit_confidence`.
-    landmark_weight: (B, 68) how far each point counted in the end, 0 (hidden side of the jaw) to 1.
-    promised: (B,) what one more step would have gained, as a part of the energy.
-    code: (B,) int32, 0 for a good fit; `reason` and `explain` have the words.
-    precision: (B,) N_eff / σ² of the pixels in the end.
-    iterations_landmarks: how many of the T iterations saw landmarks only.
+    Attributes:
+        alpha: (B, 99) shape, in standard deviations.
+        beta: (B, 99) texture, in standard deviations.
+        expression: (B, 30) in standard deviations.
+        covariance: (B, 228, 228) of α, expression and β, in this order: see `helpers.fitting.uncertainty`.
+        pose: B poses.
+        camera: the camera of the crop, with the focal length that was found if it was sought.
+        light: (B, 9, 3) spherical harmonics, or (B, 15) in the paper's light: see `helpers.fitting.lamp`.
+        energy: (B, T) total energy before each iteration, by the level of blur in force.
+        energy_terms: name to (B, T): "landmarks", "pixels", "edges", "coefficients", "light".
+        residual: (B, H, W, 3) photograph − model.
+        pixel_weight: (B, H, W) how far each pixel was to be trusted in the end, from 0 (not seen, not skin, not
+            photograph) to 1.
+        landmarks: (B, 68, 2) px, the given points.
+        landmark_error: (B, 68) px, distance to the model's points.
+        landmark_weight: (B, 68) how far each point counted in the end, 0 (hidden side of the jaw) to 1.
+        confidence: (B,) from about 0 to 1; see `helpers.fitting.confidence.fit_confidence`.
+        code: (B,) int32, 0 for a good fit; `reason` and `explain` have the words.
+        promised: (B,) what one more step would have gained, as a part of the energy.
+        precision: (B,) N_eff / σ² of the pixels in the end.
+        iterations_landmarks: how many of the T iterations saw landmarks only.
     """
+
+    REASONS = REASONS
 
     alpha: Tensor
     beta: Tensor
@@ -66,39 +75,30 @@ class FitResult:
         return FitResult(**{name: moved(getattr(self, name)) for name in self.__dataclass_fields__})
 
     @property
-    def ok(self) -> Tensor:
-        """(B,) bool: the fit can be believed."""
-        return self.code == GOOD
-
-    @property
     def converged(self) -> Tensor:
         """(B,) bool: one more step would hardly lower the energy."""
         return self.promised < UNFINISHED
 
-    @property
-    def reason(self) -> list[str]:
-        """For each face "" or one word for what is wrong."""
-        return [REASONS[code][0] for code in self.code.tolist()]
-
-    def explain(self, face: int = 0) -> str:
-        """One sentence about one face."""
-        return REASONS[int(self.code[face])][1]
-
 
 def render_state(fit_model: FitModel, state: FaceState, camera: Camera, supersample: int = 1) -> Rendering:
-    """The face of `state` as an image, with the light of the state."""
-    light, colour = state.light, None
-    if light.dim() == 2:
-        light, colour = unpack_lamp(light)
+    """Draw the faces of a state in the state's light.
+
+    Args:
+        fit_model: the face model.
+        state: of B faces.
+        camera: of the images, before the zoom of the state.
+        supersample: draw at this many times the size along each side and average.
+    """
+    lit = light_model_of(state.light).for_rendering(state.light)
     with torch.no_grad():
         return render(
             fit_model.geometry(state.coefficients),
             fit_model.triangles,
             fit_model.albedo(state.coefficients).clamp(0, 1),
-            state.pose if isinstance(state.pose, Pose) else state.pose.plain(),
+            Pose(state.pose.rotation_vector, state.pose.translation),
             state.zoomed(camera),
-            light=light,
+            light=lit.light,
             supersample=supersample,
-            colour=colour,
-            shadows=colour is not None,
+            colour=lit.colour,
+            shadows=lit.shadows,
         )

@@ -14,7 +14,13 @@ EDGE_FORMS = ("distance", "nearest", "oriented distance", "oriented nearest")
 
 
 class Level(NamedTuple):
-    """One level of the coarse-to-fine search: blur in px, iterations, and surface points drawn at its start."""
+    """One level of the coarse-to-fine search.
+
+    Attributes:
+        blur: px, standard deviation.
+        iterations: of the solver.
+        points: on the surface, drawn at the start of the level.
+    """
 
     blur: float
     iterations: int
@@ -24,9 +30,16 @@ class Level(NamedTuple):
 class Stage(NamedTuple):
     """One stage of a fit: some parameters move, on some terms.
 
-    name: of what leads it.  free: parts of the layout, "alpha:20" for the first 20 of them.  landmarks, pixels,
-    edges: factors on the terms, 0 for a term that is left out.  blur: px.  points: on the surface, drawn at the
-    start of the stage; without `redraw` those of the stage before are kept.
+    Attributes:
+        name: of what leads it.
+        free: parts of the layout, "alpha:20" for the first 20 of them.
+        iterations: of the solver.
+        landmarks: factor on the term, 0 for a term that is left out.
+        pixels: factor on the term.
+        edges: factor on the term.
+        blur: px, standard deviation.
+        points: on the surface, drawn at the start of the stage.
+        redraw: without it the points of the stage before are kept.
     """
 
     name: str
@@ -45,10 +58,10 @@ EVERYTHING = ("alpha", "expression", "beta", "pose", "light", "zoom")
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Weights and schedule of `helpers.fitting.fit`. Pixels are those of a crop of 224 px; `for_size` adapts
-    them to other crops. Colours run from 0 to 1.
+    """Weights and schedule of `helpers.fitting.fit`.
 
-    The defaults were found on photographs and on rendered faces with known truth; they are a working point,
+    Pixels are those of a crop of 224 px; `for_size` adapts them to other crops. Colours run from 0 to 1. The
+    defaults were found on photographs and on rendered faces with known truth; they are a working point,
     not an optimum for every camera.
     """
 
@@ -113,10 +126,6 @@ class FitSettings:
     light_colour_sigma: tuple[float, float, float] = (0.004, 0.004, 0.003)
     grey_colour_sigma: tuple[float, float, float] = (0.25, 0.10, 0.05)  # the same, for a grey photograph
 
-    # Of left and right having one albedo: see `helpers.fitting.symmetry`. Off: the modes know how alike the sides are,
-    # and on rendered faces the term made the shape worse.
-    symmetry_weight: float = 0.0
-
     # "harmonics": 27 numbers, light from everywhere. "lamp": 15, the paper's lamp with a highlight and cast shadows,
     # and what the camera does to colours.
     light_model: str = "harmonics"
@@ -147,8 +156,6 @@ class FitSettings:
             )
         if self.edge_form not in EDGE_FORMS or self.edge_weight < 0 or self.edge_sigma <= 0:
             raise ValueError(f"edge_form must be one of {EDGE_FORMS}, edge_weight ≥ 0 and edge_sigma > 0")
-        if self.symmetry_weight < 0:
-            raise ValueError("symmetry_weight must not be below zero")
         if self.pixel_form not in ("cauchy", "huber") or self.light_model not in ("harmonics", "lamp"):
             raise ValueError('pixel_form must be "cauchy" or "huber", light_model "harmonics" or "lamp"')
         if self.solver not in ("gauss-newton", "adam", "lbfgs"):
@@ -179,13 +186,15 @@ class FitSettings:
             Stage("landmarks", ("pose",), self.pose_iterations),
             Stage("landmarks", (shape, "expression", "pose", "zoom"), self.landmark_iterations),
         ]
+        edges = float(self.edge_weight > 0)
         for number, (blur, iterations, points) in enumerate(self.schedule if self.dense else ()):
+            level = Stage("pixels", EVERYTHING, iterations, pixels=1.0, edges=edges, blur=blur, points=points)
             first = self.light_first_iterations if number == 0 else 0
-            view = {"pixels": 1.0, "edges": float(self.edge_weight > 0), "blur": blur, "points": points}
             if first:
                 some = f"beta:{self.light_first_texture_modes}"
-                stages.append(Stage("pixels", (some, "light"), first, **view))
-            stages.append(Stage("pixels", EVERYTHING, iterations - first, **view, redraw=not first))
+                stages.append(level._replace(free=(some, "light"), iterations=first))
+                level = level._replace(iterations=iterations - first, redraw=False)
+            stages.append(level)
         return tuple(stages)
 
     @classmethod
@@ -197,32 +206,37 @@ class FitSettings:
         mean there: of squared pixels, of squared distances to an edge over 10 px, of robust squares of colours over 5
         grey levels, of squared coefficients over 0.25 (shape) and 0.5 (texture). Such an energy is no logarithm of a
         probability, so the covariance of the result is not calibrated.
+
+        Args:
+            changes: settings that differ from the authors'.
         """
         modes = 99
         everything = Stage("pixels", EVERYTHING, 5, landmarks=0.0, pixels=15.0, edges=5.0, points=2000)
         leading = ("alpha:20", "expression", "pose")
-        authors = {
-            # ½ Σ_j d_j² / σ² over 60 points is their mean square.
-            **dict.fromkeys(("landmark_sigma", "brow_sigma", "jaw_sigma"), 30.0**0.5),
-            "landmark_robust": 1e6,
-            "landmark_shift_sigma": 0.0,
-            "landmarks_used": 60,
-            "n_effective": 2.0,
-            "pixel_sigma": 5 / 255,
-            "pixel_form": "huber",
-            "pixel_robust": 4 * 5 / 255,
-            "measure_noise": False,
-            "gate_forehead": False,
-            "edge_weight": 2.0,
+        sigma = 30.0**0.5  # ½ Σ_j d_j² / σ² over 60 points is their mean square
+        authors = cls(
+            landmark_sigma=sigma,
+            brow_sigma=sigma,
+            jaw_sigma=sigma,
+            landmark_robust=1e6,
+            landmark_shift_sigma=0.0,
+            landmarks_used=60,
+            n_effective=2.0,
+            pixel_sigma=5 / 255,
+            pixel_form="huber",
+            pixel_robust=4 * 5 / 255,
+            measure_noise=False,
+            gate_forehead=False,
+            edge_weight=2.0,
             # In parts of its reach: in pixels the weight of 15 pulls faces onto edges that are not theirs.
-            "edge_sigma": 10.0,
-            "shape_weight": 2 / 0.25 / modes,
-            "expression_weight": 2 / 0.25 / modes,
-            "texture_weight": 2 / 0.5 / modes,
-            "light_model": "lamp",
-            "lamp_weight": 2 / 0.25 / modes,
-            "limits": Limits(4.0, 3.0),
-            "stages": (
+            edge_sigma=10.0,
+            shape_weight=2 / 0.25 / modes,
+            expression_weight=2 / 0.25 / modes,
+            texture_weight=2 / 0.5 / modes,
+            light_model="lamp",
+            lamp_weight=2 / 0.25 / modes,
+            limits=Limits(4.0, 3.0),
+            stages=(
                 Stage("landmarks", ("pose",), 3, landmarks=8.0),
                 Stage("landmarks", leading, 8, landmarks=8.0),
                 Stage("edges", leading, 4, landmarks=2.0, edges=15.0),
@@ -233,5 +247,5 @@ class FitSettings:
                 everything,
                 everything,
             ),
-        }
-        return cls(**{**authors, **changes})
+        )
+        return replace(authors, **changes)

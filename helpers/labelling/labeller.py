@@ -11,9 +11,9 @@ from helpers.datasets.photo_source import printable
 from helpers.errors import UserError
 from helpers.face_model import MorphableModel
 from helpers.fitting import FitModel, FitResult, FitSettings, fit
+from helpers.fitting.light_models import LIGHT_MODELS
 from helpers.labelling.crop_source import CropSource, Loaded
 from helpers.labelling.rows import fitted_rows, quarantined_rows, row_schema
-from helpers.lighting.lamp_vector import N_LAMP
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Labeller:
         self.job = job
         self.model = FitModel(job.model.to(job.device))
         layout = self.model.layout
-        light = N_LAMP if job.settings.light_model == "lamp" else 27
+        light = LIGHT_MODELS[job.settings.light_model].n_light
         self.schema = row_schema(layout.n_shape, layout.n_texture, layout.n_expression, light)
 
     def load(self, batch: Batch) -> Loaded:

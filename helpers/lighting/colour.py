@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-# How bright red, green and blue look: the weights of the luminance of television (ITU-R BT.601).
+# How bright red, green and blue appear: the weights of the luminance of television (ITU-R BT.601).
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
 class ColourTransform:
-    """What makes of the colours of a face those of the photograph (Blanz and Vetter 2003); B or 1 images.
+    """Turns the colours of a face into those of the photograph; B or 1 images.
 
-    contrast: (B,) 1 keeps the colours, 0 makes them grey.  gain: (B, 3) and offset: (B, 3) per channel.
     A colour I with luminance L becomes gain · (contrast · I + (1 − contrast) · L) + offset.
+
+    Attributes:
+        contrast: (B,) 1 keeps the colours, 0 makes them grey.
+        gain: (B, 3) per channel.
+        offset: (B, 3) per channel.
+
+    Source:
+        Blanz and Vetter 2003.
     """
 
     contrast: Tensor
     gain: Tensor
     offset: Tensor
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         B = len(self.contrast)
         for name, shape in (("contrast", (B,)), ("gain", (B, 3)), ("offset", (B, 3))):
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {tuple(getattr(self, name).shape)}")
 
     @classmethod
-    def identity(cls, batch: int = 1, device="cpu", dtype=torch.float32) -> ColourTransform:
+    def identity(
+        cls, batch: int = 1, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> ColourTransform:
         """The transform that changes nothing."""
         one = torch.ones(batch, device=device, dtype=dtype)
         return cls(one, one[:, None].repeat(1, 3), torch.zeros(batch, 3, device=device, dtype=dtype))
@@ -43,19 +53,43 @@ class ColourTransform:
         mixed = contrast * image + (1 - contrast) * luminance
         return self.gain.view(-1, *points, 3) * mixed + self.offset.view(-1, *points, 3)
 
-    def to(self, *args, **kwargs) -> ColourTransform:
+    def to(self, *args: Any, **kwargs: Any) -> ColourTransform:
+        """On another device or in another precision, as `torch.Tensor.to`."""
         return ColourTransform(
             *(part.to(*args, **kwargs) for part in (self.contrast, self.gain, self.offset))
         )
 
 
 def srgb_to_linear(colour: Tensor) -> Tensor:
-    """From sRGB values, as in image files, to amounts of light (IEC 61966-2-1). 0 stays 0 and 1 stays 1."""
+    """From sRGB values, as in image files, to amounts of light. 0 stays 0 and 1 stays 1.
+
+    Args:
+        colour: (…) sRGB.
+
+    Returns:
+        (…) linear.
+
+    Source:
+        IEC 61966-2-1.
+
+    >>> srgb_to_linear(torch.tensor([0.0, 0.5, 1.0]))
+    tensor([0.0000, 0.2140, 1.0000])
+    """
     curved = ((colour.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
     return torch.where(colour <= 0.04045, colour / 12.92, curved)
 
 
 def linear_to_srgb(light: Tensor) -> Tensor:
-    """From amounts of light to sRGB values: the inverse of `srgb_to_linear`. Not clipped above 1."""
+    """From amounts of light to sRGB values: the inverse of `srgb_to_linear`. Not clipped above 1.
+
+    Args:
+        light: (…) linear.
+
+    Returns:
+        (…) sRGB.
+
+    Source:
+        IEC 61966-2-1.
+    """
     curved = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(light <= 0.0031308, light * 12.92, curved)

@@ -21,16 +21,28 @@ STUDIO_LIGHT = torch.tensor([0.62, 0.12, 0.18, 0.42, 0.0, 0.0, 0.0, 0.0, 0.0])[:
 
 
 def sh_basis(normals: Tensor) -> Tensor:
-    """The nine basis functions 1, x, y, z, xy, xz, yz, x² − y², 3z² − 1 at unit normals (..., 3): (..., 9)."""
+    """The nine basis functions 1, x, y, z, xy, xz, yz, x² − y², 3z² − 1.
+
+    Args:
+        normals: (..., 3) unit vectors.
+
+    Returns:
+        (..., 9).
+    """
     x, y, z = normals.unbind(-1)
     return torch.stack([torch.ones_like(x), x, y, z, x * y, x * z, y * z, x * x - y * y, 3 * z * z - 1], -1)
 
 
 def shade(albedo: Tensor, normals: Tensor, light: Tensor) -> Tensor:
-    """Colour of a diffuse surface: albedo (B, ..., 3) times the light that its normal (B, ..., 3) receives.
+    """Colour of a diffuse surface: its albedo times the light that it receives at its normal.
 
-    light: (B or 1, 9, 3). Normals are unit length, in viewer axes (x right, y up, z towards the viewer). The
-    result is not clipped, so that the fit keeps a gradient where the picture would saturate.
+    Args:
+        albedo: (B, ..., 3).
+        normals: (B, ..., 3) unit vectors in viewer axes (x right, y up, z towards the viewer).
+        light: (B or 1, 9, 3) coefficients of the harmonics.
+
+    Returns:
+        (B, ..., 3), not clipped, so that the fit keeps a gradient where the picture would saturate.
     """
     basis = sh_basis(normals)
     received = torch.einsum("b...k,bkc->b...c", basis, light.expand(len(basis), -1, -1))

@@ -14,9 +14,18 @@ CONTRAST, GAIN, OFFSET = slice(8, 9), slice(9, 12), slice(12, 15)
 
 
 def unpack_lamp(numbers: Tensor) -> tuple[PhongLight, ColourTransform]:
-    """What `render` takes, from ambient (3), diffuse (3), direction (2, radians), contrast, gain (3), offset (3): (B, 15).
+    """What `render` takes, from one row of numbers per image.
 
     Strength and exponent of the highlight are those fixed in the authors' fitter.
+
+    Args:
+        numbers: (B, 15): ambient (3), diffuse (3), direction (2, radians), contrast, gain (3), offset (3).
+
+    Returns:
+        The lamp and the transform of the colours, B each.
+
+    Raises:
+        ValueError: There are not 15 numbers per image.
     """
     if numbers.dim() != 2 or numbers.shape[1] != N_LAMP:
         raise ValueError(f"a lamp with colours is (B, {N_LAMP}) numbers, got {tuple(numbers.shape)}")

@@ -8,6 +8,7 @@ the nearer the mirrored ray to the viewer, the brighter.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,12 +22,13 @@ SHININESS = 16.0
 class PhongLight:
     """The light of B (or 1) images.
 
-    ambient: (B, 3) light from everywhere.  diffuse: (B, 3) light of the lamp; both per colour channel, and a
-    white surface that receives 1 looks white.
-    direction: (B, 2) radians, where the lamp is: azimuth to the viewer's right, then elevation. (0, 0) is behind
-    the viewer.
-    specular: (B,) brightness of the highlight, as a share of the lamp's light.
-    shininess: (B,) exponent of the highlight, larger for a smaller one.
+    Attributes:
+        ambient: (B, 3) light from everywhere, per colour channel; a white surface that receives 1 appears white.
+        diffuse: (B, 3) light of the lamp, likewise.
+        direction: (B, 2) radians, where the lamp is: azimuth to the viewer's right, then elevation. (0, 0) is behind
+            the viewer.
+        specular: (B,) brightness of the highlight, as a share of the lamp's light.
+        shininess: (B,) exponent of the highlight, larger for a smaller one.
     """
 
     ambient: Tensor
@@ -35,7 +37,7 @@ class PhongLight:
     specular: Tensor
     shininess: Tensor
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         B = len(self.ambient)
         shapes = {"ambient": (3,), "diffuse": (3,), "direction": (2,), "specular": (), "shininess": ()}
         for name, shape in shapes.items():
@@ -44,7 +46,9 @@ class PhongLight:
                 raise ValueError(f"{name} must have shape {(B, *shape)}, got {tuple(value.shape)}")
 
     @classmethod
-    def defaults(cls, batch: int = 1, device="cpu", dtype=torch.float32) -> PhongLight:
+    def defaults(
+        cls, batch: int = 1, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> PhongLight:
         """A lamp a little to the right of and above the viewer, with the authors' specular and shininess."""
 
         def rows(*values: float) -> Tensor:
@@ -64,7 +68,8 @@ class PhongLight:
         across = elevation.cos()
         return torch.stack([azimuth.sin() * across, elevation.sin(), azimuth.cos() * across], -1)
 
-    def to(self, *args, **kwargs) -> PhongLight:
+    def to(self, *args: Any, **kwargs: Any) -> PhongLight:
+        """On another device or in another precision, as `torch.Tensor.to`."""
         parts = (self.ambient, self.diffuse, self.direction, self.specular, self.shininess)
         return PhongLight(*(part.to(*args, **kwargs) for part in parts))
 
@@ -72,17 +77,23 @@ class PhongLight:
 def shade_phong(
     albedo: Tensor, normals: Tensor, view: Tensor, light: PhongLight, shadow: Tensor | None = None
 ) -> Tensor:
-    """Colour that surface points send to the viewer: (B, ..., 3), not clipped.
-
-    albedo: (B, ..., 3).  normals, view: (B, ..., 3) unit vectors in viewer axes (x right, y up, z towards the
-    viewer), away from the surface and to the camera.
-    shadow: (B, ...) share of the lamp that reaches the point, 1 where nothing is in its way; None means 1.
+    """Colour that surface points send to the viewer.
 
     With normal n, view v, lamp l and mirrored lamp r = 2 (n · l) n − l:
 
         albedo · (ambient + shadow · diffuse · max(0, n · l)) + shadow · diffuse · specular · max(0, r · v)^shininess
 
     The highlight is left out where the lamp is behind the surface. It has the lamp's colour, not the skin's.
+
+    Args:
+        albedo: (B, ..., 3).
+        normals: (B, ..., 3) unit vectors away from the surface, in viewer axes (x right, y up, z towards the viewer).
+        view: (B, ..., 3) unit vectors to the camera, in viewer axes.
+        light: B or 1.
+        shadow: (B, ...) share of the lamp that reaches the point, 1 where nothing is in its way; None means 1.
+
+    Returns:
+        (B, ..., 3), not clipped.
     """
 
     def per_point(value: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 Two steps. A closed form gives a start (`closed_form`: POS, DLT or EPnP). Levenberg-Marquardt then minimises the
 true perspective reprojection error over six numbers, all faces of a batch at once: in a kernel (`kernels`), or
-in plain torch (`reference`), which says the same to a reader.
+in plain torch (`reference`), which takes the same steps and is easier to read.
 """
 
 from helpers.camera import pose_jacobian, projection_jacobian, turn

@@ -1,4 +1,4 @@
-"""What a pose needs, and what is said of a face that does not have it.
+"""What a pose needs, and the code of a face that does not have it.
 
 Wrong shapes are the caller's mistake and raise ValueError. Bad numbers are one face's misfortune: that face
 gets a code, and the others of the batch go on.
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Camera, Pose, flip_axes
+from helpers.pose.solution import Observations
 
 MIN_POINTS = 6
 # Thickness of a cloud of points, as a ratio of variances: below this it counts as flat.
@@ -39,7 +40,7 @@ REASONS = {
 }
 
 
-def checked(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor | None):
+def checked(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor | None) -> Observations:
     """Points, camera and weights for B faces, of one dtype. Raises ValueError for shapes that do not fit."""
     if points_2d.dim() != 3 or points_2d.shape[-1] != 2:
         raise ValueError(f"points_2d must have shape (B, N, 2), got {tuple(points_2d.shape)}")
@@ -57,11 +58,13 @@ def checked(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tenso
     if len(camera.focal) not in (1, B):
         raise ValueError(f"camera describes {len(camera.focal)} images, points_2d has {B}")
     camera = Camera(camera.focal.expand(B), camera.principal_point.expand(B, 2), camera.size)
-    return points_2d, points_3d.to(points_2d).expand(B, N, 3), camera, weights.to(points_2d).expand(B, N)
+    points_3d, weights = points_3d.to(points_2d).expand(B, N, 3), weights.to(points_2d).expand(B, N)
+    return Observations(points_2d, points_3d, camera, weights)
 
 
-def usable(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor) -> Tensor:
+def usable(seen: Observations) -> Tensor:
     """(B,) codes: GOOD, or why no pose can be found from these points."""
+    points_2d, points_3d, camera, weights = seen.points_2d, seen.points_3d, seen.camera, seen.weights
     finite = torch.isfinite(points_2d).all(-1) & torch.isfinite(points_3d).all(-1) & torch.isfinite(weights)
     finite = finite.all(-1) & torch.isfinite(camera.focal) & torch.isfinite(camera.principal_point).all(-1)
     enough = (weights > 0).sum(-1) >= MIN_POINTS
@@ -83,7 +86,7 @@ def usable(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor
     line = (minors < FLAT * trace**2) | (det_2d < FLAT_IMAGE * trace_2d**2)
 
     code = torch.zeros(len(points_2d), dtype=torch.int32, device=points_2d.device)
-    # From the last word to the first: a later line overrules an earlier one.
+    # A later line overrules an earlier one.
     for wrong, why in (
         (det < FLAT * minors * trace, PLANE),
         (line, LINE),
@@ -95,12 +98,19 @@ def usable(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor
     return code
 
 
-def believable(pose: Pose, points_2d: Tensor, residual: Tensor, used: Tensor) -> Tensor:
-    """(B,) codes of poses that were found: GOOD, or why they cannot be meant.
+def plausible(pose: Pose, points_2d: Tensor, residual: Tensor, used: Tensor) -> Tensor:
+    """Whether poses that were found can be right.
 
-    residual: (B, N) px.  used: (B, N) weights in the end.
+    Args:
+        pose: B.
+        points_2d: (B, N, 2) px.
+        residual: (B, N) px.
+        used: (B, N) weights in the end.
+
+    Returns:
+        (B,) codes: GOOD, or why not.
     """
-    code = torch.where(faces_us(pose), GOOD, AWAY)
+    code = torch.where(faces_camera(pose), GOOD, AWAY)
     return torch.where(misfit(points_2d, residual, used), MISFIT, code).int()
 
 
@@ -121,7 +131,7 @@ def mostly_left_out(points_2d: Tensor, residual: Tensor, weights: Tensor, used: 
     return few & misfit(points_2d, residual, weights)
 
 
-def faces_us(pose: Pose) -> Tensor:
+def faces_camera(pose: Pose) -> Tensor:
     """(B,) true where the face's z axis points to the camera's side.
 
     Swapped labels look like a face seen from within its head, for parallel rays cannot tell the two apart.

@@ -1,10 +1,12 @@
 """Three ways to a pose without iterating from a guess: POS, DLT and EPnP, each for a whole batch.
 
-All take points_2d (B, N, 2) px, points_3d (B, N, 3) mm in model axes, a camera and weights (B, N), and give B
-poses. A face from whose points no pose can be found (`checks.usable`) gets NaN, and the others are untouched.
+Each returns B poses. A face from whose points no pose can be found (`checks.usable`) gets NaN, and the others are
+untouched.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import roma
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from helpers.camera import Camera, Pose, flip_axes
 from helpers.pose.checks import GOOD, checked, usable
+from helpers.pose.solution import Observations
 
 GAUSS_NEWTON_STEPS = 5
 
@@ -19,20 +22,36 @@ GAUSS_NEWTON_STEPS = 5
 def scaled_orthographic_pose(
     points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor | None = None
 ) -> Pose:
-    """Closed-form start (POS, DeMenthon and Davis 1995): as if all rays were parallel.
+    """Closed-form start (POS): as if all rays were parallel.
 
     About their weighted means, the points are related by [x y z] Mᵀ = [u −v], solved in least squares. The
     rows of M (2 × 3) are two rows of the rotation times the scale f / t_z; the nearest pair of orthonormal
     vectors is the rotation.
+
+    Args:
+        points_2d: (B, N, 2) px.
+        points_3d: (B or 1, N, 3) mm, model axes.
+        camera: B or 1.
+        weights: (B or 1, N), or None for 1 each.
+
+    Returns:
+        B poses, NaN where none can be found.
+
+    Raises:
+        ValueError: Shapes do not fit, or a weight is negative.
+
+    Source:
+        DeMenthon and Davis 1995.
     """
-    points_2d, points_3d, camera, weights = checked(points_2d, points_3d, camera, weights)
-    return _known(pos(points_2d, points_3d, camera, weights), usable(points_2d, points_3d, camera, weights))
+    seen = checked(points_2d, points_3d, camera, weights)
+    return _known(pos(seen), usable(seen))
 
 
-def pos(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor) -> Pose:
+def pos(seen: Observations) -> Pose:
     """`scaled_orthographic_pose` without its checks; bad points give numbers without meaning."""
+    points_3d, camera, weights = seen.points_3d, seen.camera, seen.weights
     # Image coordinates with y up, as in the model, so that the rotation comes out in model axes.
-    image = (points_2d - camera.principal_point[:, None]) * points_2d.new_tensor([1.0, -1.0])
+    image = (seen.points_2d - camera.principal_point[:, None]) * seen.points_2d.new_tensor([1.0, -1.0])
     share = (weights / weights.sum(-1, keepdim=True))[..., None]
     middle, image_middle = (share * points_3d).sum(1), (share * image).sum(1)
     x, u = points_3d - middle[:, None], image - image_middle[:, None]
@@ -56,15 +75,30 @@ def pos(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor) -
 
 
 def dlt_pose(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor | None = None) -> Pose:
-    """Direct linear transform (Abdel-Aziz and Karara 1971), with coordinates normalised (Hartley 1997).
+    """Direct linear transform, with coordinates normalised.
 
-    The 3 × 4 matrix P = [R t] sends (x, y, z, 1) to a ray: two linear equations a point, in twelve unknowns.
+    The 3 × 4 matrix P = [R t] sends (x, y, z, 1) to a ray: two linear equations per point, in twelve unknowns.
     The solution is the direction in which they change least. Only afterwards is P made a rotation, so all
     twelve numbers follow the noise; this is the simplest start and the worst.
+
+    Args:
+        points_2d: (B, N, 2) px.
+        points_3d: (B or 1, N, 3) mm, model axes.
+        camera: B or 1.
+        weights: (B or 1, N), or None for 1 each.
+
+    Returns:
+        B poses, NaN where none can be found.
+
+    Raises:
+        ValueError: Shapes do not fit, or a weight is negative.
+
+    Source:
+        Abdel-Aziz and Karara 1971; Hartley 1997 for the normalisation.
     """
-    points_2d, points_3d, camera, weights = checked(points_2d, points_3d, camera, weights)
-    code = usable(points_2d, points_3d, camera, weights)
-    rays, x, w = _in_double(points_2d, points_3d, camera, weights, code)
+    seen = checked(points_2d, points_3d, camera, weights)
+    code = usable(seen)
+    rays, x, w = _in_double(seen, code)
     share = (w / w.sum(-1, keepdim=True))[..., None]
 
     def normalised(p: Tensor):
@@ -90,17 +124,32 @@ def dlt_pose(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tens
 
 
 def epnp_pose(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor | None = None) -> Pose:
-    """EPnP (Lepetit, Moreno-Noguer and Fua 2009): four control points instead of N.
+    """EPnP: four control points instead of N.
 
     Every point is a fixed mixture of four control points (their middle, and one along each principal axis). Where
     those lie in camera axes is then twelve unknowns, linear in the image points. The answer is a mixture β of
     the four vectors that satisfy the equations best, and the six known distances between the control points
     settle β: first from linear equations, with one, two or three of the vectors, then by Gauss-Newton. The
     mixture that projects best wins.
+
+    Args:
+        points_2d: (B, N, 2) px.
+        points_3d: (B or 1, N, 3) mm, model axes.
+        camera: B or 1.
+        weights: (B or 1, N), or None for 1 each.
+
+    Returns:
+        B poses, NaN where none can be found.
+
+    Raises:
+        ValueError: Shapes do not fit, or a weight is negative.
+
+    Source:
+        Lepetit, Moreno-Noguer and Fua 2009.
     """
-    points_2d, points_3d, camera, weights = checked(points_2d, points_3d, camera, weights)
-    code = usable(points_2d, points_3d, camera, weights)
-    rays, x, w = _in_double(points_2d, points_3d, camera, weights, code)
+    seen = checked(points_2d, points_3d, camera, weights)
+    code = usable(seen)
+    rays, x, w = _in_double(seen, code)
     share = (w / w.sum(-1, keepdim=True))[..., None]
     middle = (share * x).sum(1, keepdim=True)
     variance, axes = torch.linalg.eigh((share * (x - middle)).transpose(1, 2) @ (x - middle))
@@ -122,26 +171,22 @@ def epnp_pose(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Ten
     products = torch.einsum("bipd,bjpd->bpij", between, between)  # (B, 6, 4, 4)
     distance = (control[:, pairs[0]] - control[:, pairs[1]]).square().sum(-1)  # (B, 6)
 
-    best_error, best = None, None
+    best_error = torch.full_like(x[:, 0, 0], torch.inf)
+    R, t = torch.full_like(axes, torch.nan), torch.full_like(x[:, 0], torch.nan)
     for beta in _first_betas(products, distance):
         beta = _refine_betas(beta, products, distance)
-        found = torch.einsum("bi,bicd->bcd", beta, vectors)
-        points = mixture @ found
+        points = mixture @ torch.einsum("bi,bicd->bcd", beta, vectors)
         points = points * torch.sign((share * points).sum(1)[:, None, 2:])  # in front of the camera
-        R, t = roma.rigid_points_registration(x, points, weights=share[..., 0])
-        moved = x @ R.transpose(1, 2) + t[:, None]
+        found_R, found_t = roma.rigid_points_registration(x, points, weights=share[..., 0])
+        moved = x @ found_R.transpose(1, 2) + found_t[:, None]
         error = (share * (moved[..., :2] / moved[..., 2:] - rays).square()).sum((1, 2))
-        error = torch.where(torch.isfinite(error), error, torch.inf)
-        if best is None:
-            best_error, best = error, (R, t)
-        else:
-            better = error < best_error
-            best = (torch.where(better[:, None, None], R, best[0]), torch.where(better[:, None], t, best[1]))
-            best_error = torch.minimum(error, best_error)
-    return _known(_model_pose(*best, points_2d.dtype), code)
+        better = error < best_error
+        R, t = torch.where(better[:, None, None], found_R, R), torch.where(better[:, None], found_t, t)
+        best_error = torch.where(better, error, best_error)
+    return _known(_model_pose(R, t, points_2d.dtype), code)
 
 
-def _first_betas(products: Tensor, distance: Tensor):
+def _first_betas(products: Tensor, distance: Tensor) -> Iterator[Tensor]:
     """Mixtures (B, 4) of one, two and three vectors, from equations linear in the products β_i β_j."""
     for used in (1, 2, 3):
         i, j = torch.triu_indices(used, used, device=products.device)
@@ -177,23 +222,24 @@ def _mean_diagonal(matrix: Tensor) -> Tensor:
     return matrix.diagonal(dim1=1, dim2=2).mean(-1)[:, None, None]
 
 
-def _in_double(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tensor, code: Tensor):
+def _in_double(seen: Observations, code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rays (B, N, 2), points in camera axes (B, N, 3) and weights in double precision.
 
     Squaring a matrix squares its condition, which single precision does not bear. Faces without a pose are
     replaced by a harmless one, because a decomposition of NaN stops the whole batch.
     """
     good = (code == GOOD)[:, None, None]
-    rays = (points_2d - camera.principal_point[:, None]).double() / camera.focal[:, None, None].double()
-    x = flip_axes(points_3d.double())
+    centre, focal = seen.camera.principal_point[:, None], seen.camera.focal[:, None, None]
+    rays = (seen.points_2d - centre).double() / focal.double()
+    x = flip_axes(seen.points_3d.double())
     generator = torch.Generator().manual_seed(0)
     stand_in = torch.rand(1, x.shape[1], 3, generator=generator, dtype=torch.float64).to(x.device) - 0.5
     rays = torch.where(good, rays, stand_in[..., :2] / (stand_in[..., 2:] + 10))
     x = torch.where(good, x, stand_in)
-    return rays, x, torch.where(good[..., 0], weights.double(), 1.0)
+    return rays, x, torch.where(good[..., 0], seen.weights.double(), 1.0)
 
 
-def _model_pose(R: Tensor, t: Tensor, dtype) -> Pose:
+def _model_pose(R: Tensor, t: Tensor, dtype: torch.dtype) -> Pose:
     """From a rotation that expects points with the flip already applied: F R F is the rotation in model axes."""
     in_model = flip_axes(flip_axes(R).transpose(1, 2)).transpose(1, 2)
     return Pose(roma.rotmat_to_rotvec(in_model).to(dtype), t.to(dtype))
@@ -201,6 +247,4 @@ def _model_pose(R: Tensor, t: Tensor, dtype) -> Pose:
 
 def _known(pose: Pose, code: Tensor) -> Pose:
     good = (code == GOOD)[:, None]
-    return Pose(
-        torch.where(good, pose.rotation_vector, torch.nan), torch.where(good, pose.translation, torch.nan)
-    )
+    return Pose(*(torch.where(good, part, torch.nan) for part in (pose.rotation_vector, pose.translation)))

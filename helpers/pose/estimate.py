@@ -13,26 +13,30 @@ from helpers.pose.closed_form import dlt_pose, epnp_pose
 from helpers.pose.points68 import MIRRORED as MIRRORED_68
 from helpers.pose.points68 import slide_far_jaw, visible_landmarks
 from helpers.pose.ransac import consensus
-from helpers.pose.solution import PoseSolution
+from helpers.pose.solution import Observations, Options, PoseSolution
 from helpers.pose.solver import solve
+from helpers.reasons import Explained
 
 FAR_SIDE_ROUNDS = 2
 
 
 @dataclass(frozen=True)
-class PoseEstimate:
-    """B poses, how well they fit, how well they are known, and whether to believe them.
+class PoseEstimate(Explained):
+    """B poses, how well they fit, how well they are known, and whether to trust them.
 
-    pose: B poses; NaN where none can be found, and kept for inspection where one was found and is not believed.
-    residual: (B, N) px, distance of each projected point from its observation.
-    covariance: (B, 6, 6) of a small rotation ω (radians, applied after the pose, model axes) and of the
-        translation (mm), in this order.
-    used: (B, N) the weights that counted in the end: those given, times 0 for points left out (outliers, far
-        jaw), times the robust factor.
-    code: (B,) int32, 0 where the pose is good; `reason` has its name.
-    iterations: (B,) int32, steps that were tried.
-    points_3d: (B, N, 3) mm, the model points in the end (far jaw points may have slid).
+    Attributes:
+        pose: B poses; NaN where none can be found, and kept for inspection where one was found but cannot be right.
+        residual: (B, N) px, distance of each projected point from its observation.
+        covariance: (B, 6, 6) of a small rotation ω (radians, applied after the pose, model axes) and of the
+            translation (mm), in this order.
+        used: (B, N) the weights that counted in the end: those given, times 0 for points left out (outliers, far
+            jaw), times the robust factor.
+        code: (B,) int32, 0 where the pose is good; `reason` has its name.
+        iterations: (B,) int32, steps that were tried.
+        points_3d: (B, N, 3) mm, the model points in the end (far jaw points may have slid).
     """
+
+    REASONS = REASONS
 
     pose: Pose
     residual: Tensor
@@ -41,20 +45,6 @@ class PoseEstimate:
     code: Tensor
     iterations: Tensor
     points_3d: Tensor
-
-    @property
-    def ok(self) -> Tensor:
-        """(B,) true where the pose can be believed."""
-        return self.code == GOOD
-
-    @property
-    def reason(self) -> list[str]:
-        """For each face "" or one word for what is wrong: see `helpers.pose.REASONS`."""
-        return [REASONS[code][0] for code in self.code.tolist()]
-
-    def explain(self, face: int = 0) -> str:
-        """One sentence about one face."""
-        return REASONS[int(self.code[face])][1]
 
 
 def estimate_pose(
@@ -72,42 +62,60 @@ def estimate_pose(
     noise_px: float | None = None,
     seed: int = 0,
 ) -> PoseEstimate:
-    """Six degrees of freedom a face: a closed-form start, then Levenberg-Marquardt on the true projection.
+    """Six degrees of freedom per face: a closed-form start, then Levenberg-Marquardt on the true projection.
 
-    points_2d: (B, N, 2) px.  points_3d: (B or 1, N, 3) mm, model axes, not all in one plane.  camera: B or 1.
-    weights: (B or 1, N), one over the variance of each point up to a common factor (a detector's confidence
-        will do), 0 for points to leave out; at least six must count. None means 1 for all.
-    start: "pos", "epnp", "dlt", or a Pose of B faces.
-    robust_px: residuals beyond this count less and less (Cauchy); None means plain least squares.
-    far_side: for 68 points. "drop" leaves out the far half of the jaw of faces turned by more than 18°, "slide"
-        moves its points to the outline among `contour` (B or 1, 17, C, 3) mm, candidates for each jaw point.
-    ransac: find the outliers first, from poses of many small sets of points drawn with `seed`, and leave them
-        out. For points that are plainly wrong, up to about four in ten. It takes the place of `start`.
-    noise_px: standard deviation of a point's u and v where the weight is 1, for the covariance; None estimates
-        it from the residuals.
+    float32 without gradients runs in a kernel, everything else in torch (`helpers.pose.reference`). A face whose pose
+    cannot be found, or cannot be right, gets a code and a reason, and does not disturb the others.
 
-    float32 without gradients runs in a kernel, everything else in torch (`helpers.pose.reference`).
+    Args:
+        points_2d: (B, N, 2) px.
+        points_3d: (B or 1, N, 3) mm, model axes, not all in one plane.
+        camera: B or 1.
+        weights: (B or 1, N), one over the variance of each point up to a common factor (a detector's confidence
+            will do), 0 for points to leave out; at least six must count. None means 1 for all.
+        start: "pos", "epnp", "dlt", or a Pose of B faces.
+        iterations: Steps to try at most.
+        robust_px: Residuals beyond this count less and less (Cauchy); None means plain least squares.
+        far_side: For 68 points. "drop" leaves out the far half of the jaw of faces turned by more than 18°, "slide"
+            moves its points to the outline among `contour`.
+        contour: (B or 1, 17, C, 3) mm, candidates for each jaw point.
+        ransac: Find the outliers first, from poses of many small sets of points, and leave them out. For points that
+            are plainly wrong, up to about four in ten. It takes the place of `start`.
+        noise_px: Standard deviation of a point's u and v where the weight is 1, for the covariance; None estimates
+            it from the residuals.
+        seed: Draws the sets of `ransac`.
 
-    A face whose pose cannot be found or believed gets a code and a reason, and does not disturb the others.
-    Raises ValueError for shapes that do not fit, negative weights and options that do not exist.
+    Returns:
+        The poses, with residuals, covariances and codes.
+
+    Raises:
+        ValueError: Shapes do not fit, a weight is negative, or an option does not exist.
+
+    >>> import torch
+    >>> from helpers.camera import model_to_camera, project
+    >>> points = 50 * torch.randn(1, 20, 3, generator=torch.Generator().manual_seed(0))
+    >>> pose = Pose(torch.tensor([[0.0, 0.3, 0.0]]), torch.tensor([[10.0, 0.0, 900.0]]))
+    >>> camera = Camera.default(224)
+    >>> found = estimate_pose(project(model_to_camera(points, pose), camera)[..., :2], points, camera)
+    >>> found.ok.tolist(), found.pose.yaw_pitch_roll()[0, 0].round()
+    ([True], tensor(17.))
     """
-    points_2d, points_3d, camera, weights = checked(points_2d, points_3d, camera, weights)
+    seen = given = checked(points_2d, points_3d, camera, weights)
     _check_options(start, far_side, contour, points_2d)
-    options = (iterations, robust_px, noise_px)
-    given = weights
+    options = Options(iterations, robust_px, noise_px)
     if ransac:
-        weights, start = consensus(points_2d, points_3d, camera, weights, seed)
-    first = _first_pose(start, points_2d, points_3d, camera, weights)
-    solution = solve(points_2d, points_3d, camera, weights, first, *options)
+        seen, start = consensus(seen, seed)
+    solution = solve(seen, options, _first_pose(start, seen))
+    points_3d = seen.points_3d
     if far_side is not None:
         solution, points_3d = _without_far_jaw(
-            solution, points_2d, points_3d, camera, weights, contour if far_side == "slide" else None, options
+            solution, seen, contour if far_side == "slide" else None, options
         )
     if ransac or robust_px is not None:
-        left_out = mostly_left_out(points_2d, solution.residual, given, solution.weights)
+        left_out = mostly_left_out(points_2d, solution.residual, given.weights, solution.weights)
         code = torch.where(left_out & (solution.code == GOOD), MISFIT, solution.code)
         solution = replace(solution, code=code)
-    code = _named(solution, points_2d, points_3d, camera, given, options)
+    code = _with_mirrored(solution, replace(given, points_3d=points_3d), options)
     return PoseEstimate(
         solution.pose,
         solution.residual,
@@ -119,7 +127,9 @@ def estimate_pose(
     )
 
 
-def _check_options(start, far_side, contour, points_2d: Tensor) -> None:
+def _check_options(
+    start: str | Pose, far_side: str | None, contour: Tensor | None, points_2d: Tensor
+) -> None:
     B, N, _ = points_2d.shape
     if not isinstance(start, Pose) and start not in ("pos", "epnp", "dlt"):
         raise ValueError(f'start must be "pos", "epnp", "dlt" or a Pose, got {start!r}')
@@ -137,56 +147,55 @@ def _check_options(start, far_side, contour, points_2d: Tensor) -> None:
         raise ValueError(f"contour must have shape ({B} or 1, 17, C, 3), got {tuple(contour.shape)}")
 
 
-def _first_pose(start, points_2d, points_3d, camera, weights) -> Pose | None:
+def _first_pose(start: str | Pose, seen: Observations) -> Pose | None:
     """None leaves the start, POS, to the solver."""
     if isinstance(start, Pose):
-        return start.to(points_2d)
+        return start.to(seen.points_2d)
     if start == "pos":
         return None
-    # Where the start fails for want of good points, the solver's own check says so.
-    return (epnp_pose if start == "epnp" else dlt_pose)(points_2d, points_3d, camera, weights)
+    # Where the start fails for want of good points, the solver's own check finds it.
+    closed_form = epnp_pose if start == "epnp" else dlt_pose
+    return closed_form(seen.points_2d, seen.points_3d, seen.camera, seen.weights)
 
 
-def _some(index: Tensor, *tensors: Tensor) -> list[Tensor]:
-    return [t[index] for t in tensors]
+def _without_far_jaw(
+    solution: PoseSolution, seen: Observations, contour: Tensor | None, options: Options
+) -> tuple[PoseSolution, Tensor]:
+    """Solve again where the yaw that was found hides a side of the jaw; twice, since that changes the yaw.
 
-
-def _pick(index: Tensor, camera: Camera) -> Camera:
-    return Camera(camera.focal[index], camera.principal_point[index], camera.size)
-
-
-def _without_far_jaw(solution: PoseSolution, points_2d, points_3d, camera, weights, contour, options):
-    """Solve again where the yaw that was found hides a side of the jaw; twice, since that changes the yaw."""
+    Returns the solution, and the model points (B, N, 3), slid along the contour if there is one.
+    """
     for _ in range(FAR_SIDE_ROUNDS):
         hidden = visible_landmarks(solution.pose) == 0
         turned = hidden.any(-1).nonzero()[:, 0]
         if len(turned) == 0:
             break
-        p, x, w = _some(turned, points_2d, points_3d, weights)
+        some = seen.of(turned)
         pose = Pose(solution.pose.rotation_vector[turned], solution.pose.translation[turned])
-        some_camera = _pick(turned, camera)
         if contour is None:
-            w = w * ~hidden[turned]
+            some = replace(some, weights=some.weights * ~hidden[turned])
         else:
-            candidates = contour.to(x).expand(len(points_2d), -1, -1, -1)[turned]
-            x = slide_far_jaw(x, candidates, pose, some_camera)
-            points_3d = points_3d.index_copy(0, turned, x)
-        solution = solution.replaced(turned, solve(p, x, some_camera, w, pose, *options))
-    return solution, points_3d
+            candidates = contour.to(some.points_3d).expand(len(hidden), -1, -1, -1)[turned]
+            slid = slide_far_jaw(some.points_3d, candidates, pose, some.camera)
+            some = replace(some, points_3d=slid)
+            seen = replace(seen, points_3d=seen.points_3d.index_copy(0, turned, slid))
+        solution = solution.replaced(turned, solve(some, options, pose))
+    return solution, seen.points_3d
 
 
-def _named(solution: PoseSolution, points_2d, points_3d, camera, weights, options) -> Tensor:
+def _with_mirrored(solution: PoseSolution, seen: Observations, options: Options) -> Tensor:
     """Codes (B,) of the solution, where doubtful poses of 68 points are MIRRORED if swapped labels fit better."""
     code = solution.code
     doubtful = ((code == AWAY) | (code == MISFIT) | (code == BEHIND)).nonzero()[:, 0]
-    if points_2d.shape[1] != 68 or len(doubtful) == 0:
+    if seen.points_2d.shape[1] != 68 or len(doubtful) == 0:
         return code
-    p, x, w = _some(doubtful, points_2d, points_3d, weights)
-    order = torch.tensor(MIRRORED_68, device=p.device)
-    swapped = solve(p[:, order], x, _pick(doubtful, camera), w[:, order], None, *options)
+    some = seen.of(doubtful)
+    order = torch.tensor(MIRRORED_68, device=code.device)
+    swapped = replace(some, points_2d=some.points_2d[:, order], weights=some.weights[:, order])
+    other = solve(swapped, options)
     before = _mean_square(solution.residual[doubtful], solution.weights[doubtful])
-    after = _mean_square(swapped.residual, swapped.weights)
-    better = (swapped.code == GOOD) & ~(before < after)  # behind the camera there is no `before`
+    after = _mean_square(other.residual, other.weights)
+    better = (other.code == GOOD) & ~(before < after)  # behind the camera there is no `before`
     return code.index_copy(0, doubtful, torch.where(better, MIRRORED, code[doubtful]))
 
 

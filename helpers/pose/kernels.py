@@ -1,3 +1,5 @@
+# ty: ignore
+# Warp compiles these functions, not Python, and its stubs give arrays and vectors no items, shapes or operators.
 """Warp kernel of the pose solver: one thread finds the pose of one face, from its points to its covariance.
 
 The whole search, POS start included, stays in the thread's registers; memory is touched to read the points and
@@ -51,13 +53,15 @@ class Moments:
 
 
 @wp.struct
-class Start:
+class RigidMotion:
+    """x ↦ turn · x + shift, but for the flip between model and camera axes."""
+
     turn: wp.quat
-    shift: wp.vec3
+    shift: wp.vec3  # mm, camera axes
 
 
 @wp.struct
-class View:
+class Linearisation:
     """One pass over the points at a pose: cost and normal equations H δ = g."""
 
     behind: int
@@ -67,7 +71,7 @@ class View:
 
 
 @wp.struct
-class Found:
+class Spread:
     """Sums over the points in the end: for σ² (pull, slope), and weighted means of residual² and spread, px²."""
 
     pull: float
@@ -76,38 +80,61 @@ class Found:
     spread: float
 
 
-@wp.func
-def image_point(points: wp.array3d(dtype=wp.float32), b: int, n: int) -> wp.vec2:
-    return wp.vec2(points[b, n, 0], points[b, n, 1])
+@wp.struct
+class Observations:
+    """N points of B faces; what all faces share has one row."""
+
+    points_2d: wp.array3d[wp.float32]  # (B, N, 2) px
+    points_3d: wp.array3d[wp.float32]  # (B or 1, N, 3) mm, model axes
+    weights: wp.array2d[wp.float32]  # (B or 1, N)
+    cameras: wp.array[wp.vec3]  # (B,) focal, cx, cy px
+
+
+@wp.struct
+class Options:
+    iterations: int
+    robust: float  # 1 / robust_px², 0 for least squares
+    noise: float  # px, 0 to estimate it
+    tolerance: float  # share of the cost, and px², that a step must promise to gain
+    smallest: float
+
+
+@wp.struct
+class Answer:
+    pose: wp.array2d[wp.float32]  # (B, 6) rotation vector and translation
+    residual: wp.array2d[wp.float32]  # (B, N) px
+    used: wp.array2d[wp.float32]  # (B, N)
+    covariance: wp.array3d[wp.float32]  # (B, 6, 6)
+    code: wp.array[wp.int32]  # (B,)
+    steps: wp.array[wp.int32]  # (B,)
 
 
 @wp.func
-def model_point(points: wp.array3d(dtype=wp.float32), b: int, n: int) -> wp.vec3:
-    # A model shared by all faces has one row.
-    row = wp.min(b, points.shape[0] - 1)
-    return wp.vec3(points[row, n, 0], points[row, n, 1], points[row, n, 2])
+def image_point(seen: Observations, b: int, n: int) -> wp.vec2:
+    return wp.vec2(seen.points_2d[b, n, 0], seen.points_2d[b, n, 1])
 
 
 @wp.func
-def weight_of(weights: wp.array2d(dtype=wp.float32), b: int, n: int) -> float:
-    return weights[wp.min(b, weights.shape[0] - 1), n]
+def model_point(seen: Observations, b: int, n: int) -> wp.vec3:
+    row = wp.min(b, seen.points_3d.shape[0] - 1)
+    return wp.vec3(seen.points_3d[row, n, 0], seen.points_3d[row, n, 1], seen.points_3d[row, n, 2])
 
 
 @wp.func
-def gather_moments(
-    points_2d: wp.array3d(dtype=wp.float32),
-    points_3d: wp.array3d(dtype=wp.float32),
-    weights: wp.array2d(dtype=wp.float32),
-    camera: wp.vec3,
-    b: int,
-) -> Moments:
+def weight_of(seen: Observations, b: int, n: int) -> float:
+    return seen.weights[wp.min(b, seen.weights.shape[0] - 1), n]
+
+
+@wp.func
+def gather_moments(seen: Observations, b: int) -> Moments:
+    camera = seen.cameras[b]
     m = Moments()
     total, count = float(0.0), int(0)
     x_sum, p_sum = wp.vec3(0.0), wp.vec2(0.0)
-    for n in range(points_2d.shape[1]):
-        w = weight_of(weights, b, n)
-        x = model_point(points_3d, b, n)
-        p = image_point(points_2d, b, n)
+    for n in range(seen.points_2d.shape[1]):
+        w = weight_of(seen, b, n)
+        x = model_point(seen, b, n)
+        p = image_point(seen, b, n)
         if w > 0.0:
             count += 1
         total += w
@@ -116,10 +143,10 @@ def gather_moments(
     middle, image_middle = x_sum / total, p_sum / total
     C = wp.mat33(0.0)
     by_u, by_v, D = wp.vec3(0.0), wp.vec3(0.0), wp.vec3(0.0)
-    for n in range(points_2d.shape[1]):
-        s = weight_of(weights, b, n) / total
-        x = model_point(points_3d, b, n) - middle
-        p = image_point(points_2d, b, n)
+    for n in range(seen.points_2d.shape[1]):
+        s = weight_of(seen, b, n) / total
+        x = model_point(seen, b, n) - middle
+        p = image_point(seen, b, n)
         u = p[0] - camera[1] - image_middle[0]
         v = camera[2] - p[1] - image_middle[1]
         C += wp.outer(s * x, x)
@@ -159,7 +186,7 @@ def reason_code(m: Moments, camera: wp.vec3) -> int:
 
 
 @wp.func
-def pos(m: Moments, camera: wp.vec3) -> Start:
+def pos(m: Moments, camera: wp.vec3) -> RigidMotion:
     """`helpers.pose.closed_form.pos` from the moments."""
     inverse = wp.inverse(m.scatter)
     row_u, row_v = inverse * m.by_u, inverse * m.by_v
@@ -175,7 +202,7 @@ def pos(m: Moments, camera: wp.vec3) -> Start:
     R = wp.matrix_from_rows(first, second, wp.cross(first, second))
     scale = tau / 2.0
     turned = R * m.middle
-    start = Start()
+    start = RigidMotion()
     start.turn = wp.normalize(wp.quat_from_matrix(R))
     start.shift = wp.vec3(
         m.image_middle[0] / scale - turned[0],
@@ -186,15 +213,13 @@ def pos(m: Moments, camera: wp.vec3) -> Start:
 
 
 @wp.func
-def missing_depth(
-    points_3d: wp.array3d(dtype=wp.float32), weights: wp.array2d(dtype=wp.float32), b: int, start: Start
-) -> float:
+def missing_depth(seen: Observations, b: int, start: RigidMotion) -> float:
     """How far, mm, to move the face away so that all of it lies in front of the camera."""
     R = wp.quat_to_matrix(start.turn)
     nearest, farthest = float(1.0e30), float(-1.0e30)
-    for n in range(points_3d.shape[1]):
-        if weight_of(weights, b, n) > 0.0:
-            x = model_point(points_3d, b, n)
+    for n in range(seen.points_2d.shape[1]):
+        if weight_of(seen, b, n) > 0.0:
+            x = model_point(seen, b, n)
             z = start.shift[2] - (R[2, 0] * x[0] + R[2, 1] * x[1] + R[2, 2] * x[2])
             nearest, farthest = wp.min(nearest, z), wp.max(farthest, z)
     missing = 0.1 * (farthest - nearest) - nearest
@@ -204,36 +229,28 @@ def missing_depth(
 
 
 @wp.func
-def look(
-    points_2d: wp.array3d(dtype=wp.float32),
-    points_3d: wp.array3d(dtype=wp.float32),
-    weights: wp.array2d(dtype=wp.float32),
-    camera: wp.vec3,
-    b: int,
-    turn: wp.quat,
-    t: wp.vec3,
-    robust: float,  # 1 / robust_px², 0 for least squares
-) -> View:
-    R = wp.quat_to_matrix(turn)
+def linearise(seen: Observations, b: int, at: RigidMotion, robust: float) -> Linearisation:
+    """robust: 1 / robust_px², 0 for least squares."""
+    R, t, camera = wp.quat_to_matrix(at.turn), at.shift, seen.cameras[b]
     f = camera[0]
-    view = View()
     cost, behind = float(0.0), int(0)
-    # The 21 different entries of H: A by rotation, C by both, and the three numbers of the translation.
-    a00, a01, a02, a11, a12, a22 = float(0.0), float(0.0), float(0.0), float(0.0), float(0.0), float(0.0)
-    cu, cv, cz = wp.vec3(0.0), wp.vec3(0.0), wp.vec3(0.0)
-    ss, sz_u, sz_v, zz = float(0.0), float(0.0), float(0.0), float(0.0)
+    # H in blocks: A by the rotation twice; columns of that by rotation and translation; and by the translation twice,
+    # whose rows (s, 0, −s x) and (0, s, −s y) leave only four different entries.
+    A = wp.mat33(0.0)
+    by_tx, by_ty, by_tz = wp.vec3(0.0), wp.vec3(0.0), wp.vec3(0.0)
+    xx, xz, yz, zz = float(0.0), float(0.0), float(0.0), float(0.0)
     g_turn, g_shift = wp.vec3(0.0), wp.vec3(0.0)
-    for n in range(points_2d.shape[1]):
-        w = weight_of(weights, b, n)
+    for n in range(seen.points_2d.shape[1]):
+        w = weight_of(seen, b, n)
         if w > 0.0:
-            q = R * model_point(points_3d, b, n)
+            q = R * model_point(seen, b, n)
             z = t[2] - q[2]
             if z <= 0.0:
                 behind = int(1)
             over = 1.0 / z
-            a, e = (q[0] + t[0]) * over, (t[1] - q[1]) * over
-            p = image_point(points_2d, b, n)
-            ru, rv = f * a + camera[1] - p[0], f * e + camera[2] - p[1]
+            x, y = (q[0] + t[0]) * over, (t[1] - q[1]) * over
+            p = image_point(seen, b, n)
+            ru, rv = f * x + camera[1] - p[0], f * y + camera[2] - p[1]
             squared = ru * ru + rv * rv
             if robust > 0.0:
                 ratio = squared * robust
@@ -241,47 +258,45 @@ def look(
                 w = w / (1.0 + ratio)
             else:
                 cost += w * squared
-            # Rows by the translation are (s, 0, −sa) and (0, s, −se); by the rotation, q × (flip · row).
+            # Rows of the Jacobian for u and v by the rotation: q × (flip · row by the translation).
             s = f * over
-            sa, se = s * a, s * e
-            by_u = wp.vec3(q[1] * sa, q[2] * s - q[0] * sa, -q[1] * s)
-            by_v = wp.vec3(q[1] * se + q[2] * s, -q[0] * se, -q[0] * s)
-            wu, wv = w * by_u, w * by_v
-            a00 += wu[0] * by_u[0] + wv[0] * by_v[0]
-            a01 += wu[0] * by_u[1] + wv[0] * by_v[1]
-            a02 += wu[0] * by_u[2] + wv[0] * by_v[2]
-            a11 += wu[1] * by_u[1] + wv[1] * by_v[1]
-            a12 += wu[1] * by_u[2] + wv[1] * by_v[2]
-            a22 += wu[2] * by_u[2] + wv[2] * by_v[2]
-            cu += s * wu
-            cv += s * wv
-            cz += sa * wu + se * wv
-            ws = w * s
-            ss += ws * s
-            sz_u += ws * sa
-            sz_v += ws * se
-            zz += w * (sa * sa + se * se)
+            u_turn = wp.cross(q, wp.vec3(s, 0.0, s * x))
+            v_turn = wp.cross(q, wp.vec3(0.0, -s, s * y))
+            wu, wv = w * u_turn, w * v_turn
+            A += wp.outer(wu, u_turn) + wp.outer(wv, v_turn)
+            by_tx += s * wu
+            by_ty += s * wv
+            by_tz -= s * (x * wu + y * wv)
+            ws = w * s * s
+            xx += ws
+            xz -= ws * x
+            yz -= ws * y
+            zz += ws * (x * x + y * y)
             g_turn += ru * wu + rv * wv
-            g_shift += ws * wp.vec3(ru, rv, -(a * ru + e * rv))
-    view.behind = behind
-    view.cost = cost
-    view.g = vec6(g_turn[0], g_turn[1], g_turn[2], g_shift[0], g_shift[1], g_shift[2])
+            g_shift += (w * s) * wp.vec3(ru, rv, -(x * ru + y * rv))
+    found = Linearisation()
+    found.behind = behind
+    found.cost = cost
+    found.g = vec6(g_turn[0], g_turn[1], g_turn[2], g_shift[0], g_shift[1], g_shift[2])
     # fmt: off
-    view.H = mat66(
-        a00, a01, a02, cu[0], cv[0], -cz[0],
-        a01, a11, a12, cu[1], cv[1], -cz[1],
-        a02, a12, a22, cu[2], cv[2], -cz[2],
-        cu[0], cu[1], cu[2], ss, 0.0, -sz_u,
-        cv[0], cv[1], cv[2], 0.0, ss, -sz_v,
-        -cz[0], -cz[1], -cz[2], -sz_u, -sz_v, zz,
+    found.H = mat66(
+        A[0, 0], A[0, 1], A[0, 2], by_tx[0], by_ty[0], by_tz[0],
+        A[1, 0], A[1, 1], A[1, 2], by_tx[1], by_ty[1], by_tz[1],
+        A[2, 0], A[2, 1], A[2, 2], by_tx[2], by_ty[2], by_tz[2],
+        by_tx[0], by_tx[1], by_tx[2], xx, 0.0, xz,
+        by_ty[0], by_ty[1], by_ty[2], 0.0, xx, yz,
+        by_tz[0], by_tz[1], by_tz[2], xz, yz, zz,
     )
     # fmt: on
-    return view
+    return found
 
 
 @wp.func
 def cholesky(H: mat66, damping: float) -> mat66:
-    """Lower triangle L with L Lᵀ = H + damping · diag H; the diagonal of the result holds 1 / L_ii."""
+    """Lower triangle L with L Lᵀ = H + damping · diag H; the diagonal of the result holds 1 / L_ii.
+
+    It is kept inverted so that solving multiplies and does not divide.
+    """
     L = mat66(0.0)
     for i in range(6):
         for j in range(i + 1):
@@ -293,12 +308,8 @@ def cholesky(H: mat66, damping: float) -> mat66:
             if i == j:
                 # A matrix that is not positive gives NaN here, and the caller takes no step.
                 L[i, i] = 1.0 / wp.sqrt(rest)
-            if i != j:
+            else:
                 L[i, j] = rest * L[j, j]
-        # The diagonal is kept inverted, so that solving multiplies and does not divide.
-    for i in range(6):
-        for j in range(i + 1, 6):
-            L[i, j] = 0.0
     return L
 
 
@@ -351,32 +362,38 @@ def quaternion(vector: wp.vec3) -> wp.quat:
 
 
 @wp.func
-def write_residuals(
-    points_2d: wp.array3d(dtype=wp.float32),
-    points_3d: wp.array3d(dtype=wp.float32),
-    weights: wp.array2d(dtype=wp.float32),
-    camera: wp.vec3,
-    b: int,
-    turn: wp.quat,
-    t: wp.vec3,
-    robust: float,
-    residual: wp.array2d(dtype=wp.float32),
-    used: wp.array2d(dtype=wp.float32),
-) -> Found:
-    R = wp.quat_to_matrix(turn)
-    found = Found()
+def starting_pose(seen: Observations, b: int, moments: Moments, start: wp.array2d[wp.float32]) -> RigidMotion:
+    """The given pose if it is finite, else that of POS; moved away until it lies in front of the camera."""
+    first = RigidMotion()
+    given = int(0)
+    if start.shape[0] > 0:
+        vector = wp.vec3(start[b, 0], start[b, 1], start[b, 2])
+        shift = wp.vec3(start[b, 3], start[b, 4], start[b, 5])
+        if wp.isfinite(vector[0] + vector[1] + vector[2] + shift[0] + shift[1] + shift[2]):
+            given = int(1)
+            first.turn = quaternion(vector)
+            first.shift = shift
+    if given == 0:
+        first = pos(moments, seen.cameras[b])
+    first.shift = first.shift + wp.vec3(0.0, 0.0, missing_depth(seen, b, first))
+    return first
+
+
+@wp.func
+def write_residuals(seen: Observations, b: int, at: RigidMotion, robust: float, answer: Answer) -> Spread:
+    R, t, camera = wp.quat_to_matrix(at.turn), at.shift, seen.cameras[b]
     pull, slope, missed, total = float(0.0), float(0.0), float(0.0), float(0.0)
     moment, square = wp.vec2(0.0), float(0.0)
-    for n in range(points_2d.shape[1]):
-        w = weight_of(weights, b, n)
-        q = R * model_point(points_3d, b, n)
+    for n in range(seen.points_2d.shape[1]):
+        w = weight_of(seen, b, n)
+        q = R * model_point(seen, b, n)
         s = camera[0] / (t[2] - q[2])
-        p = image_point(points_2d, b, n)
+        p = image_point(seen, b, n)
         ru, rv = s * (q[0] + t[0]) + camera[1] - p[0], s * (t[1] - q[1]) + camera[2] - p[1]
         squared = ru * ru + rv * rv
         factor = 1.0 / (1.0 + squared * robust)
-        residual[b, n] = wp.sqrt(squared)
-        used[b, n] = w * factor
+        answer.residual[b, n] = wp.sqrt(squared)
+        answer.used[b, n] = w * factor
         if w > 0.0:
             pull += w * squared * factor * factor
             slope += factor * factor
@@ -387,6 +404,7 @@ def write_residuals(
             total += w
             moment += w * p
             square += w * wp.dot(p, p)
+    found = Spread()
     found.pull = pull
     found.slope = slope
     found.missed = missed / total
@@ -395,180 +413,116 @@ def write_residuals(
 
 
 @wp.func
-def solve_face(
-    b: int,
-    points_2d: wp.array3d(dtype=wp.float32),
-    points_3d: wp.array3d(dtype=wp.float32),
-    weights: wp.array2d(dtype=wp.float32),
-    cameras: wp.array2d(dtype=wp.float32),
-    start: wp.array2d(dtype=wp.float32),
-    iterations: int,
-    robust: float,
-    noise: float,
-    tolerance: float,
-    smallest: float,
-    pose: wp.array2d(dtype=wp.float32),
-    residual: wp.array2d(dtype=wp.float32),
-    used: wp.array2d(dtype=wp.float32),
-    covariance: wp.array3d(dtype=wp.float32),
-    code: wp.array(dtype=wp.int32),
-    steps: wp.array(dtype=wp.int32),
-):
-    """Everything for face b; the arguments are those of `pose_kernel`."""
-    camera = wp.vec3(cameras[b, 0], cameras[b, 1], cameras[b, 2])
-    moments = gather_moments(points_2d, points_3d, weights, camera, b)
-    why = reason_code(moments, camera)
-    code[b] = why
-    if why == GOOD:
-        first = Start()
-        given = int(0)
-        if start.shape[0] > 0:
-            v = wp.vec3(start[b, 0], start[b, 1], start[b, 2])
-            s = wp.vec3(start[b, 3], start[b, 4], start[b, 5])
-            if wp.isfinite(v[0] + v[1] + v[2] + s[0] + s[1] + s[2]):
-                given = int(1)
-                first.turn = quaternion(v)
-                first.shift = s
-        if given == 0:
-            first = pos(moments, camera)
-        q_new = first.turn
-        t_new = first.shift + wp.vec3(0.0, 0.0, missing_depth(points_3d, weights, b, first))
+def write_covariance(H: mat66, variance: float, b: int, answer: Answer):
+    L = cholesky(H, 0.0)
+    for i in range(6):
+        unit = vec6(0.0)
+        unit[i] = variance
+        column = solve_lower_upper(L, unit)
+        for j in range(6):
+            answer.covariance[b, i, j] = column[j]
 
-        q = q_new
-        t = t_new
-        state = View()
-        damping, tries, running = float(FIRST_DAMPING), int(0), int(1)
-        while running == 1:
-            tried = look(points_2d, points_3d, weights, camera, b, q_new, t_new, robust)
-            better = tried.cost < state.cost and tried.behind == 0
-            if tries == 0 or better:
-                q = q_new
-                t = t_new
-                state = tried
-            if tries > 0:
-                if better:
-                    damping = wp.max(damping * DAMPING_DOWN, DAMPING_LEAST)
-                else:
-                    damping = wp.min(damping * DAMPING_UP, DAMPING_MOST)
-            step = solve_lower_upper(cholesky(state.H, damping), state.g)
-            enough = tolerance * state.cost + smallest * moments.total
-            if state.behind == 0 and tries < iterations and wp.dot(state.g, step) > enough:
-                tries += 1
-                q_new = turned(q, -wp.vec3(step[0], step[1], step[2]))
-                t_new = t - wp.vec3(step[3], step[4], step[5])
+
+@wp.func
+def write_answer(
+    seen: Observations, b: int, count: int, at: RigidMotion, H: mat66, options: Options, answer: Answer
+):
+    """Everything about a pose that was found, from `count` points; H: the normal equations there."""
+    vector, t = rotation_vector(at.turn), at.shift
+    for i in range(3):
+        answer.pose[b, i] = vector[i]
+        answer.pose[b, 3 + i] = t[i]
+    found = write_residuals(seen, b, at, options.robust, answer)
+    forward = wp.quat_rotate(at.turn, wp.vec3(0.0, 0.0, 1.0))
+    if found.missed > LARGE_RESIDUAL * LARGE_RESIDUAL * found.spread:
+        answer.code[b] = MISFIT
+    elif forward[0] * t[0] - forward[1] * t[1] - forward[2] * t[2] > 0.0:
+        answer.code[b] = AWAY
+    slope = found.slope / float(count)
+    variance = found.pull / float(wp.max(2 * count - 6, 1)) / (slope * slope)
+    if options.noise > 0.0:
+        variance = options.noise * options.noise / slope
+    normal = H
+    if options.robust > 0.0:
+        # The covariance wants the weights without their robust factor.
+        plain = linearise(seen, b, at, 0.0)
+        normal = plain.H
+    write_covariance(normal, variance, b, answer)
+
+
+@wp.func
+def solve_face(seen: Observations, b: int, start: wp.array2d[wp.float32], options: Options, answer: Answer):
+    """Levenberg-Marquardt for face b."""
+    moments = gather_moments(seen, b)
+    why = reason_code(moments, seen.cameras[b])
+    answer.code[b] = why
+    if why != GOOD:
+        return
+    tried = starting_pose(seen, b, moments, start)
+    best = tried
+    state = Linearisation()
+    damping, tries, running = float(FIRST_DAMPING), int(0), int(1)
+    while running == 1:
+        there = linearise(seen, b, tried, options.robust)
+        better = there.cost < state.cost and there.behind == 0
+        if tries == 0 or better:
+            best = tried
+            state = there
+        if tries > 0:
+            if better:
+                damping = wp.max(damping * DAMPING_DOWN, DAMPING_LEAST)
             else:
-                running = int(0)
-        steps[b] = tries
-        if state.behind == 1:
-            code[b] = BEHIND
-        elif not wp.isfinite(state.cost):
-            code[b] = LOST
+                damping = wp.min(damping * DAMPING_UP, DAMPING_MOST)
+        step = solve_lower_upper(cholesky(state.H, damping), state.g)
+        enough = options.tolerance * state.cost + options.smallest * moments.total
+        if state.behind == 0 and tries < options.iterations and wp.dot(state.g, step) > enough:
+            tries += 1
+            tried.turn = turned(best.turn, -wp.vec3(step[0], step[1], step[2]))
+            tried.shift = best.shift - wp.vec3(step[3], step[4], step[5])
         else:
-            vector = rotation_vector(q)
-            for i in range(3):
-                pose[b, i] = vector[i]
-                pose[b, 3 + i] = t[i]
-            found = write_residuals(points_2d, points_3d, weights, camera, b, q, t, robust, residual, used)
-            forward = wp.quat_rotate(q, wp.vec3(0.0, 0.0, 1.0))
-            if found.missed > LARGE_RESIDUAL * LARGE_RESIDUAL * found.spread:
-                code[b] = MISFIT
-            elif forward[0] * t[0] - forward[1] * t[1] - forward[2] * t[2] > 0.0:
-                code[b] = AWAY
-            slope = found.slope / float(moments.count)
-            variance = found.pull / float(wp.max(2 * moments.count - 6, 1)) / (slope * slope)
-            if noise > 0.0:
-                variance = noise * noise / slope
-            H = state.H
-            if robust > 0.0:
-                # The covariance wants the weights without their robust factor.
-                plain = look(points_2d, points_3d, weights, camera, b, q, t, 0.0)
-                H = plain.H
-            L = cholesky(H, 0.0)
-            for i in range(6):
-                unit = vec6(0.0)
-                unit[i] = variance
-                column = solve_lower_upper(L, unit)
-                for j in range(6):
-                    covariance[b, i, j] = column[j]
+            running = int(0)
+    answer.steps[b] = tries
+    if state.behind == 1:
+        answer.code[b] = BEHIND
+    elif not wp.isfinite(state.cost):
+        answer.code[b] = LOST
+    else:
+        write_answer(seen, b, moments.count, best, state.H, options, answer)
 
 
 @wp.kernel
 def pose_kernel(
-    points_2d: wp.array3d(dtype=wp.float32),  # (B, N, 2) px
-    points_3d: wp.array3d(dtype=wp.float32),  # (B or 1, N, 3) mm, model axes
-    weights: wp.array2d(dtype=wp.float32),  # (B or 1, N)
-    cameras: wp.array2d(dtype=wp.float32),  # (B, 3) focal, cx, cy px
-    start: wp.array2d(dtype=wp.float32),  # (B, 6) rotation vector and translation, or (0, 6) for POS
-    iterations: int,
-    robust: float,  # 1 / robust_px², 0 for least squares
-    noise: float,  # px, 0 to estimate it
-    tolerance: float,  # share of the cost, and px², that a step must promise to gain
-    smallest: float,
-    offset: int,  # first face of this launch
-    pose: wp.array2d(dtype=wp.float32),  # (B, 6)
-    residual: wp.array2d(dtype=wp.float32),  # (B, N) px
-    used: wp.array2d(dtype=wp.float32),  # (B, N)
-    covariance: wp.array3d(dtype=wp.float32),  # (B, 6, 6)
-    code: wp.array(dtype=wp.int32),  # (B,)
-    steps: wp.array(dtype=wp.int32),  # (B,)
+    seen: Observations,
+    start: wp.array2d[wp.float32],  # (B, 6) rotation vector and translation, or (0, 6) for POS
+    options: Options,
+    first: int,  # number of the first face of this launch
+    answer: Answer,
 ):
-    b = wp.tid() + offset
-    solve_face(
-        b,
-        points_2d,
-        points_3d,
-        weights,
-        cameras,
-        start,
-        iterations,
-        robust,
-        noise,
-        tolerance,
-        smallest,
-        pose,
-        residual,
-        used,
-        covariance,
-        code,
-        steps,
-    )
+    solve_face(seen, wp.tid() + first, start, options, answer)
 
 
-@wp.func
-def squared_error(
-    points_2d: wp.array3d(dtype=wp.float32),
-    points_3d: wp.array3d(dtype=wp.float32),
-    cameras: wp.array2d(dtype=wp.float32),
-    pose: wp.array2d(dtype=wp.float32),
-    i: int,
+@wp.kernel
+def error_kernel(
+    seen: Observations,
+    pose: wp.array2d[wp.float32],  # (B · sets, 6)
     sets: int,
-    error: wp.array2d(dtype=wp.float32),
+    first: int,  # number of the first pose of this launch
+    error: wp.array2d[wp.float32],  # (B · sets, N) px², infinite behind the camera
 ):
-    """All points of face i // sets at pose i; the arguments are those of `error_kernel`."""
+    """All points of face i // sets at pose i."""
+    i = wp.tid() + first
     b = i // sets
+    camera = seen.cameras[b]
     R = wp.quat_to_matrix(quaternion(wp.vec3(pose[i, 0], pose[i, 1], pose[i, 2])))
-    for n in range(points_2d.shape[1]):
-        q = R * model_point(points_3d, b, n)
+    for n in range(seen.points_2d.shape[1]):
+        q = R * model_point(seen, b, n)
         z = pose[i, 5] - q[2]
-        s = cameras[b, 0] / z
-        p = image_point(points_2d, b, n)
-        ru = s * (q[0] + pose[i, 3]) + cameras[b, 1] - p[0]
-        rv = s * (pose[i, 4] - q[1]) + cameras[b, 2] - p[1]
+        s = camera[0] / z
+        p = image_point(seen, b, n)
+        ru = s * (q[0] + pose[i, 3]) + camera[1] - p[0]
+        rv = s * (pose[i, 4] - q[1]) + camera[2] - p[1]
         squared = ru * ru + rv * rv
         # Not for NaN either: a set without a pose has no errors that could win.
         if not (z > 0.0 and squared < 1.0e30):
             squared = float(wp.inf)
         error[i, n] = squared
-
-
-@wp.kernel
-def error_kernel(
-    points_2d: wp.array3d(dtype=wp.float32),  # (B, N, 2) px
-    points_3d: wp.array3d(dtype=wp.float32),  # (B or 1, N, 3) mm
-    cameras: wp.array2d(dtype=wp.float32),  # (B, 3) focal, cx, cy px
-    pose: wp.array2d(dtype=wp.float32),  # (B · sets, 6)
-    sets: int,
-    offset: int,
-    error: wp.array2d(dtype=wp.float32),  # (B · sets, N) px², infinite behind the camera
-):
-    squared_error(points_2d, points_3d, cameras, pose, wp.tid() + offset, sets, error)

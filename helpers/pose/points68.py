@@ -11,6 +11,7 @@ from torch import Tensor
 
 from helpers.camera import Camera, Pose, model_to_camera, project
 
+JAW, BROWS, WITHOUT_JAW = slice(0, 17), slice(17, 27), slice(17, 68)
 LEFT_JAW, RIGHT_JAW = slice(0, 8), slice(9, 17)
 FAR_SIDE_YAW = 18.0  # degrees beyond which the authors' code drops the far half of the jaw line
 # Where each point goes when left and right change places.
@@ -49,13 +50,21 @@ def visible_landmarks(pose: Pose, limit_degrees: float = FAR_SIDE_YAW) -> Tensor
 def slide_far_jaw(
     points_3d: Tensor, contour: Tensor, pose: Pose, camera: Camera, limit_degrees: float = FAR_SIDE_YAW
 ) -> Tensor:
-    """Move far jaw points onto the outline that a turned face shows: points (B, 68, 3) mm.
-
-    points_3d: (B, 68, 3) mm.  contour: (B or 1, 17, C, 3) mm, for each jaw point C places on the surface that
-    it may slide to, roughly along a line from the ear to the cheek.
+    """Move far jaw points onto the outline that a turned face shows.
 
     The outline is where the surface reaches farthest to the far side of the image, so each far point takes
     the candidate that projects farthest that way.
+
+    Args:
+        points_3d: (B, 68, 3) mm.
+        contour: (B or 1, 17, C, 3) mm, for each jaw point C places on the surface that it may slide to, roughly along
+            a line from the ear to the cheek.
+        pose: B.
+        camera: B.
+        limit_degrees: Yaw beyond which the far side is moved.
+
+    Returns:
+        (B, 68, 3) mm.
     """
     B, C = len(points_3d), contour.shape[2]
     candidates = contour.expand(B, 17, C, 3)

@@ -1,107 +1,92 @@
-"""Chooses who solves: the kernel, or its twin in torch; and hands the kernel its arrays."""
+"""Chooses the solver, the kernel or its twin in torch, and hands the kernel its arrays."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from helpers._warp import launch_options, pool, wp
-from helpers.camera import Camera, Pose
-from helpers.pose import reference
-from helpers.pose.kernels import error_kernel, pose_kernel
-from helpers.pose.solution import SMALLEST_MOVE, TOLERANCE, PoseSolution
+from helpers._warp import fill, launch, vectors, wp
+from helpers.camera import Pose
+from helpers.pose import kernels, reference
+from helpers.pose.solution import SMALLEST_MOVE, TOLERANCE, Observations, Options, PoseSolution
 
-CPU_THREADS = 2
-FACES_FOR_THREADS = 64  # fewer are done before a second thread wakes
+LEAST_FACES = 32  # for another thread of a CPU to be worth waking
 
 
-def solve(
-    points_2d: Tensor,
-    points_3d: Tensor,
-    camera: Camera,
-    weights: Tensor,
-    start: Pose | None,
-    iterations: int,
-    robust_px: float | None,
-    noise_px: float | None,
-) -> PoseSolution:
-    """Refine B poses, as `helpers.pose.reference.levenberg_marquardt` says."""
-    values = [points_2d, points_3d, camera.focal, camera.principal_point, weights]
+def solve(seen: Observations, options: Options, start: Pose | None = None) -> PoseSolution:
+    """Refine B poses, as `helpers.pose.reference.levenberg_marquardt` describes it."""
+    values = [seen.points_2d, seen.points_3d, seen.camera.focal, seen.camera.principal_point, seen.weights]
     if start is not None:
         values += [start.rotation_vector, start.translation]
     wants_gradient = torch.is_grad_enabled() and any(value.requires_grad for value in values)
-    chosen = reference.levenberg_marquardt
-    if points_2d.dtype == torch.float32 and not wants_gradient:
-        chosen = levenberg_marquardt
-    return chosen(points_2d, points_3d, camera, weights, start, iterations, robust_px, noise_px)
+    if seen.points_2d.dtype == torch.float32 and not wants_gradient:
+        return levenberg_marquardt(seen, options, start)
+    return reference.levenberg_marquardt(seen, options, start)
 
 
-def levenberg_marquardt(
-    points_2d: Tensor,
-    points_3d: Tensor,
-    camera: Camera,
-    weights: Tensor,
-    start: Pose | None,
-    iterations: int,
-    robust_px: float | None,
-    noise_px: float | None,
-) -> PoseSolution:
-    """The same in the kernel, float32 only: one thread a face on a GPU, two threads on a CPU."""
-    B, N, _ = points_2d.shape
-    device = points_2d.device
+def levenberg_marquardt(seen: Observations, options: Options, start: Pose | None = None) -> PoseSolution:
+    """The same in the kernel, float32 only: one thread per face."""
+    B, N, _ = seen.points_2d.shape
+    device = seen.points_2d.device
 
     def blank(*shape: int) -> Tensor:
         return torch.full(shape, torch.nan, device=device)
 
-    cameras = torch.cat([camera.focal[:, None], camera.principal_point], -1).float()
-    given = blank(0, 6)
-    if start is not None:
-        given = torch.cat([start.rotation_vector, start.translation], -1).float()
+    given = blank(0, 6) if start is None else torch.cat([start.rotation_vector, start.translation], -1)
+    settings = fill(
+        kernels.Options,
+        iterations=options.iterations,
+        robust=0.0 if options.robust_px is None else options.robust_px**-2,
+        noise=0.0 if options.noise_px is None else options.noise_px,
+        tolerance=TOLERANCE[torch.float32],
+        smallest=SMALLEST_MOVE[torch.float32] ** 2,
+    )
     pose, residual, covariance = blank(B, 6), blank(B, N), blank(B, 6, 6)
     used = torch.zeros(B, N, device=device)
     code, steps = (torch.zeros(B, dtype=torch.int32, device=device) for _ in range(2))
-    inputs = [points_2d, _rows(points_3d), _rows(weights), cameras, given]
-    numbers = [
-        iterations,
-        0.0 if robust_px is None else robust_px**-2,
-        0.0 if noise_px is None else noise_px,
-        TOLERANCE[torch.float32],
-        SMALLEST_MOVE[torch.float32] ** 2,
-    ]
-    arrays = [wp.from_torch(t.detach().contiguous(), requires_grad=False) for t in inputs]
-    outputs = [wp.from_torch(t) for t in (pose, residual, used, covariance, code, steps)]
-    _launch(pose_kernel, B, arrays + numbers, outputs, points_2d)
+    answer = fill(
+        kernels.Answer,
+        pose=wp.from_torch(pose),
+        residual=wp.from_torch(residual),
+        used=wp.from_torch(used),
+        covariance=wp.from_torch(covariance),
+        code=wp.from_torch(code),
+        steps=wp.from_torch(steps),
+    )
+    inputs = [_arrays(seen), _array(given.float()), settings]
+    launch(kernels.pose_kernel, B, inputs, [answer], pose, least=LEAST_FACES)
     return PoseSolution(Pose(pose[:, :3], pose[:, 3:]), residual, used, covariance, code, steps)
 
 
-def squared_errors(points_2d: Tensor, points_3d: Tensor, camera: Camera, pose: Pose, sets: int = 1) -> Tensor:
+def squared_errors(seen: Observations, pose: Pose, sets: int = 1) -> Tensor:
     """(B, sets, N) px² of each face's points at its `sets` poses (B · sets of them); infinite behind the camera."""
-    if points_2d.dtype != torch.float32:
-        return reference.squared_errors(points_2d, points_3d, camera, pose, sets)
-    B, N, _ = points_2d.shape
-    cameras = torch.cat([camera.focal[:, None], camera.principal_point], -1).float()
+    if seen.points_2d.dtype != torch.float32:
+        return reference.squared_errors(seen, pose, sets)
+    B, N, _ = seen.points_2d.shape
     poses = torch.cat([pose.rotation_vector, pose.translation], -1).float()
-    error = points_2d.new_empty(B * sets, N)
-    inputs = [points_2d, _rows(points_3d), cameras, poses]
-    arrays = [wp.from_torch(t.detach().contiguous(), requires_grad=False) for t in inputs]
-    _launch(error_kernel, B * sets, [*arrays, sets], [wp.from_torch(error)], points_2d)
+    error = seen.points_2d.new_empty(B * sets, N)
+    inputs = [_arrays(seen), _array(poses), sets]
+    launch(kernels.error_kernel, B * sets, inputs, [wp.from_torch(error)], error, least=LEAST_FACES)
     return error.view(B, sets, N)
 
 
-def _launch(kernel, count: int, inputs: list, outputs: list, like: Tensor) -> None:
-    """Run `count` threads of a kernel whose last input is the number of its first thread."""
-    options = launch_options(like)
-
-    def launch(first: int, last: int) -> None:
-        wp.launch(kernel, last - first, [*inputs, first], outputs, **options)
-
-    if like.device.type == "cpu" and count >= FACES_FOR_THREADS:
-        edges = [count * i // CPU_THREADS for i in range(CPU_THREADS + 1)]
-        list(pool(CPU_THREADS).map(launch, edges[:-1], edges[1:]))
-    elif count > 0:
-        launch(0, count)
+def _arrays(seen: Observations) -> Any:
+    camera = torch.cat([seen.camera.focal[:, None], seen.camera.principal_point], -1).float()
+    return fill(
+        kernels.Observations,
+        points_2d=_array(seen.points_2d),
+        points_3d=_array(_first_if_shared(seen.points_3d)),
+        weights=_array(_first_if_shared(seen.weights)),
+        cameras=vectors(camera),
+    )
 
 
-def _rows(values: Tensor) -> Tensor:
+def _array(values: Tensor) -> wp.array:
+    return wp.from_torch(values.detach().contiguous(), requires_grad=False)
+
+
+def _first_if_shared(values: Tensor) -> Tensor:
     """The first row alone where all faces share it, so that it is not copied for each."""
     return values[:1] if len(values) > 1 and values.stride(0) == 0 else values

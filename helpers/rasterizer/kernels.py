@@ -1,10 +1,15 @@
+# ty: ignore
+# Warp compiles these functions, not Python, and its stubs give arrays and vectors no items, shapes or operators.
 """The kernels of the rasteriser: one source for CPU and CUDA.
 
 `code_kernel` notes, for every vertex, between which pixel centres it lies. `depth_kernel` runs once for every
 triangle of every image and leaves, in each pixel, the nearest triangle; those that cover many pixels it only
-lists, and `row_kernel` draws them, one thread a row of the image. `resolve_kernel` runs once for every pixel
-and says where in its triangle it lies. `image_kernel` does all four for one image in one thread, which keeps a
+lists, and `row_kernel` draws them, one thread per row of the image. `resolve_kernel` runs once for every pixel
+and finds where in its triangle it lies. `image_kernel` does all four for one image in one thread, which keeps a
 CPU's caches warm. All are made of the same functions. The pure-torch twin is `helpers.rasterizer.reference`.
+
+Each of the four takes its work by one index through the whole batch: vertex, triangle, row or pixel of image 0, then
+of image 1, and so on. `first` is the index of the first thread of a launch (`helpers._warp.launch`).
 
 Depth and triangle share one 64-bit number, depth in the upper half. The bits of a float, read as an integer,
 keep its order once the negative ones are turned round, so one `atomic_min` decides both, whatever the order of
@@ -23,7 +28,8 @@ NEAR = wp.constant(1.0e-3)  # mm; a perspective camera sees nothing at or before
 # Options, in one integer.
 CULL = wp.constant(1)  # leave out triangles that turn their inside to the camera
 PERSPECTIVE = wp.constant(2)
-# A vertex's code: bits 0–14 say where it lies among the columns, bits 16–30 among the rows (see `place`).
+NEVER = wp.constant(2147483647)  # pixels that make a triangle a large one: no triangle is
+# A vertex's code: bits 0–14 give where it lies among the columns, bits 16–30 among the rows (see `place`).
 UNUSABLE = wp.constant(wp.uint32(0x00008000))  # bit 15: no finite place on the screen
 BEHIND = wp.constant(wp.uint32(0x80000000))  # bit 31: at or before the near plane
 COLUMN = wp.constant(wp.uint32(0x00007FFF))
@@ -119,9 +125,9 @@ def vertex_code(p: wp.vec3, height: int, width: int, options: int) -> wp.uint32:
 
 
 @wp.func
-def covers_nothing(corner: wp.vec3i, codes: wp.array(dtype=wp.uint32)) -> bool:
-    """Most triangles are about a pixel in size, and many lie between two rows or columns: their codes say so,
-    before their corners are read. So they do of triangles beside the image, behind the camera, or nowhere."""
+def covers_nothing(corner: wp.vec3i, codes: wp.array[wp.uint32]) -> bool:
+    """Most triangles are about a pixel in size, and many lie between two rows or columns: their codes show it
+    before their corners are read. They also show triangles beside the image, behind the camera, or nowhere."""
     c0, c1, c2 = codes[corner[0]], codes[corner[1]], codes[corner[2]]
     different = (c0 ^ c1) | (c0 ^ c2)
     between_columns = (different & COLUMN) == wp.uint32(0) and (c0 & wp.uint32(1)) != wp.uint32(0)
@@ -135,10 +141,28 @@ def covers_nothing(corner: wp.vec3i, codes: wp.array(dtype=wp.uint32)) -> bool:
 
 
 @wp.func
+def crosses_near_plane(corner: wp.vec3i, codes: wp.array[wp.uint32]) -> bool:
+    return ((codes[corner[0]] | codes[corner[1]] | codes[corner[2]]) & BEHIND) != wp.uint32(0)
+
+
+@wp.func
 def bounds(c0: wp.uint32, c1: wp.uint32, c2: wp.uint32) -> wp.vec2i:
     """The first and the last pixel centre between three places."""
     h0, h1, h2 = int(c0 & wp.uint32(0x7FFF)), int(c1 & wp.uint32(0x7FFF)), int(c2 & wp.uint32(0x7FFF))
     return wp.vec2i((wp.min(h0, wp.min(h1, h2)) - 1) >> 1, (wp.max(h0, wp.max(h1, h2)) >> 1) - 1)
+
+
+@wp.func
+def bounding_box(
+    corner: wp.vec3i, codes: wp.array[wp.uint32], crossing: bool, height: int, width: int
+) -> wp.vec4i:
+    """The first and the last column, the first and the last row that a triangle may cover."""
+    if crossing:
+        return wp.vec4i(0, width - 1, 0, height - 1)
+    c0, c1, c2 = codes[corner[0]], codes[corner[1]], codes[corner[2]]
+    columns = bounds(c0, c1, c2)
+    rows = bounds(c0 >> wp.uint32(16), c1 >> wp.uint32(16), c2 >> wp.uint32(16))
+    return wp.vec4i(columns[0], columns[1], rows[0], rows[1])
 
 
 @wp.func
@@ -152,12 +176,12 @@ def draw_pixel(
     y: int,
     crossing: bool,
     options: int,
-    image: wp.array2d(dtype=wp.uint64),
+    image: wp.array2d[wp.uint64],
 ):
     e = edge_functions(p0, p1, p2, float(x), float(y))
     signs = e
     if crossing:
-        # A corner behind the camera turns the sign of its weight, and only the weights say what is inside.
+        # A corner behind the camera turns the sign of its weight, and only the weights show what is inside.
         signs = wp.cw_mul(e, inverse)
     if same_sign(signs):
         w = wp.cw_mul(e, inverse)
@@ -179,7 +203,7 @@ def draw_row(
     y: int,
     crossing: bool,
     options: int,
-    image: wp.array2d(dtype=wp.uint64),
+    image: wp.array2d[wp.uint64],
 ):
     """Enter triangle t in those of the pixels left … right of row y that it covers."""
     first, last = int(left), int(right)
@@ -210,20 +234,19 @@ def draw_row(
 @wp.func
 def draw_triangle(
     t: int,
-    points: wp.array(dtype=wp.vec3),  # (V,)
-    codes: wp.array(dtype=wp.uint32),  # (V,)
-    triangles: wp.array(dtype=wp.vec3i),
+    points: wp.array[wp.vec3],  # (V,)
+    codes: wp.array[wp.uint32],  # (V,)
+    triangles: wp.array[wp.vec3i],
     options: int,
     large: int,  # pixels in a bounding box from which a triangle is listed, not drawn
-    image: wp.array2d(dtype=wp.uint64),  # (H, W)
-    listed: wp.array(dtype=wp.int32),
-    count: wp.array(dtype=wp.int32),  # (1,)
+    image: wp.array2d[wp.uint64],  # (H, W)
+    listed: wp.array[wp.int32],
+    count: wp.array[wp.int32],  # (1,)
 ):
     """Enter triangle t in the pixels that it covers; or list it, if they may be many."""
     corner = triangles[t]
     p0, p1, p2 = points[corner[0]], points[corner[1]], points[corner[2]]
-    c0, c1, c2 = codes[corner[0]], codes[corner[1]], codes[corner[2]]
-    crossing = ((c0 | c1 | c2) & BEHIND) != wp.uint32(0)
+    crossing = crosses_near_plane(corner, codes)
     if (options & CULL) != 0:
         # v points down, so a triangle that is anticlockwise as the camera sees it has a negative area here;
         # each corner behind the camera turns the sign.
@@ -232,49 +255,66 @@ def draw_triangle(
             area = area * wp.sign(p0[2]) * wp.sign(p1[2]) * wp.sign(p2[2])
         if not (area < 0.0):
             return
-    columns, rows = wp.vec2i(0, image.shape[1] - 1), wp.vec2i(0, image.shape[0] - 1)
-    if not crossing:
-        columns = bounds(c0, c1, c2)
-        rows = bounds(c0 >> wp.uint32(16), c1 >> wp.uint32(16), c2 >> wp.uint32(16))
-    width = columns[1] - columns[0] + 1
-    if width * (rows[1] - rows[0] + 1) >= large:
+    box = bounding_box(corner, codes, crossing, image.shape[0], image.shape[1])
+    left, right, top, bottom = box[0], box[1], box[2], box[3]
+    width = right - left + 1
+    if width * (bottom - top + 1) >= large:
         listed[wp.atomic_add(count, 0, 1)] = t
         return
     inverse = inverse_depths(p0, p1, p2, options)
     if width <= 8:
-        x, y = int(columns[0]), int(rows[0])
-        for _ in range(width * (rows[1] - rows[0] + 1)):
+        x, y = int(left), int(top)
+        for _ in range(width * (bottom - top + 1)):
             draw_pixel(p0, p1, p2, inverse, t, x, y, crossing, options, image)
             x += 1
-            if x > columns[1]:
-                x, y = columns[0], y + 1
+            if x > right:
+                x, y = left, y + 1
     else:
-        for y in range(rows[0], rows[1] + 1):
-            draw_row(p0, p1, p2, inverse, t, columns[0], columns[1], y, crossing, options, image)
+        for y in range(top, bottom + 1):
+            draw_row(p0, p1, p2, inverse, t, left, right, y, crossing, options, image)
 
 
 @wp.func
 def draw_listed(
     t: int,
     y: int,
-    points: wp.array(dtype=wp.vec3),
-    codes: wp.array(dtype=wp.uint32),
-    triangles: wp.array(dtype=wp.vec3i),
+    points: wp.array[wp.vec3],
+    codes: wp.array[wp.uint32],
+    triangles: wp.array[wp.vec3i],
     options: int,
-    image: wp.array2d(dtype=wp.uint64),
+    image: wp.array2d[wp.uint64],
 ):
     """One row of a triangle that `draw_triangle` left for later."""
     corner = triangles[t]
-    c0, c1, c2 = codes[corner[0]], codes[corner[1]], codes[corner[2]]
-    crossing = ((c0 | c1 | c2) & BEHIND) != wp.uint32(0)
-    columns, rows = wp.vec2i(0, image.shape[1] - 1), wp.vec2i(0, image.shape[0] - 1)
-    if not crossing:
-        columns = bounds(c0, c1, c2)
-        rows = bounds(c0 >> wp.uint32(16), c1 >> wp.uint32(16), c2 >> wp.uint32(16))
-    if rows[0] <= y and y <= rows[1]:
+    crossing = crosses_near_plane(corner, codes)
+    box = bounding_box(corner, codes, crossing, image.shape[0], image.shape[1])
+    if box[2] <= y and y <= box[3]:
         p0, p1, p2 = points[corner[0]], points[corner[1]], points[corner[2]]
         inverse = inverse_depths(p0, p1, p2, options)
-        draw_row(p0, p1, p2, inverse, t, columns[0], columns[1], y, crossing, options, image)
+        draw_row(p0, p1, p2, inverse, t, box[0], box[1], y, crossing, options, image)
+
+
+@wp.func
+def draw_image(
+    points: wp.array[wp.vec3],
+    codes: wp.array[wp.uint32],
+    triangles: wp.array[wp.vec3i],
+    options: int,
+    candidates: wp.array[wp.int32],  # (F + 1 or more,) memory to work in
+    image: wp.array2d[wp.uint64],
+):
+    """All triangles of an image, by one thread; whatever the image held before is lost."""
+    for y in range(image.shape[0]):
+        row = image[y]
+        for x in range(image.shape[1]):
+            row[x] = EMPTY
+    # Collecting the candidates first, without a branch, spares the processor a wrong guess at every other triangle.
+    found = int(0)
+    for t in range(triangles.shape[0]):
+        candidates[found] = t
+        found += 1 - int(covers_nothing(triangles[t], codes))
+    for i in range(found):
+        draw_triangle(candidates[i], points, codes, triangles, options, NEVER, image, candidates, candidates)
 
 
 @wp.func
@@ -282,12 +322,12 @@ def resolve_pixel(
     key: wp.uint64,
     y: int,
     x: int,
-    points: wp.array(dtype=wp.vec3),
-    triangles: wp.array(dtype=wp.vec3i),
+    points: wp.array[wp.vec3],
+    triangles: wp.array[wp.vec3i],
     options: int,
-    triangle_id: wp.array(dtype=wp.int32),  # (W,) the row, as the next two
-    barycentric: wp.array(dtype=wp.vec3),
-    depth: wp.array(dtype=wp.float32),
+    triangle_id: wp.array[wp.int32],  # (W,) the row, as the next two
+    barycentric: wp.array[wp.vec3],
+    depth: wp.array[wp.float32],
 ):
     if key == EMPTY:
         triangle_id[x] = -1
@@ -307,75 +347,78 @@ def resolve_pixel(
 
 @wp.kernel
 def code_kernel(
-    points: wp.array2d(dtype=wp.vec3),  # (B, V) u px, v px, depth mm
+    points: wp.array2d[wp.vec3],  # (B, V) u px, v px, depth mm
     height: int,
     width: int,
     options: int,
-    first: int,  # number of the first vertex of this launch
-    codes: wp.array2d(dtype=wp.uint32),  # (B, V)
+    first: int,
+    codes: wp.array2d[wp.uint32],  # (B, V)
 ):
-    b, v = wp.tid()
-    codes[b, v + first] = vertex_code(points[b, v + first], height, width, options)
+    i = wp.tid() + first
+    b, v = i // points.shape[1], i % points.shape[1]
+    codes[b, v] = vertex_code(points[b, v], height, width, options)
 
 
 @wp.kernel
 def depth_kernel(
-    points: wp.array2d(dtype=wp.vec3),
-    codes: wp.array2d(dtype=wp.uint32),
-    triangles: wp.array(dtype=wp.vec3i),  # (F,)
+    points: wp.array2d[wp.vec3],
+    codes: wp.array2d[wp.uint32],
+    triangles: wp.array[wp.vec3i],  # (F,)
     options: int,
     large: int,
-    stride: int,  # triangles a thread
-    first: int,  # the first thread of this launch
-    buffer: wp.array4d(
-        dtype=wp.uint64
-    ),  # (B, layers, H, W): threads that could meet in a pixel have their own
-    listed: wp.array3d(dtype=wp.int32),  # (B, layers, F)
-    count: wp.array3d(dtype=wp.int32),  # (B, layers, 1)
+    stride: int,  # triangles per thread
+    first: int,
+    buffer: wp.array4d[wp.uint64],  # (B, layers, H, W): threads that could meet in a pixel have their own
+    listed: wp.array3d[wp.int32],  # (B, layers, F)
+    count: wp.array3d[wp.int32],  # (B, layers, 1)
 ):
-    b, part = wp.tid()
-    part = part + first
+    i = wp.tid() + first
+    parts = (triangles.shape[0] + stride - 1) // stride
+    b, part = i // parts, i % parts
     on = wp.min(part, buffer.shape[1] - 1)
+    p, code, image, large_ones, number = points[b], codes[b], buffer[b, on], listed[b, on], count[b, on]
     for t in range(part * stride, wp.min((part + 1) * stride, triangles.shape[0])):
-        if not covers_nothing(triangles[t], codes[b]):
-            draw_triangle(
-                t, points[b], codes[b], triangles, options, large, buffer[b, on], listed[b, on], count[b, on]
-            )
+        if not covers_nothing(triangles[t], code):
+            draw_triangle(t, p, code, triangles, options, large, image, large_ones, number)
 
 
 @wp.kernel
 def row_kernel(
-    points: wp.array2d(dtype=wp.vec3),
-    codes: wp.array2d(dtype=wp.uint32),
-    triangles: wp.array(dtype=wp.vec3i),
+    points: wp.array2d[wp.vec3],
+    codes: wp.array2d[wp.uint32],
+    triangles: wp.array[wp.vec3i],
     options: int,
-    listed: wp.array3d(dtype=wp.int32),
-    count: wp.array3d(dtype=wp.int32),
-    first: int,  # the first row of this launch
-    buffer: wp.array4d(dtype=wp.uint64),
+    listed: wp.array3d[wp.int32],
+    count: wp.array3d[wp.int32],
+    first: int,
+    buffer: wp.array4d[wp.uint64],
 ):
-    b, y = wp.tid()
+    i = wp.tid() + first
+    b, y = i // buffer.shape[2], i % buffer.shape[2]
     for on in range(buffer.shape[1]):
-        for i in range(count[b, on, 0]):
-            draw_listed(listed[b, on, i], y + first, points[b], codes[b], triangles, options, buffer[b, 0])
+        for k in range(count[b, on, 0]):
+            draw_listed(listed[b, on, k], y, points[b], codes[b], triangles, options, buffer[b, 0])
 
 
 @wp.kernel
 def resolve_kernel(
-    points: wp.array2d(dtype=wp.vec3),
-    triangles: wp.array(dtype=wp.vec3i),
+    points: wp.array2d[wp.vec3],
+    triangles: wp.array[wp.vec3i],
     options: int,
-    stride: int,  # pixels a thread: on a CPU a whole row, so that it counts only once
-    first: int,  # the first row of this launch
-    buffer: wp.array4d(dtype=wp.uint64),
-    triangle_id: wp.array3d(dtype=wp.int32),  # (B, H, W), −1 where nothing is
-    barycentric: wp.array3d(dtype=wp.vec3),  # (B, H, W)
-    depth: wp.array3d(dtype=wp.float32),  # (B, H, W) mm, infinite where nothing is
+    buffer: wp.array4d[wp.uint64],
+    stride: int,  # pixels per thread: on a CPU a whole row, so that it counts only once
+    first: int,
+    triangle_id: wp.array3d[wp.int32],  # (B, H, W), −1 where nothing is
+    barycentric: wp.array3d[wp.vec3],  # (B, H, W)
+    depth: wp.array3d[wp.float32],  # (B, H, W) mm, infinite where nothing is
 ):
-    b, row, part = wp.tid()
-    y = row + first
+    i = wp.tid() + first
+    height, width = depth.shape[1], depth.shape[2]
+    parts = (width + stride - 1) // stride
+    row, part = i // parts, i % parts
+    b, y = row // height, row % height
     keys, ids, weights, depths = buffer[b, 0, y], triangle_id[b, y], barycentric[b, y], depth[b, y]
-    for x in range(part * stride, wp.min((part + 1) * stride, keys.shape[0])):
+    for x in range(part * stride, wp.min((part + 1) * stride, width)):
         key = keys[x]
         for on in range(1, buffer.shape[1]):
             key = wp.min(key, buffer[b, on, y, x])
@@ -384,34 +427,24 @@ def resolve_kernel(
 
 @wp.kernel
 def image_kernel(
-    points: wp.array2d(dtype=wp.vec3),
-    triangles: wp.array(dtype=wp.vec3i),
+    points: wp.array2d[wp.vec3],
+    triangles: wp.array[wp.vec3i],
     options: int,
-    first: int,  # the first image of this launch
-    slot: int,  # which of the buffers below is this thread's own
-    codes: wp.array2d(dtype=wp.uint32),  # (slots, V)
-    candidates: wp.array2d(dtype=wp.int32),  # (slots, F)
-    buffer: wp.array3d(dtype=wp.uint64),  # (slots, H, W)
-    triangle_id: wp.array3d(dtype=wp.int32),
-    barycentric: wp.array3d(dtype=wp.vec3),
-    depth: wp.array3d(dtype=wp.float32),
+    b: int,  # the image
+    slot: int,  # which of the next three is this thread's own
+    codes: wp.array2d[wp.uint32],  # (slots, V)
+    candidates: wp.array2d[wp.int32],  # (slots, F + 1)
+    buffer: wp.array3d[wp.uint64],  # (slots, H, W)
+    triangle_id: wp.array3d[wp.int32],
+    barycentric: wp.array3d[wp.vec3],
+    depth: wp.array3d[wp.float32],
 ):
-    b = wp.tid() + first
-    p, code, image, candidate = points[b], codes[slot], buffer[slot], candidates[slot]
+    """Launched with one thread."""
+    p, code, image = points[b], codes[slot], buffer[slot]
     height, width = image.shape[0], image.shape[1]
     for v in range(p.shape[0]):
         code[v] = vertex_code(p[v], height, width, options)
-    for y in range(height):
-        row = image[y]
-        for x in range(width):
-            row[x] = EMPTY
-    # Collecting first what is worth a look keeps the processor from guessing wrong at every other triangle.
-    found = int(0)
-    for t in range(triangles.shape[0]):
-        candidate[found] = t
-        found += 1 - int(covers_nothing(triangles[t], code))
-    for i in range(found):
-        draw_triangle(candidate[i], p, code, triangles, options, 2147483647, image, candidate, candidate)
+    draw_image(p, code, triangles, options, candidates[slot], image)
     for y in range(height):
         keys, ids, weights, depths = image[y], triangle_id[b, y], barycentric[b, y], depth[b, y]
         for x in range(width):

@@ -9,17 +9,34 @@ NEAR = 1e-3  # mm, as in the kernels: a perspective camera sees nothing at or be
 
 
 def edge_functions(corners: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Twice the signed areas (..., 3) that pixels (x, y) span with the edges of triangles (..., 3 corners, 2+)."""
+    """Twice the signed areas that pixels span with the three edges of triangles.
+
+    Args:
+        corners: (..., 3 corners, 2 or more) u px, v px.
+        x: (...) column of the pixel.
+        y: (...) row of the pixel.
+
+    Returns:
+        (..., 3) px², one for the edge opposite each corner. They sum to twice the triangle's area.
+    """
     (x0, x1, x2), (y0, y1, y2) = ((corners[..., k] - at[..., None]).unbind(-1) for k, at in ((0, x), (1, y)))
     return torch.stack([x1 * y2 - y1 * x2, x2 * y0 - y2 * x0, x0 * y1 - y0 * x1], -1)
 
 
 def surface_weights(corners: Tensor, x: Tensor, y: Tensor, perspective: bool = True) -> tuple[Tensor, Tensor]:
-    """Weights (..., 3) of the corners at the surface point that pixel (x, y) sees, and its depth (...).
+    """Weights of the corners at the surface point that pixel (x, y) sees, and its depth.
 
-    corners: (..., 3, 3) u, v, depth of the corners. On the screen of a perspective camera value / depth is
-    linear, so a corner counts on the surface by its edge function / depth; on that of an orthographic camera
-    the value itself is linear.
+    On the screen of a perspective camera value / depth is linear, so a corner counts on the surface by its edge
+    function / depth; on that of an orthographic camera the value itself is linear.
+
+    Args:
+        corners: (..., 3, 3) u px, v px, depth mm of the corners.
+        x: (...) column of the pixel.
+        y: (...) row of the pixel.
+        perspective: False for an orthographic camera.
+
+    Returns:
+        Weights (..., 3) that sum to 1, and depth (...) mm.
     """
     e = edge_functions(corners, x, y)
     w = e * (1 / corners[..., 2]) if perspective else e
@@ -31,8 +48,20 @@ def surface_weights(corners: Tensor, x: Tensor, y: Tensor, perspective: bool = T
     return w * (1 / total)[..., None], (e0 * z0 + e1 * z1 + e2 * z2) / total
 
 
-def candidates(corners: Tensor, size: tuple[int, int], cull_backfaces: bool, perspective: bool = True):
-    """Every pixel in the bounding box of every triangle (F, 3, 3): triangle number, x and y, each (N,)."""
+def candidates(
+    corners: Tensor, size: tuple[int, int], cull_backfaces: bool, perspective: bool = True
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Every pixel in the bounding box of every triangle.
+
+    Args:
+        corners: (F, 3, 3) u px, v px, depth mm.
+        size: (H, W).
+        cull_backfaces: Leave out triangles that turn their inside to the camera.
+        perspective: False for an orthographic camera, which has no near plane.
+
+    Returns:
+        Triangle number, x, y, and whether the triangle crosses the near plane, each (N,).
+    """
     H, W = size
     u, v, depth = corners.unbind(-1)
     finite = torch.isfinite(corners).flatten(1).all(-1)
@@ -65,17 +94,27 @@ def rasterize_one(
     size: tuple[int, int],
     cull_backfaces: bool = False,
     perspective: bool = True,
-):
-    """One image: points (V, 3) as u, v, depth; triangles (F, 3). Returns id (H, W), weights (H, W, 3), depth (H, W).
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One image.
 
     Every triangle lists the pixels of its bounding box; a scatter with minimum keeps the nearest candidate of
     each pixel, and among equally near ones the lowest triangle number.
+
+    Args:
+        points: (V, 3) u px, v px, depth mm.
+        triangles: (F, 3).
+        size: (H, W).
+        cull_backfaces: Leave out triangles that turn their inside to the camera.
+        perspective: False for an orthographic camera.
+
+    Returns:
+        Triangle number (H, W), weights (H, W, 3) and depth (H, W).
     """
     H, W = size
     corners = points[triangles]  # (F, 3, 3)
     triangle, x, y, crossing = candidates(corners, size, cull_backfaces, perspective)
     e = edge_functions(corners[triangle], x.to(points), y.to(points))
-    # A corner behind the camera turns the sign of its weight, and only the weights say what is inside.
+    # A corner behind the camera turns the sign of its weight, and only the weights show what is inside.
     signs = torch.where(crossing[:, None], e * (1 / corners[triangle][..., 2]), e)
     inside = (signs.amin(-1) >= 0) != (signs.amax(-1) <= 0)  # all zero is a triangle without area
     triangle, x, y = triangle[inside], x[inside], y[inside]
@@ -98,14 +137,12 @@ def rasterize_one(
     return ids.view(H, W), barycentric.view(H, W, 3), nearest.view(H, W)
 
 
-def rasterize_reference(points: Tensor, triangles: Tensor, size: tuple[int, int], *options: bool):
+def rasterize_reference(
+    points: Tensor, triangles: Tensor, size: tuple[int, int], *options: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """The batch, one image after the other: ids (B, H, W) int32, weights (B, H, W, 3), depth (B, H, W)."""
-    images = [rasterize_one(p, triangles, size, *options) for p in points]
-    if not images:
-        H, W = size
-        return (
-            torch.zeros(0, H, W, dtype=torch.int32, device=points.device),
-            points.new_zeros(0, H, W, 3),
-            points.new_zeros(0, H, W),
-        )
-    return tuple(torch.stack(part) for part in zip(*images, strict=True))
+    ids = torch.empty(len(points), *size, dtype=torch.int32, device=points.device)
+    weights, depth = points.new_empty(len(points), *size, 3), points.new_empty(len(points), *size)
+    for b, image in enumerate(points):
+        ids[b], weights[b], depth[b] = rasterize_one(image, triangles, size, *options)
+    return ids, weights, depth

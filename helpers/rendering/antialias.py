@@ -14,31 +14,30 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from helpers.rasterizer import Raster
+from helpers.rasterizer.mesh_cache import cached_by_mesh
 from helpers.rasterizer.reference import NEAR
 
 
 @dataclass(frozen=True)
 class MeshEdges:
-    """ends: (E, 2) vertices.  sides: (E, 2) the triangles left and right of it, −1 for none.
-    opposite: (E, 2) the third vertex of each."""
+    """The E edges of a mesh.
+
+    Attributes:
+        ends: (E, 2) vertices.
+        sides: (E, 2) the triangles left and right of it, −1 for none.
+        opposite: (E, 2) the third vertex of each.
+    """
 
     ends: Tensor
     sides: Tensor
     opposite: Tensor
 
 
-_known_edges = WeakTensorKeyDictionary()
-
-
+@cached_by_mesh
 def mesh_edges(triangles: Tensor) -> MeshEdges:
     """The edges of triangles (F, 3), each once; one that three or more triangles share, once for each of them."""
-    version = None if triangles.is_inference() else triangles._version
-    known = _known_edges.get(triangles)
-    if known is not None and version is not None and known[0] == version:
-        return known[1]
     t = triangles.long()
     F = len(t)
     directed = torch.cat([t[:, [0, 1]], t[:, [1, 2]], t[:, [2, 0]]])
@@ -51,26 +50,35 @@ def mesh_edges(triangles: Tensor) -> MeshEdges:
     a, b = order[first[double]], order[first[double] + 1]
     alone = order[~double[edge[order]]]
     none = torch.full_like(owner[alone], -1)
-    edges = MeshEdges(
+    return MeshEdges(
         torch.cat([ends[double], directed[alone]]),
         torch.cat([torch.stack([owner[a], owner[b]], -1), torch.stack([owner[alone], none], -1)]),
         torch.cat([torch.stack([opposite[a], opposite[b]], -1), opposite[alone][:, None].expand(-1, 2)]),
     )
-    _known_edges[triangles] = (version, edges)
-    return edges
 
 
 def antialias(
     image: Tensor, points: Tensor, triangles: Tensor, raster: Raster, cull_backfaces: bool = False
 ) -> Tensor:
-    """The image (B, H, W, C) with smooth silhouettes.
-
-    points: (B, V, 3) u px, v px, depth mm, those that `raster` was made from.  triangles: (F, 3).
+    """Smooth the silhouettes of an image.
 
     Differentiable in the image, and in u and v of the ends of silhouette edges. Not differentiated: which edges
     are silhouettes, between which pixels they pass, which one is in front. Where an outline turns within a pixel
     (a corner, a part thinner than a pixel) the coverage is approximate. Edges that cross the near plane are left
     hard.
+
+    Args:
+        image: (B, H, W, C).
+        points: (B, V, 3) u px, v px, depth mm, those that `raster` was made from.
+        triangles: (F, 3).
+        raster: Which triangle each pixel shows.
+        cull_backfaces: Whether triangles that turn their inside to the camera were left out.
+
+    Returns:
+        The image (B, H, W, C) with smooth silhouettes.
+
+    Source:
+        After the analytic antialiasing of Laine et al. 2020 (nvdiffrast).
     """
     B, H, W, C = image.shape
     found = [silhouette(points[b], triangles, raster, b, cull_backfaces) for b in range(len(points))]
@@ -83,11 +91,21 @@ def antialias(
     return flat.index_add(0, target, step).view(B, H, W, C)
 
 
-def silhouette(points: Tensor, triangles: Tensor, raster: Raster, b: int, cull: bool):
+def silhouette(
+    points: Tensor, triangles: Tensor, raster: Raster, b: int, cull: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """Pairs of neighbouring pixels of image b between whose centres its outline passes.
 
-    Returns the pixel inside and the one outside (N,), counted through the batch, and how far (N,) px, −½ to ½, the
-    surface reaches beyond the border between the two.
+    Args:
+        points: (V, 3) u px, v px, depth mm of the image.
+        triangles: (F, 3).
+        raster: What the whole batch shows.
+        b: Number of the image.
+        cull: Whether triangles that turn their inside to the camera were left out.
+
+    Returns:
+        The pixel inside and the one outside (N,), counted through the batch, and how far (N,) px, −½ to ½, the
+        surface reaches beyond the border between the two.
     """
     H, W = raster.triangle_id.shape[1:]
     with torch.no_grad():
@@ -100,7 +118,7 @@ def silhouette(points: Tensor, triangles: Tensor, raster: Raster, b: int, cull: 
             _crossings(points, a[keep], c[keep], third[keep], along, lines, length, raster.perspective)
         )
     line, before, at, side, depth, along = (torch.cat(part) for part in zip(*parts, strict=True))
-    # The pair's pixels lie at `before` and `before + 1` on the line; `side` says which is inside.
+    # The pair's pixels lie at `before` and `before + 1` on the line; `side` tells which is inside.
     one = torch.where(along == 0, line * W + before, before * W + line)
     two = one + torch.where(along == 0, 1, W)
     inside, outside = torch.where(side, one, two), torch.where(side, two, one)
@@ -121,11 +139,13 @@ def silhouette(points: Tensor, triangles: Tensor, raster: Raster, b: int, cull: 
     return inside[shown] + start, outside[shown] + start, beyond[shown]
 
 
-def silhouette_edges(points: Tensor, triangles: Tensor, perspective: bool, cull: bool):
+def silhouette_edges(
+    points: Tensor, triangles: Tensor, perspective: bool, cull: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """Ends a and c (N,) of the edges that may be outlines, and the third vertex of a triangle that is seen there.
 
     An outline has its surface on one side only: it is the mesh's border, or the two triangles lie on the same
-    side of it on the screen, which is to say that they face different ways.
+    side of it on the screen, that is, they face different ways.
     """
     edges = mesh_edges(triangles)
     p = points[triangles.long()]
@@ -144,7 +164,16 @@ def silhouette_edges(points: Tensor, triangles: Tensor, perspective: bool, cull:
     return edges.ends[keep, 0], edges.ends[keep, 1], third[keep]
 
 
-def _crossings(points, a, c, third, along: int, lines: int, length: int, perspective: bool):
+def _crossings(
+    points: Tensor,
+    a: Tensor,
+    c: Tensor,
+    third: Tensor,
+    along: int,
+    lines: int,
+    length: int,
+    perspective: bool,
+) -> tuple[Tensor, ...]:
     """Where edges cross the lines of pixel centres: along = 0 for rows, 1 for columns.
 
     Returns for each crossing: the line's number, the pixel before it on the line, where it is (differentiable),
@@ -155,9 +184,8 @@ def _crossings(points, a, c, third, along: int, lines: int, length: int, perspec
         start, end = points[a, across], points[c, across]
         low, high = torch.minimum(start, end), torch.maximum(start, end)
         first = low.clamp(0, lines).ceil()
-        count = (
-            (high.clamp(-1, lines).ceil() - first).clamp(min=0).long()
-        )  # half open: no crossing counts twice
+        # Half open: no crossing counts twice.
+        count = (high.clamp(-1, lines).ceil() - first).clamp(min=0).long()
         edge = torch.repeat_interleave(count)
         line = first.long()[edge] + torch.arange(len(edge), device=a.device) - (count.cumsum(0) - count)[edge]
     a, c, third = a[edge], c[edge], third[edge]

@@ -1,33 +1,41 @@
 """Drawing a face under spherical harmonics in a few kernels, with hand-written derivatives.
 
-`draw_in_steps` goes through autograd: vertices to pixels, normals, raster, shading. Where no derivative is asked
-for, `draw_by_image` does all of it image by image on a CPU. Both find the same triangles and weights, bit for
-bit. float32 only; the torch code in `helpers.rendering` says the same for float64 and for all other light.
+`_draw_in_steps` goes through autograd: vertices to pixels, normals, raster, shading. Where no derivative is asked
+for, `_draw_by_image` does all of it image by image on a CPU. Both find the same triangles and weights, bit for
+bit. float32 only; `helpers.rendering.render` does the same in torch for float64 and for all other light.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from helpers._warp import wp
+from helpers._warp import cpu_threads, fill, launch, matrices, share_items, vectors, wp
 from helpers.camera import Camera, OrthographicCamera, Pose, model_to_camera
 from helpers.lighting import sh_basis
-from helpers.rasterizer import Raster, raster, rasterize
+from helpers.rasterizer import Raster, rasterize
 from helpers.rasterizer import kernels as raster_kernels
+from helpers.rasterizer.raster import LEAST_VERTICES, check_points, checked_triangles, images_are_few
 from helpers.rendering import kernels
-from helpers.rendering.launch import each, launch, matrices, vectors
-from helpers.rendering.one_ring import rings
+from helpers.rendering.normals import rings, vertex_normals
+from helpers.rendering.scene import Rendering, Scene
 
 
 @dataclass(frozen=True)
 class ViewTransform:
-    """Pose and camera as numbers: camera point = turn · model point + shift; lens (B, 3) focal and centre.
+    """Pose and camera as numbers: camera point = turn · model point + shift.
 
-    rotation: (B, 3, 3) from model to viewer axes, for normals.
+    Attributes:
+        turn: (B, 3, 3).
+        shift: (B, 3) mm.
+        rotation: (B, 3, 3) from model to viewer axes, for normals.
+        lens: (B, 3) focal length (px; px per mm if orthographic) and principal point (px).
+        perspective: False for an orthographic camera.
+        size: (H, W) px.
     """
 
     turn: Tensor
@@ -39,24 +47,130 @@ class ViewTransform:
 
     @classmethod
     def of(cls, pose: Pose, camera: Camera | OrthographicCamera, batch: int) -> ViewTransform:
-        perspective = camera.perspective
-        # What the pose does to the origin and to the three axes says all of it.
+        """For `batch` images; pose and camera come as often or once."""
+        # What the pose does to the origin and to the three axes determines all of it.
         axes = torch.eye(3, device=pose.translation.device, dtype=pose.translation.dtype)[None]
         turned = model_to_camera(axes, Pose(pose.rotation_vector, torch.zeros_like(pose.translation)))
-        focal = camera.focal if perspective else camera.scale
+        focal = camera.focal if isinstance(camera, Camera) else camera.scale
         lens = torch.cat([focal[:, None], camera.principal_point], -1)
         return cls(
             turned.transpose(1, 2).expand(batch, -1, -1),
             model_to_camera(torch.zeros_like(axes[:, :1]), pose)[:, 0].expand(batch, -1),
             pose.rotation.expand(batch, -1, -1),
             lens.expand(batch, -1),
-            perspective,
-            tuple(camera.size),
+            camera.perspective,
+            camera.size,
         )
 
     @property
     def options(self) -> int:
+        """For the kernels."""
         return raster_kernels.PERSPECTIVE * self.perspective
+
+
+def draw(scene: Scene, view: ViewTransform) -> tuple[Rendering, Tensor]:
+    """Draw a `simple` scene.
+
+    Returns:
+        The images, not yet antialiased, and the vertices on the screen (B, V, 3), or (B, 0, 3) where nobody needs them.
+    """
+    assert isinstance(scene.light, Tensor)
+    background = scene.background
+    if not isinstance(background, Tensor):
+        background = torch.full((1, 1, 1, 3), float(background), device=scene.vertices.device)
+    inputs = (view.turn, view.shift, view.rotation, view.lens)
+    inputs += (scene.vertices, scene.albedo, scene.light, background)
+    derive = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
+    (H, W), V, F = view.size, scene.vertices.shape[1], len(scene.triangles)
+    # What `_draw_by_image` takes for each thread.
+    threads = cpu_threads(8 * H * W + 32 * V + 4 * (max(V, F) + 1))
+    if derive or scene.vertices.is_cuda or images_are_few(scene.batch, threads):
+        return _draw_in_steps(scene, scene.light, background, view)
+    rendering = _draw_by_image(scene, scene.light, background, view, min(threads, scene.batch))
+    points = (
+        screen_points(scene.vertices, view)
+        if scene.antialias
+        else rendering.image.new_empty(scene.batch, 0, 3)
+    )
+    return rendering, points
+
+
+def screen_points(vertices: Tensor, view: ViewTransform) -> Tensor:
+    """u px, v px and depth mm (B, V, 3) of vertices (B or 1, V, 3) mm in model axes."""
+    return _ScreenPoints.apply(vertices.contiguous(), view.turn, view.shift, view.lens, view.perspective)
+
+
+def _draw_in_steps(
+    scene: Scene, light: Tensor, background: Tensor, view: ViewTransform
+) -> tuple[Rendering, Tensor]:
+    """Through autograd."""
+    triangles = scene.triangles
+    points = screen_points(scene.vertices, view)
+    normals = vertex_normals(scene.vertices, triangles) @ view.rotation.transpose(1, 2)
+    raster = rasterize(
+        points, triangles, view.size, cull_backfaces=scene.cull_backfaces, perspective=view.perspective
+    )
+    faces = checked_triangles(triangles, scene.vertices.shape[1]).to(points.device)
+    shown = faces, raster.triangle_id, raster.barycentric, raster.depth, view.options
+    image, normal, depth = _Shade.apply(points, normals, scene.albedo, light, background, *shown)
+    return Rendering(image, depth, normal, raster.mask.to(points), raster), points
+
+
+@torch.no_grad()
+def _draw_by_image(
+    scene: Scene, light: Tensor, background: Tensor, view: ViewTransform, threads: int
+) -> Rendering:
+    """On a CPU and without derivatives: each thread draws whole images, in memory of its own."""
+    B, V, (H, W) = scene.batch, scene.vertices.shape[1], view.size
+    faces = checked_triangles(scene.triangles, V)
+    start, ring = rings(scene.triangles, V)
+    new = scene.vertices.new_empty
+    given = fill(
+        kernels.Scene,
+        vertices=vectors(scene.vertices),
+        triangles=wp.from_torch(faces, dtype=wp.vec3i),
+        start=wp.from_torch(start),
+        ring=wp.from_torch(ring, dtype=wp.vec2i),
+        albedo=vectors(scene.albedo),
+        light=vectors(light),
+        background=vectors(background),
+        turn=matrices(view.turn),
+        shift=vectors(view.shift),
+        rotation=matrices(view.rotation),
+        lens=vectors(view.lens),
+        options=view.options + raster_kernels.CULL * scene.cull_backfaces,
+    )
+    unsound = torch.zeros(threads, dtype=torch.int32)
+    memory = fill(
+        kernels.Memory,
+        points=vectors(new(threads, V, 3)),
+        codes=wp.from_torch(new((threads, V), dtype=torch.int32), dtype=wp.uint32),
+        found=wp.from_torch(new((threads, max(len(faces), V) + 1), dtype=torch.int32)),
+        buffer=wp.from_torch(new((threads, H, W), dtype=torch.int64), dtype=wp.uint64),
+        normals=vectors(new(threads, V, 3)),
+        seen_in=wp.from_torch(torch.full((threads, V), -1, dtype=torch.int32)),
+        unsound=wp.from_torch(unsound),
+    )
+    raster = Raster(new((B, H, W), dtype=torch.int32), new(B, H, W, 3), new(B, H, W), view.perspective)
+    rendering = Rendering(new(B, H, W, 3), raster.depth, new(B, H, W, 3), new(B, H, W), raster)
+    picture = fill(
+        kernels.Picture,
+        triangle_id=wp.from_torch(raster.triangle_id),
+        barycentric=vectors(raster.barycentric),
+        depth=wp.from_torch(raster.depth),
+        normal=vectors(rendering.normal),
+        image=vectors(rendering.image),
+        coverage=wp.from_torch(rendering.coverage),
+    )
+
+    def draw_image(b: int, slot: int) -> None:
+        wp.launch(kernels.image_kernel, 1, inputs=[given, b, slot, memory, picture], device="cpu")
+
+    share_items(kernels.image_kernel, B, threads, draw_image)
+    if bool(unsound.any()):
+        # Some vertex has no finite place: is that one of those which may?
+        check_points(screen_points(scene.vertices, view), scene.triangles, H, W, view.perspective)
+    return rendering
 
 
 class _ScreenPoints(torch.autograd.Function):
@@ -64,27 +178,20 @@ class _ScreenPoints(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, vertices: Tensor, turn: Tensor, shift: Tensor, lens: Tensor, perspective: bool
+        ctx: Any, vertices: Tensor, turn: Tensor, shift: Tensor, lens: Tensor, perspective: bool
     ) -> Tensor:
         B, V = len(turn), vertices.shape[1]
         points = vertices.new_empty(B, V, 3)
         options = raster_kernels.PERSPECTIVE * perspective
-        arguments = [
-            vectors(vertices),
-            matrices(turn),
-            vectors(shift),
-            vectors(lens),
-            options,
-            vectors(points),
-        ]
-        launch(kernels, kernels.screen_kernel, (B, V), arguments, points)
+        inputs = [vectors(vertices), matrices(turn), vectors(shift), vectors(lens), options]
+        launch(kernels.screen_kernel, B * V, inputs, [vectors(points)], points, least=LEAST_VERTICES)
         ctx.save_for_backward(vertices, turn, shift, lens)
         ctx.perspective = perspective
         return points
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, g: Tensor):
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         vertices, turn, shift, lens = ctx.saved_tensors
         c = vertices @ turn.transpose(1, 2) + shift[:, None]
         xy, f = c[..., :2], lens[:, None, :1]
@@ -100,218 +207,63 @@ class _ScreenPoints(torch.autograd.Function):
             by_c = torch.cat([g[..., :2] * f, g[..., 2:]], -1)
         by_lens[:, 0] = along.sum((1, 2))
         by_turn = by_c.transpose(1, 2) @ vertices.expand(len(turn), -1, -1)
-        by_vertices = _summed(by_c @ turn, vertices) if ctx.needs_input_grad[0] else None
+        by_vertices = (by_c @ turn).sum_to_size(vertices.shape) if ctx.needs_input_grad[0] else None
         return by_vertices, by_turn, by_c.sum(1), by_lens, None
-
-
-class _VertexNormals(torch.autograd.Function):
-    """Unit normals (B, V, 3) of vertices (B, V, 3)."""
-
-    @staticmethod
-    def forward(ctx, vertices: Tensor, start: Tensor, ring: Tensor) -> Tensor:
-        B, V, _ = vertices.shape
-        normals, length = torch.empty_like(vertices), vertices.new_empty(B, V)
-        mesh = _ring_arguments(vertices, start, ring)
-        arguments = [*mesh, vectors(normals), wp.from_torch(length)]
-        launch(kernels, kernels.normal_kernel, (B, V), arguments, vertices)
-        ctx.save_for_backward(vertices, start, ring, normals, length)
-        return normals
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, g: Tensor):
-        vertices, start, ring, normals, length = ctx.saved_tensors
-        # Only the part across a normal turns it.
-        by_area = (g - normals * (normals * g).sum(-1, keepdim=True)) / length[..., None]
-        by_vertices = torch.empty_like(vertices)
-        arguments = [*_ring_arguments(vertices, start, ring), vectors(by_area), vectors(by_vertices)]
-        launch(kernels, kernels.normal_adjoint_kernel, vertices.shape[:2], arguments, vertices)
-        return by_vertices, None, None
 
 
 class _Shade(torch.autograd.Function):
     """Image, normal and depth of what a raster shows."""
 
     @staticmethod
-    def forward(ctx, points, normals, albedo, light, background, triangles, ids, weights, depth, options):
-        B, H, W = ids.shape
-        normal, image = points.new_empty(B, H, W, 3), points.new_empty(B, H, W, 3)
-        arguments = [
-            wp.from_torch(triangles, dtype=wp.vec3i),
-            wp.from_torch(ids),
-            vectors(weights),
-            vectors(normals),
-            vectors(albedo),
-            vectors(light),
-            vectors(background),
-            vectors(normal),
-            vectors(image),
-        ]
-        launch(kernels, kernels.shade_kernel, (B, H, W), arguments, points)
+    def forward(
+        ctx: Any,
+        points: Tensor,
+        normals: Tensor,
+        albedo: Tensor,
+        light: Tensor,
+        background: Tensor,
+        triangles: Tensor,
+        ids: Tensor,
+        weights: Tensor,
+        depth: Tensor,
+        options: int,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        normal, image = torch.empty_like(weights), torch.empty_like(weights)
+        inputs = [_surface(triangles, normals, albedo, light), vectors(background)]
+        inputs += [wp.from_torch(ids), vectors(weights)]
+        launch(kernels.shade_kernel, ids.numel(), inputs, [vectors(normal), vectors(image)], points)
         ctx.save_for_backward(points, normals, albedo, light, background, triangles, ids, normal)
         ctx.options = options
         return image, normal, depth.clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, g_image, g_normal, g_depth):
+    def backward(ctx: Any, g_image: Tensor, g_normal: Tensor, g_depth: Tensor) -> tuple[Tensor | None, ...]:
         points, normals, albedo, light, background, triangles, ids, normal = ctx.saved_tensors
         B, H, W = ids.shape
         by_points, by_normals, by_albedo = (torch.zeros_like(points) for _ in range(3))
         by_received = torch.empty_like(g_image, memory_format=torch.contiguous_format)
-        arguments = [
-            vectors(points),
-            wp.from_torch(triangles, dtype=wp.vec3i),
-            wp.from_torch(ids),
-            vectors(normals),
-            vectors(albedo),
-            vectors(light),
-            ctx.options,
-            vectors(g_image),
-            vectors(g_normal),
-            wp.from_torch(g_depth.detach().contiguous()),
-            vectors(by_points),
-            vectors(by_normals),
-            vectors(by_albedo),
-            vectors(by_received),
-        ]
-        launch(kernels, kernels.shade_adjoint_kernel, (B, H, W), arguments, points, alone=True)
+        inputs = [_surface(triangles, normals, albedo, light), vectors(points), wp.from_torch(ids)]
+        inputs += [ctx.options, vectors(g_image), vectors(g_normal), wp.from_torch(g_depth.contiguous())]
+        outputs = [vectors(t) for t in (by_points, by_normals, by_albedo, by_received)]
+        launch(kernels.shade_adjoint_kernel, B * H * W, inputs, outputs, points, grain=H * W)
         by_light = by_background = None
         if ctx.needs_input_grad[3]:
             basis = sh_basis(normal.view(B, H * W, 3))
-            by_light = _summed(basis.transpose(1, 2) @ by_received.view(B, H * W, 3), light)
+            by_light = basis.transpose(1, 2) @ by_received.view(B, H * W, 3)
+            by_light = by_light.sum_to_size(light.shape)
         if ctx.needs_input_grad[4]:
-            by_background = _summed(torch.where(ids[..., None] < 0, g_image, 0), background)
-        by_normals, by_albedo = _summed(by_normals, normals), _summed(by_albedo, albedo)
+            by_background = torch.where(ids[..., None] < 0, g_image, 0).sum_to_size(background.shape)
+        # A normal or an albedo that serves the whole batch gets the sum of the images' derivatives.
+        by_normals, by_albedo = by_normals.sum_to_size(normals.shape), by_albedo.sum_to_size(albedo.shape)
         return by_points, by_normals, by_albedo, by_light, by_background, None, None, None, None, None
 
 
-def screen_points(vertices: Tensor, view: ViewTransform) -> Tensor:
-    """u px, v px and depth mm (B, V, 3) of vertices (B or 1, V, 3) mm in model axes."""
-    return _ScreenPoints.apply(vertices.contiguous(), view.turn, view.shift, view.lens, view.perspective)
-
-
-def vertex_normals(vertices: Tensor, triangles: Tensor) -> Tensor:
-    """Unit normals (B, V, 3) of float32 vertices (B, V, 3)."""
-    raster.checked_triangles(triangles, vertices.shape[1])
-    start, ring = rings(triangles, vertices.shape[1])
-    return _VertexNormals.apply(vertices.contiguous(), start.to(vertices.device), ring.to(vertices.device))
-
-
-def draw(
-    vertices: Tensor,
-    triangles: Tensor,
-    albedo: Tensor,
-    view: ViewTransform,
-    light: Tensor,
-    background: Tensor,
-    cull: bool,
-):
-    """Image, depth, normal, coverage, the raster, and the vertices on the screen (B, V, 3).
-
-    vertices, albedo: (B or 1, V, 3).  triangles: (F, 3).  light: (B or 1, 9, 3).
-    background: (B or 1, H or 1, W or 1, 3).  cull: leave out what turns its inside to the camera.
-    """
-    inputs = (vertices, albedo, view.turn, view.shift, view.rotation, view.lens, light, background)
-    derive = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
-    if derive or vertices.is_cuda or len(view.shift) < raster.THREADS:
-        return draw_in_steps(vertices, triangles, albedo, view, light, background, cull)
-    drawn = draw_by_image(vertices, triangles, albedo, view, light, background, cull)
-    return *drawn, None
-
-
-def draw_in_steps(
-    vertices: Tensor,
-    triangles: Tensor,
-    albedo: Tensor,
-    view: ViewTransform,
-    light: Tensor,
-    background: Tensor,
-    cull: bool,
-):
-    """`draw` through autograd."""
-    points = screen_points(vertices, view)
-    normals = vertex_normals(vertices, triangles) @ view.rotation.transpose(1, 2)
-    drawn = rasterize(points, triangles, view.size, cull_backfaces=cull, perspective=view.perspective)
-    faces = raster.checked_triangles(triangles, vertices.shape[1]).to(points.device)
-    ids, weights = drawn.triangle_id, drawn.barycentric
-    image, normal, depth = _Shade.apply(
-        points, normals, albedo, light, background, faces, ids, weights, drawn.depth, view.options
+def _surface(triangles: Tensor, normals: Tensor, albedo: Tensor, light: Tensor) -> Any:
+    return fill(
+        kernels.Surface,
+        triangles=wp.from_torch(triangles, dtype=wp.vec3i),
+        normals=vectors(normals),
+        albedo=vectors(albedo),
+        light=vectors(light),
     )
-    return image, depth, normal, drawn.mask.to(points), drawn, points
-
-
-@torch.no_grad()
-def draw_by_image(
-    vertices: Tensor,
-    triangles: Tensor,
-    albedo: Tensor,
-    view: ViewTransform,
-    light: Tensor,
-    background: Tensor,
-    cull: bool,
-):
-    """`draw` on a CPU and without derivatives, but for the vertices on the screen."""
-    (B, _), V, (H, W) = view.shift.shape, vertices.shape[1], view.size
-    faces = raster.checked_triangles(triangles, V)
-    start, ring = rings(triangles, V)
-    threads = min(raster.THREADS, B)
-    new = vertices.new_empty
-    points, own_normals = vectors(new(threads, V, 3)), vectors(new(threads, V, 3))
-    codes = wp.from_torch(new((threads, V), dtype=torch.int32), dtype=wp.uint32)
-    found = wp.from_torch(new((threads, max(len(faces), V) + 1), dtype=torch.int32))
-    buffer = wp.from_torch(new((threads, H, W), dtype=torch.int64), dtype=wp.uint64)
-    known = wp.from_torch(torch.full((threads, V), -1, dtype=torch.int32))
-    ids, weights, depth = new((B, H, W), dtype=torch.int32), new(B, H, W, 3), new(B, H, W)
-    normal, image, coverage = new(B, H, W, 3), new(B, H, W, 3), new(B, H, W)
-    unsound = torch.zeros(threads, dtype=torch.int32)
-    mesh = [vectors(vertices), wp.from_torch(faces, dtype=wp.vec3i)]
-    place = [*mesh, matrices(view.turn), vectors(view.shift), vectors(view.lens)]
-    place.append(view.options + raster_kernels.CULL * cull)
-    depth_buffers = [points, codes, found, buffer, wp.from_torch(unsound)]
-    paint = [
-        *mesh,
-        wp.from_torch(start),
-        wp.from_torch(ring, dtype=wp.vec2i),
-        vectors(albedo),
-        matrices(view.rotation),
-        vectors(light),
-        vectors(background),
-        view.options,
-    ]
-    results = [
-        points,
-        found,
-        buffer,
-        own_normals,
-        known,
-        wp.from_torch(ids),
-        vectors(weights),
-        wp.from_torch(depth),
-        vectors(normal),
-        vectors(image),
-        wp.from_torch(coverage),
-    ]
-    wp.load_module(kernels, device="cpu")
-    images = iter(range(B))
-
-    def work(thread: int) -> None:
-        for b in images:  # whoever is done takes the next
-            wp.launch(kernels.face_depth_kernel, 1, inputs=[*place, b, thread, *depth_buffers], device="cpu")
-            wp.launch(kernels.face_shade_kernel, 1, inputs=[*paint, b, thread, *results], device="cpu")
-
-    each(work, [(thread,) for thread in range(threads)])
-    if bool(unsound.any()):
-        # Some vertex has no finite place: is that one of those which may?
-        points = screen_points(vertices, view)
-        raster.check_points(points, triangles, H, W, view.perspective)
-    return image, depth, normal, coverage, Raster(ids, weights, depth, view.perspective)
-
-
-def _ring_arguments(vertices: Tensor, start: Tensor, ring: Tensor) -> list:
-    return [vectors(vertices), wp.from_torch(start), wp.from_torch(ring, dtype=wp.vec2i)]
-
-
-def _summed(gradient: Tensor, like: Tensor) -> Tensor:
-    """The gradient of something that was used several times along some dimensions."""
-    return gradient.sum_to_size(like.shape)

@@ -19,15 +19,22 @@ MAP_SIDES = (256, 2048)  # px, smallest and largest
 def cast_shadows(
     vertices: Tensor, triangles: Tensor, towards: Tensor, points: Tensor, normals: Tensor
 ) -> Tensor:
-    """Share of the lamp's light (B, H, W), 0 to 1, that reaches surface points (B, H, W, 3). Without gradients.
-
-    vertices: (B, V, 3) mm and points in viewer axes.  triangles: (F, 3).  towards: (B or 1, 3) unit vectors to the
-    lamp.  normals: (B, H, W, 3) at the points.
+    """Share of the lamp's light that reaches surface points. Without gradients.
 
     Neighbouring pixels of the map are compared and mixed bilinearly, so the shadow's edge is about one of them
     wide. A pixel of the map holds one depth for a patch of surface, which is deeper on one side the more it
     slants to the lamp; the surface would shade itself without a tolerance that grows with the slant. So shadows
     start about two map pixels behind what casts them.
+
+    Args:
+        vertices: (B, V, 3) mm, viewer axes.
+        triangles: (F, 3).
+        towards: (B or 1, 3) unit vectors to the lamp.
+        points: (B, H, W, 3) mm, viewer axes.
+        normals: (B, H, W, 3) at the points.
+
+    Returns:
+        (B, H, W), 0 to 1.
     """
     B, H, W, _ = points.shape
     side = min(max(2 * max(H, W), MAP_SIDES[0]), MAP_SIDES[1])
@@ -36,9 +43,8 @@ def cast_shadows(
     axes = lamp_axes(towards.expand(B, -1)).float()  # (B, 3, 3): rows right, up, away from the lamp
     seen = vertices.float() @ axes.transpose(1, 2)
     low, high = seen.amin(1, keepdim=True), seen.amax(1, keepdim=True)
-    scale = (side - 5) / (high - low)[..., :2].amax(-1, keepdim=True).clamp(
-        min=1e-6
-    )  # map px a mm, with a margin
+    # Pixels of the map per mm, with a margin.
+    scale = (side - 5) / (high - low)[..., :2].amax(-1, keepdim=True).clamp(min=1e-6)
 
     def on_map(at: Tensor) -> Tensor:
         return torch.cat([(at[..., :2] - low[..., :2]) * scale + 2, at[..., 2:]], -1)

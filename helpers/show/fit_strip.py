@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from helpers.camera import Camera, Pose, model_to_camera, project
-from helpers.lighting.lamp_vector import unpack_lamp
+from helpers.fitting.light_models import light_model_of
 from helpers.rendering import render
 from helpers.show.figures import as_bytes, draw_landmarks, tile
 from helpers.show.views import CLAY, studio
@@ -72,20 +72,18 @@ def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) 
 
     The skin's weight is drawn like a colour; averaging it over a few pixels makes a soft seam that stays inside.
     """
-    light, more = face.light, {}
-    if light.dim() == 2:  # the paper's lamp and colours
-        light, colour = unpack_lamp(light)
-        more = {"colour": colour, "shadows": True}
+    lit = light_model_of(face.light).for_rendering(face.light)
     drawn = render(
         face.vertices,
         model.triangles,
         face.colours,
         face.pose,
         face.camera,
-        light,
+        lit.light,
         background=0.0,
         supersample=supersample,
-        **more,
+        colour=lit.colour,
+        shadows=lit.shadows,
     )
     skin = (
         (model.masks or {}).get("skin", torch.ones(face.vertices.shape[1]))[None, :, None].expand(-1, -1, 3)

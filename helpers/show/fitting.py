@@ -60,16 +60,11 @@ def energy_figure(result, index: int = 0):
             color=TERM_COLOURS[name],
             label=name,
         )
-    axes.axvline(result.iterations_landmarks - 0.5, color="grey", linewidth=1, linestyle=":")
+    # How many iterations came before the first with pixels.
+    joined = int((result.energy_terms["pixels"][index] == 0).sum())
+    axes.axvline(joined - 0.5, color="grey", linewidth=1, linestyle=":")
     axes.set(yscale="log", xlabel="iteration", ylabel="energy")
     # On the left of its line, where no term starts at the top.
-    axes.text(
-        result.iterations_landmarks - 0.8,
-        axes.get_ylim()[1],
-        "pixels join",
-        va="top",
-        ha="right",
-        color="grey",
-    )
+    axes.text(joined - 0.8, axes.get_ylim()[1], "pixels join", va="top", ha="right", color="grey")
     axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.18))
     return drawing

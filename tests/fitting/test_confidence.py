@@ -8,27 +8,13 @@ from helpers.datasets import known_faces
 from helpers.evaluation import shape_rmse
 from helpers.face_model import load
 from helpers.fitting import GOOD_CONFIDENCE, REASONS, FitModel, fit, posterior_samples, vertex_sigma
+from helpers.fitting.confidence import GOOD, reason_code
+from helpers.fitting.energy import Equations
+from helpers.fitting.parameters import Layout
+from helpers.fitting.uncertainty import posterior_covariance
 from helpers.landmarks import stored_points
 from helpers.photo import default_photos, read_photo
-
-MIRROR = [
-    *range(16, -1, -1),
-    *range(26, 16, -1),
-    *range(27, 31),
-    *range(35, 30, -1),
-    *range(45, 41, -1),
-    47,
-    46,
-    *range(39, 35, -1),
-    41,
-    40,
-    *range(54, 47, -1),
-    *range(59, 54, -1),
-    *range(64, 59, -1),
-    67,
-    66,
-    65,
-]
+from helpers.pose import MIRRORED
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +43,7 @@ def photographs():
 def test_bad_input_is_flagged_with_its_reason_and_spoils_no_other(fit_model, faces, good):
     image, landmarks = faces.image[:1].repeat(8, 1, 1, 1), faces.landmarks[:1].repeat(8, 1, 1)
     image[1, 50, 60] = float("nan")
-    landmarks[2] = landmarks[2, MIRROR]
+    landmarks[2] = landmarks[2, list(MIRRORED)]
     landmarks[3] = 100.0
     image[4] = 0.5
     image[5] = 1.0
@@ -143,6 +129,38 @@ def test_the_posterior_is_about_as_wide_as_the_errors(fit_model, faces, good):
     assert sigma.shape == (12, len(fit_model.model.mean_shape)) and (sigma > 0).all()
     prior = vertex_sigma(fit_model, torch.eye(layout.n_coefficients)[None])
     assert (sigma.mean() < 0.7 * prior.mean()) and (sigma <= prior * 1.05).all()
+
+
+def test_one_matrix_that_is_not_positive_definite_spoils_no_other():
+    layout = Layout(3, 1, 2)
+    A = torch.randn(4, 60, layout.size, generator=torch.Generator().manual_seed(3))
+    H = A.transpose(1, 2) @ A
+    expected, definite = posterior_covariance(Equations(H, torch.zeros(4, layout.size), {}), layout)
+    assert definite.all() and torch.allclose(expected, torch.linalg.inv(H)[:, :6, :6], rtol=1e-3, atol=1e-5)
+    H[1], H[2] = 0.0, torch.nan
+    H[3, 0, 0] = -1.0
+    covariance, definite = posterior_covariance(Equations(H, torch.zeros(4, layout.size), {}), layout)
+    assert definite.tolist() == [True, False, False, False]
+    assert torch.equal(covariance[0], expected[0])
+    assert (covariance[1:] == torch.eye(6)).all()
+    # Nor does a covariance without a root.
+    covariance[1] = -torch.eye(6)
+    drawn = posterior_samples(torch.zeros(4, 6), covariance, 5)
+    assert torch.isfinite(drawn[:, [0, 2, 3]]).all() and torch.isnan(drawn[:, 1]).all()
+
+
+def test_a_fit_whose_posterior_is_not_known_is_flagged(faces):
+    """Such a fit has the prior's covariance, so it must not pass for a good one."""
+    good = {"finite": True, "pose_ok": True, "converged": True, "confidence": 0.9, "yaw": 0.0}
+    inside = torch.ones(1, 224, 224)
+
+    def code(**changes):
+        return reason_code(
+            faces.image[:1], inside, **{name: torch.tensor([v]) for name, v in {**good, **changes}.items()}
+        ).item()
+
+    assert code() == GOOD and REASONS[code(converged=False)][0] == "unconverged"
+    assert REASONS[code(converged=False, finite=False)][0] == "not_finite"  # the first cause in the list
 
 
 def test_samples_have_the_covariance_that_they_are_drawn_from():

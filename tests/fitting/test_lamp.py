@@ -10,7 +10,8 @@ from helpers.evaluation import shape_rmse
 from helpers.face_model import load
 from helpers.fitting import FitModel, FitSettings, fit
 from helpers.fitting.images import with_slopes
-from helpers.fitting.lamp import lamp_colours, lamp_prior
+from helpers.fitting.lamp import lamp_colours
+from helpers.fitting.light_models import HARMONICS, LAMP, LIGHT_MODELS, light_model_of
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.pixel_term import pixel_rows, robust, sample_points, see
 from helpers.lighting import shade_phong
@@ -69,7 +70,7 @@ def test_pixel_rows_agree_with_finite_differences(fit_model, scene, light_model)
     light = state.light
     if light_model == "lamp":
         light = torch.tensor([[0.4] * 3 + [0.5] * 3 + [0.3, 0.2, 0.9] + [1.0] * 3 + [0.01] * 3]).repeat(2, 1)
-    fit_model = fit_model.with_layout(n_light=light[0].numel(), n_zoom=1)
+    fit_model = fit_model.with_layout(LIGHT_MODELS[light_model], n_zoom=1)
     layout = fit_model.layout
     state = FaceState(state.coefficients, state.pose, light, torch.tensor([0.05, -0.1]))
     # A straight ramp: its bilinear slope is its own everywhere, so finite differences are exact.
@@ -112,9 +113,26 @@ def test_huber_is_quadratic_and_then_linear():
 
 
 def test_a_grey_photograph_may_lose_its_contrast():
-    precision, mean = lamp_prior(FitSettings(), torch.tensor([False, True]))
+    precision, mean = LAMP.prior(FitSettings(), torch.tensor([False, True]))
     assert mean.shape == (15,) and (torch.linalg.eigvalsh(precision) > 0).all()
     assert precision[1, 8, 8] < 0.1 * precision[0, 8, 8]
+
+
+def test_both_models_of_light_keep_one_interface():
+    harmonics = torch.zeros(2, 9, 3)
+    harmonics[:, 0] = 0.7
+    _, _, _, lamp, _ = lit_points()
+    for light, model in ((harmonics, HARMONICS), (lamp.float(), LAMP)):
+        assert light_model_of(light) is model and light[0].numel() == model.n_light
+        precision, mean = model.prior(FitSettings(), torch.tensor([False, True]))
+        assert precision.shape == (2, model.n_light, model.n_light) and mean.shape == light.shape[1:]
+        assert torch.equal(model.within(mean[None]), mean[None])
+        assert model.gain_and_offset(light).shape == (2, 2, 3)
+    assert HARMONICS.towards(harmonics) is None and LAMP.towards(lamp).shape == (2, 3)
+    assert torch.equal(LAMP.gain_and_offset(lamp)[:, 1], lamp[:, 12:])
+    assert LAMP.within(-lamp)[:, :6].abs().max() == 0  # no negative light
+    shown = LAMP.for_rendering(lamp)
+    assert shown.shadows and torch.equal(shown.light.ambient, lamp[:, :3]) and shown.colour is not None
 
 
 @pytest.fixture(scope="module")
@@ -133,12 +151,12 @@ def test_papers_settings_recover_known_faces(faces):
     assert result.alpha.abs().max() <= 4 and result.expression.abs().max() <= 3
     assert error.mean() < 0.6 * mean.mean(), (error, mean)
     assert result.landmark_weight[:, 60:].abs().max() == 0
-    # Stages three and four look at pixels, the first two do not.
-    first = result.iterations_landmarks
-    assert (result.energy_terms["pixels"][:, :first] == 0).all() and (
-        result.energy_terms["pixels"][:, first:] > 0
-    ).all()
-    assert (result.energy_terms["landmarks"][:, first:] == 0).all()
+    # Pose and shape from landmarks, then two stages with edges, then pixels without landmarks.
+    terms, alone, joined = result.energy_terms, result.iterations_landmarks, 19
+    assert alone == 11
+    assert (terms["edges"][:, :alone] == 0).all() and (terms["edges"][:, alone:joined] > 0).all()
+    assert (terms["pixels"][:, :joined] == 0).all() and (terms["pixels"][:, joined:] > 0).all()
+    assert (terms["landmarks"][:, joined:] == 0).all()
 
 
 def test_focal_length_can_be_sought(faces):

@@ -1,4 +1,4 @@
-"""Every solver finds the same minimum of the same energy, and the sampler walks where the posterior is."""
+"""Every solver finds the same minimum of the same energy."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from helpers.fitting.energy import Energy, add_gram, free_parameters, mirrored
 from helpers.fitting.landmark_term import landmark_rows
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.prior_term import make_prior
-from helpers.fitting.solvers import adam, gauss_newton, langevin, lbfgs, stochastic_newton
+from helpers.fitting.solvers import adam, gauss_newton, lbfgs, stochastic_newton
 from tests.fitting.patch_model import fit_model, scene  # noqa: F401 (fixtures)
 
 
@@ -87,21 +87,6 @@ def test_gauss_newton_takes_back_what_does_not_help(problem):
     )
     energies = torch.stack(energies)
     assert (energies[1:] <= energies[:-1]).all() and (energies[-1] < 0.2 * energies[0]).all()
-
-
-def test_the_sampler_visits_the_posterior(problem):
-    energy, start, _ = problem
-    layout = energy.layout
-    # Prior only: the coefficients are independent standard normal numbers.
-    alone = Energy(layout, energy.prior, {})
-    free = free_parameters(layout, "cpu", slice(0, 6))
-    generator = torch.Generator().manual_seed(1)
-    chain = langevin(alone, start, free, 3000, generator=generator)
-    visits = chain.samples[500:, :, :6]
-    assert (chain.accepted > 0.3).all() and (chain.accepted < 0.95).all()
-    assert visits.mean(0).abs().max() < 0.25
-    assert (visits.std(0) - 1).abs().max() < 0.15
-    assert (chain.samples[:, :, 6:] == 0).all()
 
 
 def test_the_product_in_strips_is_the_product():

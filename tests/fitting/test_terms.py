@@ -9,7 +9,7 @@ import torch
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.fitting.energy import Energy, free_parameters
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
-from helpers.fitting.landmark_term import landmark_noise, landmark_rows, landmark_sigma
+from helpers.fitting.landmark_term import landmark_noise, landmark_rows, landmark_sigma, marginalise_shift
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.pixel_term import pixel_rows, sample_points, see
 from helpers.fitting.prior_term import make_prior
@@ -17,7 +17,6 @@ from helpers.fitting.reference import pixel_jacobian
 from helpers.fitting.residual_correlation import LEAST_AREA, residual_noise
 from helpers.fitting.settings import FitSettings, Level
 from helpers.fitting.solvers import gauss_newton
-from helpers.fitting.symmetry import ASYMMETRY_SIGMA, albedo_symmetry, mirrored_vertices
 from helpers.pose import visible_landmarks
 from tests.fitting.patch_model import fit_model, scene  # noqa: F401
 
@@ -118,6 +117,32 @@ def test_a_shift_of_all_points_costs_what_its_prior_says(fit_model, scene):
         expected = torch.einsum("jc,jck->k", by_offset, unweighted)
         found = torch.einsum("jc,jck->k", rows.residual[b].view(68, 2), J)
         assert torch.allclose(found, expected, rtol=2e-2, atol=2e-3 * expected.abs().max().item())
+
+
+def test_a_marginalised_shift_is_that_of_explicit_elimination():
+    """Against the normal equations with two more unknowns, the shift, which are then eliminated."""
+    generator = torch.Generator().manual_seed(4)
+    root = torch.rand(2, 30, generator=generator, dtype=torch.float64)
+    root[1, :5] = 0
+    offset = torch.randn(2, 30, 2, generator=generator, dtype=torch.float64) + 3
+    J = torch.randn(2, 30, 2, 7, generator=generator, dtype=torch.float64) * root[..., None, None]
+    r, sigma = offset * root[..., None], 1.7
+    found, jacobian = marginalise_shift(r, J, root, sigma)
+    found, jacobian = found.flatten(1), jacobian.flatten(1, 2)
+    by_shift = -root[..., None, None] * torch.eye(2, dtype=torch.float64)
+    whole = torch.cat([J, by_shift], -1).flatten(1, 2)
+    H, g = whole.transpose(1, 2) @ whole, (whole.transpose(1, 2) @ r.flatten(1)[..., None])[..., 0]
+    H[:, -2:, -2:] += torch.eye(2, dtype=torch.float64) / sigma**2
+    A, B, D = H[:, :-2, :-2], H[:, :-2, -2:], H[:, -2:, -2:]
+    assert torch.allclose(
+        jacobian.transpose(1, 2) @ jacobian, A - B @ torch.linalg.solve(D, B.transpose(1, 2))
+    )
+    left = g[:, :-2] - (B @ torch.linalg.solve(D, g[:, -2:, None]))[..., 0]
+    assert torch.allclose((jacobian.transpose(1, 2) @ found[..., None])[..., 0], left)
+    # The sum of squares is the least over all shifts.
+    shift = -torch.linalg.solve(D, g[:, -2:, None])[..., 0]
+    least = (r - root[..., None] * shift[:, None]).square().sum((1, 2)) + (shift / sigma).square().sum(1)
+    assert torch.allclose(found.square().sum(1), least)
 
 
 def test_landmark_weights_follow_the_part_of_the_face(fit_model, scene):
@@ -252,29 +277,3 @@ def test_the_landmark_noise_is_found_in_spite_of_outliers(scene):
     offset[:, 20:26] = 40.0
     found = landmark_noise(offset, settings)
     assert abs(float(found.mean()) - 0.5) < 0.08
-
-
-def test_symmetry_of_the_albedo_is_its_own_gradient_and_zero_for_symmetric_skin(fit_model, scene):
-    state, _, _ = scene
-    layout = fit_model.layout
-    term = albedo_symmetry(fit_model, 7.0)
-    mirror, weight = mirrored_vertices(fit_model.model.mean_shape, fit_model.weight)
-    assert (
-        torch.equal(mirror[mirror], torch.arange(len(mirror))) and (weight == 1).all()
-    )  # the patch mirrors onto itself
-    # By its definition, vertex by vertex.
-    albedo = fit_model.albedo(state.coefficients)
-    by_hand = 0.5 * 7.0 * (albedo - albedo[:, mirror]).square().sum(-1).mean(-1) / ASYMMETRY_SIGMA**2
-    assert torch.allclose(term.energy(state.coefficients[:, layout.beta]), by_hand, rtol=1e-3)
-    prior = replace(make_prior(layout, FitSettings(), torch.tensor([False, False])), symmetry=term)
-    coefficients = state.coefficients.clone().requires_grad_()
-    prior.energy(FaceState(coefficients, state.pose, state.light))[0].sum().backward()
-    H, g = torch.zeros(2, layout.size, layout.size), torch.zeros(2, layout.size)
-    prior.add_to(H, g, state, layout)
-    assert torch.allclose(g[:, : layout.n_coefficients], coefficients.grad, rtol=1e-3, atol=1e-2)
-    # One step of Newton's method ends where the gradient is zero: H is its slope.
-    free = free_parameters(layout, "cpu", layout.beta)
-    after = gauss_newton(Energy(layout, prior, {}), state, free, 1, damping=0.0, step_limit=1e6).state
-    left = torch.zeros(2, layout.size)
-    prior.add_to(None, left, after, layout)
-    assert left[:, layout.beta].abs().max() < 1e-3 * g[:, layout.beta].abs().max()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import cos, pi
+
 import torch
 from torch import Tensor
 
-from helpers.fitting.energy import Energy
+from helpers.fitting.energy import Energy, total
 from helpers.fitting.parameters import FaceState
-from helpers.fitting.solvers.gauss_newton import SolverResult
+from helpers.fitting.solvers.gauss_newton import SolverResult, Watch, unwatched
 from helpers.fitting.solvers.scaling import Best, finish, parameter_units
 
 
@@ -19,29 +21,34 @@ def adam(
     *,
     rate: float = 1.0,
     decay: tuple[float, float] = (0.9, 0.99),
-    watch=lambda state, terms: None,
+    watch: Watch = unwatched,
     **_,
 ) -> SolverResult:
-    """Lower `energy` by `iterations` steps. rate: length of the first steps, in the units of `parameter_units`.
+    """Lower an energy by Adam's steps; the best state on the way is returned.
 
-    The rate falls to a tenth along half a cosine. The best state on the way is returned. Other keywords, of other
-    solvers, are ignored.
+    The rate falls to a tenth along half a cosine. Other keywords, of other solvers, are ignored.
+
+    Args:
+        energy: to be lowered.
+        state: where to begin.
+        free: indices of the parameters that may move.
+        iterations: number of steps.
+        rate: length of the first steps, in the units of `parameter_units`.
+        decay: of the running means of the gradient and of its square.
+        watch: is given each state and its energies before the step from there.
     """
     units = parameter_units(energy.equations(state), free)
     mean, square = torch.zeros_like(units), torch.zeros_like(units)
-    best = None
-    for t in range(iterations + 1):
-        g, terms = energy.gradient(state)
-        total = sum(terms.values())
-        best = best or Best(state, total)
-        best.see(state, total)
-        if t == iterations:
-            break
+    g, terms = energy.gradient(state)
+    best = Best(state, total(terms))
+    for t in range(iterations):
         watch(state, terms)
         g = torch.nan_to_num(g) * units
         mean = decay[0] * mean + (1 - decay[0]) * g
         square = decay[1] * square + (1 - decay[1]) * g.square()
         direction = mean / (1 - decay[0] ** (t + 1)) / ((square / (1 - decay[1] ** (t + 1))).sqrt() + 1e-8)
-        fall = 0.55 + 0.45 * torch.cos(torch.tensor(torch.pi * t / max(iterations, 1))).item()
+        fall = 0.55 + 0.45 * cos(pi * t / iterations)
         state = energy.moved(state, -rate * fall * units * direction)
+        g, terms = energy.gradient(state)
+        best.see(state, total(terms))
     return finish(energy, best)

@@ -11,15 +11,23 @@ from torch import Tensor
 from helpers.fitting.energy import Energy, Equations
 from helpers.fitting.parameters import FaceState, Layout
 
+Watch = Callable[[FaceState, dict[str, Tensor]], None]
+
 TURN_LIMIT, SHIFT_LIMIT = 0.5, 400.0  # radians and mm, of one step of the pose
+
+
+def unwatched(state: FaceState, terms: dict[str, Tensor]) -> None:
+    """The `Watch` of those who want none."""
 
 
 @dataclass(frozen=True)
 class SolverResult:
     """Where a solver ended.
 
-    state: the best state it saw.  equations: the energy there.
-    promised: (B,) by how much the last step should have lowered the energy, as a part of it.
+    Attributes:
+        state: the best state it saw.
+        equations: the energy there.
+        promised: (B,) by how much the last step should have lowered the energy, as a part of it.
     """
 
     state: FaceState
@@ -36,40 +44,56 @@ def gauss_newton(
     damping: float = 1e-2,
     step_limit: float = 4.0,
     check_last: bool = True,
-    watch: Callable[[FaceState, dict[str, Tensor]], None] = lambda state, terms: None,
+    watch: Watch = unwatched,
 ) -> SolverResult:
-    """Lower `energy` by `iterations` steps of the parameters that `free` (indices) names.
+    """Lower an energy by damped Gauss-Newton steps.
 
     Solves (H + λ diag H) Δ = −g for B faces at once. A face whose energy rose goes back to where it was, and
-    tries again with ten times its λ; a face that improved lowers its λ, but not below `damping`. `watch` is told
-    each state and its energies before the step from there. Without `check_last` the last step is taken on trust,
-    which saves one evaluation where another level follows; `equations` are then those before it.
+    tries again with ten times its λ; a face that improved lowers its λ, but not below `damping`.
+
+    Args:
+        energy: to be lowered.
+        state: where to begin.
+        free: indices of the parameters that may move.
+        iterations: number of steps, at least one.
+        damping: the smallest λ, and the first.
+        step_limit: norm of one step of the coefficients, in standard deviations.
+        check_last: without it the last step is taken on trust, which saves one evaluation where another level
+            follows; the result's `equations` are then those before it.
+        watch: is given each state and its energies before the step from there.
     """
     B, layout = len(state.coefficients), energy.layout
     λ = state.coefficients.new_full((B,), damping)
-    best, known, tried = state, None, state
-    for iteration in range(iterations + check_last):
-        at_tried = energy.equations(tried)
-        if known is None:
-            best, known = tried, at_tried
-        else:
-            better = at_tried.energy <= known.energy  # False also where it is not a number
+    best, known = state, energy.equations(state)
+    for iteration in range(1, iterations + 1):
+        watch(best, known.terms)
+        step, promised = solve(known, layout, free, λ, step_limit)
+        tried = energy.moved(best, step)
+        if iteration < iterations or check_last:
+            at_tried = energy.equations(tried)
+            better = at_tried.energy <= known.energy  # False also for NaN
             λ = torch.where(better, (λ / 3).clamp(min=damping), (10 * λ).clamp(max=1e6))
             best, known = tried.where(better, best), _where(better, at_tried, known)
-        if iteration < iterations:
-            watch(best, known.terms)
-            step, promised = solve(known, layout, free, λ, step_limit)
-            tried = energy.moved(best, step)
     return SolverResult(best if check_last else tried, known, promised / known.energy.clamp(min=1e-12))
 
 
 def solve(
     equations: Equations, layout: Layout, free: Tensor, damping: Tensor, step_limit: float
 ) -> tuple[Tensor, Tensor]:
-    """One damped step (B, n), 0 for parameters that are not free, and the fall in energy (B,) that it promises.
+    """One damped step.
 
-    The step is shortened so that its coefficients have at most the norm `step_limit` standard deviations, and its
-    pose stays within TURN_LIMIT and SHIFT_LIMIT, because far from the solution the linear picture is wrong.
+    The step is shortened so that its coefficients have at most the norm `step_limit`, and its pose stays within
+    TURN_LIMIT and SHIFT_LIMIT, because far from the solution the linear picture is wrong.
+
+    Args:
+        equations: of the energy at the present state.
+        layout: of the n parameters.
+        free: indices of the parameters that may move.
+        damping: (B,) λ, in parts of the diagonal of H.
+        step_limit: in standard deviations.
+
+    Returns:
+        (B, n) step, 0 for parameters that are not free, and (B,) the fall in energy that it promises.
     """
     B, n = equations.g.shape
     whole = len(free) == n

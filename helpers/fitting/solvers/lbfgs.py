@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from helpers.fitting.energy import Energy
+from helpers.fitting.energy import Energy, total
 from helpers.fitting.parameters import FaceState
-from helpers.fitting.solvers.gauss_newton import SolverResult
+from helpers.fitting.solvers.gauss_newton import SolverResult, Watch, unwatched
 from helpers.fitting.solvers.scaling import Best, finish, parameter_units
 
 
@@ -18,17 +18,25 @@ def lbfgs(
     iterations: int,
     *,
     memory: int = 12,
-    watch=lambda state, terms: None,
+    watch: Watch = unwatched,
     **_,
 ) -> SolverResult:
-    """Lower `energy` by `iterations` evaluations of the gradient.
+    """Lower an energy by L-BFGS; the best state on the way is returned.
 
     A step that does not lower a face's energy is taken back and halved. Other keywords, of other solvers, are
     ignored.
+
+    Args:
+        energy: to be lowered.
+        state: where to begin.
+        free: indices of the parameters that may move.
+        iterations: number of evaluations of the gradient.
+        memory: how many pairs of step and change of gradient to keep.
+        watch: is given each state and its energies before the step from there.
     """
     units = parameter_units(energy.equations(state), free)
     g, terms = energy.gradient(state)
-    best, g = Best(state, sum(terms.values())), g * units
+    best, g = Best(state, total(terms)), g * units
     pairs: list[tuple[Tensor, Tensor]] = []
     reach = torch.ones_like(best.energy)
     for _ in range(iterations):
@@ -40,7 +48,7 @@ def lbfgs(
         tried = energy.moved(best.state, step * units)
         at_tried, terms_tried = energy.gradient(tried)
         at_tried = torch.nan_to_num(at_tried) * units
-        better = best.see(tried, sum(terms_tried.values()))
+        better = best.see(tried, total(terms_tried))
         reach = torch.where(better, (2 * reach).clamp(max=1.0), 0.5 * reach)
         change = torch.where(better[:, None], at_tried - g, 0.0)
         pairs = [*pairs, (torch.where(better[:, None], step, 0.0), change)][-memory:]

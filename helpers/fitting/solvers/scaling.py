@@ -7,6 +7,9 @@ from torch import Tensor
 
 from helpers.fitting.energy import Energy, Equations
 from helpers.fitting.parameters import FaceState
+from helpers.fitting.solvers.gauss_newton import SolverResult, solve
+
+LAST_DAMPING, LAST_STEP_LIMIT = 1e-3, 4.0  # of the step whose promise tells whether a search has come to rest
 
 
 def parameter_units(equations: Equations, free: Tensor) -> Tensor:
@@ -28,19 +31,16 @@ class Best:
 
     def see(self, state: FaceState, energy: Tensor) -> Tensor:
         """Take the state where it is better; returns where (B,)."""
-        better = energy < self.energy  # False also for what is no number
+        better = energy < self.energy  # False also for NaN
         self.state = state.where(better, self.state)
         self.energy = torch.where(better, energy, self.energy)
         return better
 
 
-def finish(energy: Energy, best: Best):
-    """The best state as a `SolverResult`, with its equations."""
-    from helpers.fitting.solvers.gauss_newton import SolverResult, solve
-
+def finish(energy: Energy, best: Best) -> SolverResult:
+    """The best state as a `SolverResult`, with its equations and what a step of Gauss-Newton would gain."""
     equations = energy.equations(best.state)
     everything = torch.arange(energy.layout.size, device=equations.g.device)
-    _, promised = solve(
-        equations, energy.layout, everything, equations.g.new_full((len(equations.g),), 1e-3), 4.0
-    )
+    damping = equations.g.new_full((len(equations.g),), LAST_DAMPING)
+    _, promised = solve(equations, energy.layout, everything, damping, LAST_STEP_LIMIT)
     return SolverResult(best.state, equations, promised / equations.energy.clamp(min=1e-12))

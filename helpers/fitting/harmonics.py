@@ -1,0 +1,87 @@
+"""Light from everywhere, as 27 numbers of the fit: what surface points show in the light of spherical harmonics.
+
+A kernel (`kernels.point_kernel`) computes residual and slopes; `helpers.fitting.reference` is its twin in torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from helpers._warp import launch, wp
+from helpers.fitting import kernels
+from helpers.fitting.surface import Look, Surface, SurfacePoints, trust_of
+
+if TYPE_CHECKING:
+    from helpers.fitting.parameters import Layout
+    from helpers.fitting.settings import FitSettings
+
+LEAST_POINTS = 2000  # for another thread of a CPU to be worth waking
+
+
+@dataclass(frozen=True)
+class HarmonicLook(Look):
+    """`Look` in the light of spherical harmonics.
+
+    Attributes:
+        received: (B, P, 3) light.
+        harmonics: (B, P, 9) at the normal.
+        albedo: (B, P, 3).
+        depth: (B, P) mm along the camera's axis, or None where the focal length is known.
+    """
+
+    received: Tensor
+    harmonics: Tensor
+    albedo: Tensor
+    depth: Tensor | None
+
+    @property
+    def by_zoom(self) -> Tensor:
+        """(B, P, 3): with the focal length a point moves as it would by coming nearer by its depth."""
+        assert self.depth is not None, "the focal length was taken for known"
+        return -self.by_pose[..., 5] * self.depth[..., None]
+
+    def write_albedo_and_light(self, J: Tensor, root: Tensor, points: SurfacePoints, layout: Layout) -> None:
+        """As `Look` asks."""
+        torch.mul(points.texture, -(self.received * root)[..., None], out=J[..., layout.beta])
+        J[..., layout.light] = 0
+        by_light = -(self.albedo * root)[..., None] * self.harmonics[..., None, :]  # (B, P, 3 channels, 9)
+        for c in range(3):
+            J[..., c, layout.light.start + c : layout.light.stop : 3] = by_light[..., c, :]
+
+
+def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) -> HarmonicLook:
+    """Compare model and photograph at the points, in a kernel.
+
+    Args:
+        surface: the points at one state, whose light is (B, 9, 3).
+        image: (B, H, W, 9) photographs with slopes.
+        settings: with the grazing angles at which points stop to count.
+    """
+    points, state, camera = surface.points, surface.state, surface.camera
+    B, P = points.weight.shape
+    new = image.new_empty
+    found = new(B, P, 3), new(B, P, 3, 9), new(B, P, 3), new(B, P), new(B, P, 3, 6), new(B, P, 9)
+    pinhole = torch.cat([camera.focal[:, None], camera.principal_point], -1).contiguous()
+    inputs = [
+        wp.from_torch(surface.position, dtype=wp.vec3),
+        wp.from_torch(surface.albedo, dtype=wp.vec3),
+        wp.from_torch(state.pose.rotation.contiguous(), dtype=wp.mat33),
+        wp.from_torch(state.pose.translation.contiguous(), dtype=wp.vec3),
+        wp.from_torch(state.light.contiguous()),
+        wp.from_torch(pinhole, dtype=wp.vec3),
+        wp.from_torch(image),
+        wp.from_torch(points.barycentric, dtype=wp.vec3),
+    ]
+    outputs = [wp.from_torch(t) for t in found]
+    launch(kernels.point_kernel, B * P, inputs, outputs, image, least=LEAST_POINTS)
+    residual, by_corners, received, cosine, by_pose, harmonics = found
+    depth = None
+    if state.zoom is not None:
+        middle = (points.barycentric[..., None] * surface.position).sum(2)
+        depth = state.pose.translation[:, 2:] - (middle @ state.pose.rotation[:, 2, :, None])[..., 0]
+    trust = trust_of(surface, cosine, settings)
+    return HarmonicLook(residual, by_corners, by_pose, trust, received, harmonics, surface.albedo, depth)

@@ -1,0 +1,160 @@
+"""The two models of light that a fit may use, behind one interface; `FitSettings.light_model` names one of them.
+
+"harmonics" are 27 numbers, light from everywhere; "lamp" is the paper's light, 15 numbers (`helpers.fitting.lamp`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from helpers.fitting.harmonics import look_in_harmonics
+from helpers.fitting.lamp import look_in_lamplight
+from helpers.fitting.surface import Look, Surface
+from helpers.lighting import ColourTransform, PhongLight
+from helpers.lighting.lamp_vector import AMBIENT, CONTRAST, DIFFUSE, GAIN, N_LAMP, OFFSET, unpack_lamp
+
+if TYPE_CHECKING:
+    from helpers.fitting.settings import FitSettings
+
+
+class RenderLight(NamedTuple):
+    """What `helpers.rendering.render` takes: its arguments of the same names."""
+
+    light: Tensor | PhongLight
+    colour: ColourTransform | None
+    shadows: bool
+
+
+class LightModel(ABC):
+    """What the rest of the fit needs of a model of light. `light` is always a tensor for B faces.
+
+    Attributes:
+        n_light: how many numbers it has.
+    """
+
+    n_light: int
+
+    @abstractmethod
+    def prior(self, settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
+        """A normal prior, whose mean is also where a search begins.
+
+        Args:
+            settings: of the fit.
+            grey: (B,) bool, photographs without colour.
+
+        Returns:
+            (B, n_light, n_light) precision, and the mean in the shape of one face's light.
+        """
+
+    @abstractmethod
+    def look(self, surface: Surface, image: Tensor, settings: FitSettings) -> Look:
+        """Compare the lit surface with the photographs (with slopes, (B, H, W, 9))."""
+
+    def within(self, light: Tensor) -> Tensor:
+        """The nearest light that there can be."""
+        return light
+
+    def towards(self, light: Tensor) -> Tensor | None:
+        """(B, 3) unit vectors to the lamp, viewer axes; None for light that casts no shadows."""
+        return None
+
+    def for_rendering(self, light: Tensor) -> RenderLight:
+        """The same light in the terms of the renderer."""
+        return RenderLight(light, None, False)
+
+    def gain_and_offset(self, light: Tensor) -> Tensor:
+        """(B, 2, 3) gain and offset of the colours; 1 and 0 where the light itself has the photograph's tint."""
+        return torch.stack([light.new_ones(len(light), 3), light.new_zeros(len(light), 3)], 1)
+
+
+class HarmonicLight(LightModel):
+    """Spherical harmonics (B, 9, 3), which carry the photograph's tint too."""
+
+    n_light = 27
+    ORDER = (0, 1, 1, 1, 2, 2, 2, 2, 2)  # of each of the nine harmonics
+
+    def prior(self, settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
+        """As `LightModel.prior`; the light of a grey photograph must explain its tint, so its colour is freer."""
+        order = torch.tensor(self.ORDER, device=grey.device)
+        common = torch.tensor(settings.light_sigma, device=grey.device)[order]
+        colour = torch.where(
+            grey[:, None],
+            torch.tensor(settings.grey_colour_sigma, device=grey.device)[order],
+            torch.tensor(settings.light_colour_sigma, device=grey.device)[order],
+        )
+        # Split three channels into what they share and how they differ: two projections that add to identity.
+        share = torch.full((3, 3), 1 / 3, device=grey.device)
+        differ = torch.eye(3, device=grey.device) - share
+        light = share / common[:, None, None] ** 2 + differ / colour[..., None, None] ** 2
+        mean = torch.zeros(9, 3, device=grey.device)
+        mean[0] = settings.light_mean
+        # The three channels of a harmonic belong together: blocks along the diagonal.
+        whole = light.new_zeros(len(grey), 9, 3, 9, 3)
+        for k in range(9):
+            whole[:, k, :, k] = light[:, k]
+        return whole.view(-1, 27, 27), mean
+
+    def look(self, surface: Surface, image: Tensor, settings: FitSettings) -> Look:
+        """As `LightModel.look`, in a kernel."""
+        return look_in_harmonics(surface, image, settings)
+
+
+class LampLight(LightModel):
+    """The paper's lamp and colours (B, 15): see `helpers.lighting.lamp_vector`."""
+
+    n_light = N_LAMP
+    # Of ambient (3), diffuse (3), direction (2), contrast, gain (3) and offset (3).
+    SIGMA = (*[0.3] * 6, *[0.8] * 2, 0.1, *[0.1] * 3, *[0.05] * 3)
+    LOWEST = (*[0.0] * 6, -3.2, -1.6, 0.0, *[0.3] * 3, *[-0.5] * 3)
+    HIGHEST = (*[3.0] * 6, 3.2, 1.6, 1.5, *[3.0] * 3, *[0.5] * 3)
+
+    def prior(self, settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
+        """As `LightModel.prior`. A grey photograph has no contrast of colours, so that may go to 0."""
+        mean = torch.zeros(N_LAMP, device=grey.device)
+        mean[AMBIENT], mean[DIFFUSE] = settings.light_mean * 0.6, settings.light_mean * 0.6
+        mean[CONTRAST] = mean[GAIN] = 1.0
+        precision = mean.new_tensor(self.SIGMA).square().reciprocal().repeat(len(grey), 1)
+        precision[:, CONTRAST] = torch.where(grey[:, None], 1.0, precision[:, CONTRAST])
+        return torch.diag_embed(settings.lamp_weight * precision), mean
+
+    def within(self, light: Tensor) -> Tensor:
+        """Within the limits of what a lamp and a camera can be."""
+        low, high = _lamp_limits(light.dtype, light.device)
+        return light.clamp(low, high)
+
+    def towards(self, light: Tensor) -> Tensor:
+        """(B, 3) unit vectors to the lamp, viewer axes."""
+        return unpack_lamp(light)[0].towards()
+
+    def look(self, surface: Surface, image: Tensor, settings: FitSettings) -> Look:
+        """As `LightModel.look`."""
+        return look_in_lamplight(surface, image, settings)
+
+    def for_rendering(self, light: Tensor) -> RenderLight:
+        """A `PhongLight` with shadows, and what the camera does to colours."""
+        return RenderLight(*unpack_lamp(light), True)
+
+    def gain_and_offset(self, light: Tensor) -> Tensor:
+        """(B, 2, 3), two parts of the light's numbers."""
+        return torch.stack([light[:, GAIN], light[:, OFFSET]], 1)
+
+
+@cache
+def _lamp_limits(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Lowest and highest (15,) on a device, kept there."""
+    low, high = torch.tensor([LampLight.LOWEST, LampLight.HIGHEST], dtype=dtype, device=device)
+    return low, high
+
+
+HARMONICS, LAMP = HarmonicLight(), LampLight()
+LIGHT_MODELS: dict[str, LightModel] = {"harmonics": HARMONICS, "lamp": LAMP}
+
+
+def light_model_of(light: Tensor) -> LightModel:
+    """The model of a light (B, 9, 3) or (B, 15), for those who have the tensor alone."""
+    return HARMONICS if light.dim() == 3 else LAMP
