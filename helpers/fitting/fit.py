@@ -255,10 +255,10 @@ def _look_again(
         points = sample_points(fit_model, raster, view.trust, stage.points, generator)
         points = shadowed(fit_model, state, camera, raster, points)
         precision, landmark_scale = view.precision, view.landmark_scale
-        if settings.measure_noise and view.number >= settings.noise_from_level:
+        if {"sigma", "n_effective"} & set(settings.measured) and view.number >= settings.noise_from_level:
             look = look_at_points(fit_model, state, camera, problem.sharp, points, settings)
             precision = pixel_precision(look, points, settings, problem.unit)
-        if settings.measure_noise and view.number >= settings.landmark_noise_from_level:
+        if "landmarks" in settings.measured and view.number >= settings.landmark_noise_from_level:
             landmark_scale = landmark_noise(_own_offsets(problem, view, state), settings)
         view = replace(
             view,

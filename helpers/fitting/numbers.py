@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from helpers.crop import FaceCrop
@@ -10,7 +12,7 @@ from helpers.fitting.result import FitResult
 from helpers.landmarks.detection import Detection
 
 
-def fit_numbers(crop: FaceCrop, result: FitResult, face: Detection) -> dict[str, np.ndarray]:
+def fit_numbers(crop: FaceCrop, result: FitResult, face: Detection) -> dict[str, Any]:
     """What STEM.npz holds, by name, as numpy arrays without a batch dimension.
 
     - alpha, beta, expression: coefficients in standard deviations of the model.

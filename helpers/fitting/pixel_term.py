@@ -186,10 +186,10 @@ def robust(ratio: Tensor, form: str) -> tuple[Tensor, Tensor]:
 
 
 def pixel_precision(look: Look, points: SurfacePoints, settings: FitSettings, unit: float = 1.0) -> Tensor:
-    """N_eff / σ² as the residual itself shows it, within the limits of the settings.
+    """N_eff / σ², each from the settings or from the residual itself (`settings.measured`), within limits.
 
     The residual at this stage still holds what the fit has not explained yet, and all of that counts as noise. So
-    the estimate is raised by `settings.noise_trust`.
+    a measured N_eff is raised by `settings.noise_trust`.
 
     Args:
         look: the residual at P points of B faces.
@@ -202,8 +202,15 @@ def pixel_precision(look: Look, points: SurfacePoints, settings: FitSettings, un
     """
     # Gross outliers are left out; what a robust weight only lowers is noise all the same.
     kept = look.trust * (look.residual.square().mean(-1).sqrt() < OUTLIER * settings.pixel_robust)
-    some = slice(0, NOISE_POINTS)  # all pairs of them are compared
-    noise = residual_noise(look.residual[:, some], points.pixel[:, some], kept[:, some], unit)
-    precision = settings.noise_trust * points.visible / (noise.area * noise.sigma.square().clamp(min=1e-8))
+    n_effective = torch.full_like(kept[:, 0], settings.n_effective)
+    variance = torch.full_like(n_effective, settings.pixel_sigma**2)
+    if "sigma" in settings.measured:
+        squares = look.residual.square().mean(-1)
+        variance = ((kept * squares).sum(-1) / kept.sum(-1).clamp(min=1e-9)).clamp(min=1e-8)
+    if "n_effective" in settings.measured:
+        some = slice(0, NOISE_POINTS)  # all pairs of them are compared
+        noise = residual_noise(look.residual[:, some], points.pixel[:, some], kept[:, some], unit)
+        n_effective = settings.noise_trust * points.visible / noise.area
+    precision = n_effective / variance
     fixed = settings.n_effective / settings.pixel_sigma**2
     return precision.clamp(settings.precision_limits[0] * fixed, settings.precision_limits[1] * fixed)

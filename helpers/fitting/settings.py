@@ -10,6 +10,7 @@ from helpers.fitting.parameters import Limits
 REFERENCE_SIZE = 224  # px, the side of the crop that all lengths in pixels below refer to
 
 
+MEASURABLE = ("sigma", "n_effective", "landmarks")
 EDGE_FORMS = ("distance", "nearest", "oriented distance", "oriented nearest")
 
 
@@ -84,15 +85,16 @@ class FitSettings:
     # whatever else the model lacks err over whole regions, and with more weight they are explained as shape.
     n_effective: float = 300.0
     pixel_sigma: float = 0.05
-    # Both can be measured on the residual of each photograph, from `noise_from_level` of the schedule on; the two
-    # numbers above serve before. The estimate is raised by `noise_trust` and kept within `precision_limits`, in
-    # parts of n_effective / pixel_sigma². Right where the model can draw the photograph, and far too trusting where
-    # it cannot: on faces that the model did not make it fits them worse than landmarks alone.
-    measure_noise: bool = False
+    # What is measured on each photograph, from a level of the schedule on; the numbers above serve before. "sigma":
+    # `pixel_sigma`, as the RMS of the residual. "n_effective": from how far the residual's values hang together, raised
+    # by `noise_trust`. "landmarks": the deviation of the points. The first holds everywhere. The other two are right where
+    # the model can draw the photograph, and far too trusting where it cannot: with them, pixels make the shape of faces
+    # that the model did not make worse than landmarks alone.
+    measured: tuple[str, ...] = ("sigma",)
     noise_from_level: int = 2
     landmark_noise_from_level: int = 1
     noise_trust: float = 3.0
-    precision_limits: tuple[float, float] = (0.3, 15.0)
+    precision_limits: tuple[float, float] = (1.0, 15.0)  # of N_eff / σ², in parts of that of the settings
     pixel_form: str = "cauchy"  # or "huber", quadratic and then linear
     pixel_robust: float = 0.10  # robust scale on the root mean square over the three channels
     grazing_start: float = 0.35  # weight 0 below this cosine between normal and view …
@@ -156,6 +158,8 @@ class FitSettings:
             )
         if self.edge_form not in EDGE_FORMS or self.edge_weight < 0 or self.edge_sigma <= 0:
             raise ValueError(f"edge_form must be one of {EDGE_FORMS}, edge_weight ≥ 0 and edge_sigma > 0")
+        if set(self.measured) - set(MEASURABLE):
+            raise ValueError(f"measured must be some of {MEASURABLE}, got {self.measured}")
         if self.pixel_form not in ("cauchy", "huber") or self.light_model not in ("harmonics", "lamp"):
             raise ValueError('pixel_form must be "cauchy" or "huber", light_model "harmonics" or "lamp"')
         if self.solver not in ("gauss-newton", "adam", "lbfgs"):
@@ -225,7 +229,7 @@ class FitSettings:
             pixel_sigma=5 / 255,
             pixel_form="huber",
             pixel_robust=4 * 5 / 255,
-            measure_noise=False,
+            measured=(),
             gate_forehead=False,
             edge_weight=2.0,
             # In parts of its reach: in pixels the weight of 15 pulls faces onto edges that are not theirs.

@@ -30,7 +30,7 @@ BASE = FitSettings()
 SETTINGS = {
     "landmarks only": replace(BASE, dense=False),
     "+ pixels": BASE,
-    "+ pixels, weight fixed at N_eff 700": replace(BASE, measure_noise=False),
+    "+ pixels, N_eff measured": replace(BASE, measured=("sigma", "n_effective")),
     "+ pixels, landmarks share no error": replace(BASE, landmark_shift_sigma=0.0),
     "+ pixels + edges (weight 20)": replace(BASE, edge_weight=20.0),
     "+ pixels + oriented edges (20)": replace(BASE, edge_weight=20.0, edge_form="oriented distance"),

@@ -89,6 +89,7 @@ def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
     if kind not in KINDS:
         raise UserError(f"{kind!r}: files are made as {', '.join(KINDS)}")
     result, model = as_result(face, person), on_cpu(model)
+    assert person.crop is not None  # a fit was made on it
     if kind == "npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **fit_numbers(person.crop, result, person.detection))
