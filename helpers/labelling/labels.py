@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -127,18 +128,24 @@ def write_labels(path: str | Path, labels: Labels) -> None:
 
 
 def read_labels(path: str | Path) -> Labels:
-    """Read what `write_labels` has written.
+    """Read what `write_labels` has written, or labels of other origin: `person` and `coefficients` are enough.
 
     Raises:
         UserError: for a file that is missing or holds no labels.
     """
-    table = read_columns(path, ["person", "coefficients", "n_photos", "n_excluded", "rule"], LABELS)
-    rules = set(table.column("rule").to_pylist())
+    table = read_columns(
+        path, ["person", "coefficients"], LABELS, optional=["n_photos", "n_excluded", "rule"]
+    )
+
+    def column(name: str, otherwise: Any) -> list:
+        return table.column(name).to_pylist() if name in table.column_names else [otherwise] * len(table)
+
+    rules = set(column("rule", ""))
     return Labels(
         person=table.column("person").to_pylist(),
         coefficients=matrix(table, "coefficients", path),
-        n_photos=table.column("n_photos").to_numpy(),
-        n_excluded=table.column("n_excluded").to_numpy(),
+        n_photos=np.array(column("n_photos", 1)),
+        n_excluded=np.array(column("n_excluded", 0)),
         rule=rules.pop() if len(rules) == 1 else "",
     )
 

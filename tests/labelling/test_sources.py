@@ -6,6 +6,7 @@ import shutil
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -263,3 +264,14 @@ def _dlib() -> bool:
     from helpers.landmarks import dlib_backend
 
     return dlib_backend.missing() is None
+
+
+def test_labels_of_other_origin_need_names_and_numbers_only(tmp_path):
+    path = tmp_path / "own.parquet"
+    pq.write_table(pa.table({"person": ["a", "b"], "coefficients": [[1.0, 2.0], [3.0, 4.0]]}), path)
+    labels = read_labels(path)
+    assert labels.person == ["a", "b"] and labels.coefficients.tolist() == [[1, 2], [3, 4]]
+    assert labels.n_photos.tolist() == [1, 1] and labels.n_excluded.tolist() == [0, 0] and labels.rule == ""
+    pq.write_table(pa.table({"person": ["a"]}), path)
+    with pytest.raises(UserError, match="own.parquet.*coefficients"):
+        read_labels(path)
