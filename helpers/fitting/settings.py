@@ -122,10 +122,10 @@ class FitSettings:
     expression_weight: float = 1.0
     texture_weight: float = 1.0
     light_mean: float = 0.70  # of the constant harmonic; all others have mean 0
-    light_sigma: tuple[float, float, float] = (0.08, 0.30, 0.20)  # common to the channels, by order 0, 1, 2
-    # Channels against each other. Cameras balance white, so light is nearly white; light that may take any tint
-    # takes that of the skin.
-    light_colour_sigma: tuple[float, float, float] = (0.004, 0.004, 0.003)
+    # Exposure and white balance hold the light of photographs near an even, white one. What it may take beyond that, it
+    # takes from the skin: a light of any tint takes the tint of the skin, and a strong one from the front its darkness.
+    light_sigma: tuple[float, float, float] = (0.03, 0.10, 0.07)  # common to the channels, by order 0, 1, 2
+    light_colour_sigma: tuple[float, float, float] = (0.006, 0.006, 0.004)  # channels against each other
     grey_colour_sigma: tuple[float, float, float] = (0.25, 0.10, 0.05)  # the same, for a grey photograph
 
     # "harmonics": 27 numbers, light from everywhere. "lamp": 15, the paper's lamp with a highlight and cast shadows,
