@@ -57,6 +57,7 @@ def test_no_arrow_points_back(room):
     assert not wrong
 
 
+@pytest.mark.slow
 def test_what_computes_needs_no_screen():
     """matplotlib, IPython, open3d and the widgets are loaded by whoever shows something, not by what computes."""
     rooms = [f"helpers.{room}" for room in ROOMS[: ROOMS.index("show")]]

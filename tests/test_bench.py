@@ -25,6 +25,7 @@ def test_an_unknown_name_is_refused(capsys):
     assert stopped.value.code == 2 and "raster_224_b1_vs_open3d" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_peak_of_memory_is_ones_own_and_can_be_reset():
     """A child does not inherit it from a parent that held more, and after a reset what was freed is forgotten."""
     import subprocess

@@ -7,6 +7,8 @@ import pytest
 
 from helpers._warp import compile_all, kernel_modules
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_search_finds_the_kernels():
     assert {"helpers.rasterizer.kernels", "helpers.fitting.kernels"} <= set(kernel_modules())

@@ -9,6 +9,7 @@ from helpers import _open3d
 from helpers.errors import UserError
 
 
+@pytest.mark.slow
 def test_it_loads_without_a_word(open3d):
     code = "from helpers._open3d import open3d; assert open3d().__name__ == 'open3d'"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

@@ -16,6 +16,8 @@ from helpers.face_model import load
 from helpers.mesh_files import write_ply
 from helpers.pose.points68 import MIRRORED
 
+pytestmark = pytest.mark.slow
+
 
 def table(path):
     with open(path, newline="") as file:

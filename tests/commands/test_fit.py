@@ -18,6 +18,8 @@ from helpers.face_model import load
 from helpers.landmarks import dlib_backend, stored_points, write_points
 from helpers.photo import crop_face, default_photos, read_photo
 
+pytestmark = pytest.mark.slow
+
 needs_dlib = pytest.mark.skipif(dlib_backend.missing() is not None, reason="dlib is not installed")
 ASTRONAUT, HOPPER = (str(path) for path in default_photos().values())
 

@@ -48,6 +48,7 @@ def points(tmp_path):
     return tmp_path / "points.json"
 
 
+@pytest.mark.slow
 def test_the_files_of_fit_with_the_networks_numbers(network, points, tmp_path, capsys):
     out = tmp_path / "out"
     assert predict(PHOTOS["astronaut"], "--out", out, "--network", network, "--landmarks", points) == 0
@@ -74,6 +75,7 @@ def test_the_files_of_fit_with_the_networks_numbers(network, points, tmp_path, c
     assert (tmp_path / "again.ply").stat().st_size == (out / "astronaut.ply").stat().st_size
 
 
+@pytest.mark.slow
 def test_a_held_fit_moves_nothing_but_pose_expression_and_light():
     """With the true person given, it finds the true pose within two degrees, and mostly the light."""
     model = load("open", level=1)
@@ -101,6 +103,7 @@ def test_a_held_fit_moves_nothing_but_pose_expression_and_light():
         held_fit(crop, FaceCoefficients(c.alpha.repeat(2, 1), c.beta.repeat(2, 1), c.expression), model)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_said(network, tmp_path, capsys):
     out = tmp_path / "out"
     assert predict(PHOTOS["astronaut"], "--out", out, "--network", tmp_path / "no.pt") == 2

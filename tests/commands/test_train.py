@@ -12,6 +12,7 @@ from helpers.photo import default_photos
 from helpers.regression import load_network
 
 
+@pytest.mark.slow
 def test_a_network_of_another_face_model_says_so(tmp_path, capsys):
     """A researcher's own face model: train for it, predict with it, and no mixing of its numbers with another's."""
 
@@ -60,6 +61,7 @@ def test_a_network_of_another_face_model_says_so(tmp_path, capsys):
     assert "none.h5" in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_the_command_trains_goes_on_and_says_what_is_wrong(tmp_path, capsys):
 
     words = [

@@ -98,6 +98,7 @@ def rand(generator, *shape):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.notebook}-{pair.functions[0]}")
+@pytest.mark.slow
 def test_notebook_function_is_the_real_one(pair, seed):
     for name in pair.functions:
         assert name in COMPARISONS, f"{name} has no comparison in this file"

@@ -160,6 +160,7 @@ def test_size():
     assert rules.size(1_000_001) and not rules.size(1_000_000)
 
 
+@pytest.mark.slow
 def test_store_leaves_out_what_belongs_to_the_run(tmp_path):
     path = tmp_path / "00_small.ipynb"
     code = [
@@ -196,6 +197,7 @@ def test_failed_notebooks_are_not_stored(tmp_path, capsys):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_cells_after_a_failed_one_are_skipped(tmp_path):
     shutil.copy(ROOT / "notebooks" / "conftest.py", tmp_path)
     nbformat.write(notebook("x = 1", "assert x == 2", "y = x", "z = y"), tmp_path / "bad.ipynb")

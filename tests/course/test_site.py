@@ -10,6 +10,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from helpers.course import api, site
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -225,6 +225,7 @@ def test_a_lamp_is_told_with_its_colours(model):
     assert len(b.light.unique(dim=0)) == 3
 
 
+@pytest.mark.slow
 def test_an_ordinary_fit_finds_the_person_in_the_fit_framing(model):
     full = load("open", level=1)
     nuisances = replace(Nuisances(), occluders=0.0, blur=0.0, noise=0.01, max_yaw=20.0)

@@ -48,6 +48,7 @@ def test_fits_that_cannot_be_believed_are_left_out_and_may_leave_nobody():
     assert comparison.second_half(torch.tensor([1, 0, 1, 1, 0])).tolist() == [0, 0, 0, 1, 1]
 
 
+@pytest.mark.slow
 def test_shape_table_of_the_truth_and_the_mean_face(model, open3d):
     truth, person, vectors = photographs()
     alpha = truth[:, :99]

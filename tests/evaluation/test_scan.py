@@ -82,6 +82,7 @@ def test_icp_finds_a_known_motion(heads, direction, step):
 
 
 @pytest.mark.parametrize("step", ["plane", "point"])
+@pytest.mark.slow
 def test_icp_finds_a_known_size(heads, step):
     scan = moved(heads[0], motion_of(size=1.07))
     found = icp(heads[0], scan, IcpSettings(step=step, scale=True, keep=1.0, rounds=400))
@@ -137,6 +138,7 @@ def test_normals_are_the_renderers(heads):
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.slow
 def test_where_the_scan_stands_does_not_matter(heads, name):
     protocol = PROTOCOLS[name]
     here = scan_error(heads[0], heads[1], protocol).rmse
@@ -202,6 +204,7 @@ def test_a_cloud_of_points_is_a_scan_too(heads):
         scan_error(heads[0], cloud, Protocol(direction="model to scan"))
 
 
+@pytest.mark.slow
 def test_a_table_of_protocols_has_a_row_for_each(heads):
     rows = compare_protocols(
         [(heads[0], heads[1]), (heads[1], heads[0])], {"a": MICC, "b": Protocol(scale=True)}

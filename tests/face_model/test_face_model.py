@@ -91,6 +91,7 @@ def test_fields_have_the_stated_shapes(models, level):
     assert "synthetic" in model.name and "synthetic" in model.licence and "CC0" in model.licence
 
 
+@pytest.mark.slow
 def test_the_finest_bases_are_orthonormal(models):
     for basis in (models[2].shape_basis, models[2].texture_basis, models[2].expression_basis):
         assert (gram(basis) - torch.eye(basis.shape[-1])).abs().max() < 1e-4
@@ -143,6 +144,7 @@ def test_triangles_point_outwards(models, level):
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.slow
 def test_every_edge_belongs_to_at_most_two_triangles(models, level):
     triangles = models[level].triangles
     edges = torch.cat([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])

@@ -327,6 +327,7 @@ def test_the_genuine_bfm_2009_has_its_landmarks(face, tmp_path):
             face_model.load(write("bfm2009", tmp_path, files.Face(replace(model, mean_shape=swapped))))
 
 
+@pytest.mark.slow
 def test_the_genuine_ict_has_parts_and_landmarks(face, tmp_path):
     model = with_landmarks_at(face, 26719, landmarks.ICT)
     numbers = files.Face(model)

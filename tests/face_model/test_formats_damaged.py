@@ -459,6 +459,7 @@ def test_truncated(stored, share):
 
 @settings(ONE_BY_ONE, max_examples=120)
 @given(st.data())
+@pytest.mark.slow
 def test_changed_bytes(stored, data):
     """Half of the changes fall on the first kilobyte, where structure lies. Formats with checksums notice any."""
     kind, path, content, genuine = stored

@@ -47,6 +47,7 @@ def stranger(model, seed: int):
 
 
 @pytest.mark.parametrize("which", KNOWN)
+@pytest.mark.slow
 def test_the_rest_is_estimated(model, which):
     errors = []
     for seed in (1, 2, 3):
@@ -61,12 +62,14 @@ def test_the_rest_is_estimated(model, which):
     assert mean["jaw"] < 9, mean
 
 
+@pytest.mark.slow
 def test_triangles_may_be_either_way_round(model):
     vertices, triangles, truth = stranger(model, 5)
     known = {i: int(truth[i]) for i in KNOWN["as Basel names them"]}
     assert (complete(known, vertices, triangles) == complete(known, vertices, triangles[:, ::-1])).all()
 
 
+@pytest.mark.slow
 def test_too_little_or_nonsense_gives_none(model):
     vertices, triangles, truth = stranger(model, 4)
     known = {i: int(truth[i]) for i in KNOWN["as Basel names them"]}

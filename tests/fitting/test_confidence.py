@@ -16,6 +16,8 @@ from helpers.landmarks import stored_points
 from helpers.photo import default_photos, read_photo
 from helpers.pose import MIRRORED
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fit_model() -> FitModel:

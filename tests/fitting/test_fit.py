@@ -12,6 +12,8 @@ from helpers.fitting import GOOD_CONFIDENCE, FitModel, FitSettings, fit
 from helpers.landmarks import stored_points
 from helpers.photo import default_photos, read_photo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fit_model() -> FitModel:

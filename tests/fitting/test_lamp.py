@@ -141,6 +141,7 @@ def faces():
     return small, known_faces(small.model, 4, seed=31, lamp=True)
 
 
+@pytest.mark.slow
 def test_papers_settings_recover_known_faces(faces):
     """They beat the mean face by far, keep to their limits, and call their result what it is."""
     small, known = faces
@@ -159,6 +160,7 @@ def test_papers_settings_recover_known_faces(faces):
     assert (terms["landmarks"][:, joined:] == 0).all()
 
 
+@pytest.mark.slow
 def test_focal_length_can_be_sought(faces):
     """From a focal length that is 1.4 times too long the true one is neared; perspective alone says little of it."""
     small, _ = faces
@@ -170,6 +172,7 @@ def test_focal_length_can_be_sought(faces):
     assert off.mean() < 0.85 * torch.tensor(1.4).log(), off
 
 
+@pytest.mark.slow
 def test_a_fit_in_the_papers_light_is_drawn_in_it(faces):
     """The overlay of the sheet shows the lamp: it is nearer to the photograph than the same face in even light."""
     from types import SimpleNamespace

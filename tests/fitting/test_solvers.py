@@ -55,6 +55,7 @@ def test_other_solvers_reach_the_minimum_of_gauss_newton(problem, solver, iterat
     )
 
 
+@pytest.mark.slow
 def test_stochastic_newton_comes_down_on_random_points(problem):
     energy, start, free = problem
     generator = torch.Generator().manual_seed(0)

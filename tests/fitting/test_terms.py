@@ -21,6 +21,7 @@ from helpers.pose import visible_landmarks
 from tests.fitting.patch_model import fit_model, scene  # noqa: F401
 
 
+@pytest.mark.slow
 def test_pixel_rows_agree_with_the_differentiated_twin(fit_model, scene):
     state, camera, image = scene
     layout = fit_model.layout

@@ -26,6 +26,8 @@ from helpers.labelling.store import shard_files
 from helpers.labelling.workers import make_crew
 from tests.labelling.tiny_source import SETTINGS, SIZE, TinySource, model, numbers_of
 
+pytestmark = pytest.mark.slow
+
 COUNT = 24
 
 

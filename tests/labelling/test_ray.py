@@ -7,6 +7,8 @@ ray = pytest.importorskip("ray")
 from helpers.labelling import label, read_rows  # noqa: E402
 from tests.labelling.tiny_source import SETTINGS, SIZE, TinySource, model  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 COUNT = 24
 
 

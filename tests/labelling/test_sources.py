@@ -50,6 +50,7 @@ def labelled(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_a_folder_gives_crops_and_says_what_is_wrong_with_the_others(folder):
     source = pickle.loads(pickle.dumps(open_source(str(folder), model=model())))
     names = [source.name(place) for place in range(len(source))]
@@ -114,6 +115,7 @@ def test_a_source_that_is_none(spec):
         open_source(spec, model=model())
 
 
+@pytest.mark.slow
 def test_the_command_labels_a_folder(folder, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["label", str(folder), "--out", str(out), *CHEAP]) == 0

@@ -83,6 +83,7 @@ def test_auto_asks_in_turn_until_one_finds_a_face(monkeypatch):
 
 
 @needs_cnn
+@pytest.mark.slow
 def test_the_network_agrees_with_the_default_detector_on_an_upright_face():
     photo = read_photo(default_photos()["astronaut"]).image[20:260, 100:340]
     stored = landmarks.stored_points("astronaut").points - [100, 20]
@@ -96,6 +97,7 @@ def test_the_network_agrees_with_the_default_detector_on_an_upright_face():
 
 @needs_cnn
 @pytest.mark.parametrize("tilt", [-50, 45])
+@pytest.mark.slow
 def test_the_network_finds_a_tilted_face_that_the_default_detector_misses(tilt):
     photo = read_photo(default_photos()["astronaut"]).image[20:260, 100:340]
     turned = np.asarray(

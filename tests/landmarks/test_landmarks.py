@@ -201,6 +201,7 @@ def test_wrong_arguments(astronaut):
 
 @needs_dlib
 @pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
+@pytest.mark.slow
 def test_dlib_finds_the_stored_points(name):
     faces = landmarks.detect(read_photo(default_photos()[name]).image)
     assert len(faces) == 1 and faces[0].faces == 1
@@ -233,6 +234,7 @@ def test_the_largest_of_several_faces_comes_first(astronaut):
 
 
 @needs_dlib
+@pytest.mark.slow
 def test_a_face_in_a_panorama(astronaut, tmp_path):
     """In a copy of 1000 px it is too small to be found; and what is too small for any search is said."""
     wide = np.full((420, 5600, 3), 0.5, np.float32)

@@ -61,6 +61,7 @@ def opencv(points, pixels, camera, flag: str, ransac: bool = False) -> Pose:
 
 @given(seed=st.integers(0, 10_000), n=st.integers(6, 68))
 @settings(max_examples=12, deadline=None)
+@pytest.mark.slow
 def test_epnp_and_dlt_are_exact_without_noise(seed, n):
     generator = torch.Generator().manual_seed(seed)
     _, truth, camera, _ = scene(3, 0.0, seed)

@@ -171,6 +171,7 @@ def test_errors_at_many_poses_agree_with_the_twin():
     assert torch.allclose(found[:, :2], twin[:, :2], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_gradient_goes_through_the_twin():
     pixels, points, camera, weights, _ = scene(2, 12, noise=0.3)
     inputs = [t.double().requires_grad_() for t in (pixels, points)]

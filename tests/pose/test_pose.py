@@ -41,6 +41,7 @@ def angle_degrees(a: Pose, b: Pose) -> torch.Tensor:
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
+@pytest.mark.slow
 def test_exact_points_give_the_exact_pose(seed):
     points, truth, camera, pixels = make_scene(4, seed)
     estimate = estimate_pose(pixels, points, camera, iterations=20)
@@ -211,6 +212,7 @@ def test_a_detector_that_follows_the_outline_is_met_by_dropping_or_sliding_the_f
 
 
 @pytest.mark.parametrize("robust", [None, 3.0])
+@pytest.mark.slow
 def test_the_covariance_is_the_scatter_of_repeated_measurements(robust):
     points, truth, camera, pixels = make_scene(1, 10)
     n, noise = 3000, 0.8

@@ -19,6 +19,7 @@ def test_each_round_shows_every_picture_once():
     assert indices_of_step(2, 4, 2**31, 0, endless=True).tolist() == [8, 9, 10, 11]
 
 
+@pytest.mark.slow
 def test_processes_share_a_batch_and_workers_change_nothing():
     whole = StepBatches(TRAINING, 8, 0)
     halves = [StepBatches(TRAINING, 8, 0, rank, 2) for rank in range(2)]

@@ -58,6 +58,7 @@ def train_by_two(out, minutes=0.0, faster=1.0) -> dict[str, list[str]]:
     return {words[0]: words[1:] for words in (line.split(" ") for line in outputs[0][0].splitlines())}
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(tmp_path, one_thread):
     """The group normalisation of `small` looks at one picture at a time, so sharing a batch changes nothing but rounding."""
     alone = train(TRAINING, HELD_OUT, replace(FEW, optimiser="sgd", rate=1e-3), tmp_path / "one")
@@ -66,6 +67,7 @@ def test_two_processes_train_like_one(tmp_path, one_thread):
     assert [float(x) for x in said["held"][1:]] == pytest.approx([row["loss"] for row in alone.log], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_end_at_the_same_step_though_their_clocks_differ(tmp_path):
     """If each went by its own clock, the second would leave at once, and the first would wait for it for ever."""
     said = train_by_two(tmp_path / "two", minutes=10, faster=1e8)

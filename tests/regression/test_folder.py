@@ -124,6 +124,7 @@ def test_faces_are_looked_for_once_where_no_rows_are_given(labelled, capsys):
         read(none_installed)
 
 
+@pytest.mark.slow
 def test_label_files_that_do_not_fit(labelled):
     path, *_ = labelled
 

@@ -17,6 +17,7 @@ from helpers.regression.network_file import eight_bits
 from helpers.regression.predict import for_speed, resized
 
 
+@pytest.mark.slow
 def test_torchvision_loads_in_a_fresh_process():
     code = "from helpers._torchvision import torchvision as t; print(t().models.resnet18().fc.out_features)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

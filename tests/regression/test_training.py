@@ -33,6 +33,7 @@ def test_too_few_pictures_for_the_batch_or_the_processes(training, held_out, wor
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_it_learns_and_leaves_a_record(tmp_path, one_thread):
     settings = replace(FEW, steps=60, validate_every=20, rate=5e-3)
     result = train(
@@ -137,6 +138,7 @@ def test_too_many_of_them_end_the_run(tmp_path, one_thread):
     assert all(torch.isfinite(v).all() for v in state["network"].values())
 
 
+@pytest.mark.slow
 def test_the_papers_rate_wants_the_loss_of_a_coefficient(tmp_path, one_thread):
     """The rate 0.01 overshoots where the loss sums over 198 coefficients, and is small enough for their mean."""
     source = pictures(32, outputs=198)

@@ -426,6 +426,7 @@ def test_an_orthographic_camera_draws_the_square_at_its_scale():
     assert torch.allclose(drawn.depth[0][drawn.mask[0]], -x[drawn.mask[0]] / 0.8, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_memory_is_what_is_stated_and_does_not_grow(with_threads):
     import resource
 

@@ -257,6 +257,7 @@ def middle_in_photo(play):
     return person.crop.to_photo(seen)[0].mean(0).numpy()
 
 
+@pytest.mark.slow
 def test_a_dragged_point_is_fitted(play, back):
     choose = play.choose
     before = middle_in_photo(play)
@@ -277,6 +278,7 @@ def test_a_dragged_point_is_fitted(play, back):
         assert not np.allclose(points, choose.editor.points)
 
 
+@pytest.mark.slow
 def test_uploads_go_into_the_chosen_slot(play, back):
     choose = play.choose
     choose.slot.value = "B"
@@ -479,6 +481,7 @@ def test_the_guess_is_shown_or_its_absence_told(play, tmp_path):
 # Files for the reader
 
 
+@pytest.mark.slow
 def test_files_hold_the_face_of_the_sliders(play, back):
     play.change.modes["shape α"][0].value = 3.0
     play.change.pose["yaw °"].value = 10
@@ -545,6 +548,7 @@ def test_failures_are_sentences():
         assert f": {shown}: look '{shown}'" in status.said
 
 
+@pytest.mark.slow
 def test_stills_are_pictures(play):
     for panel in (play.choose, play.change, play.live, play.swap, play.morph, play.files):
         still = panel.still()

@@ -40,7 +40,10 @@ MISSING = [
     )
     if not there
 ]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
 
 PATIENCE = int(
     os.environ.get("PATIENCE", "120")

@@ -55,6 +55,7 @@ def test_pictures_come_with_words(shown):
     assert not shown
 
 
+@pytest.mark.slow
 def test_large_photographs_are_stored_as_jpeg_and_drawings_never(shown):
     noise = np.random.default_rng(0).random((300, 300, 3))
     show.picture(noise, alt="much noise")
@@ -75,6 +76,7 @@ def test_pictures_outside_of_a_notebook_do_nothing(capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_in_a_real_kernel():
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     cell = nbformat.v4.new_code_cell(
@@ -245,6 +247,7 @@ def test_meshes_are_stills_where_nothing_is_live(shown, monkeypatch):
     assert set(np.ravel(live.colors)) == {0xFF0080}
 
 
+@pytest.mark.slow
 def test_computing_does_not_load_what_shows():
     code = (
         "import sys, helpers.photo, helpers.crop, helpers.landmarks, helpers.mesh_files, helpers.commands.fit\n"
