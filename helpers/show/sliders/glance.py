@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
-from helpers.crop import AUTHORS_REACH
+from helpers.crop import authors_crop
 from helpers.evaluation import shape_rmse
+from helpers.landmarks import Detection
 from helpers.lighting import DEFAULT_LIGHT
 from helpers.rendering import render
 from helpers.show.faces import heads
@@ -74,12 +75,9 @@ class GlanceSlider(LiveFigure):
         pose = Pose(rotation, torch.tensor([[0.0, 0.0, 1200.0]]))
         camera = Camera.default(S, focal=DEFAULT_FOCAL * S / 224)
         points = project(model_to_camera(self.truth[:, self.model.landmarks], pose), camera)[0, :, :2]
-        low, high = points.amin(0), points.amax(0)
-        left, up, right, _ = AUTHORS_REACH["landmarks"]
-        half = (high - low).max() / 2
-        scale = S / (half * (left + right))
-        corner = (low + high) / 2 - half * torch.tensor([left, up]) + 0.5 / scale
-        camera = Camera(camera.focal * scale, (camera.principal_point - corner) * scale, camera.size)
+        # The face is drawn in its crop at once; the blank picture only says where that lies.
+        face = Detection.from_points(points.numpy())
+        camera = authors_crop(np.zeros((S, S, 3), np.float32), face, S).camera_of_crop(camera)
         light = DEFAULT_LIGHT[None].clone()
         light[:, 1] += lamp
         with torch.no_grad():
