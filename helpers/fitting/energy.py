@@ -10,9 +10,10 @@ from operator import add
 import torch
 from torch import Tensor
 
-from helpers.fitting.parameters import FaceState, Layout, Limits
+from helpers.fitting.parameters import FaceState, Layout
 from helpers.fitting.prior_term import Prior
 from helpers.fitting.residuals import Term
+from helpers.fitting.settings import Limits
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:

@@ -6,18 +6,14 @@ A kernel (`kernels.point_kernel`) computes residual and slopes; `helpers.fitting
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from helpers._warp import launch, wp
 from helpers.fitting import kernels
+from helpers.fitting.settings import FitSettings
 from helpers.fitting.surface import Look, Surface, SurfacePoints, trust_of
-
-if TYPE_CHECKING:
-    from helpers.fitting.parameters import Layout
-    from helpers.fitting.settings import FitSettings
 
 LEAST_POINTS = 2000  # for another thread of a CPU to be worth waking
 
@@ -44,13 +40,17 @@ class HarmonicLook(Look):
         assert self.depth is not None, "the focal length was taken for known"
         return -self.by_pose[..., 5] * self.depth[..., None]
 
-    def write_albedo_and_light(self, J: Tensor, root: Tensor, points: SurfacePoints, layout: Layout) -> None:
+    def write_albedo_and_light(
+        self, by_beta: Tensor, by_light: Tensor, root: Tensor, points: SurfacePoints
+    ) -> None:
         """As `Look` asks."""
-        torch.mul(points.texture, -(self.received * root)[..., None], out=J[..., layout.beta])
-        J[..., layout.light] = 0
-        by_light = -(self.albedo * root)[..., None] * self.harmonics[..., None, :]  # (B, P, 3 channels, 9)
+        torch.mul(points.texture, -(self.received * root)[..., None], out=by_beta)
+        by_light.zero_()
+        by_harmonics = (
+            -(self.albedo * root)[..., None] * self.harmonics[..., None, :]
+        )  # (B, P, 3 channels, 9)
         for c in range(3):
-            J[..., c, layout.light.start + c : layout.light.stop : 3] = by_light[..., c, :]
+            by_light[..., c, c::3] = by_harmonics[..., c, :]
 
 
 def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) -> HarmonicLook:
@@ -61,7 +61,7 @@ def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) ->
         image: (B, H, W, 9) photographs with slopes.
         settings: with the grazing angles at which points stop to count.
     """
-    points, state, camera = surface.points, surface.state, surface.camera
+    points, pose, camera = surface.points, surface.pose, surface.camera
     B, P = points.weight.shape
     new = image.new_empty
     found = new(B, P, 3), new(B, P, 3, 9), new(B, P, 3), new(B, P), new(B, P, 3, 6), new(B, P, 9)
@@ -69,9 +69,9 @@ def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) ->
     inputs = [
         wp.from_torch(surface.position, dtype=wp.vec3),
         wp.from_torch(surface.albedo, dtype=wp.vec3),
-        wp.from_torch(state.pose.rotation.contiguous(), dtype=wp.mat33),
-        wp.from_torch(state.pose.translation.contiguous(), dtype=wp.vec3),
-        wp.from_torch(state.light.contiguous()),
+        wp.from_torch(pose.rotation.contiguous(), dtype=wp.mat33),
+        wp.from_torch(pose.translation.contiguous(), dtype=wp.vec3),
+        wp.from_torch(surface.light.contiguous()),
         wp.from_torch(pinhole, dtype=wp.vec3),
         wp.from_torch(image),
         wp.from_torch(points.barycentric, dtype=wp.vec3),
@@ -80,8 +80,8 @@ def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) ->
     launch(kernels.point_kernel, B * P, inputs, outputs, image, least=LEAST_POINTS)
     residual, by_corners, received, cosine, by_pose, harmonics = found
     depth = None
-    if state.zoom is not None:
+    if surface.focal_free:
         middle = (points.barycentric[..., None] * surface.position).sum(2)
-        depth = state.pose.translation[:, 2:] - (middle @ state.pose.rotation[:, 2, :, None])[..., 0]
+        depth = pose.translation[:, 2:] - (middle @ pose.rotation[:, 2, :, None])[..., 0]
     trust = trust_of(surface, cosine, settings)
     return HarmonicLook(residual, by_corners, by_pose, trust, received, harmonics, surface.albedo, depth)

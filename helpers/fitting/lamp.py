@@ -10,20 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from helpers.camera import flip_axes
+from helpers.fitting.settings import FitSettings
 from helpers.fitting.surface import Look, Surface, SurfacePoints, trust_of
 from helpers.lighting.colour import LUMINANCE
 from helpers.lighting.lamp_vector import DIRECTION, unpack_lamp
 from helpers.lighting.phong import SHININESS, SPECULAR
-
-if TYPE_CHECKING:
-    from helpers.fitting.parameters import Layout
-    from helpers.fitting.settings import FitSettings
 
 
 class LampColours(NamedTuple):
@@ -128,10 +125,12 @@ class LampLook(Look):
         """(B, P, 3) by the logarithm of the focal length."""
         return self.zoom_slope
 
-    def write_albedo_and_light(self, J: Tensor, root: Tensor, points: SurfacePoints, layout: Layout) -> None:
+    def write_albedo_and_light(
+        self, by_beta: Tensor, by_light: Tensor, root: Tensor, points: SurfacePoints
+    ) -> None:
         """As `Look` asks."""
-        torch.matmul(self.by_albedo * root[..., None], points.texture, out=J[..., layout.beta])
-        torch.mul(self.by_light, root[..., None], out=J[..., layout.light])
+        torch.matmul(self.by_albedo * root[..., None], points.texture, out=by_beta)
+        torch.mul(self.by_light, root[..., None], out=by_light)
 
 
 def look_in_lamplight(surface: Surface, image: Tensor, settings: FitSettings) -> LampLook:
@@ -142,17 +141,17 @@ def look_in_lamplight(surface: Surface, image: Tensor, settings: FitSettings) ->
         image: (B, H, W, 9) photographs with slopes.
         settings: with the grazing angles at which points stop to count.
     """
-    points, position, state, camera = surface.points, surface.position, surface.state, surface.camera
-    barycentric, rotation = points.barycentric, state.pose.rotation
+    points, position, pose, camera = surface.points, surface.position, surface.pose, surface.camera
+    barycentric, rotation = points.barycentric, pose.rotation
     q = position @ rotation[:, None].transpose(2, 3)  # corners in viewer axes, before the translation
     middle = (barycentric[..., None] * q).sum(2)
-    c = flip_axes(middle) + state.pose.translation[:, None]  # camera axes
+    c = flip_axes(middle) + pose.translation[:, None]  # camera axes
     m = torch.linalg.cross(q[..., 1, :] - q[..., 0, :], q[..., 2, :] - q[..., 0, :])
     length = m.norm(dim=-1, keepdim=True) + 1e-9
     n = m / length
     distance = c.norm(dim=-1, keepdim=True)
     v = -flip_axes(c) / distance
-    shown = lamp_colours(surface.albedo, n, v, state.light, points.shadow)
+    shown = lamp_colours(surface.albedo, n, v, surface.light, points.shadow)
 
     focal, centre = camera.focal[:, None, None], camera.principal_point[:, None]
     seen = _bilinear(image, focal * c[..., :2] / c[..., 2:] + centre)

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from helpers.fitting.harmonics import look_in_harmonics
 from helpers.fitting.lamp import look_in_lamplight
+from helpers.fitting.settings import FitSettings
 from helpers.fitting.surface import Look, Surface
 from helpers.lighting import ColourTransform, PhongLight
 from helpers.lighting.lamp_vector import AMBIENT, CONTRAST, DIFFUSE, GAIN, N_LAMP, OFFSET, unpack_lamp
-
-if TYPE_CHECKING:
-    from helpers.fitting.settings import FitSettings
 
 
 class RenderLight(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import roma
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from helpers.camera import Camera, Pose
 from helpers.face_model import MorphableModel
 from helpers.fitting.light_models import HARMONICS, LightModel
+from helpers.fitting.settings import Limits
 
 
 @dataclass(frozen=True)
@@ -174,18 +174,6 @@ class FaceState:
         expression = coefficients[:, layout.expression].clamp(-limits.expression, limits.expression)
         coefficients[:, layout.expression] = expression
         return replace(self, coefficients=coefficients, light=layout.light_model.within(self.light))
-
-
-class Limits(NamedTuple):
-    """How far coefficients may go, in standard deviations.
-
-    Attributes:
-        identity: of α and β.
-        expression: of the expression.
-    """
-
-    identity: float
-    expression: float
 
 
 class FitModel:

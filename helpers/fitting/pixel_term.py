@@ -118,7 +118,15 @@ def look_at_points(
     geometry, albedo_modes = state.coefficients.split([layout.n_geometry, layout.n_texture], -1)
     position = points.mean_position + (points.geometry.flatten(1, 2) @ geometry[..., None]).view(B, P, 9)
     albedo = points.mean_albedo + (points.texture.flatten(1, 2) @ albedo_modes[..., None]).view(B, P, 3)
-    surface = Surface(points, position.view(B, P, 3, 3), albedo, state, state.zoomed(camera))
+    surface = Surface(
+        points,
+        position.view(B, P, 3, 3),
+        albedo,
+        state.pose,
+        state.light,
+        state.zoomed(camera),
+        focal_free=state.zoom is not None,
+    )
     return layout.light_model.look(surface, image, settings)
 
 
@@ -160,7 +168,7 @@ def pixel_rows(
     by_corners = (look.by_corners * root[..., None]).view(B * P, 3, 9)
     J[..., : layout.n_geometry] = torch.bmm(by_corners, points.geometry.view(B * P, 9, -1)).view(B, P, 3, -1)
     torch.mul(look.by_pose, root[..., None], out=J[..., layout.pose])
-    look.write_albedo_and_light(J, root, points, layout)
+    look.write_albedo_and_light(J[..., layout.beta], J[..., layout.light], root, points)
     if layout.n_zoom:
         torch.mul(look.by_zoom[..., None], root[..., None], out=J[..., layout.zoom])
     energy = 0.5 * settings.pixel_robust**2 * (share * rho).sum(-1)

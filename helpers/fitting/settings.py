@@ -5,13 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from helpers.fitting.parameters import Limits
-
 REFERENCE_SIZE = 224  # px, the side of the crop that all lengths in pixels below refer to
 
 
 MEASURABLE = ("sigma", "n_effective", "landmarks")
 EDGE_FORMS = ("distance", "nearest", "oriented distance", "oriented nearest")
+
+
+class Limits(NamedTuple):
+    """How far coefficients may go, in standard deviations.
+
+    Attributes:
+        identity: of α and β.
+        expression: of the expression.
+    """
+
+    identity: float
+    expression: float
 
 
 class Level(NamedTuple):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
-from helpers.camera import Camera
-
-if TYPE_CHECKING:
-    from helpers.fitting.parameters import FaceState, Layout
-    from helpers.fitting.settings import FitSettings
+from helpers.camera import Camera, Pose
+from helpers.fitting.settings import FitSettings
 
 
 @dataclass(frozen=True)
@@ -53,15 +50,19 @@ class Surface(NamedTuple):
         points: P points of B faces.
         position: (B, P, 3 corners, 3) mm, model axes.
         albedo: (B, P, 3).
-        state: pose and light of the B faces.
+        pose: of the B faces.
+        light: of the B faces, in the numbers of the fit's model of light.
         camera: with the focal length of the state.
+        focal_free: whether the focal length is sought, too.
     """
 
     points: SurfacePoints
     position: Tensor
     albedo: Tensor
-    state: FaceState
+    pose: Pose
+    light: Tensor
     camera: Camera
+    focal_free: bool
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,16 @@ class Look(ABC):
         """(B, P, 3) by the logarithm of the focal length."""
 
     @abstractmethod
-    def write_albedo_and_light(self, J: Tensor, root: Tensor, points: SurfacePoints, layout: Layout) -> None:
-        """Fill the columns of β and of the light.
+    def write_albedo_and_light(
+        self, by_beta: Tensor, by_light: Tensor, root: Tensor, points: SurfacePoints
+    ) -> None:
+        """Fill the columns of β and of the light in a Jacobian.
 
         Args:
-            J: (B, P, 3, n), written in place.
+            by_beta: (B, P, 3, n_texture) columns, written in place.
+            by_light: (B, P, 3, n_light) columns, written in place.
             root: (B, P, 1) square root of the weight of each row.
             points: with how the modes colour them.
-            layout: of the n parameters.
         """
 
 

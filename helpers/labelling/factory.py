@@ -15,8 +15,7 @@ from helpers.face_model import MorphableModel, load
 from helpers.labelling.configuration import Configuration, LabelOptions
 from helpers.labelling.crop_source import CropSource
 from helpers.labelling.labeller import Batch, Job
-from helpers.labelling.parquet import read_columns
-from helpers.labelling.rows import ROWS
+from helpers.labelling.parquet import ROWS, read_columns
 from helpers.labelling.schedule import work_off
 from helpers.labelling.sources import open_source
 from helpers.labelling.store import Store, shard_files

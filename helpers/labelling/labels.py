@@ -15,8 +15,7 @@ import torch
 from helpers.errors import UserError
 from helpers.files import write_in_one_step
 from helpers.fitting import REASONS
-from helpers.labelling.parquet import matrix, read_columns
-from helpers.labelling.rows import ROWS
+from helpers.labelling.parquet import ROWS, matrix, read_columns
 from helpers.labelling.store import read_manifest, shard_files
 from helpers.pooling import RULES, pool
 

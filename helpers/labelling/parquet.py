@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 
 from helpers.errors import UserError
 
+ROWS = "rows: make them with `python -m helpers label`"  # what a file of them is, for messages
+
 
 def read_columns(
     path: str | Path, columns: Sequence[str] | None, what: str, *, optional: Sequence[str] = ()

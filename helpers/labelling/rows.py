@@ -12,9 +12,8 @@ from helpers.datasets.photo_source import printable
 from helpers.errors import UserError
 from helpers.fitting import FitResult
 from helpers.labelling.crop_source import Loaded
-from helpers.labelling.parquet import read_columns
+from helpers.labelling.parquet import ROWS, read_columns
 
-ROWS = "rows: make them with `python -m helpers label`"  # what a file of them is, for messages
 QUARANTINED = -1  # the code of a photograph that no fit has seen to its end
 TEXTS = ("id", "person", "reason", "explanation")
 

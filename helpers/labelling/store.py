@@ -29,8 +29,7 @@ import pyarrow.parquet as pq
 from helpers.errors import UserError
 from helpers.files import write_in_one_step
 from helpers.labelling.configuration import Configuration
-from helpers.labelling.parquet import read_columns
-from helpers.labelling.rows import ROWS
+from helpers.labelling.parquet import ROWS, read_columns
 
 MANIFEST, LOCK, QUARANTINE = "manifest.json", ".lock", "quarantine.csv"
 SHARD = re.compile(r"shard-(\d{5,})\.parquet")
