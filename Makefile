@@ -48,8 +48,7 @@ test: setup  ## check everything: format, lint, types, the tests, every notebook
 	$(RUN) -m ruff check
 	$(VENV)/bin/ty check --python $(VENV)
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	$(TESTS)
-	$(TESTS) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:randomly notebooks/
+	$(TESTS) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:randomly tests notebooks
 
 notebooks: setup  ## execute the notebooks again and store what they show
 	$(RUN) -m helpers.course.execute $(NOTEBOOKS)
