@@ -8,7 +8,6 @@ from helpers.fitting import FitSettings
 from helpers.fitting.edge_term import SECTORS, edge_map, edge_points, edge_rows
 from helpers.fitting.pixel_term import see
 from helpers.fitting.settings import EDGE_FORMS
-from tests.fitting.patch_model import fit_model, scene  # noqa: F401 (fixtures)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from helpers.fitting.parameters import FaceState
 from helpers.fitting.pixel_term import pixel_rows, robust, sample_points, see
 from helpers.lighting import shade_phong
 from helpers.lighting.lamp_vector import N_LAMP, unpack_lamp
-from tests.fitting.patch_model import fit_model, scene  # noqa: F401
 
 
 def lit_points(P=40):

@@ -12,7 +12,6 @@ from helpers.fitting.landmark_term import landmark_rows
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.prior_term import make_prior
 from helpers.fitting.solvers import adam, gauss_newton, lbfgs, stochastic_newton
-from tests.fitting.patch_model import fit_model, scene  # noqa: F401 (fixtures)
 
 
 @pytest.fixture(scope="module")

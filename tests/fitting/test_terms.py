@@ -1,6 +1,7 @@
 """The terms of the energy against their readable twins: residuals, Jacobians, priors, on a small made-up model."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import roma
@@ -11,14 +12,13 @@ from helpers.fitting.energy import Energy, free_parameters
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
 from helpers.fitting.landmark_term import landmark_noise, landmark_rows, landmark_sigma, marginalise_shift
 from helpers.fitting.parameters import FaceState
-from helpers.fitting.pixel_term import pixel_rows, sample_points, see
+from helpers.fitting.pixel_term import pixel_precision, pixel_rows, sample_points, see
 from helpers.fitting.prior_term import make_prior
 from helpers.fitting.reference import pixel_jacobian
 from helpers.fitting.residual_correlation import LEAST_AREA, residual_noise
 from helpers.fitting.settings import FitSettings, Level
 from helpers.fitting.solvers import gauss_newton
 from helpers.pose import visible_landmarks
-from tests.fitting.patch_model import fit_model, scene  # noqa: F401
 
 
 @pytest.mark.slow
@@ -278,3 +278,37 @@ def test_the_landmark_noise_is_found_in_spite_of_outliers(scene):
     offset[:, 20:26] = 40.0
     found = landmark_noise(offset, settings)
     assert abs(float(found.mean()) - 0.5) < 0.08
+
+
+def look_of(residual):
+    """What `pixel_precision` reads of points of one face whose residual is (P, 3), seen straight on."""
+    P = len(residual)
+    grid = torch.stack(torch.meshgrid(torch.arange(40.0), torch.arange(P / 40), indexing="ij"), -1)
+    points = SimpleNamespace(pixel=grid.reshape(1, P, 2).float(), visible=torch.tensor([P]))
+    return SimpleNamespace(residual=residual[None], trust=torch.ones(1, P)), points
+
+
+def test_precision_takes_from_the_residual_what_is_to_be_measured():
+    generator = torch.Generator().manual_seed(0)
+    look, points = look_of(0.02 * torch.randn(800, 3, generator=generator))
+
+    def precision(*measured):
+        settings = FitSettings(n_effective=300.0, measured=measured, precision_limits=(1e-3, 1e3))
+        return float(pixel_precision(look, points, settings))
+
+    assert precision() == pytest.approx(300 / 0.05**2)
+    assert precision("sigma") == pytest.approx(300 / 0.02**2, rel=0.1)
+    # White noise hangs together over no more than the least area, 4 px²; the estimate is raised threefold.
+    assert precision("n_effective") == pytest.approx(3 * 800 / 4 / 0.05**2, rel=0.5)
+    assert precision("sigma", "n_effective") == pytest.approx(3 * 800 / 4 / 0.02**2, rel=0.5)
+    # A large residual lowers nothing below the settings' own precision, a tiny one raises it within limits.
+    loud, quiet = look_of(0.2 * torch.ones(800, 3))[0], look_of(1e-4 * torch.ones(800, 3))[0]
+    settings = FitSettings()
+    fixed = settings.n_effective / settings.pixel_sigma**2
+    assert float(pixel_precision(loud, points, settings)) == pytest.approx(fixed)
+    assert float(pixel_precision(quiet, points, settings)) == pytest.approx(15 * fixed)
+
+
+def test_only_what_can_be_measured_is_asked_for():
+    with pytest.raises(ValueError, match="measured must be some of .*got .*colour"):
+        FitSettings(measured=("colour",))

@@ -1,6 +1,5 @@
 """Pictures from which something can be learned in a few steps, and settings of a run that takes a second."""
 
-import pytest
 import torch
 
 from helpers.regression import TensorSource, TrainSettings
@@ -29,11 +28,3 @@ def pictures(n=32, outputs=4, seed=0, size=32):
 
 
 TRAINING, HELD_OUT = pictures(), pictures(12, seed=1)
-
-
-@pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

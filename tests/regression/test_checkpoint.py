@@ -7,7 +7,7 @@ import torch
 
 from helpers.errors import UserError
 from helpers.regression import train
-from tests.regression.pictures import FEW, HELD_OUT, TRAINING, one_thread  # noqa: F401
+from tests.regression.pictures import FEW, HELD_OUT, TRAINING
 
 
 def test_what_does_not_fit_is_refused(tmp_path, one_thread):

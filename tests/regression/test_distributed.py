@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from helpers.regression import train
-from tests.regression.pictures import FEW, HELD_OUT, TRAINING, one_thread  # noqa: F401
+from tests.regression.pictures import FEW, HELD_OUT, TRAINING
 
 WORKER = """
 import os, sys, time, torch

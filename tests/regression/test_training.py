@@ -15,7 +15,7 @@ from helpers.regression.log import read_log
 from helpers.regression.loss import make_loss
 from helpers.regression.rates import rate_factor
 from helpers.regression.validation import ShapeScale
-from tests.regression.pictures import FEW, HELD_OUT, TRAINING, one_thread, pictures  # noqa: F401
+from tests.regression.pictures import FEW, HELD_OUT, TRAINING, pictures
 
 
 @pytest.mark.parametrize(

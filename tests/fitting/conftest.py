@@ -1,4 +1,4 @@
-"""A small made-up model and two states of it, for tests of the terms and solvers of the fit."""
+"""What tests of the terms and solvers of the fit share: a small made-up model, and two states of it."""
 
 import pytest
 import torch
