@@ -91,15 +91,15 @@ class FitSettings:
 
     # Pixels: ½ · n_effective · mean(r² / pixel_sigma²). Neighbouring pixels do not err independently, so a
     # face of 17 000 pixels is worth far fewer observations. This is the master knob between the mean face
-    # (low) and overfitting (high). Fewer than what the residual's autocorrelation tells: beards, cast shadows and
+    # (low) and overfitting (high). Lower than what is best on renders of the model itself: beards, cast shadows and
     # whatever else the model lacks err over whole regions, and with more weight they are explained as shape.
     n_effective: float = 300.0
     pixel_sigma: float = 0.05
     # What is measured on each photograph, from a level of the schedule on; the numbers above serve before. "sigma":
     # `pixel_sigma`, as the RMS of the residual. "n_effective": from how far the residual's values hang together, raised
     # by `noise_trust`. "landmarks": the deviation of the points. The first holds everywhere. The other two are right where
-    # the model can draw the photograph, and far too trusting where it cannot: with them, pixels make the shape of faces
-    # that the model did not make worse than landmarks alone.
+    # the model can draw the photograph, and too trusting where it cannot: with them, faces that the model did not make
+    # come out farther from their true shape.
     measured: tuple[str, ...] = ("sigma",)
     noise_from_level: int = 2
     landmark_noise_from_level: int = 1
