@@ -8,6 +8,7 @@ import torch
 
 from helpers.errors import UserError
 from helpers.face_model.alignment import align
+from helpers.face_model.beard import beard_layer
 from helpers.face_model.build import BuiltModel, build_model
 from helpers.face_model.gaze import look
 from helpers.face_model.morphable_model import FaceCoefficients, MorphableModel
@@ -23,6 +24,7 @@ __all__ = [
     "FaceCoefficients",
     "MorphableModel",
     "align",
+    "beard_layer",
     "build_model",
     "compactness",
     "crop",
