@@ -9,26 +9,30 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import dijkstra
 
 REACH = 5.0  # mm, how far from the lip edge the skin follows it
+# mm by which each edge passes the middle: subdivision draws the edges of the fine mesh about this far apart again.
+PRESSED = 0.42
 
 
 @dataclass(frozen=True)
 class LipClosing:
-    """A fixed linear operator on heights: each lip edge moves half the gap, the skin around it follows.
+    """A fixed affine operator on heights: each lip edge moves half the gap and a little more, the skin around follows.
 
     Attributes:
         matrix: (N, N), acts on y.
+        pressed: (N,) mm, is added to y.
         upper: Vertex numbers of the upper lip's edge from x < 0 to x > 0, corners included.
         lower: The same of the lower lip.
     """
 
     matrix: sp.csr_matrix
+    pressed: np.ndarray
     upper: np.ndarray
     lower: np.ndarray
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         """Close the lips of faces (n, N, 3); the argument is left as it is."""
         closed = points.copy()
-        closed[..., 1] = (self.matrix @ points[..., 1].T).T
+        closed[..., 1] = (self.matrix @ points[..., 1].T).T + self.pressed.astype(points.dtype)
         return closed
 
 
@@ -57,9 +61,11 @@ def lip_closing(points: np.ndarray, quads: np.ndarray, seam: np.ndarray, n_verti
     """
     upper, lower = split_seam(points, seam)
     shift = sp.lil_matrix((len(seam), n_vertices))  # height change of each seam vertex
+    pressed = np.zeros(len(seam))
     row = {v: i for i, v in enumerate(seam)}
-    for moving, facing in ((upper, lower), (lower, upper)):
+    for moving, facing, inwards in ((upper, lower, -1), (lower, upper, 1)):
         for v in moving[1:-1]:
+            pressed[row[v]] = inwards * PRESSED
             j = int(np.clip(np.searchsorted(points[facing, 0], points[v, 0]), 1, len(facing) - 1))
             a, b = facing[j - 1], facing[j]
             f = np.clip((points[v, 0] - points[a, 0]) / (points[b, 0] - points[a, 0]), 0, 1)
@@ -73,4 +79,5 @@ def lip_closing(points: np.ndarray, quads: np.ndarray, seam: np.ndarray, n_verti
     nearest, distance = distance.argmin(0), distance.min(0)
     follow = np.where(np.isfinite(distance), np.exp(-((distance / REACH) ** 2)), 0.0)
     spread = sp.csr_matrix((follow, (np.arange(n_vertices), nearest)), shape=(n_vertices, len(seam)))
-    return LipClosing((sp.eye(n_vertices) + spread @ shift.tocsr()).tocsr(), upper, lower)
+    closing = (sp.eye(n_vertices) + spread @ shift.tocsr()).tocsr()
+    return LipClosing(closing, spread @ pressed, upper, lower)
