@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from helpers.assets import ASSETS
 from helpers.errors import UserError
 from helpers.face_model import subdivision
-from helpers.model_builder import asset, landmarks, paint, regions, skin
+from helpers.model_builder import asset, expressions, landmarks, paint, regions, skin
 from helpers.model_builder.mesh import vertex_areas
 from helpers.model_builder.occlusion import exposure
 from helpers.model_builder.people import People
@@ -83,8 +83,12 @@ def sample_expressions(human: MakeHuman, template: Template, people: People) -> 
     points = template.control_points(posed, close_lips=False) * SCALE
     units = points[1:] - points[0]
     units[:, template.teeth] = 0  # the upper teeth are part of the skull
+    for eye in template.eyes:  # lids slide over the balls, which have their own angles, see face_model.gaze
+        units[:, eye.ball] = 0
+        units[:, eye.rings[1]] = units[:, eye.rings[0]]
     moving = [i for i, unit in enumerate(units) if np.abs(unit).max() > 0.5]
-    return units[moving], [names[i] for i in moving]
+    names = [names[i] for i in moving]
+    return expressions.mend(units[moving], names, points[0], template), names
 
 
 def sample_textures(maps: skin.SkinMaps, mesh: Mesh, n: int) -> tuple[Components, np.ndarray]:
@@ -129,7 +133,7 @@ def build(wheel: Path, n_people: int = 2000, n_skins: int = 800) -> dict[str, np
     maps = skin.skin_maps(template, parts, vertices, marks, seen)
     texture, fine_mean = sample_textures(maps, mesh, n_skins)
     units, names = sample_expressions(human, template, people)
-    masks = regions.fitting_masks(parts, vertices, marks, maps.brow_distance())
+    masks = regions.fitting_masks(parts, vertices, marks, maps.brow_distance()) | maps.layers()
     return {
         "quads": template.quads.astype(np.uint16),
         "landmarks": levels.astype(np.int32),
