@@ -8,7 +8,9 @@ import torch
 
 from helpers.errors import UserError
 from helpers.face_model.alignment import align
+from helpers.face_model.beard import beard_layer
 from helpers.face_model.build import BuiltModel, build_model
+from helpers.face_model.gaze import look
 from helpers.face_model.morphable_model import FaceCoefficients, MorphableModel
 from helpers.face_model.open_model import is_count, load_open_model
 from helpers.face_model.quality import compactness, generalisation, specificity
@@ -22,6 +24,7 @@ __all__ = [
     "FaceCoefficients",
     "MorphableModel",
     "align",
+    "beard_layer",
     "build_model",
     "compactness",
     "crop",
@@ -29,6 +32,7 @@ __all__ = [
     "generalisation",
     "how_to_get",
     "load",
+    "look",
     "model_folders",
     "save",
     "specificity",

@@ -10,14 +10,17 @@ Points have the names that anthropometry gives them (n, prn, sn, …); a name wi
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from helpers.assets import ASSETS
 from helpers.errors import UserError
+from helpers.face_model.morphable_model import MorphableModel
 
 FOLDER = ASSETS / "open_face_model"
 SEXES = ("M", "F")
@@ -30,18 +33,25 @@ class Measure:
     Attributes:
         key: Short name.
         words: What it is.
-        points: Two names for a length, three for an angle, the vertex in the middle. "al_r" is the point of the
-            subject's right side, "al_l" of the left.
+        kind: "length" between two points; "angle" at the second of three; or "slope" of the line from the first to the
+            second point as seen from the front, degrees upwards.
+        points: Their names. "al_r" is the point of the subject's right side, "al_l" of the left.
+        tolerance: How exactly the builder brings a drawn person's measure to its aim, in standard deviations. None:
+            not at all; the measure is for comparison.
+        assumed_sd: Standard deviation that this project assumes, because no survey that it found prints one.
     """
 
     key: str
     words: str
+    kind: str
     points: tuple[str, ...]
+    tolerance: float | None
+    assumed_sd: float | None
 
     @property
     def unit(self) -> str:
         """`mm` for a length, `°` for an angle."""
-        return "mm" if len(self.points) == 2 else "°"
+        return "mm" if self.kind == "length" else "°"
 
     def of(self, at: Mapping[str, np.ndarray]) -> np.ndarray:
         """Measure faces.
@@ -53,8 +63,11 @@ class Measure:
             (...) mm or degrees.
         """
         p = [at[name] for name in self.points]
-        if len(p) == 2:
+        if self.kind == "length":
             return np.linalg.norm(p[0] - p[1], axis=-1)
+        if self.kind == "slope":
+            x, y, _ = np.moveaxis(p[1] - p[0], -1, 0)
+            return np.degrees(np.arctan2(y, np.abs(x)))
         one, other = p[0] - p[1], p[2] - p[1]
         across = np.linalg.norm(np.cross(one, other), axis=-1)
         return np.degrees(np.arctan2(across, (one * other).sum(-1)))
@@ -85,7 +98,15 @@ class Row:
 
 def measures(path: Path = FOLDER / "measures.csv") -> list[Measure]:
     """Read the list of measures."""
-    return [Measure(row["measure"], row["words"], tuple(row["points"].split())) for row in _rows(path)]
+    return [
+        Measure(
+            *(row[key] for key in ("measure", "words", "kind")),
+            points=tuple(row["points"].split()),
+            tolerance=float(row["tolerance"]) if row["tolerance"] else None,
+            assumed_sd=float(row["assumed_sd"]) if row["assumed_sd"] else None,
+        )
+        for row in _rows(path)
+    ]
 
 
 def surveys(path: Path = FOLDER / "surveys.csv") -> list[Row]:
@@ -143,7 +164,7 @@ class Mixture:
         return float(np.sqrt(within + np.var(list(self.mean.values()))))
 
 
-def mixture(rows: list[Row], measure: str) -> Mixture:
+def mixture(rows: list[Row], measure: Measure) -> Mixture:
     """Mix the populations that report a measure.
 
     Surveys of one group are averaged; the groups then count the same. The variance of a sex has two parts: that
@@ -151,12 +172,12 @@ def mixture(rows: list[Row], measure: str) -> Mixture:
 
     Args:
         rows: What the surveys report.
-        measure: Key.
+        measure: The measure.
 
     Raises:
         UserError: No mean, or no standard deviation, is reported for a sex.
     """
-    mine = [row for row in rows if row.measure == measure]
+    mine = [row for row in rows if row.measure == measure.key]
     printed = [row for row in mine if row.sd is not None]
     mean, sd = {}, {}
     for sex in SEXES:
@@ -164,12 +185,65 @@ def mixture(rows: list[Row], measure: str) -> Mixture:
         for row in mine:
             if row.sex == sex:
                 by_group.setdefault(row.group, []).append(row.mean)
-        if not by_group or not printed:
-            raise UserError(f"surveys.csv: no mean or no standard deviation of {measure} for sex {sex}")
+        if not by_group or (not printed and measure.assumed_sd is None):
+            raise UserError(f"surveys.csv: no mean or no standard deviation of {measure.key} for sex {sex}")
         means = np.array([np.mean(group) for group in by_group.values()])
         mean[sex] = float(means.mean())
-        # Where none is printed for a sex, the other sex's, in proportion to the mean.
-        same_sex = [row for row in printed if row.sex == sex] or printed
-        relative = np.mean([(row.sd / row.mean) ** 2 for row in same_sex if row.sd])
-        sd[sex] = float(np.sqrt(relative * mean[sex] ** 2 + means.var()))
+        within = (measure.assumed_sd or 0.0) ** 2
+        if printed:  # where none is printed for this sex, the other's, in proportion to the mean
+            same_sex = [row for row in printed if row.sex == sex] or printed
+            within = mean[sex] ** 2 * np.mean([(row.sd / row.mean) ** 2 for row in same_sex if row.sd])
+        sd[sex] = float(np.sqrt(within + means.var()))
     return Mixture(mean, sd, tuple(dict.fromkeys(row.survey for row in mine)))
+
+
+def measured(model: MorphableModel, points: Mapping[str, int], n: int = 2000, seed: int = 0) -> np.ndarray:
+    """Measure random people of a model.
+
+    Args:
+        model: Whose vertices the points are.
+        points: Name → vertex.
+        n: How many people.
+        seed: Of the drawn people.
+
+    Returns:
+        (n, K) mm or degrees, one column for each of `measures()`.
+    """
+    numbers = torch.tensor(list(points.values()))
+    alpha = model.sample(n, torch.Generator().manual_seed(seed)).alpha
+    modes = model.shape_basis[numbers] * model.shape_std
+    places = (model.mean_shape[numbers] + torch.einsum("pck,nk->npc", modes, alpha)).double().numpy()
+    at = {name: places[:, i] for i, name in enumerate(points)}
+    return np.stack([measure.of(at) for measure in measures()], axis=1)
+
+
+def table(model: MorphableModel, points: Mapping[str, int]) -> str:
+    """Write the means and standard deviations of people and of the model's faces side by side."""
+    rows, own = surveys(), measured(model, points)
+    lines = [
+        f"{'':18}{'surveys':>15}{'face model':>16}   off by   spread  sources",
+        f"{'':18}{'mean ± SD':>15}{'mean ± SD':>16}       SD    ratio",
+    ]
+    for measure, column in zip(measures(), own.T, strict=True):
+        people = mixture(rows, measure)
+        off = (column.mean() - people.pooled_mean) / people.pooled_sd
+        ratio = column.std() / people.pooled_sd
+        lines.append(
+            f"{measure.key:18}{people.pooled_mean:8.1f} ± {people.pooled_sd:4.1f}{column.mean():9.1f} ± "
+            f"{column.std():4.1f} {measure.unit:2}{off:+7.2f}{ratio:9.2f}  {', '.join(people.surveys)}"
+            + (" (SD assumed)" if measure.assumed_sd is not None else "")
+            + (" (not matched)" if measure.tolerance is None else "")
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Print the table of the open face model; returns the exit status."""
+    from helpers.face_model.open_model import anthropometric_points, load_open_model
+
+    print(table(load_open_model().whole_head, anthropometric_points()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

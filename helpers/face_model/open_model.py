@@ -58,6 +58,14 @@ def load_open_model(
     return _expand(stored, level, n_shape, n_texture)
 
 
+def anthropometric_points(path: Path = ASSET) -> dict[str, int]:
+    """Find the points that anthropometry measures between: name → vertex of the whole head at level 2."""
+    stored = _read(path)
+    return {
+        str(name): int(vertex) for name, vertex in zip(stored["point_names"], stored["points"], strict=True)
+    }
+
+
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as file:
@@ -102,7 +110,8 @@ def _expand(stored: dict[str, np.ndarray], level: int, n_shape: int, n_texture: 
     expression_basis, expression_std = _unit_columns(
         face_units @ expression_mix, np.ones(expression_mix.shape[1], np.float32)
     )
-    masks = stored["masks"][:, : len(mean)].astype(np.float32) / 255
+    names = [str(name) for name in stored["mask_names"]]
+    masks = stored["masks"].astype(np.float32) / 255
     triangles = subdivision.to_triangles(mean, steps.quads)
 
     head_quads = stored["head_quads"].astype(np.int64)
@@ -119,6 +128,10 @@ def _expand(stored: dict[str, np.ndarray], level: int, n_shape: int, n_texture: 
         expression_modes=torch.from_numpy(behind.refine(units) @ expression_mix),
         expression_units=torch.from_numpy(behind.refine(units)),
         triangles=torch.from_numpy(behind.triangles),
+        masks={
+            name: torch.from_numpy(behind.own(mask[steps.finest :]))
+            for name, mask in zip(names, masks, strict=True)
+        },
     )
     return MorphableModel(
         mean_shape=torch.from_numpy(mean),
@@ -132,7 +145,7 @@ def _expand(stored: dict[str, np.ndarray], level: int, n_shape: int, n_texture: 
         licence=str(stored["licence"]),
         landmarks=torch.from_numpy(stored["landmarks"][level].astype(np.int64)),
         masks={
-            str(key): torch.from_numpy(mask) for key, mask in zip(stored["mask_names"], masks, strict=True)
+            name: torch.from_numpy(mask[: len(mean)].copy()) for name, mask in zip(names, masks, strict=True)
         },
         expression_basis=torch.from_numpy(expression_basis),
         expression_std=torch.from_numpy(expression_std),

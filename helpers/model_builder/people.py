@@ -18,19 +18,24 @@ FOLDERS = ("head", "forehead", "eyebrows", "eyes", "nose", "mouth", "ears", "chi
 SPREAD = {
     "neck": 0.15,
     "ears": 0.22,
-    "head": 0.17,
+    "head": 0.14,
     "eyes": 0.20,
     "mouth": 0.24,
     "nose": 0.25,
     "chin": 0.25,
     "cheek": 0.25,
-    "forehead": 0.26,
+    "forehead": 0.15,
     "eyebrows": 0.22,
 }
 SIDE_JITTER = 0.18  # left and right share a coefficient, plus this fraction of independent noise
-ONE_SIDED_SPREAD = 0.16  # sliders without an opposite
+ONE_SIDED_SPREAD = 0.10  # sliders without an opposite
 ASYMMETRY_SPREAD = 0.12
-CALIBRATED = ("head", "forehead", "eyes", "nose", "mouth", "chin", "cheek")
+# What sliders leave out: smooth differences of no particular feature. Length and standard deviation, mm.
+LOCAL = ((50.0, 1.5), (20.0, 0.8))
+SYMMETRIC = 0.8  # share of their variance that is the same on both sides
+WAVES = 400
+BALL = 72  # vertices of an eyeball, the last two of which end the list of vertices
+EYES = 2 * BALL
 # Sliders that move the head as a whole: the rigid alignment would take them out again.
 RIGID = ("head-trans", "neck-trans", "neck-scale-vert", "neck-height")
 
@@ -131,20 +136,47 @@ class People:
             Their body vertices (n, M, 3) mm, and which of them are female, (n,) bool.
         """
         who = self.phenotype(n, rng)
-        return self.from_phenotype(who) + self.features(n, rng), who["sex"] > 0.5
+        body = self.from_phenotype(who) + self.features(n, rng)
+        middle = self.average()[0]
+        middle[:, 1:] -= middle[-EYES:, 1:].mean(0)
+        for length, size in LOCAL:
+            moved = smooth_noise(middle, n, length, size, SYMMETRIC, rng)
+            for ball in (np.s_[-EYES:-BALL], np.s_[-BALL:]):  # each eyeball moves as a whole
+                moved[:, ball] = moved[:, ball].mean(1, keepdims=True)
+            body += moved
+        return body, who["sex"] > 0.5
 
-    def symmetric_fields(self) -> tuple[np.ndarray, np.ndarray]:
-        """Make one displacement for each slider that shapes the face, left and right together.
 
-        Returns:
-            Displacements (F, M, 3) mm of half the way from a slider's one end to the other, and their spread (F,).
-        """
-        total: dict[tuple[str, str], np.ndarray] = {}
-        for j, (folder, name, *_) in enumerate(self.sliders):
-            if folder in CALIBRATED:
-                half = (self.positive[j] - self.negative[j]) / 2
-                total[folder, name] = total.get((folder, name), 0) + half
-        return np.stack(list(total.values())), np.array([SPREAD[folder] for folder, _ in total])
+def smooth_noise(
+    points: np.ndarray, n: int, length: float, size: float, symmetric: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw n smooth displacement fields at points (M, 3) mm: (n, M, 3) mm.
+
+    Each coordinate is a Gaussian process with the covariance size² · exp(−d² / 2 length²) of two points d mm apart,
+    by random Fourier features.
+
+    Args:
+        points: Symmetric about x = 0.
+        n: How many.
+        length: mm.
+        size: Standard deviation, mm.
+        symmetric: Share of the variance that is the same on both sides of the face.
+        rng: Of the random numbers.
+
+    Source:
+        M. Lüthi et al., "Gaussian Process Morphable Models", 2018; A. Rahimi and B. Recht, "Random Features for
+        Large-Scale Kernel Machines", 2007.
+    """
+    direction = rng.normal(0, 1 / length, (WAVES, 3))
+    phase = rng.uniform(0, 2 * np.pi, WAVES)
+    wave = [np.cos(p @ direction.T + phase).astype(np.float32) for p in (points, points * [-1, 1, 1])]
+    wave = [w * np.float32(np.sqrt(2 / WAVES)) for w in wave]
+    weight = rng.normal(0, size, (n, 3, WAVES)).astype(np.float32)
+    here, mirrored = (np.matmul(weight, w.T) for w in wave)  # (n, 3, M)
+    mirrored[:, 0] *= -1
+    both, single = np.sqrt(symmetric / 2), np.sqrt((1 - symmetric) / 2)
+    moved = np.float32(both) * (here + mirrored) + np.float32(single) * (here - mirrored)
+    return moved.transpose(0, 2, 1)
 
 
 def read_sliders(human: MakeHuman) -> tuple[list[tuple[str, str, str, str, str]], list[str]]:

@@ -9,13 +9,21 @@ import torch
 from PIL import Image, ImageDraw
 
 from helpers.camera import Camera, Pose
+from helpers.face_model.beard import beard_layer
+from helpers.face_model.gaze import look
 from helpers.face_model.morphable_model import MorphableModel
 from helpers.face_model.open_model import load_open_model
 
 DISTANCE = 1000.0  # mm from camera to face
-HEIGHT = 232.0  # mm of the face's surroundings that a picture shows
+HEIGHT = 320.0  # mm of the face's surroundings that a picture shows
 GREY = 0.75
-SMOOTH = ("mean", "texture_modes", "close_up")  # sheets whose gradients need more colours
+SMOOTH = (
+    "mean",
+    "texture_modes",
+    "random_people",
+    "close_up",
+    "gaze_and_beards",
+)  # sheets whose gradients need all colours
 EXPRESSIONS = (
     "jawOpen",
     "mouthSmileLeft+mouthSmileRight",
@@ -80,11 +88,13 @@ def grid(pictures: list[np.ndarray], columns: int) -> np.ndarray:
     return sheet
 
 
-def save(path: Path, picture: np.ndarray, colours: int = 128) -> None:
-    """Write a PNG of a few colours: a quarter of the size, and the eye sees hardly a difference."""
+def save(path: Path, picture: np.ndarray, colours: int | None = 128) -> None:
+    """Write a PNG, of a few colours where the eye sees hardly a difference: a quarter of the size."""
     image = Image.fromarray((np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8))
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.quantize(colours, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
+    if colours is not None:
+        image = image.quantize(colours, method=Image.Quantize.MEDIANCUT)
+    image.save(path, optimize=True)
 
 
 def titled(picture: np.ndarray, text: str) -> np.ndarray:
@@ -110,7 +120,7 @@ def modes(model: MorphableModel, kind: str, count: int = 6) -> np.ndarray:
             shape = model.shape(coefficients)[0] if kind == "shape" else model.mean_shape
             colours = model.mean_texture if kind == "shape" else model.texture(coefficients)[0]
             for yaw in (0, 50) if kind == "shape" else (0,):
-                picture = view(shape, model.triangles, colours, yaw, 170, height=255)
+                picture = view(shape, model.triangles, colours, yaw, 180)
                 pictures.append(titled(picture, f"{kind} {i + 1}, {amount:+.0f} sd" if yaw == 0 else ""))
     return grid(pictures, 8 if kind == "shape" else 6)
 
@@ -120,9 +130,7 @@ def random_people(model: MorphableModel, count: int = 16) -> np.ndarray:
     people = model.sample(count, torch.Generator().manual_seed(21))
     shapes, colours = model.shape(people.alpha), model.texture(people.beta)
     pictures = [
-        view(shapes[i], model.triangles, colours[i], yaw, 130, height=250)
-        for i in range(count)
-        for yaw in (0, 45, 90)
+        view(shapes[i], model.triangles, colours[i], yaw, 150) for i in range(count) for yaw in (0, 45, 90)
     ]
     return grid(pictures, 12)
 
@@ -154,30 +162,65 @@ def marked_landmarks(model: MorphableModel) -> np.ndarray:
 
 
 def eyes_and_mouth(model: MorphableModel) -> np.ndarray:
-    """Draw an eye and the mouth from near."""
-    centres = ((32, 34, 30), (0, -36, 40))
-    return grid(
-        [
-            view(model.mean_shape, model.triangles, model.mean_texture, yaw, 320, c, 70)
-            for c in centres
-            for yaw in (0, 35)
-        ],
-        4,
-    )
+    """Draw an eye and the mouth from near; below, eyes of other people, and the mouth in a smile."""
+    eye, mouth = (32, 34, 30), (0, -36, 40)
+    mean, people = model.mean_shape, model.sample(2, torch.Generator().manual_seed(3))
+    pictures = [
+        view(mean, model.triangles, model.mean_texture, yaw, 320, c, 70)
+        for c in (eye, mouth)
+        for yaw in (0, 35)
+    ]
+    for shape, colours in zip(model.shape(people.alpha), model.texture(people.beta), strict=True):
+        pictures.append(view(shape, model.triangles, colours, 0, 320, eye, 70))
+    smile = expression(model, {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "jawOpen": 0.25})
+    pictures += [view(smile, model.triangles, model.mean_texture, yaw, 320, mouth, 95) for yaw in (0, 35)]
+    return grid(pictures, 4)
+
+
+def expression(model: MorphableModel, activation: dict[str, float]) -> torch.Tensor:
+    """Move the mean face by units, name → activation: (V, 3) mm."""
+    assert model.expression_units is not None  # the open model has them
+    units = [model.expression_units[..., model.expression_names.index(name)] for name in activation]
+    return model.mean_shape + sum(a * unit for a, unit in zip(activation.values(), units, strict=True))
+
+
+def gaze_and_beards(model: MorphableModel) -> np.ndarray:
+    """Draw the eyes turned by angles of their own, and beards of several cuts."""
+    yaw_and_pitch = [(-25.0, 0.0), (0.0, 0.0), (25.0, 0.0), (0.0, 20.0), (0.0, -20.0), (18.0, 14.0)]
+    angles = torch.deg2rad(torch.tensor(yaw_and_pitch))[:, None].expand(-1, 2, 2)
+    looks = look(model, model.mean_shape.expand(len(angles), -1, -1), angles)
+    pictures = [
+        titled(
+            view(shape, model.triangles, model.mean_texture, 0, 260, (0, 34, 30), 110),
+            f"{yaw:.0f}°, {pitch:.0f}°",
+        )
+        for shape, (yaw, pitch) in zip(looks, yaw_and_pitch, strict=True)
+    ]
+    cuts = torch.tensor([[1.0, 1, 1], [0.6, 0.6, 0.6], [0, 1, 1], [0, 0, 1], [0.95, 0.95, 0], [1, 1, 1]])
+    hair = torch.tensor([[0.12, 0.09, 0.08]] * 5 + [[0.62, 0.60, 0.58]])
+    men = model.sample(len(cuts), torch.Generator().manual_seed(8))
+    colours = beard_layer(model, model.texture(men.beta), hair, cuts)
+    pictures += [
+        view(shape, model.triangles, c, 30 * (i % 2), 260)
+        for i, (shape, c) in enumerate(zip(model.shape(men.alpha), colours, strict=True))
+    ]
+    return grid(pictures, 6)
 
 
 def draw_all(asset: Path, folder: Path) -> None:
     """Write all sheets as PNG files into `folder`."""
-    model = load_open_model(path=asset)
+    face = load_open_model(path=asset)
+    model = face.whole_head
     sheets = {
         "mean": mean_face(model),
         "shape_modes": modes(model, "shape"),
         "texture_modes": modes(model, "texture"),
         "random_people": random_people(model),
         "expressions": expressions(model),
-        "landmarks": marked_landmarks(model),
+        "landmarks": marked_landmarks(face),
         "close_up": eyes_and_mouth(model),
+        "gaze_and_beards": gaze_and_beards(model),
     }
     for name, sheet in sheets.items():
-        save(folder / f"{name}.png", sheet, colours=256 if name in SMOOTH else 128)
+        save(folder / f"{name}.png", sheet, colours=None if name in SMOOTH else 128)
         print(f"drew {folder / name}.png")

@@ -10,15 +10,12 @@ from helpers.model_builder.template import Template
 GONION = 0.5  # between stomion and pogonion
 ZYGION_BELOW_EYES, ZYGION_BEFORE_EAR = (12.0, 32.0), 18.0
 TRAGION_BELOW_EYES = 12.0
+SKULL_HEIGHT = 50.0  # above the model's origin, which lies 35 mm below the eyes
 ALARE_BESIDE = 12.0  # farther from the midline than the insides of the nostrils
 
 
 def anthropometric_points(
-    template: Template,
-    parts: dict[str, np.ndarray],
-    vertices: np.ndarray,
-    nose_wings: np.ndarray,
-    landmarks: np.ndarray,
+    template: Template, parts: dict[str, np.ndarray], vertices: np.ndarray, landmarks: np.ndarray
 ) -> dict[str, int]:
     """Find the points.
 
@@ -26,7 +23,6 @@ def anthropometric_points(
         template: The control mesh.
         parts: As `regions.anatomy` finds them, with the normals.
         vertices: (V, 3) mm, the mean face.
-        nose_wings: (V,) mm, how far a wider nose moves each vertex.
         landmarks: (68,) vertex numbers; the corners of the eyes are taken from them.
 
     Returns:
@@ -79,9 +75,12 @@ def anthropometric_points(
             index = np.flatnonzero(allowed & (out > 0))
             return int(index[np.argmax(out[index])])
 
-        # The wing's outermost part faces sideways; beyond its crease the cheek, which faces forward, moves with it.
-        sideways = (sign * normals[:, 0] > 0.95) & (out > ALARE_BESIDE)
-        points[f"al_{side}"] = widest((nose_wings > 0.5 * nose_wings.max()) & sideways)
+        # The wing's outermost part faces sideways; the cheek beyond its crease faces forward.
+        wing = (out > ALARE_BESIDE) & (out < v[points[f"p_{side}"], 0] * sign) & skin
+        wing &= (
+            (v[:, 1] < v[prn, 1] + 4) & (v[:, 1] > v[points["sn"], 1]) & (v[:, 2] > v[points["sn"], 2] - 16)
+        )
+        points[f"al_{side}"] = widest(wing & (sign * normals[:, 0] > 0.95))
         before_ear = skin & ~ears & (np.abs(v[:, 2] - front_of_ear - ZYGION_BEFORE_EAR) < 4)
         below, above = eye_y - np.array(ZYGION_BELOW_EYES[::-1])
         points[f"zy_{side}"] = widest(before_ear & (v[:, 1] > below) & (v[:, 1] < above))
@@ -91,6 +90,19 @@ def anthropometric_points(
         tragion = np.array([sign * np.abs(v[ears, 0]).min(), eye_y - TRAGION_BELOW_EYES, front_of_ear])
         points[f"t_{side}"] = int(np.argmin(((v - tragion) ** 2).sum(1)))
     return points
+
+
+def skull_points(head: np.ndarray) -> dict[str, int]:
+    """Find the points of the skull: opisthocranion, the rearmost, and the eurya, the widest.
+
+    Args:
+        head: (V + R, 3) mm, the whole head.
+    """
+    above_ears = head[:, 1] > SKULL_HEIGHT
+    found = {"op": np.argmin(np.where(np.abs(head[:, 0]) < 0.5, head[:, 2], np.inf))}
+    for side, sign in (("r", -1), ("l", 1)):
+        found[f"eu_{side}"] = np.argmax(np.where(above_ears, sign * head[:, 0], -np.inf))
+    return {name: int(i) for name, i in found.items()}
 
 
 def _corner(v: np.ndarray, curve: np.ndarray) -> int:

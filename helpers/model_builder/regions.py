@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from scipy.ndimage import map_coordinates
 
+from helpers.face_model.gaze import fit_spheres
 from helpers.mesh_normals import vertex_normals
 from helpers.model_builder.template import Template
 from helpers.model_builder.wheel import MakeHuman
+
+TURNED_FULLY_TO_NOT = (28.0, 64.0)  # degrees from the gaze; the iris ends at 27°
 
 
 def from_uv(human: MakeHuman, uv: np.ndarray, name: str) -> np.ndarray:
@@ -31,19 +35,24 @@ def anatomy(
         triangles: (F, 3).
 
     Returns:
-        Name → (V,) weights 0 to 1; `eyes` and `teeth` are exactly 0 or 1. And "normals" → (V, 3).
+        Name → (V,) weights 0 to 1; `eyes` and `teeth` are exactly 0 or 1. `gaze` is the share of the eye's angle by
+        which a vertex turns. And "normals" → (V, 3), "tooth_row" and "tooth_column" → (V,) coordinates in the grid of
+        the teeth.
     """
     t = template
-    patch, skin, cavity, teeth = (np.zeros(t.n_vertices) for _ in range(4))
+    patch, ball, skin, cavity, teeth, row, column = (np.zeros(t.n_vertices) for _ in range(7))
     for eye in t.eyes:
         patch[eye.new_vertices] = 1
+        ball[eye.ball] = 1
     skin[: t.n_skin] = 1
     for eye in t.eyes:
         skin[eye.rings[0]] = 0  # the lid edge is shared
     cavity[t.mouth.new_vertices] = 1
     cavity = np.maximum(cavity, t.inner)
     teeth[t.teeth] = 1
+    row[t.teeth], column[t.teeth] = np.mgrid[: t.teeth.shape[0], : t.teeth.shape[1]]
     eyes = (refine @ patch > 1e-6) & (refine @ skin < 1e-3)
+    ball = np.where(eyes, refine @ ball, 0)
     cavity, teeth = np.clip(refine @ cavity, 0, 1), refine @ teeth > 0.5
     uv = refine @ t.uv
     not_skin = eyes | teeth
@@ -55,13 +64,37 @@ def anatomy(
     lips = np.where((cavity > 0.5) | far, 0, lips)
     return {
         "eyes": eyes.astype(float),
+        "ball": ball,
+        "gaze": gaze_share(vertices, ball),
         "mouth_interior": np.where(teeth, 1.0, cavity),
         "teeth": teeth.astype(float),
+        "tooth_row": refine @ row,
+        "tooth_column": refine @ column,
         "lips": lips,
         "lids": lids,
         "ears": ears,
         "normals": vertex_normals(vertices, triangles),
     }
+
+
+def gaze_share(vertices: np.ndarray, ball: np.ndarray) -> np.ndarray:
+    """Find how much of the gaze's angle each vertex turns by: all of it within the iris, nothing behind the lids.
+
+    Args:
+        vertices: (V, 3) mm, the mean face.
+        ball: (V,) 1 on the eyeballs, less where they meet the lids.
+
+    Returns:
+        (V,) 0 to 1.
+    """
+    share = np.zeros(len(vertices))
+    for side in (-1, 1):
+        mine = np.flatnonzero((ball > 1 - 1e-6) & (np.sign(vertices[:, 0]) == side))
+        centre = fit_spheres(torch.from_numpy(vertices[mine])[None])[0][0].numpy()
+        direction = vertices[mine] - centre
+        angle = np.degrees(np.arccos(direction[:, 2] / np.linalg.norm(direction, axis=1)))
+        share[mine] = np.interp(angle, TURNED_FULLY_TO_NOT, [1, 0])
+    return share
 
 
 def soft(x: np.ndarray, width: float = 2.0) -> np.ndarray:
@@ -99,7 +132,7 @@ def fitting_masks(
     skin = (1 - ears) * (1 - neck) * (1 - behind_cheek) * (1 - temple) * soft(22 - above_brow)
     skin *= (parts["eyes"] == 0) & (parts["mouth_interior"] <= 0.3)
     forehead = soft(above_brow) * (1 - ears) * (z > -60)
-    masks = {key: parts[key] for key in ("eyes", "mouth_interior", "teeth", "ears", "lips")}
+    masks = {key: parts[key] for key in ("eyes", "gaze", "mouth_interior", "teeth", "ears", "lips")}
     masks["neck"] = neck
     masks["brows"] = np.clip(1 - (brow_distance / 5.5) ** 2, 0, 1)
     masks["forehead"] = forehead

