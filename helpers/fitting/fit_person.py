@@ -1,12 +1,14 @@
 """Several photographs of one person, fitted at once: one shape and one texture that must explain them all.
 
-    E(α, β, p_1 … p_n) = Σ_i E_i(α, β, p_i) + ½ ‖α‖² + ½ ‖β‖²
+    E(α, β, p_1 … p_n) = Σ_i E_i(α, β, p_i) + κ (½ ‖α‖² + ½ ‖β‖²),      κ = 1 + ρ (n − 1)
 
-with E_i the energy of photograph i as in `fit`, and p_i what it has of its own: expression, pose, light, focal length. Pooling
-averages what single fits found, each with its own compromise between photograph and prior. Here the prior is there
-once, and what one photograph leaves open (the depth of a nose seen from the front) another one decides while the search
-goes on. The step is Gauss-Newton's, with the p_i eliminated: see `helpers.fitting.solvers.schur`, also for how errors
-that all photographs share are counted (`FitSettings.photo_correlation`).
+with p_i what photograph i has of its own (expression, pose, light, focal length), and E_i its terms and the prior of p_i,
+as in `fit`. ρ is the correlation of the errors that the photographs share, `FitSettings.photo_correlation`: at 0 the
+prior is there once, at 1 as often as there are photographs.
+
+Pooling averages what single fits found, each with its own compromise between photograph and prior. Here, what one
+photograph leaves open (the depth of a nose seen from the front) another one decides while the search goes on. The step
+is Gauss-Newton's, with the p_i eliminated: see `helpers.fitting.solvers.schur`.
 """
 
 from __future__ import annotations
