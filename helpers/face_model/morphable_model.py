@@ -9,10 +9,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from helpers.face_model.whole_head import RestOfHead, with_rest
 
 GREY = 0.7  # the colour of a model that has none, sRGB
 NOSE_TIP = 30  # of the 68 points
@@ -57,6 +60,7 @@ class MorphableModel:
         expression_std: (Ke,), or None.
         expression_units: (V, 3, U) mm at full activation, or None.
         expression_names: The U names of the units.
+        rest: The rest of the head, for pictures, or None.
     """
 
     mean_shape: Tensor
@@ -74,11 +78,20 @@ class MorphableModel:
     expression_std: Tensor | None = None
     expression_units: Tensor | None = None
     expression_names: tuple[str, ...] = ()
+    rest: RestOfHead | None = None
 
     @property
     def n_vertices(self) -> int:
         """V."""
         return len(self.mean_shape)
+
+    @cached_property
+    def whole_head(self) -> MorphableModel:
+        """The model with cranium, nape and neck behind the face, for pictures; itself if it has none.
+
+        The first V vertices are the same, and coefficients mean the same faces.
+        """
+        return with_rest(self)
 
     def shape(self, alpha: Tensor, expression: Tensor | None = None) -> Tensor:
         """Compute the vertices of faces.
@@ -160,6 +173,8 @@ def _plus_modes(start: Tensor, basis: Tensor, std: Tensor, coefficients: Tensor,
 def _to(value, *args, **kwargs):
     if isinstance(value, dict):
         return {key: _to(item, *args, **kwargs) for key, item in value.items()}
+    if isinstance(value, RestOfHead):
+        return value.to(*args, **kwargs)
     if not isinstance(value, Tensor):
         return value
     if value.is_floating_point():

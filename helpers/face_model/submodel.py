@@ -23,7 +23,7 @@ def crop(
     """Keep a part of a model: `shape(alpha)` of the result is that part of the model's `shape(alpha)`.
 
     A triangle stays if all its corners do. The landmarks stay if all 68 vertices do, else the result has none:
-    half a set would be taken for another one. Columns of the bases are a part of the old ones, rescaled to unit
+    half a set would be taken for another one. The rest of the head goes. Columns of the bases are a part of the old ones, rescaled to unit
     length with σ changed to match; they are no longer exactly at right angles.
 
     Args:
@@ -74,6 +74,7 @@ def _part(model: MorphableModel, keep: Tensor, new_number: Tensor, triangles: Te
         texture_std=texture_std,
         triangles=triangles,
         landmarks=landmarks,
+        rest=None,
         **changed,
     )
 

@@ -30,6 +30,7 @@ SPREAD = {
 SIDE_JITTER = 0.18  # left and right share a coefficient, plus this fraction of independent noise
 ONE_SIDED_SPREAD = 0.16  # sliders without an opposite
 ASYMMETRY_SPREAD = 0.12
+CALIBRATED = ("head", "forehead", "eyes", "nose", "mouth", "chin", "cheek")
 # Sliders that move the head as a whole: the rigid alignment would take them out again.
 RIGID = ("head-trans", "neck-trans", "neck-scale-vert", "neck-height")
 
@@ -123,9 +124,27 @@ class People:
         targets = np.concatenate([self.positive, self.negative, self.single, self.asymmetric])
         return np.tensordot(weights.astype(np.float32), targets, axes=1)
 
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw n people: (n, M, 3) mm."""
-        return self.from_phenotype(self.phenotype(n, rng)) + self.features(n, rng)
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw n people.
+
+        Returns:
+            Their body vertices (n, M, 3) mm, and which of them are female, (n,) bool.
+        """
+        who = self.phenotype(n, rng)
+        return self.from_phenotype(who) + self.features(n, rng), who["sex"] > 0.5
+
+    def symmetric_fields(self) -> tuple[np.ndarray, np.ndarray]:
+        """Make one displacement for each slider that shapes the face, left and right together.
+
+        Returns:
+            Displacements (F, M, 3) mm of half the way from a slider's one end to the other, and their spread (F,).
+        """
+        total: dict[tuple[str, str], np.ndarray] = {}
+        for j, (folder, name, *_) in enumerate(self.sliders):
+            if folder in CALIBRATED:
+                half = (self.positive[j] - self.negative[j]) / 2
+                total[folder, name] = total.get((folder, name), 0) + half
+        return np.stack(list(total.values())), np.array([SPREAD[folder] for folder, _ in total])
 
 
 def read_sliders(human: MakeHuman) -> tuple[list[tuple[str, str, str, str, str]], list[str]]:

