@@ -7,8 +7,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from helpers.commands._model import add_model, load_model
 from helpers.errors import UserError
@@ -20,18 +21,20 @@ if TYPE_CHECKING:
 
     from helpers.crop import FaceCrop
     from helpers.face_model import MorphableModel
-    from helpers.fitting import FitModel, FitResult
+    from helpers.fitting import FitModel, FitResult, PersonFit
     from helpers.landmarks import Detection
     from helpers.photo import Photo
 
     Note = Callable[[str], None]
+    Found = TypeVar("Found")
 
 NAME = "fit"
 HELP = "turn photographs into 3D faces"
 DESCRIPTION = """Fit the face model to each photograph and write three files into DIR:
 STEM.ply (coloured mesh in mm), STEM.npz (the numbers), STEM.png (photograph, landmarks, overlay, face turned).
 STEM is the photograph's name without its ending; where two photographs share it, the second becomes STEM_2.
-Files of an earlier run are replaced."""
+Files of an earlier run are replaced.
+With --one-person all photographs show the same person, and one shape and one texture are sought that explain them all."""
 EPILOG = """A photograph that cannot be used gives one line on standard error, and the others are still done.
 Exit status: 0 all done, 1 some photographs failed, 2 wrong arguments."""
 
@@ -49,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=PRESETS,
         default="fast",
         help="fast: the course's own settings (default); paper: the lamp, weights and four stages of the authors' fitter",
+    )
+    parser.add_argument(
+        "--one-person",
+        action="store_true",
+        help="all photographs show the same person: they are fitted together, and get the same shape and texture",
     )
     parser.add_argument(
         "--mask",
@@ -78,6 +86,8 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the command; returns the exit status."""
+    if args.one_person:
+        return _run_one_person(args)
     return over_photos(args, NAME, _prepare, _fit_one)
 
 
@@ -106,19 +116,39 @@ def over_photos(
         return 2
     failed = 0
     with progress_bar(total=len(args.photos), unit="photo") as bar:
+
+        def note(text: str) -> None:
+            bar.write(text, sys.stderr)
+
+        def on_one(path: Path, stem: str) -> str:
+            return work(path, _target(args, stem), prepared, args, note)
+
         for path, stem in zip(args.photos, output_names(args.photos), strict=True):
-            try:
-                if len(os.fsencode(stem + ENDINGS[0])) > LONGEST_NAME:
-                    raise UserError("its name is too long for those of the results: rename it")
-                line = work(path, args.out / stem, prepared, args, lambda text: bar.write(text, sys.stderr))
-                bar.write(line, sys.stdout)
-            except (UserError, ValueError, OSError, RuntimeError, MemoryError) as error:
-                # RuntimeError: torch reports a full GPU so. The other photographs are still done.
+            line = _tried(path, note, partial(on_one, path, stem))
+            if line is None:
                 failed += 1
-                cause = " ".join(str(error).split()) or type(error).__name__
-                bar.write(cause if str(path) in cause else f"{path}: {cause}", sys.stderr)
+            else:
+                bar.write(line, sys.stdout)
             bar.update()
     return 1 if failed else 0
+
+
+def _tried(path: Path, note: Note, work: Callable[[], Found]) -> Found | None:
+    """What `work` returns; None where it fails, with one line on what is wrong with the photograph."""
+    try:
+        return work()
+    except (UserError, ValueError, OSError, RuntimeError, MemoryError) as error:
+        # RuntimeError: torch reports a full GPU so. The other photographs are still done.
+        cause = " ".join(str(error).split()) or type(error).__name__
+        note(cause if str(path) in cause else f"{path}: {cause}")
+        return None
+
+
+def _target(args: argparse.Namespace, stem: str) -> Path:
+    """Where the results of a photograph go, without ending."""
+    if len(os.fsencode(stem + ENDINGS[0])) > LONGEST_NAME:
+        raise UserError("its name is too long for those of the results: rename it")
+    return args.out / stem
 
 
 def output_names(photos: list[Path]) -> list[str]:
@@ -149,6 +179,12 @@ def output_names(photos: list[Path]) -> list[str]:
 def _prepare(args: argparse.Namespace) -> tuple[FitModel, MorphableModel]:
     from helpers.fitting import FitModel
 
+    if args.one_person and len(args.photos) < 2:
+        raise UserError("--one-person fits photographs together, but only one is named")
+    if args.one_person and args.preset == "paper":
+        raise UserError(
+            "--one-person does not go with --preset paper, whose authors fit single photographs: leave one of them out"
+        )
     if args.mask is not None:
         if len(args.photos) > 1:
             raise UserError(f"--mask is for one photograph, but {len(args.photos)} are named")
@@ -210,6 +246,85 @@ def _fit_one(
     note_doubt(path, result, note)
     write_results(target, crop.to("cpu"), result.to("cpu"), model, face)
     return f"{path}: confidence {float(result.confidence[0]):.2f}, {seconds:.1f} s, {target}.png"
+
+
+class _Read(NamedTuple):
+    """A photograph that was read.
+
+    Attributes:
+        path: of its file.
+        target: of its results, without ending.
+        crop: of its face.
+        face: that was detected.
+    """
+
+    path: Path
+    target: Path
+    crop: FaceCrop
+    face: Detection
+
+
+def _run_one_person(args: argparse.Namespace) -> int:
+    """Fit all photographs together and write three files for each; returns the exit status."""
+    try:
+        fit_model, model = _prepare(args)
+    except UserError as error:
+        print(f"helpers {NAME}: {error}", file=sys.stderr)
+        return 2
+    with progress_bar(total=len(args.photos), unit="photo") as bar:
+
+        def note(text: str) -> None:
+            bar.write(text, sys.stderr)
+
+        named = zip(args.photos, output_names(args.photos), strict=True)
+        tried = [_tried(path, note, partial(_read_one, path, stem, args, note)) for path, stem in named]
+        photos = [photo for photo in tried if photo is not None]
+        bar.update(len(tried) - len(photos))
+        if not photos:
+            return 1
+        start = time.perf_counter()
+        person = _fit_together(photos, fit_model, args)
+        bar.write(
+            f"{int(person.used[0])} photographs fitted together: confidence {float(person.confidence[0]):.2f}, "
+            f"{time.perf_counter() - start:.1f} s",
+            sys.stdout,
+        )
+        written = 0
+        for number, photo in enumerate(photos):
+            result = person.photographs.only(number).to("cpu")
+            note_doubt(photo.path, result, note)
+            line = _tried(photo.path, note, partial(_write_one, photo, result, model))
+            if line is not None:
+                written += 1
+                bar.write(line, sys.stdout)
+            bar.update()
+    return 0 if written == len(args.photos) else 1
+
+
+def _read_one(path: Path, stem: str, args: argparse.Namespace, note: Note) -> _Read:
+    from helpers.photo import crop_face
+
+    target = _target(args, stem)
+    photo, face = face_of(path, args, note)
+    return _Read(path, target, crop_face(photo.image, face.points, args.size), face)
+
+
+def _fit_together(photos: list[_Read], fit_model: FitModel, args: argparse.Namespace) -> PersonFit:
+    from helpers.fitting import FitSettings, fit_person
+    from helpers.photo import stack_crops
+
+    crops = stack_crops([photo.crop for photo in photos]).to(args.device)
+    settings = FitSettings(seed=args.seed)
+    try:
+        return fit_person(crops.image, crops.landmarks, fit_model, valid=crops.valid, settings=settings)
+    except (RuntimeError, MemoryError) as error:  # RuntimeError: torch reports a full GPU so
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{len(photos)} photographs cannot be fitted together: {cause}") from error
+
+
+def _write_one(photo: _Read, result: FitResult, model: MorphableModel) -> str:
+    write_results(photo.target, photo.crop, result, model, photo.face)
+    return f"{photo.path}: confidence {float(result.confidence[0]):.2f}, {photo.target}.png"
 
 
 def _read_mask(path: Path, shape: tuple[int, ...] | None) -> np.ndarray:

@@ -34,10 +34,11 @@ from helpers.fitting.pixel_term import (
     shadowed,
 )
 from helpers.fitting.prior_term import Prior, make_prior
-from helpers.fitting.residuals import Term, weighted
+from helpers.fitting.residuals import Term, counted, weighted
 from helpers.fitting.result import FitResult, render_state
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings, Stage
 from helpers.fitting.solvers import SOLVERS, SolverResult
+from helpers.fitting.solvers.schur import People, coupled
 from helpers.fitting.surface import SurfacePoints
 from helpers.fitting.uncertainty import posterior_covariance
 from helpers.pose import estimate_pose, visible_landmarks
@@ -76,6 +77,7 @@ def fit(
     *,
     valid: Tensor | None = None,
     camera: Camera | None = None,
+    person: Tensor | None = None,
     settings: FitSettings | None = None,
     on_iteration: Callable[[FitProgress], None] | None = None,
 ) -> FitResult:
@@ -84,12 +86,16 @@ def fit(
     A photograph that cannot be fitted (numbers that are not finite, no face in its landmarks, nothing to be seen)
     gets a `code`, and the others of the batch go on.
 
+    Photographs of one person may be fitted together: see `helpers.fitting.fit_person`.
+
     Args:
         image: (B, H, W, 3) sRGB, 0 to 1.
         landmarks: (B, 68, 2) px in the crop, iBUG order.
         model: a face model with landmarks. Pass a `FitModel` to reuse its layout over many calls.
         valid: (B, H, W), 0 where the crop reaches beyond the photograph; None means all of it is photograph.
         camera: of the crop; by default a focal length of 1000 px for a crop of 224 px, in proportion for others.
+        person: (B,) whole numbers. Photographs with the same number show one person, and get one α and one β. None means
+            that each shows another person.
         settings: weights and stages; None means the defaults.
         on_iteration: called before each iteration.
 
@@ -97,13 +103,16 @@ def fit(
         The B faces, and how far each can be believed.
 
     Raises:
-        ValueError: shapes, sizes or devices that do not fit each other, or colours far outside 0 to 1.
+        ValueError: shapes, sizes or devices that do not fit each other, or colours far outside 0 to 1;
+            people with another solver than Gauss-Newton's.
     """
     fit_model = model if isinstance(model, FitModel) else FitModel(model)
     image, landmarks, valid, finite = _checked(image, landmarks, valid, fit_model)
     B, H, W, _ = image.shape
     settings = (settings or FitSettings()).for_size(max(H, W))
     fit_model = fit_model.with_layout(LIGHT_MODELS[settings.light_model], n_zoom=int(settings.fit_focal))
+    if person is not None:
+        _check_person(person, image, settings)
     if camera is None:
         focal = DEFAULT_FOCAL * max(H, W) / REFERENCE_SIZE
         camera = Camera.default((H, W), focal=focal, batch=B, device=image.device)
@@ -115,6 +124,8 @@ def fit(
         problem = _problem(fit_model, camera, image, landmarks, valid, settings)
         history = _History(on_iteration, settings)
         state, pose_ok = _start(problem)
+        if person is not None:
+            problem = _by_person(problem, person, finite & pose_ok)
         view, solution = _fit_stages(problem, state, _View(trust=valid), history)
         return _result(problem, view, solution, history, finite, pose_ok)
 
@@ -137,6 +148,9 @@ class _Problem:
         settings: in px of this crop.
         prior: of the batch.
         edges: of the photographs; None where no stage asks for them.
+        people: which photographs show the same person; None where each shows another one.
+        counts: (B,) bool, False for photographs that must not have a part in their person's face; None where each has a
+            face of its own, and may get it wrong.
     """
 
     fit_model: FitModel
@@ -147,6 +161,8 @@ class _Problem:
     settings: FitSettings
     prior: Prior
     edges: EdgeMap | None
+    people: People | None = None
+    counts: Tensor | None = None
 
     @property
     def layout(self) -> Layout:
@@ -198,6 +214,24 @@ def _problem(
     return _Problem(fit_model, camera, image, with_slopes(image), landmarks, settings, prior, edges)
 
 
+def _by_person(problem: _Problem, person: Tensor, counts: Tensor) -> _Problem:
+    """The problem with one α and one β for the photographs (B,) of a person, as far as they count."""
+    layout, settings, image = problem.layout, problem.settings, problem.image
+    names, index = person.unique(return_inverse=True)
+    if len(names) == len(image):
+        return problem
+    shared = torch.zeros(layout.size, dtype=torch.bool, device=image.device)
+    shared[layout.alpha] = shared[layout.beta] = True
+    people = People(index, len(names), shared)
+    # Of a person without any photograph that counts the prior is known, and nothing else.
+    nobody = people.total(counts.to(image)) == 0
+    has_part = (counts | nobody).to(image)
+    n = people.total(has_part)
+    κ = 1 + settings.photo_correlation * (n - 1)
+    prior = make_prior(layout, settings, is_grey(image), has_part * κ / n)
+    return replace(problem, people=replace(people, redundancy=κ), counts=counts, prior=prior)
+
+
 def _start(problem: _Problem) -> tuple[FaceState, Tensor]:
     """The mean face, in the pose that its landmarks ask for, in average light; and whether that is a pose at all."""
     landmarks, layout, mean_light = problem.landmarks, problem.layout, problem.prior.light_mean
@@ -236,6 +270,7 @@ def _fit_stages(
             step_limit=settings.step_limit,
             check_last=number == len(plan),  # the other stages take their last step on trust
             watch=partial(history.add, stage.name),
+            people=problem.people,
         )
         state = solution.state
     return view, solution
@@ -305,6 +340,8 @@ def _stage_terms(problem: _Problem, view: _View, stage: Stage) -> dict[str, Term
             edge_rows, fit_model, camera=camera, edges=problem.edges, points=view.outline, settings=settings
         )
         terms["edges"] = weighted(rows, stage.edges)
+    if problem.counts is not None and not bool(problem.counts.all()):
+        terms = {name: counted(rows, problem.counts) for name, rows in terms.items()}
     return terms
 
 
@@ -319,14 +356,20 @@ def _result(
     problem: _Problem, view: _View, solution: SolverResult, history: _History, finite: Tensor, pose_ok: Tensor
 ) -> FitResult:
     state, layout, image, settings = solution.state, problem.layout, problem.image, problem.settings
-    fit_model, landmarks = problem.fit_model, problem.landmarks
+    fit_model, landmarks, counts = problem.fit_model, problem.landmarks, problem.counts
     drawn = render_state(fit_model, state, problem.camera)
     skin = interpolate(fit_model.weight[None, :, None], fit_model.triangles, drawn.raster)[..., 0]
     weight = skin * view.trust
     inside = drawn.mask & (weight > 0.5)
     own = _own_offsets(problem, view, state)
     confidence = fit_confidence(image, drawn.image, inside, own.norm(dim=-1), landmarks) * (finite & pose_ok)
-    covariance, at_minimum = posterior_covariance(solution.equations, layout)
+    equations = solution.equations
+    if problem.people is not None and counts is not None:
+        H, g = coupled(equations.H, equations.g, problem.people, problem.people.shared)
+        # Of the pose in a photograph that does not count nothing is known, in any unit.
+        H[:, layout.pose, layout.pose].diagonal(dim1=1, dim2=2).add_((~counts).to(H)[:, None])
+        equations = replace(equations, H=H, g=g)
+    covariance, at_minimum = posterior_covariance(equations, layout)
     code = reason_code(
         image,
         inside,
@@ -382,6 +425,16 @@ class _History:
 
     def total(self) -> Tensor:
         return total(self.terms())
+
+
+def _check_person(person: Tensor, image: Tensor, settings: FitSettings) -> None:
+    if person.shape != (len(image),) or person.is_floating_point() or person.device != image.device:
+        raise ValueError(
+            f"person must be whole numbers ({len(image)},) on {image.device}, "
+            f"got {tuple(person.shape)} {person.dtype} on {person.device}"
+        )
+    if settings.solver != "gauss-newton":
+        raise ValueError(f'photographs of one person need the solver "gauss-newton", not "{settings.solver}"')
 
 
 def _checked(

@@ -21,7 +21,7 @@ class Prior:
     """A quadratic ½ (x − mean)ᵀ Λ (x − mean), in blocks.
 
     Attributes:
-        coefficients: (n_coefficients,) diagonal precision, mean 0.
+        coefficients: (n_coefficients,) or (B, n_coefficients) diagonal precision, mean 0.
         light: (B, n_light, n_light) precision.
         light_mean: (9, 3) harmonics, or (15,) of a lamp.
         zoom: precision of the logarithm of the focal length, mean 0.
@@ -66,17 +66,23 @@ class Prior:
         return (state.light - self.light_mean).flatten(1)[..., None]
 
 
-def make_prior(layout: Layout, settings: FitSettings, grey: Tensor) -> Prior:
+def make_prior(layout: Layout, settings: FitSettings, grey: Tensor, share: Tensor | None = None) -> Prior:
     """The prior for a batch.
 
     Args:
         layout: of the parameters, with the model of light.
         settings: weights and standard deviations.
         grey: (B,) bool, photographs without colour, whose light must explain the tint.
+        share: (B,) part of the prior of α and β that a photograph has. Those of one person share one prior: 1 / n for
+            each of n. None means 1.
     """
     coefficients = torch.empty(layout.n_coefficients, device=grey.device)
     coefficients[layout.alpha] = settings.shape_weight
     coefficients[layout.expression] = settings.expression_weight
     coefficients[layout.beta] = settings.texture_weight
+    if share is not None:
+        coefficients = coefficients.repeat(len(share), 1)
+        coefficients[:, layout.alpha] *= share[:, None]
+        coefficients[:, layout.beta] *= share[:, None]
     light, mean = layout.light_model.prior(settings, grey)
     return Prior(coefficients, light, mean, settings.focal_sigma**-2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from helpers.fitting.parameters import FaceState
@@ -41,3 +42,15 @@ def weighted(rows_at: Term, factor: float) -> Term:
         return Rows(factor**0.5 * rows.residual, factor**0.5 * rows.jacobian, factor * rows.energy)
 
     return scaled
+
+
+def counted(rows_at: Term, counts: Tensor) -> Term:
+    """A term that is 0 for the photographs that do not count, whatever their rows; counts: (B,) bool."""
+
+    def masked(state: FaceState) -> Rows:
+        rows = rows_at(state)
+        residual = torch.where(counts[:, None], rows.residual, 0.0)
+        jacobian = torch.where(counts[:, None, None], rows.jacobian, 0.0)
+        return Rows(residual, jacobian, torch.where(counts, rows.energy, 0.0))
+
+    return masked

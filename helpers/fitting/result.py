@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -73,6 +73,18 @@ class FitResult(Explained):
             return value.to(device) if hasattr(value, "to") else value
 
         return FitResult(**{name: moved(getattr(self, name)) for name in self.__dataclass_fields__})
+
+    def only(self, face: int) -> FitResult:
+        """One of the B faces, as a batch of one."""
+        here = slice(face, face + 1)
+        pose = Pose(self.pose.rotation_vector[here], self.pose.translation[here])
+        camera = replace(
+            self.camera, focal=self.camera.focal[here], principal_point=self.camera.principal_point[here]
+        )
+        terms = {name: energy[here] for name, energy in self.energy_terms.items()}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        tensors = {name: value[here] for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, pose=pose, camera=camera, energy_terms=terms, **tensors)
 
     @property
     def converged(self) -> Tensor:

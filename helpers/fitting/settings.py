@@ -146,6 +146,11 @@ class FitSettings:
     fit_focal: bool = False
     focal_sigma: float = 0.5
 
+    # Photographs of one person, fitted together. What the model cannot draw, it cannot draw in any of them: their errors
+    # have the correlation ρ, and n of them are worth n / (1 + ρ (n − 1)). On renders of the model itself 0 is best; on
+    # faces that the model did not make, shapes come nearer to the truth up to 1, where many photographs are worth one.
+    photo_correlation: float = 0.5
+
     # The paper keeps coefficients within limits, in standard deviations; None leaves that to the prior.
     limits: Limits | None = None
     # What is minimised when; empty means pose, landmarks and then the `schedule` above.
@@ -174,6 +179,8 @@ class FitSettings:
             raise ValueError('pixel_form must be "cauchy" or "huber", light_model "harmonics" or "lamp"')
         if self.solver not in ("gauss-newton", "adam", "lbfgs"):
             raise ValueError(f'solver must be "gauss-newton", "adam" or "lbfgs", got {self.solver!r}')
+        if not 0 <= self.photo_correlation <= 1:
+            raise ValueError(f"photo_correlation must lie between 0 and 1, got {self.photo_correlation}")
         if self.light_first_iterations >= self.schedule[0][1]:
             raise ValueError("light_first_iterations must leave an iteration of the first level to the rest")
 

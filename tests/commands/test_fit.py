@@ -300,3 +300,56 @@ def test_the_papers_settings_write_its_light(tmp_path):
     numbers = np.load(tmp_path / "astronaut.npz")
     assert numbers["light"].shape == (15,) and np.abs(numbers["alpha"]).max() <= 4
     assert np.array_equal(numbers["colour"], [numbers["light"][9:12], numbers["light"][12:15]])
+
+
+@needs_dlib
+def test_photographs_of_one_person_get_one_face(tmp_path, capsys):
+    """A photograph, its mirror image and one without a face: one shape for the two, one line for the third."""
+    Image.open(ASTRONAUT).convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
+        tmp_path / "mirror.png"
+    )
+    Image.new("RGB", (200, 200), "grey").save(tmp_path / "wall.png")
+    out = tmp_path / "out"
+    words = [
+        ASTRONAUT,
+        tmp_path / "wall.png",
+        tmp_path / "mirror.png",
+        "--out",
+        out,
+        "--one-person",
+        "--size",
+        96,
+    ]
+    assert fit(*words) == 1
+    printed = capsys.readouterr()
+    assert (
+        printed.out.startswith("2 photographs fitted together: confidence 0.")
+        and printed.out.count("\n") == 3
+    )
+    assert printed.err.splitlines()[0].startswith(f"{tmp_path / 'wall.png'}: ") and "no face" in printed.err
+    assert len(list(out.iterdir())) == 6
+    one, other = np.load(out / "astronaut.npz"), np.load(out / "mirror.npz")
+    for name in ("alpha", "beta"):
+        assert np.array_equal(one[name], other[name]) and np.abs(one[name]).max() > 0.1
+    for name in ("expression", "rotation_vector", "light"):
+        assert not np.array_equal(one[name], other[name])
+    # Of a face and its mirror image the one shape that explains both is nearly symmetric.
+    model = load("open")
+    shape = model.shape(torch.from_numpy(one["alpha"])[None])[0, model.landmarks]
+    eyes, nose = shape[36:48, 0].mean(), shape[27:31, 0].mean()
+    assert abs(eyes - nose) < 1.5  # mm
+
+
+def test_one_person_refuses_what_makes_no_sense(tmp_path, capsys):
+    for words, cause in (
+        ((ASTRONAUT,), "only one is named"),
+        ((ASTRONAUT, HOPPER, "--preset", "paper"), "--preset paper"),
+        ((ASTRONAUT, HOPPER, "--landmarks", stored(tmp_path)), "of one photograph, but 2"),
+        ((ASTRONAUT, HOPPER, "--mask", HOPPER), "--mask is for one photograph, but 2"),
+    ):
+        assert fit(*words, "--out", tmp_path / "out", "--one-person") == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1 and cause in lines[0]
+    assert not (tmp_path / "out").exists()
+    assert fit(tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out", "--one-person") == 1
+    assert [line.split(": ")[-1] for line in capsys.readouterr().err.splitlines()] == ["no such file"] * 2

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from helpers.fitting.energy import Energy, Equations
 from helpers.fitting.parameters import FaceState, Layout
+from helpers.fitting.solvers.schur import People, coupled
 
 Watch = Callable[[FaceState, dict[str, Tensor]], None]
 
@@ -27,7 +28,8 @@ class SolverResult:
     Attributes:
         state: the best state it saw.
         equations: the energy there.
-        promised: (B,) by how much the last step should have lowered the energy, as a part of it.
+        promised: (B,) by how much the last step should have lowered the energy, as a part of it; of photographs that
+            show one person, by how much that of all of them.
     """
 
     state: FaceState
@@ -45,11 +47,13 @@ def gauss_newton(
     step_limit: float = 4.0,
     check_last: bool = True,
     watch: Watch = unwatched,
+    people: People | None = None,
 ) -> SolverResult:
     """Lower an energy by damped Gauss-Newton steps.
 
     Solves (H + λ diag H) Δ = −g for B faces at once. A face whose energy rose goes back to where it was, and
-    tries again with ten times its λ; a face that improved lowers its λ, but not below `damping`.
+    tries again with ten times its λ; a face that improved lowers its λ, but not below `damping`. Photographs of one
+    person take their steps, or go back, together.
 
     Args:
         energy: to be lowered.
@@ -61,24 +65,35 @@ def gauss_newton(
         check_last: without it the last step is taken on trust, which saves one evaluation where another level
             follows; the result's `equations` are then those before it.
         watch: is given each state and its energies before the step from there.
+        people: which photographs show the same person; None means that each shows another one.
     """
     B, layout = len(state.coefficients), energy.layout
+    if people is not None and not bool(people.shared[free].any()):
+        people = None  # nothing that moves is shared
     λ = state.coefficients.new_full((B,), damping)
     best, known = state, energy.equations(state)
     for iteration in range(1, iterations + 1):
         watch(best, known.terms)
-        step, promised = solve(known, layout, free, λ, step_limit)
+        step, promised = solve(known, layout, free, λ, step_limit, people)
         tried = energy.moved(best, step)
         if iteration < iterations or check_last:
             at_tried = energy.equations(tried)
-            better = at_tried.energy <= known.energy  # False also for NaN
+            better = _of_people(at_tried.energy, people) <= _of_people(
+                known.energy, people
+            )  # False also for NaN
             λ = torch.where(better, (λ / 3).clamp(min=damping), (10 * λ).clamp(max=1e6))
             best, known = tried.where(better, best), _where(better, at_tried, known)
-    return SolverResult(best if check_last else tried, known, promised / known.energy.clamp(min=1e-12))
+    before = _of_people(known.energy, people).clamp(min=1e-12)
+    return SolverResult(best if check_last else tried, known, promised / before)
 
 
 def solve(
-    equations: Equations, layout: Layout, free: Tensor, damping: Tensor, step_limit: float
+    equations: Equations,
+    layout: Layout,
+    free: Tensor,
+    damping: Tensor,
+    step_limit: float,
+    people: People | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One damped step.
 
@@ -91,6 +106,7 @@ def solve(
         free: indices of the parameters that may move.
         damping: (B,) λ, in parts of the diagonal of H.
         step_limit: in standard deviations.
+        people: which photographs show the same person. Their steps are shortened together, and λ must be the same.
 
     Returns:
         (B, n) step, 0 for parameters that are not free, and (B,) the fall in energy that it promises.
@@ -101,15 +117,28 @@ def solve(
     g = equations.g if whole else equations.g[:, free]
     diagonal = H.diagonal(dim1=1, dim2=2)
     diagonal += damping[:, None] * diagonal + 1e-6
+    right = g
+    if people is not None:
+        H, right = coupled(H, g, people, people.shared[free])
     factor, failed = torch.linalg.cholesky_ex(H)
-    solution = -torch.cholesky_solve(g[..., None], factor)[..., 0]
+    solution = -torch.cholesky_solve(right[..., None], factor)[..., 0]
     solution = torch.where((failed == 0)[:, None], torch.nan_to_num(solution), 0.0)
+    if people is not None:  # rounding differs from photograph to photograph; one person has one face
+        same = people.total(solution) / people.count[:, None]
+        solution = torch.where(people.shared[free], same, solution)
     step = solution if whole else g.new_zeros(B, n).index_copy(1, free, solution)
     turn, shift = step[:, layout.pose].split(3, -1)
     parts = (step[:, : layout.n_coefficients], step_limit), (turn, TURN_LIMIT), (shift, SHIFT_LIMIT)
     excess = torch.stack([part.norm(dim=-1) / limit for part, limit in parts]).amax(0)
+    if people is not None:
+        excess = people.largest(excess)
     shortened = 1 / excess.clamp(min=1)[:, None]
-    return step * shortened, -0.5 * (g * solution).sum(-1) * shortened[:, 0]
+    return step * shortened, -0.5 * _of_people((g * solution).sum(-1), people) * shortened[:, 0]
+
+
+def _of_people(energy: Tensor, people: People | None) -> Tensor:
+    """(B,) energies of photographs, or of all photographs of the same person."""
+    return energy if people is None else people.total(energy)
 
 
 def _where(chosen: Tensor, one: Equations, other: Equations) -> Equations:
