@@ -78,11 +78,8 @@ class FaceSliders(LiveFigure):
         """
         import ipywidgets as w
 
-        self.model, self.size, self._generator = (
-            on_cpu(model.whole_head),
-            size,
-            torch.Generator().manual_seed(0),
-        )
+        self.model, self.size = on_cpu(model.whole_head), size
+        self._generator = torch.Generator().manual_seed(0)
         wide = w.Layout(width="300px")
         self.sliders = {
             kind: [
