@@ -1,6 +1,7 @@
 """Invent adults: MakeHuman's phenotype (sex, age, ancestry, build) and its sliders for single features.
 
-The distributions are chosen by hand so that the faces look plausible. They are not measured on people.
+The distributions are chosen by hand so that the faces look plausible; they are not measured on people. Afterwards
+`calibration` brings the lengths of the drawn faces to those of surveys.
 """
 
 from __future__ import annotations
