@@ -90,6 +90,7 @@ def test_a_file_of_basel_gets_68_points(tmp_path):
         files.write_scalismo(tmp_path / "model2019_bfm.h5", files.Face(face), names=names)
     )
     error = (model.mean_shape[model.landmarks] - face.mean_shape[face.landmarks]).norm(dim=1)
+    # At level 0 the edges beside the jaw are up to 17 mm long, and a point can only be a vertex.
     assert (error[list(names.values())] == 0).all() and error.max() < 20 and error.mean() < 3, error
     face_model.save(model, tmp_path / "saved.h5")
     assert torch.equal(face_model.load(tmp_path / "saved.h5").landmarks, model.landmarks)
