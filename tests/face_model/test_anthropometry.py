@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -38,6 +39,16 @@ def test_strong_correlations_have_the_published_sign(people):
     assert len(seen) > 10
     for (a, b), r in seen:
         assert np.sign(np.corrcoef(people[a], people[b])[0, 1]) == np.sign(r), (a, b)
+
+
+def test_the_model_card_prints_what_is_measured(people):
+    card = (anthropometry.FOLDER / "LICENCE.md").read_text(encoding="utf-8")
+    for measure in anthropometry.measures():
+        line = next(line for line in card.splitlines() if line.startswith(f"| {measure.words} |"))
+        printed = [float(number) for pair in re.findall(r"(\d+\.\d) ± (\d+\.\d)", line) for number in pair]
+        wanted, own = mixture(anthropometry.surveys(), measure), people[measure.key]
+        found = [wanted.pooled_mean, wanted.pooled_sd, own.mean(), own.std()]
+        assert printed == pytest.approx(found, abs=0.06), measure.key
 
 
 def measure(kind="length", points=("a", "b"), assumed_sd=None):
