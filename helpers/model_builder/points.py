@@ -9,7 +9,7 @@ from helpers.model_builder.template import Template
 # Heights as shares of a stretch of the profile, depths in mm; set by the definitions of the points and by eye.
 GONION = 0.5  # between stomion and pogonion
 ZYGION_BELOW_EYES, ZYGION_BEFORE_EAR = (12.0, 32.0), 18.0
-TRAGION_BELOW_EYES = 12.0
+EAR_BELOW_EYES = 12.0  # its opening
 SKULL_HEIGHT = 50.0  # above the model's origin, which lies 35 mm below the eyes
 ALARE_BESIDE = 12.0  # farther from the midline than the insides of the nostrils
 
@@ -63,7 +63,7 @@ def anthropometric_points(
         down = np.degrees(np.arctan2(-normals[chin, 1], normals[chin, 2]))
         points[name] = int(chin[np.argmin(np.abs(down - degrees))])
     ears = parts["ears"] > 0.5
-    front_of_ear = v[ears & (np.abs(v[:, 1] - eye_y + TRAGION_BELOW_EYES) < 6), 2].max()
+    front_of_ear = v[ears & (np.abs(v[:, 1] - eye_y + EAR_BELOW_EYES) < 6), 2].max()
     for side, sign, eye in (("r", -1, template.eyes[0]), ("l", 1, template.eyes[1])):
         out = sign * v[:, 0]
         points[f"p_{side}"] = int(eye.centre)
@@ -87,8 +87,6 @@ def anthropometric_points(
         height = sto_y + GONION * (v[points["pg"], 1] - sto_y)
         jaw = skin & ~ears & (np.abs(v[:, 1] - height) < 1.5) & (v[:, 2] > front_of_ear)
         points[f"go_{side}"] = widest(jaw)
-        tragion = np.array([sign * np.abs(v[ears, 0]).min(), eye_y - TRAGION_BELOW_EYES, front_of_ear])
-        points[f"t_{side}"] = int(np.argmin(((v - tragion) ** 2).sum(1)))
     return points
 
 

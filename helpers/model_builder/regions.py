@@ -15,6 +15,9 @@ from helpers.model_builder.wheel import MakeHuman
 TURNED_FULLY_TO_NOT = (28.0, 64.0)  # degrees from the gaze; the iris ends at 27°
 
 
+NO_EAR = 50.0  # mm from the midline, within which there is no ear
+
+
 def from_uv(human: MakeHuman, uv: np.ndarray, name: str) -> np.ndarray:
     """Look an MPFB2 mask up at uv (V, 2): (V,) from 0 to 1."""
     picture = human.uv_mask(name)
@@ -59,9 +62,10 @@ def anatomy(
     lips, lids, ears = (
         np.where(not_skin, 0, from_uv(human, uv, name)) for name in ("lips", "eyelids", "ears")
     )
-    # Elsewhere than on the mouth, the lip mask is noise of its JPEG file.
+    # Elsewhere than on the mouth and on the ears, these masks are noise of their JPEG files.
     far = vertices[:, 1] < vertices[t.seam, 1].min() - 25
     lips = np.where((cavity > 0.5) | far, 0, lips)
+    ears = np.where(np.abs(vertices[:, 0]) < NO_EAR, 0, ears)
     return {
         "eyes": eyes.astype(float),
         "ball": ball,
