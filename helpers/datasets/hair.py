@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.datasets.head_map import DOME, STEP, HeadMap, at, round_head, rows_above
+from helpers.datasets.head_map import DOME, STEP, HeadMap, at, direction, round_head, rows_above
 from helpers.datasets.random_streams import RandomStreams
 
 STRANDS, ALONG = 160, 26  # columns and rows of the shell
@@ -102,7 +102,7 @@ def chosen(streams: RandomStreams, name: str, shares: tuple[float, ...]) -> Tens
 
 
 def hair_shell(
-    hair: Hair, map_: HeadMap, points: Tensor, brows: Tensor, chin: Tensor, hat: Tensor
+    hair: Hair, map_: HeadMap, points: Tensor, hung: Tensor, brows: Tensor, chin: Tensor, hat: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Grow hair on heads.
 
@@ -110,6 +110,7 @@ def hair_shell(
         hair: what to grow.
         map_: of the head model.
         points: (B, ROWS, TURNS, 3) mm, the map's points on the heads.
+        hung: (B, ROWS, TURNS, 3) mm, those where something hangs, `HeadMap.hung`.
         brows: (B,) mm, height of the brows.
         chin: (B,) mm, height of the chin.
         hat: (B, TURNS) rows down to which a hat presses the hair; 0 for none.
@@ -124,10 +125,8 @@ def hair_shell(
 
     row, column = _paths(hair, map_, end, turn, along)
     flat = row.flatten(1), column.flatten(1)
-    lies = at(points, *flat)
-    hangs = at(map_.hung(points), *flat)
-    place = torch.where(hair.has("long")[..., None], hangs, lies)
-    outward = at(map_.directions(B), *flat)
+    place = at(torch.where(hair.has("long")[..., None, None], hung, points), *flat)
+    outward = direction(*flat)
 
     clumps = _clumps(hair.clumps)
     thick = _thickness(hair, row, along, clumps)

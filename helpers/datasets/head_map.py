@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d, pad
+from torch.nn.functional import grid_sample, max_pool2d, pad
 
 from helpers.errors import UserError
 from helpers.face_model import MorphableModel
@@ -87,10 +87,6 @@ class HeadMap:
         on_head = on_head - self.lowered * on_head.new_tensor([0.0, 1.0, 0.0])
         return on_head.view(len(head), ROWS, TURNS, 3)
 
-    def directions(self, n: int) -> Tensor:
-        """The rays' unit vectors (n, ROWS, TURNS, 3), the same for n heads."""
-        return self.outward.view(1, ROWS, TURNS, 3).expand(n, -1, -1, -1)
-
     def hung(self, points: Tensor) -> Tensor:
         """The points (B, ROWS, TURNS, 3) mm moved out to where something hangs that lies on the head: over the ears, and
         straight down from the widest place."""
@@ -104,22 +100,18 @@ class HeadMap:
 
 
 def at(table: Tensor, row: Tensor, turn: Tensor) -> Tensor:
-    """Look up a table (B, ROWS, TURNS, C) at places (B, n): (B, n, C), bilinear, round the head."""
-    B, n = row.shape
-    row = row.clamp(0, ROWS - 1)
-    top = row.floor().clamp(max=ROWS - 2)
-    column = (turn / (2 * math.pi) + 0.5) * TURNS
-    left = column.floor()
-    down, right = (row - top)[..., None], (column - left)[..., None]
-    flat = table.flatten(1, 2)
+    """Look up a table (B, ROWS, TURNS, C) at places (B, n), −π ≤ turn ≤ π: (B, n, C), bilinear, round the head."""
+    ring = torch.cat([table, table[:, :, :1]], 2).permute(0, 3, 1, 2)
+    place = torch.stack([turn / math.pi, row / (ROWS - 1) * 2 - 1], -1).to(table)
+    read = grid_sample(ring, place[:, None], padding_mode="border", align_corners=True)
+    return read[:, :, 0].transpose(1, 2)
 
-    def take(r: Tensor, c: Tensor) -> Tensor:
-        index = r.long() * TURNS + c.long() % TURNS
-        return flat.gather(1, index[..., None].expand(B, n, table.shape[-1]))
 
-    upper = take(top, left) * (1 - right) + take(top, left + 1) * right
-    lower = take(top + 1, left) * (1 - right) + take(top + 1, left + 1) * right
-    return upper * (1 - down) + lower * down
+def direction(row: Tensor, turn: Tensor) -> Tensor:
+    """The direction (..., 3) out of the head, a unit vector, at places of the map."""
+    height = (1 - row / DOME).clamp(min=0) * (math.pi / 2)
+    level = height.cos()
+    return torch.stack([level * turn.sin(), height.sin(), level * turn.cos()], -1)
 
 
 def round_head(values: Tensor, turn: Tensor) -> Tensor:
@@ -142,11 +134,9 @@ def _rays(centre: Tensor) -> tuple[Tensor, Tensor]:
     """Origins and directions (ROWS, TURNS, 3)."""
     row = torch.arange(ROWS, dtype=centre.dtype)[:, None]
     turn = (torch.arange(TURNS, dtype=centre.dtype)[None] / TURNS - 0.5) * 2 * math.pi
-    height = (1 - row / DOME).clamp(min=0) * math.pi / 2
-    up = height.sin().expand(-1, TURNS)
-    outward = torch.stack([height.cos() * turn.sin(), up, height.cos() * turn.cos()], -1)
+    outward = direction(*torch.broadcast_tensors(row, turn))
     sunk = (row - DOME).clamp(min=0) * STEP
-    return centre - sunk[..., None] * centre.new_tensor([0.0, 1.0, 0.0]) + 0 * outward, outward
+    return centre - sunk[..., None] * centre.new_tensor([0.0, 1.0, 0.0]).expand_as(outward), outward
 
 
 def _hits(shape: Tensor, triangles: Tensor, origin: Tensor, outward: Tensor) -> tuple[Tensor, Tensor, Tensor]:

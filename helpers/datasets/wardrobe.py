@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from helpers.datasets.hair import Hair, bun, bun_triangles, chosen, grid_triangles, hair_shell, hair_triangles
-from helpers.datasets.head_map import DOME, STEP, HeadMap, at, round_head, rows_above
+from helpers.datasets.head_map import DOME, STEP, HeadMap, at, direction, round_head, rows_above
 from helpers.datasets.random_streams import RandomStreams
 from helpers.face_model import FaceCoefficients, MorphableModel
 from helpers.face_model.beard import beard_layer
@@ -158,14 +158,15 @@ class Wardrobe:
         marks = vertices[:, self.model.landmarks]
         brows, chin = marks[:, BROWS, 1].mean(1), marks[:, CHIN, 1]
         points = self.head_map.points(vertices)
+        hung = self.head_map.hung(points)
         inside = points[:, DOME].mean(1, keepdim=True)
         hat_rows = _hat_rows(outfits, points, brows)
-        shell = hair_shell(outfits.hair, self.head_map, points, brows, chin, hat_rows)
+        shell = hair_shell(outfits.hair, self.head_map, points, hung, brows, chin, hat_rows)
         pieces = {
             "hair": shell,
             "bun": bun(outfits.hair, points, hat_rows),
             "glasses": _glasses(outfits, marks),
-            "hat": _hat(outfits, self.head_map, points, hat_rows),
+            "hat": _hat(outfits, points, hung, hat_rows),
             "shirt": _shirt(outfits, self.head_map, points, chin),
         }
         dressed = outfits.dressed[:, None, None]
@@ -207,12 +208,11 @@ class Wardrobe:
         rest = self.model.rest
         if rest is None:
             return vertices, colours
-        behind = (
-            rest.mean_shape
-            + torch.einsum("vck,bk->bvc", rest.shape_modes, coefficients.alpha)
-            + torch.einsum("vck,bk->bvc", rest.expression_modes, coefficients.expression)
-        )
-        skin = rest.mean_texture + torch.einsum("vck,bk->bvc", rest.texture_modes, coefficients.beta)
+        modes = torch.cat([rest.shape_modes, rest.expression_modes], -1).flatten(0, 1)
+        of_shape = torch.cat([coefficients.alpha, coefficients.expression], 1)
+        behind = torch.addmm(rest.mean_shape.flatten(), of_shape, modes.T).view(-1, *rest.mean_shape.shape)
+        skin = torch.addmm(rest.mean_texture.flatten(), coefficients.beta, rest.texture_modes.flatten(0, 1).T)
+        skin = skin.view(-1, *rest.mean_texture.shape)
         return torch.cat([vertices, behind], 1), torch.cat([colours, skin.clamp(0, 1)], 1)
 
     def _hair_on_skin(self, colours: Tensor, outfits: Outfits) -> Tensor:
@@ -247,21 +247,21 @@ def _hat_rows(outfits: Outfits, points: Tensor, brows: Tensor) -> Tensor:
     return rows_above(points, level) * worn[:, None]
 
 
-def _hat(outfits: Outfits, map_: HeadMap, points: Tensor, hat_rows: Tensor) -> tuple[Tensor, Tensor]:
+def _hat(outfits: Outfits, points: Tensor, hung: Tensor, hat_rows: Tensor) -> tuple[Tensor, Tensor]:
     """Beanies and caps: vertices (B, n, 3) mm and colours."""
     B, (rows, columns) = len(points), HAT
     turn = _ring(columns, points).expand(B, -1)
     t = torch.linspace(0, 1, rows, device=points.device)[:, None]
     row = t * round_head(hat_rows, turn)[:, None]
     flat = row.flatten(1), turn[:, None].expand_as(row).flatten(1)
-    outward = at(map_.directions(B), *flat)
+    outward = direction(*flat)
     cap = (outfits.hat == CAP)[:, None, None]
     wide = outfits.hat_fit[:, 1, None, None]
     rolled = (t > 0.66).to(t)
     beanie = 5 + 2 * wide + 3.5 * rolled + 14 * wide * (1 - t) ** 2
     thick = torch.where(cap, 6 + 4 * wide * (1 - t**2), beanie)
     thick = torch.where(t == 1, 3.0, thick).expand_as(row)
-    vertices = at(map_.hung(points), *flat) + outward * thick.flatten(1)[..., None]
+    vertices = at(hung, *flat) + outward * thick.flatten(1)[..., None]
 
     crown, edge = outfits.hat_colours[:, :, None, None].unbind(1)
     ribs = torch.where(
@@ -274,7 +274,7 @@ def _hat(outfits: Outfits, map_: HeadMap, points: Tensor, hat_rows: Tensor) -> t
     across = torch.linspace(-1.0, 1.0, PEAK[1], device=points.device).expand(B, -1)
     reach = torch.linspace(0, 1, PEAK[0], device=points.device)[:, None]
     root_row = round_head(hat_rows, across) - 0.3
-    root = at(points, root_row, across) + 3 * at(map_.directions(B), root_row, across)
+    root = at(points, root_row, across) + 3 * direction(root_row, across)
     forward = torch.stack([0.35 * across.sin(), -0.22 - 0.25 * across**2, torch.ones_like(across)], -1)
     far = 72 * (1 - across**4).clamp(min=0).sqrt()
     peak = root[:, None] + forward[:, None] * (reach * far[:, None])[..., None]

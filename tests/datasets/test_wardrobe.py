@@ -228,6 +228,15 @@ def test_dressing_changes_the_picture_and_nothing_that_is_true(model):
     assert float(b.visible.sum()) < float(a.visible.sum())
 
 
+def test_who_is_not_dressed_needs_no_wardrobe(model):
+    """Off, photographs are those of the face alone: the same from a model without the rest of a head."""
+    people = SyntheticPeople(model, 4, 1, seed=1, size=64)
+    assert people.nuisances.wardrobe == 0
+    face = replace(model, rest=None, masks={"skin": model.masks["skin"]})
+    a, b = people.batch(torch.arange(4)), replace(people, model=face).batch(torch.arange(4))
+    assert torch.equal(a.image, b.image) and torch.equal(a.triangle_id, b.triangle_id)
+
+
 def test_a_hat_covers_the_forehead(model, monkeypatch):
     draw = Outfits.draw.__func__
 
