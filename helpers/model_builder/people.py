@@ -1,6 +1,7 @@
 """Invent adults: MakeHuman's phenotype (sex, age, ancestry, build) and its sliders for single features.
 
-The distributions are chosen by hand so that the faces look plausible. They are not measured on people.
+The distributions are chosen by hand so that the faces look plausible; `calibration` then brings the lengths to those
+that surveys measured on people.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def test_parts_share_no_vertex_and_lie_where_they_should(model):
     assert down == sorted(down, reverse=True)
     assert all(float(w.sum()) >= 20 for w in regions.values())
     mirrored = [(w * model.mean_shape[:, 0]).sum() / w.sum() for w in regions.values()]
-    assert max(abs(float(x)) for x in mirrored) < 3
+    assert max(abs(float(x)) for x in mirrored) < 3.5
 
 
 def test_errors_by_part_by_hand(model):
