@@ -318,7 +318,7 @@ def _glasses(outfits: Outfits, marks: Tensor) -> tuple[Tensor, Tensor]:
     u = outfits.frame
     half = torch.stack([torch.minimum(21 + 6 * u[:, 0], apart / 2 - 7), 15 + 6 * u[:, 1]], -1)
     radius = 0.9 + 1.1 * u[:, 3]
-    front = torch.maximum(middle[:, 2] + 15, marks[:, BROWS, 2].amax(1) + 3.5)
+    front = torch.maximum(middle[:, 2] + 13, marks[:, BROWS, 2].amax(1) + 3.5)
 
     angle = torch.linspace(0, 2 * math.pi, RIM + 1, device=marks.device)
     power = 2 / (2 + 1.6 * u[:, 2, None])
@@ -327,7 +327,7 @@ def _glasses(outfits: Outfits, marks: Tensor) -> tuple[Tensor, Tensor]:
 
     def rim(eye: Tensor) -> Tensor:
         x, y = eye[:, None, 0] + oval[..., 0], middle[:, None, 1] - 2 + oval[..., 1]
-        return torch.stack([x, y, front[:, None] - 0.0016 * (x - middle[:, None, 0]) ** 2], -1)
+        return torch.stack([x, y, front[:, None] - 0.0022 * (x - middle[:, None, 0]) ** 2], -1)
 
     ahead = marks.new_tensor([0.0, 0.0, 1.0]).expand(B, RIM + 1, 3)
     aside = torch.cat([oval / oval.norm(dim=-1, keepdim=True), 0 * oval[..., :1]], -1)

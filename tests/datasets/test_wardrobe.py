@@ -186,6 +186,34 @@ def test_glasses_stand_before_the_eyes_and_reach_the_ears(model, wardrobe, faces
     assert bool((glasses[..., 2].amin(1) < marks[:, 16, 2]).all())
 
 
+def test_surfaces_face_outward(wardrobe, faces, outfits):
+    """A closed piece has a positive volume, and a shell faces away from the head; else light would fall from behind."""
+    worn = replace(
+        outfits,
+        hat=torch.full_like(outfits.hat, CAP),
+        glasses=torch.full_like(outfits.glasses, DARK),
+        hair=replace(outfits.hair, cut=torch.full_like(outfits.hair.cut, CUTS.index("short"))),
+    )
+    dressed = wardrobe.dress(*faces, worn)
+    first = dressed.triangles.amin(1)
+    for name in ("hair", "hat", "shirt", "glasses"):
+        part = dressed.parts[name]
+        some = dressed.triangles[(first >= part.start) & (first < part.stop)]
+        if name == "glasses":
+            wire = 37 * 6  # a rim
+            for start in (part.start, part.start + wire):
+                closed = some[(some.amin(1) >= start) & (some.amax(1) < start + wire)]
+                a, b, c = (dressed.vertices[:, closed[:, k]] for k in range(3))
+                assert bool(((a * torch.linalg.cross(b, c)).sum((1, 2)) > 0).all())
+            continue
+        a, b, c = (dressed.vertices[:, some[:, k]] for k in range(3))
+        normal = torch.linalg.cross(b - a, c - a)
+        away = a - faces[1].new_tensor([0.0, 40.0, -58.0])
+        if name == "shirt":
+            away[..., 1] = 20.0
+        assert float(((normal * away).sum(-1) > 0).float().mean()) > 0.85, name
+
+
 def test_dark_lenses_hide_the_eyes_and_clear_ones_do_not(model, wardrobe, faces, outfits):
     camera = Camera.default(96, batch=N)
     pose = framed(faces[1][:, model.landmarks], torch.zeros(N, 3), camera, 96)
