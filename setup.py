@@ -11,6 +11,7 @@ from setuptools.command.build_py import build_py
 CARRIED = (
     "open_face_model/open_face_model.npz",
     "open_face_model/LICENCE.md",
+    "open_face_model/*.csv",
     "network/network.pt",
     "network/MODEL_CARD.md",
     "photographs/*.json",

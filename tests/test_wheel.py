@@ -69,9 +69,13 @@ def test_what_a_wheel_holds(installed):
         "LICENCE.md",
         "MODEL_CARD.md",
         "astronaut.json",
+        "correlations.csv",
         "grace_hopper.json",
+        "measures.csv",
         "network.pt",
         "open_face_model.npz",
+        "sources.csv",
+        "surveys.csv",
     ]
     outside = {path.name for path in installed.iterdir()} - {"helpers"}
     assert all(name.endswith(".dist-info") for name in outside)
@@ -87,3 +91,8 @@ def test_model_network_and_points_come_with_it(installed):
 def test_the_command_line_comes_with_it(installed):
     done = run_elsewhere(installed, "-m", "helpers", "doctor", "--help")
     assert done.returncode == 0 and "usage: python -m helpers doctor" in done.stdout
+
+
+def test_the_surveys_come_with_it(installed):
+    done = run_elsewhere(installed, "-m", "helpers.face_model.anthropometry")
+    assert done.returncode == 0 and "nose_width" in done.stdout, done.stderr

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NAME = "fit"
 HELP = "turn photographs into 3D faces"
 DESCRIPTION = """Fit the face model to each photograph and write three files into DIR:
-STEM.ply (coloured mesh in mm), STEM.npz (the numbers), STEM.png (photograph, landmarks, overlay, face turned).
+STEM.ply (coloured mesh in mm), STEM.npz (the numbers), STEM.png (photograph, landmarks, overlay, head turned).
 STEM is the photograph's name without its ending; where two photographs share it, the second becomes STEM_2.
 Files of an earlier run are replaced.
 With --one-person all photographs show the same person, and one shape and one texture are sought that explain them all."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME = "predict"
 HELP = "turn photographs into 3D faces by the network"
 DESCRIPTION = """Let the network guess shape and texture of each face, and write the same three files as `fit` into DIR:
-STEM.ply (coloured mesh in mm), STEM.npz (the numbers), STEM.png (photograph, landmarks, overlay, face turned).
+STEM.ply (coloured mesh in mm), STEM.npz (the numbers), STEM.png (photograph, landmarks, overlay, head turned).
 Pose, expression and light, which the network does not guess, are found by a short fit that holds the guessed face."""
 
 

@@ -171,7 +171,11 @@ def licences_page() -> str:
 
     parts = [
         ["code and notebooks", "MIT, [LICENSE](../../LICENSE)", "yes"],
-        ["open face model, `assets/open_face_model/`", "CC0, made from MakeHuman data, which are CC0", "yes"],
+        [
+            "open face model, `assets/open_face_model/`",
+            "CC0, made from MakeHuman data, which are CC0; means of surveys are cited in its model card",
+            "yes",
+        ],
         [
             "trained network, `assets/network/`",
             "MIT, trained on renderings of the open face model only",

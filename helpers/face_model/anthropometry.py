@@ -2,7 +2,8 @@
 
 `python -m helpers.face_model.anthropometry` prints the table: what people measure, and what the faces of the open face
 model do. `measures.csv` lists the measures and the points that each takes, `surveys.csv` the published means and
-standard deviations with their sources, `correlations.csv` published correlations; all three lie beside the model.
+standard deviations, `correlations.csv` published correlations, and `sources.csv` the citation of each survey and where
+its numbers were read; all four lie beside the model.
 
 Points have the names that anthropometry gives them (n, prn, sn, …); a name with two sides is one point on each.
 """
@@ -11,9 +12,10 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from helpers.face_model.morphable_model import MorphableModel
 
 FOLDER = ASSETS / "open_face_model"
 SEXES = ("M", "F")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -98,44 +101,66 @@ class Row:
 
 def measures(path: Path = FOLDER / "measures.csv") -> list[Measure]:
     """Read the list of measures."""
-    return [
-        Measure(
+    return _read(
+        path,
+        lambda row: Measure(
             *(row[key] for key in ("measure", "words", "kind")),
             points=tuple(row["points"].split()),
             tolerance=float(row["tolerance"]) if row["tolerance"] else None,
             assumed_sd=float(row["assumed_sd"]) if row["assumed_sd"] else None,
-        )
-        for row in _rows(path)
-    ]
+        ),
+    )
 
 
 def surveys(path: Path = FOLDER / "surveys.csv") -> list[Row]:
     """Read what the surveys report."""
-    return [
-        Row(
+    return _read(
+        path,
+        lambda row: Row(
             *(row[key] for key in ("survey", "population", "group", "sex", "measure")),
             mean=float(row["mean"]),
             sd=float(row["sd"]) if row["sd"] else None,
-        )
-        for row in _rows(path)
-    ]
+        ),
+    )
 
 
 def correlations(path: Path = FOLDER / "correlations.csv") -> dict[tuple[str, str], float]:
     """Read published correlations within one sex: pair of keys → mean of the published r."""
     found: dict[tuple[str, str], list[float]] = {}
-    for row in _rows(path):
-        a, b = sorted((row["measure_a"], row["measure_b"]))
-        found.setdefault((a, b), []).append(float(row["r"]))
+    for a, b, r in _read(path, lambda row: (row["measure_a"], row["measure_b"], float(row["r"]))):
+        found.setdefault((min(a, b), max(a, b)), []).append(r)
     return {pair: float(np.mean(r)) for pair, r in found.items()}
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+@dataclass(frozen=True)
+class Source:
+    """Where the numbers of a survey come from.
+
+    Attributes:
+        survey: Its short name.
+        citation: What was published.
+        numbers_from: What the numbers were read from: individual data, a table, an abstract, or second hand.
+    """
+
+    survey: str
+    citation: str
+    numbers_from: str
+
+
+def sources(path: Path = FOLDER / "sources.csv") -> list[Source]:
+    """Read the citations of the surveys."""
+    return _read(path, lambda row: Source(row["survey"], row["citation"], row["numbers_from"]))
+
+
+def _read(path: Path, make: Callable[[dict[str, str]], T]) -> list[T]:
+    """Make one thing of each row of a table."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            return [make(row) for row in csv.DictReader(file)]
     except OSError as error:
         raise UserError(f"{path}: not readable ({error}); run `git checkout -- assets`") from error
+    except (KeyError, ValueError, TypeError, AttributeError) as error:  # a column or a number is missing
+        raise UserError(f"{path}: a column or a number is missing or wrong ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -218,7 +243,9 @@ def measured(model: MorphableModel, points: Mapping[str, int], n: int = 2000, se
 
 
 def table(model: MorphableModel, points: Mapping[str, int]) -> str:
-    """Write the means and standard deviations of people and of the model's faces side by side."""
+    """Write the means and standard deviations of people and of the model's faces side by side, with the sources."""
+    cited = sources()
+    number = {source.survey: i for i, source in enumerate(cited, 1)}
     rows, own = surveys(), measured(model, points)
     lines = [
         f"{'':18}{'surveys':>15}{'face model':>16}   off by   spread  sources",
@@ -230,10 +257,12 @@ def table(model: MorphableModel, points: Mapping[str, int]) -> str:
         ratio = column.std() / people.pooled_sd
         lines.append(
             f"{measure.key:18}{people.pooled_mean:8.1f} ± {people.pooled_sd:4.1f}{column.mean():9.1f} ± "
-            f"{column.std():4.1f} {measure.unit:2}{off:+7.2f}{ratio:9.2f}  {', '.join(people.surveys)}"
+            f"{column.std():4.1f} {measure.unit:2}{off:+7.2f}{ratio:9.2f}  {', '.join(str(number[name]) for name in people.surveys)}"
             + (" (SD assumed)" if measure.assumed_sd is not None else "")
             + (" (not matched)" if measure.tolerance is None else "")
         )
+    lines += ["", "Sources, and where their numbers were read:"]
+    lines += [f"{i:2}  {source.citation}. From: {source.numbers_from}." for i, source in enumerate(cited, 1)]
     return "\n".join(lines)
 
 

@@ -65,7 +65,8 @@ def with_rest(model: MorphableModel) -> MorphableModel:
         return model
 
     def joined(basis: Tensor, std: Tensor, modes: Tensor) -> tuple[Tensor, Tensor]:
-        both = torch.cat([basis * std, modes])
+        # A model may have been cut to its first modes.
+        both = torch.cat([basis * std, modes[..., : len(std)]])
         length = both.flatten(0, 1).norm(dim=0)
         return both / torch.where(length > 0, length, 1), length
 

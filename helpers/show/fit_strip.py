@@ -1,4 +1,4 @@
-"""A fit in one strip: photograph · points · overlay · the face turned, grey and in colour."""
+"""A fit in one strip: photograph · points · overlay · the head turned, grey and in colour."""
 
 from __future__ import annotations
 
@@ -48,23 +48,24 @@ def fit_strip(
 ) -> np.ndarray:
     """The strip of one fitted photograph.
 
-    The overlay covers the part of the face that the fit explains; eyes and mouth stay the photograph's own.
+    The overlay covers the part of the face that the fit explains; eyes and mouth stay the photograph's own. By
+    itself the whole head is shown, if the model has one.
 
     Args:
         crop: the `FaceCrop` that was fitted.
         result: its `FitResult`.
         model: the face model that was fitted.
         index: which of the batch.
-        yaw: degrees by which the face is turned.
+        yaw: degrees by which the head is turned.
         height: px of each square panel.
         titles: whether each panel has its title.
 
     Returns:
         (H, W, 3) uint8.
     """
-    crop, result, model = on_cpu((crop, result, model))
+    crop, result, model, head = on_cpu((crop, result, model, model.whole_head))
     image = as_bytes(crop.image[index])
-    face = fitted_face(result, model, index)
+    face, whole = (fitted_face(result, each, index) for each in (model, head))
     with torch.no_grad():
         panels = {
             "photograph": image,
@@ -72,9 +73,9 @@ def fit_strip(
                 image, result.landmarks[index], model_points(face, model)[0]
             ),
             "overlay": overlay(crop.image[index], face, model),
-            "shape": turned(face, model, 0, clay=True, size=height),
-            "turned": turned(face, model, yaw, clay=True, size=height),
-            "in colour": turned(face, model, yaw, size=height),
+            "shape": turned(whole, head, 0, clay=True, size=height),
+            "turned": turned(whole, head, yaw, clay=True, size=height),
+            "in colour": turned(whole, head, yaw, size=height),
         }
     return tile(list(panels.values()), list(panels) if titles else None, height=height)
 

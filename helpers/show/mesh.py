@@ -10,7 +10,7 @@ import torch
 
 from helpers.show.figures import picture, tile
 from helpers.show.on_cpu import on_cpu
-from helpers.show.views import CLAY, studio
+from helpers.show.views import CLAY, is_whole, studio
 
 # Set while notebooks are executed to be stored: a live view would leave widget state that opens blank.
 STATIC = "HELPERS_STATIC"
@@ -18,7 +18,7 @@ STILL_YAWS = (-60.0, -25.0, 0.0, 25.0, 60.0)
 
 
 def mesh(vertices, triangles, colours=None, *, alt: str, live: bool | None = None, yaws=STILL_YAWS) -> None:
-    """Show a face from several sides, and, in a running notebook, below it as a k3d view to turn and zoom.
+    """Show a face or a whole head from several sides, and, in a running notebook, below it as a k3d view to turn and zoom.
 
     Args:
         vertices: (V, 3) or (1, V, 3) mm in model axes.
@@ -51,11 +51,19 @@ def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224) -> np
     """
     from helpers.rendering import render
 
-    pose, camera, light = studio(yaws, size)
+    whole = is_whole(vertices)
+    pose, camera, light = studio(yaws, size, whole)
     B = len(yaws)
     with torch.no_grad():
         shown = render(
-            vertices.expand(B, -1, -1), triangles, colours[None], pose, camera, light, supersample=2
+            vertices.expand(B, -1, -1),
+            triangles,
+            colours[None],
+            pose,
+            camera,
+            light,
+            supersample=2,
+            cull_backfaces=whole,
         )
     return tile(list(shown.image.clamp(0, 1)))
 
@@ -71,7 +79,7 @@ def k3d_plot(vertices: torch.Tensor, triangles: torch.Tensor, colours: torch.Ten
         triangles.numpy().astype(np.uint32),
         colors=packed_colours(colours),
         flat_shading=False,
-        side="double",
+        side="front" if is_whole(vertices) else "double",
         name="face",
     )
     centre = vertices.mean(0)

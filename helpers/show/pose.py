@@ -12,7 +12,7 @@ from helpers.show.figures import as_array, as_bytes, figure, write
 from helpers.show.on_cpu import on_cpu
 from helpers.show.rendering import pixels
 from helpers.show.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED
-from helpers.show.views import CLAY, portraits, studio
+from helpers.show.views import CLAY, is_whole, portraits, studio
 
 # The 68 points as lines: name -> (first, last, closed), and a colour each.
 PARTS = {
@@ -261,9 +261,9 @@ def model_with_points(model, size: int = 320):
     Returns:
         The face with its colours (size, size, 3), 0 to 1, and where its 68 points fall, (68, 2) px.
     """
-    model = on_cpu(model)
+    model = on_cpu(model.whole_head)
     (image,) = portraits(model.mean_shape[None], model.triangles, model.mean_texture[None], size=size)
-    pose, camera, _ = studio((0.0,), size)
+    pose, camera, _ = studio((0.0,), size, is_whole(model.mean_shape))
     return image, torch.from_numpy(_seen(model.mean_shape[model.landmarks], pose, camera)[0])
 
 

@@ -14,7 +14,7 @@ from helpers.rendering import render
 from helpers.show.figures import as_array, figure, png_bytes
 from helpers.show.on_cpu import on_cpu
 from helpers.show.style import BLUE, GREY, INK, ORANGE, PAPER, PINK, RED, YELLOW
-from helpers.show.views import CLAY
+from helpers.show.views import CLAY, is_whole
 
 CORNER_COLOURS = (YELLOW, PINK, BLUE)  # bright, middling and dark, so that they are told apart in grey too
 SIGNED_MAP, DEPTH_MAP = "RdBu_r", "viridis"
@@ -40,7 +40,7 @@ def camera_picture(
     """
     vertices, triangles = on_cpu((vertices, triangles))
     drawing, axes = figure(10.0, 2.75)
-    half = 120.0
+    half = 160.0 if is_whole(vertices) else 120.0  # mm
     axes.imshow(
         _profile(vertices, triangles, half),
         zorder=1,

@@ -13,7 +13,7 @@ from helpers import face_model
 from helpers.errors import UserError
 from helpers.face_model.open_model import ASSET
 
-COUNTS = {0: (3456, 6790), 1: (13700, 27160), 2: (54558, 108640)}
+COUNTS = {0: (3544, 6950), 1: (14036, 27800), 2: (55870, 111200)}
 MASKS = {
     "eyes",
     "mouth_interior",
@@ -25,6 +25,11 @@ MASKS = {
     "lips",
     "skin",
     "forehead_gate",
+    "beard",
+    "goatee",
+    "moustache",
+    "hairline",
+    "gaze",
 }
 # The iBUG points that mirror onto each other.
 MIRRORED = (
@@ -154,7 +159,7 @@ def test_every_edge_belongs_to_at_most_two_triangles(models, level):
     assert triangles.unique().numel() == models[level].n_vertices
 
 
-@pytest.mark.parametrize(("level", "tolerance"), [(0, 8.0), (1, 4.0), (2, 2.5)])
+@pytest.mark.parametrize(("level", "tolerance"), [(0, 10.0), (1, 4.0), (2, 2.5)])
 def test_landmarks_are_symmetric_and_in_place(models, level, tolerance):
     points = models[level].mean_shape[models[level].landmarks]
     flip = torch.tensor([-1.0, 1.0, 1.0])
@@ -301,8 +306,8 @@ def test_a_change_of_type_leaves_every_tensor_where_it_is(coarse):
 
 def test_asset_is_small_and_carries_its_licence():
     files = [f for f in ASSET.parent.rglob("*") if f.is_file()]
-    assert sum(f.stat().st_size for f in files) <= 6_000_000
-    assert all(f.stat().st_size <= 250_000 for f in files if f.suffix == ".png")
+    assert sum(f.stat().st_size for f in files) <= 8_500_000
+    assert all(f.stat().st_size <= 600_000 for f in files if f.suffix == ".png")
     assert (
         "CC0" in (ASSET.parent / "LICENCE.md").read_text()
         and "synthetic" in (ASSET.parent / "LICENCE.md").read_text()

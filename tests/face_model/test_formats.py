@@ -230,6 +230,8 @@ def test_saved_and_loaded_again_it_is_the_same_model(name, face, loaded, tmp_pat
     face_model.save(model, tmp_path / "saved.h5")
     again = face_model.load(tmp_path / "saved.h5")
     for f in fields(model):
+        if f.name == "rest":  # of the head, which no file format holds: see test_whole_head
+            continue
         one, other = getattr(model, f.name), getattr(again, f.name)
         same = torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
         assert same, f.name

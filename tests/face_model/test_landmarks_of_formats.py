@@ -90,7 +90,8 @@ def test_a_file_of_basel_gets_68_points(tmp_path):
         files.write_scalismo(tmp_path / "model2019_bfm.h5", files.Face(face), names=names)
     )
     error = (model.mean_shape[model.landmarks] - face.mean_shape[face.landmarks]).norm(dim=1)
-    assert (error[list(names.values())] == 0).all() and error.max() < 12 and error.mean() < 3, error
+    # At level 0 the edges beside the jaw are up to 17 mm long, and a point can only be a vertex.
+    assert (error[list(names.values())] == 0).all() and error.max() < 20 and error.mean() < 3, error
     face_model.save(model, tmp_path / "saved.h5")
     assert torch.equal(face_model.load(tmp_path / "saved.h5").landmarks, model.landmarks)
     few = dict(list(names.items())[:5])
@@ -103,10 +104,9 @@ def test_a_file_of_basel_gets_68_points(tmp_path):
 def test_the_surrey_model_gets_68_points(tmp_path):
     """At its real number of vertices: the list says which vertex is which point, the jaw but for the chin is estimated."""
     face = face_model.load("open", level=0, n_shape=2, n_texture=2)
-    # The open model has 8 vertices more; drop some that no point needs, and put the points where the list says.
-    keep = np.setdiff1d(
-        np.arange(face.n_vertices), np.setdiff1d(np.arange(3400, 3456), face.landmarks.numpy())[:8]
-    )
+    # The open model has more vertices; drop some that no point needs, and put the points where the list says.
+    spare = np.setdiff1d(np.arange(face.n_vertices), face.landmarks.numpy())[3448 - face.n_vertices :]
+    keep = np.setdiff1d(np.arange(face.n_vertices), spare)
     face = face_model.crop(face, vertices=keep)
     order = np.arange(3448)
     for point, vertex in landmarks.SURREY.items():

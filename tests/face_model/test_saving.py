@@ -110,6 +110,8 @@ def read_back(path) -> MorphableModel:
 
 def assert_same(one: MorphableModel, two: MorphableModel) -> None:
     for field in fields(MorphableModel):
+        if field.name == "rest":  # of the head, which no file format holds: see test_whole_head
+            continue
         a, b = getattr(one, field.name), getattr(two, field.name)
         if isinstance(a, dict):
             assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), field.name
@@ -246,8 +248,7 @@ def test_wrong_places_are_refused_in_one_line(model, tmp_path):
 
 
 def test_a_crop_that_lost_modes_is_not_saved_as_a_file_that_nobody_can_read(model, tmp_path):
-    behind = int(model.mean_shape[:, 2].argmin())
-    scrap = crop(model, radius_mm=12, centre=behind)  # the ear: most expressions do not reach it
+    scrap = crop(model, vertices=model.masks["teeth"] > 0.99)  # no expression moves them
     lost = int((scrap.expression_std == 0).sum())
     assert lost > 0
     with pytest.raises(UserError, match=f"{lost} of the model's .* expression modes move nothing"):

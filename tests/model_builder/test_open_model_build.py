@@ -46,7 +46,7 @@ def test_means_agree_within_what_fewer_samples_allow(rebuilt, shipped):
     texture = rebuilt["texture_mean"].astype(float) - shipped["texture_mean"]
     assert np.sqrt((texture**2).mean()) < 8  # grey levels
     differing = np.abs(rebuilt["masks"].astype(int) - shipped["masks"]) > 128
-    assert differing.mean(1).max() < 0.02
+    assert differing.mean(1).max() < 0.04
 
 
 def test_modes_agree_within_what_fewer_samples_allow(rebuilt, shipped):
@@ -67,7 +67,7 @@ def test_expressions_do_not_depend_on_the_samples(rebuilt, shipped):
 def test_a_second_build_gives_the_same_numbers():
     if not WHEEL.is_file():
         pytest.skip("no wheel")
-    one, two = (builder.build(WHEEL, n_people=20, n_skins=5) for _ in range(2))
+    one, two = (builder.build(WHEEL, n_people=30, n_skins=5) for _ in range(2))
     for key, value in one.items():
         assert np.array_equal(value, two[key]), key
 

@@ -83,12 +83,12 @@ def test_every_slider_changes_the_picture_and_back(model):
 
 
 def test_the_picture_is_the_face_of_the_numbers(model):
-    sliders = FaceSliders(model, n=10, size=96)
+    sliders, head = FaceSliders(model, n=10, size=96), model.whole_head
     sliders.sliders["shape α"][1].value = 2.0
     sliders.sliders["texture β"][0].value = -1.0
     alpha, beta = torch.zeros(1, 10), torch.zeros(1, 10)
     alpha[0, 1], beta[0, 0] = 2.0, -1.0
-    (smooth,) = show.heads(model.shape(alpha), model.triangles, model.texture(beta), size=96)
+    (smooth,) = show.heads(head.shape(alpha), head.triangles, head.texture(beta), size=96)
     difference = np.abs(picture_of(sliders) / 255 - smooth.numpy())
     assert difference.mean() < 0.01  # one is supersampled: they differ at the edges only
 

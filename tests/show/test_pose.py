@@ -123,7 +123,7 @@ def shown(game):
 
 def test_sliders_move_the_picture(game):
     before = shown(game)
-    assert before.shape == (96, 192, 3)
+    assert before.shape == (game.size, 2 * game.size, 3)
     for name, slider in game.SLIDERS.items():
         for value in (slider.low, slider.high):
             game.controls[name].value = value

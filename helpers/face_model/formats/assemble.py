@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -152,7 +152,9 @@ def assemble(parts: Parts, wanted: Wanted) -> MorphableModel:
         fields["expression_units"] = units.reshape(count, 3, -1)
     if parts.landmarks is not None:
         fields["landmarks"] = _landmarks(parts.landmarks, vertices)
-    tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in fields.items()}
+    tensors: dict[str, Any] = {
+        key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in fields.items()
+    }
     masks = (
         None
         if parts.masks is None

@@ -97,11 +97,12 @@ def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
     elif kind == "png":
         data = png_bytes(fit_strip(person.crop, result, model))
     else:
-        write = {"ply": write_ply, "glb": write_glb}[kind]
-        vertices = model.shape(face.alpha, face.expression if face.expression.shape[1] else None)
+        # The .ply has the model's mesh, for measuring; the .glb is for viewers, and there heads have a back.
+        write, mesh = {"ply": (write_ply, model), "glb": (write_glb, model.whole_head)}[kind]
+        vertices = mesh.shape(face.alpha, face.expression if face.expression.shape[1] else None)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"face.{kind}"
-            write(path, vertices[0], model.triangles, model.texture(face.beta)[0])
+            write(path, vertices[0], mesh.triangles, mesh.texture(face.beta)[0])
             data = path.read_bytes()
     return f"{person.name}.{kind}", data
 

@@ -14,7 +14,7 @@ from helpers.show.figures import as_bytes
 from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face, alone
 from helpers.show.playground.person import Person
-from helpers.show.views import CLAY
+from helpers.show.views import CLAY, is_whole
 
 JPEG_QUALITY = 88
 
@@ -33,18 +33,20 @@ class Sketch:
             size: px of the square pictures.
         """
         self.model, self.size = on_cpu(model), size
+        self.head = self.model.whole_head
+        self.hide_inside = is_whole(self.head.mean_shape)
         model = self.model
         self.skin = (model.masks or {}).get("skin", torch.ones(model.n_vertices))[None, :, None]
         self._kept: dict[str, tuple] = {}
         self._photograph = None
 
     def vertices(self, face: Face) -> Tensor:
-        """(1, V, 3) mm."""
+        """(1, V + R, 3) mm of the whole head; the first V are the face's."""
         return self._made("vertices", (face.alpha, face.expression), self._shape)
 
     def colours(self, face: Face) -> Tensor:
-        """(1, V, 3) sRGB."""
-        return self._made("colours", (face.beta,), self.model.texture)
+        """(1, V + R, 3) sRGB."""
+        return self._made("colours", (face.beta,), self.head.texture)
 
     def draw(self, face: Face, background: Tensor | float = 1.0, skin_only: bool = False) -> Tensor:
         """The face as its camera sees it.
@@ -52,7 +54,8 @@ class Sketch:
         Args:
             face: what to draw.
             background: grey, or an image (S, S, 3).
-            skin_only: leave the background where the fit does not look (eyes, mouth, hair), with a soft seam.
+            skin_only: the face without the rest of the head, and the background where the fit does not look (eyes, mouth,
+                hair), with a soft seam.
 
         Returns:
             (S, S, 3), 0 to 1.
@@ -61,13 +64,14 @@ class Sketch:
         with torch.no_grad():
             drawn = render(
                 self.vertices(face),
-                self.model.triangles,
+                (self.model if skin_only else self.head).triangles,
                 self.colours(face),
                 face.pose,
                 face.seen_at(self.size),
                 face.light,
                 background=paper,
                 antialias=not skin_only,
+                cull_backfaces=self.hide_inside and not skin_only,
             )
             image = drawn.image[0].clamp(0, 1)
             if skin_only:
@@ -81,23 +85,25 @@ class Sketch:
         return self.draw(face, self.photograph(person), skin_only=True)
 
     def painted(self, face: Face, colours: Tensor | None = None) -> Tensor:
-        """The face in colours (V, 3) that are not its own, or in clay: (S, S, 3)."""
-        vertices = self.vertices(face)
+        """The face in colours (V, 3) that are not its own, or the whole head in clay: (S, S, 3)."""
+        vertices, mesh = self.vertices(face), self.head if colours is None else self.model
+        vertices = vertices[:, : mesh.n_vertices]
         colours = torch.tensor(CLAY).expand_as(vertices) if colours is None else colours[None]
         with torch.no_grad():
             drawn = render(
                 vertices,
-                self.model.triangles,
+                mesh.triangles,
                 colours,
                 face.pose,
                 face.seen_at(self.size),
                 face.light,
                 antialias=True,
+                cull_backfaces=self.hide_inside and mesh is self.head,
             )
         return drawn.image[0].clamp(0, 1)
 
     def alone(self, face: Face, yaw: float = 0.0) -> Tensor:
-        """The face by itself in studio light, turned by `yaw` degrees."""
+        """The head by itself in studio light, turned by `yaw` degrees."""
         return self.draw(alone(face, self.size, yaw))
 
     def photograph(self, person: Person) -> Tensor:
@@ -108,7 +114,7 @@ class Sketch:
         return self._photograph[1]
 
     def _shape(self, alpha: Tensor, expression: Tensor) -> Tensor:
-        return self.model.shape(alpha, expression if expression.shape[1] else None)
+        return self.head.shape(alpha, expression if expression.shape[1] else None)
 
     def _made(self, name: str, inputs: tuple[Tensor, ...], make) -> Tensor:
         kept = self._kept.get(name)

@@ -50,7 +50,7 @@ class Face:
     @classmethod
     def mean(cls, model, size: int = 224) -> Face:
         """The mean face, from the front, in studio light."""
-        pose, camera, light = studio((0.0,), size)
+        pose, camera, light = studio((0.0,), size, whole=True)
         expressions = 0 if model.expression_std is None else len(model.expression_std)
         counts = (len(model.shape_std), len(model.texture_std), expressions)
         return cls(*(torch.zeros(1, count) for count in counts), pose, camera, light)
@@ -154,6 +154,6 @@ def harmonics_turned(light: Tensor, around: float, up: float) -> Tensor:
 
 
 def alone(face: Face, size: int = 224, yaw: float = 0.0) -> Face:
-    """The face by itself in studio light, turned by `yaw` degrees."""
-    pose, camera, _ = studio((yaw,), size)
+    """The head by itself in studio light, turned by `yaw` degrees."""
+    pose, camera, _ = studio((yaw,), size, whole=True)
     return replace(face, pose=pose, camera=camera, light=STUDIO_LIGHT[None])

@@ -23,7 +23,7 @@ class Live(Panel):
         self.play, self.change, self._waiting = play, change, None
         sketch = play.sketch
         face = change.face if change.ready else Face.mean(sketch.model)
-        self.plot = k3d_plot(sketch.vertices(face)[0], sketch.model.triangles, sketch.colours(face)[0])
+        self.plot = k3d_plot(sketch.vertices(face)[0], sketch.head.triangles, sketch.colours(face)[0])
         self.follow = w.Checkbox(True, description="follow the sliders", indent=False)
         self.box = below(self.follow, self.plot)
         # The view is a little taller than it says, which would bring a scroll bar.
@@ -52,4 +52,4 @@ class Live(Panel):
     def still(self) -> np.ndarray:
         """The face from several sides."""
         sketch, face = self.play.sketch, self.change.face
-        return stills(sketch.vertices(face)[0], sketch.model.triangles, sketch.colours(face)[0], size=150)
+        return stills(sketch.vertices(face)[0], sketch.head.triangles, sketch.colours(face)[0], size=150)

@@ -13,7 +13,7 @@ from helpers.show.figures import picture
 from helpers.show.mesh import display_live
 from helpers.show.on_cpu import on_cpu
 from helpers.show.sliders.live_figure import LiveFigure, Slider
-from helpers.show.views import studio
+from helpers.show.views import is_whole, studio
 
 LIMIT = 3.0  # standard deviations
 KINDS = ("shape α", "texture β", "expression")
@@ -33,7 +33,7 @@ def face_sliders(model, n: int = 10, size: int = 256, *, alt: str, live: bool | 
     display_live(lambda: FaceSliders(model, n, size).box, live)
 
 
-def modes_table(model, modes=(1, 2, 3, 4), amount: float = 2.5, height: int = 110) -> np.ndarray:
+def modes_table(model, modes=(1, 2, 3, 4), amount: float = 2.5, height: int = 140) -> np.ndarray:
     """A row for plus and one for minus of each kind of mode that the model has, a column for each mode.
 
     Args:
@@ -45,7 +45,7 @@ def modes_table(model, modes=(1, 2, 3, 4), amount: float = 2.5, height: int = 11
     Returns:
         (H, W, 3) uint8.
     """
-    model = on_cpu(model)
+    model = on_cpu(model.whole_head)
     rows, titles = [], []
     counts = _counts(model)
     for kind in [kind for kind in KINDS if counts[kind]]:
@@ -78,7 +78,8 @@ class FaceSliders(LiveFigure):
         """
         import ipywidgets as w
 
-        self.model, self.size, self._generator = on_cpu(model), size, torch.Generator().manual_seed(0)
+        self.model, self.size = on_cpu(model.whole_head), size
+        self._generator = torch.Generator().manual_seed(0)
         wide = w.Layout(width="300px")
         self.sliders = {
             kind: [
@@ -128,7 +129,7 @@ class FaceSliders(LiveFigure):
         """
         with torch.no_grad():
             vertices, triangles, colours = _faces(self.model, numbers)
-            pose, camera, light = studio((yaw,), self.size)
+            pose, camera, light = studio((yaw,), self.size, is_whole(vertices))
             return render(vertices, triangles, colours, pose, camera, light).image[0]
 
     def move(self, numbers: torch.Tensor) -> None:

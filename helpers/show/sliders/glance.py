@@ -42,9 +42,9 @@ class GlanceSlider(LiveFigure):
             size: px of each of the three squares.
         """
         self.network, self.size = network, size
-        self.model, alpha, beta = on_cpu((model, alpha, beta))
+        self.model, self.head, alpha, beta = on_cpu((model, model.whole_head, alpha, beta))
         self.truth, self.colours = self.model.shape(alpha), self.model.texture(beta)
-        self.true_head = heads(self.truth, self.model.triangles, yaw=SHOWN_TURN, size=size)[0]
+        self.true_head = heads(self.head.shape(alpha), self.head.triangles, yaw=SHOWN_TURN, size=size)[0]
         super().__init__(
             self.draw,
             3 * size,
@@ -93,16 +93,18 @@ class GlanceSlider(LiveFigure):
             settings: as for `crop`.
 
         Returns:
-            The crop (S, S, 3), the shape (1, V, 3) mm that is predicted, and its error in mm after alignment.
+            The crop (S, S, 3), the whole head (1, V + R, 3) mm that is predicted, and the error of its face in mm after
+            alignment.
         """
         image = self.crop(**settings)
-        shape = self.model.shape(on_cpu(self.network.predict(image)).alpha)
-        return image[0], shape, float(shape_rmse(shape, self.truth, self.model.masks["skin"][None]))
+        shape = self.head.shape(on_cpu(self.network.predict(image)).alpha)
+        face = shape[:, : self.model.n_vertices]
+        return image[0], shape, float(shape_rmse(face, self.truth, self.model.masks["skin"][None]))
 
     def draw(self, turn: float = 0.0, lamp: float = 0.0, grey: float = 0.0) -> np.ndarray:
         """Crop, prediction and truth side by side, (size, 3 · size, 3) uint8; arguments as for `crop`."""
         image, shape, error = self.look(turn=turn, lamp=lamp, grey=grey)
-        head = heads(shape, self.model.triangles, yaw=SHOWN_TURN, size=self.size)[0]
+        head = heads(shape, self.head.triangles, yaw=SHOWN_TURN, size=self.size)[0]
         titles = ["seen", f"said: {error:.1f} mm off", "truth"]
         return tile([image, head, self.true_head], titles, height=self.size, gap=0)
 
@@ -110,7 +112,7 @@ class GlanceSlider(LiveFigure):
         """What is seen and what is predicted at several turns (degrees), and the truth: (H, W, 3) uint8."""
         looks = [self.look(turn=turn) for turn in turns]
         seen = [*(image for image, _, _ in looks), torch.ones(150, 150, 3)]
-        below = [heads(shape, self.model.triangles, yaw=SHOWN_TURN, size=150)[0] for _, shape, _ in looks]
+        below = [heads(shape, self.head.triangles, yaw=SHOWN_TURN, size=150)[0] for _, shape, _ in looks]
         below.append(self.true_head)
         errors = [*(f"{error:.1f} mm off" for _, _, error in looks), "truth"]
         above = tile(seen, [*(f"{turn:.0f}°" for turn in turns), ""], height=150)

@@ -15,7 +15,7 @@ from helpers.show.on_cpu import on_cpu
 from helpers.show.pose import pose_error
 from helpers.show.sliders.live_figure import LiveFigure, Slider
 from helpers.show.style import DETECTED, MODELLED
-from helpers.show.views import CLAY, DISTANCE, DROP
+from helpers.show.views import CLAY, DISTANCE, DROP, HEAD_DISTANCE, is_whole
 
 ROBUST_PX = 3.0
 
@@ -36,13 +36,16 @@ class PoseGame(LiveFigure):
 
         Args:
             model: its mean face is the one that is shown and the one that is fitted.
-            size: px of each square.
+            size: px of each square that would hold the face; a whole head gets a wider one, on which the face is as large.
         """
         import ipywidgets
 
-        self.model, self.size = on_cpu(model), size
+        self.model = on_cpu(model.whole_head)
         self.points = self.model.mean_shape[self.model.landmarks][None]
-        self.camera = Camera.default(size, focal=1000 * size / 224)
+        focal, self.whole = 1000 * size / 224, is_whole(self.model.mean_shape)
+        if self.whole:
+            size = round(size * HEAD_DISTANCE / DISTANCE)
+        self.size, self.camera = size, Camera.default(size, focal=focal)
         robust = ipywidgets.Checkbox(True, description=f"robust weights, {ROBUST_PX:g} px")
         super().__init__(
             self.draw,
@@ -96,7 +99,13 @@ class PoseGame(LiveFigure):
         )
         with torch.no_grad():
             return render(
-                model.mean_shape[None], model.triangles, albedo, poses, camera, STUDIO_LIGHT[None]
+                model.mean_shape[None],
+                model.triangles,
+                albedo,
+                poses,
+                camera,
+                STUDIO_LIGHT[None],
+                cull_backfaces=self.whole,
             ).image.clamp(0, 1)
 
     def _page(self, truth: Pose, estimate: Pose, found: torch.Tensor) -> np.ndarray:

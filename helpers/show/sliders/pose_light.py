@@ -11,7 +11,7 @@ from helpers.camera import Camera, Pose
 from helpers.rendering import render
 from helpers.show.on_cpu import on_cpu
 from helpers.show.sliders.live_figure import LiveFigure, Slider
-from helpers.show.views import DISTANCE, DROP
+from helpers.show.views import is_whole, place
 
 
 class PoseLight(LiveFigure):
@@ -62,10 +62,13 @@ class PoseLight(LiveFigure):
         Returns:
             (size, size, 3), 0 to 1.
         """
-        pose = Pose(turned(yaw, pitch, roll)[None], torch.tensor([[0.0, DROP, DISTANCE]]))
+        whole = is_whole(self.vertices)
+        pose = Pose(turned(yaw, pitch, roll)[None], place(whole))
         light = light_from(azimuth, elevation, even)[None]
         with torch.no_grad():
-            drawn = render(self.vertices, self.triangles, self.albedo, pose, self.camera, light)
+            drawn = render(
+                self.vertices, self.triangles, self.albedo, pose, self.camera, light, cull_backfaces=whole
+            )
         return drawn.image[0].clamp(0, 1)
 
     def stills(self, settings) -> np.ndarray:

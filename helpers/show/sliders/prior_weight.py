@@ -62,8 +62,9 @@ class PriorSlider(LiveFigure):
         """The neutral face at λ = `weight`, from the front: (size, size, 3), 0 to 1."""
         state, layout = self.solve(weight), self.fit_model.layout
         with torch.no_grad():
-            shape = self.fit_model.model.shape(state.coefficients[:, layout.alpha])
-        return heads(shape, self.fit_model.triangles, size=size or self.size)[0]
+            head = self.fit_model.model.whole_head
+            shape = head.shape(state.coefficients[:, layout.alpha])
+        return heads(shape, head.triangles, size=size or self.size)[0]
 
     def values(self) -> dict[str, float]:
         """λ: the slider moves its logarithm."""
