@@ -16,7 +16,7 @@ from helpers.datasets.hair import Hair, bun, bun_triangles, chosen, grid_triangl
 from helpers.datasets.head_map import DOME, STEP, HeadMap, at, direction, round_head, rows_above
 from helpers.datasets.random_streams import RandomStreams
 from helpers.face_model import FaceCoefficients, MorphableModel
-from helpers.face_model.beard import beard_layer
+from helpers.face_model.beard import PARTS, beard_layer
 from helpers.rendering.normals import vertex_normals
 
 BROWS, CHIN, BRIDGE = slice(17, 27), 8, slice(27, 30)  # of the 68 points
@@ -229,7 +229,7 @@ class Wardrobe:
         """Heads (B, V, 3) mm with the thickness of their beards."""
         head = self.model.whole_head
         assert head.masks is not None
-        parts = torch.stack([head.masks[name] for name in ("beard", "goatee", "moustache")])
+        parts = torch.stack([head.masks[name] for name in PARTS])
         density = vertices.new_tensor(DENSITY)[outfits.beard]
         length = vertices.new_tensor(BEARD_LENGTH)[outfits.beard] * outfits.hair.fullness
         thick = (density[..., None] * parts).amax(1) * length[:, None]
