@@ -16,8 +16,7 @@ from helpers.datasets.hair import Hair, bun, bun_triangles, chosen, grid_triangl
 from helpers.datasets.head_map import DOME, STEP, HeadMap, at, direction, round_head, rows_above
 from helpers.datasets.random_streams import RandomStreams
 from helpers.face_model import FaceCoefficients, MorphableModel
-from helpers.face_model.beard import PARTS, beard_layer
-from helpers.rendering.normals import vertex_normals
+from helpers.face_model.beard import beard_layer
 
 BROWS, CHIN, BRIDGE = slice(17, 27), 8, slice(27, 30)  # of the 68 points
 EYES = (slice(36, 42), slice(42, 48))
@@ -43,9 +42,9 @@ NO_GLASSES, CLEAR, DARK = range(3)
 GLASSES_SHARES = (0.66, 0.24, 0.10)
 SHAVED, STUBBLE, MOUSTACHE, GOATEE, FULL = range(5)
 BEARD_SHARES = (0.62, 0.12, 0.05, 0.08, 0.13)
-# Of each beard: the density on jaw and cheeks, chin, upper lip (`helpers.face_model.beard.PARTS`), and mm of its hair.
+# Of each beard: the density on jaw and cheeks, chin, upper lip, as `helpers.face_model.beard.PARTS`. It is colour alone:
+# moved outward, skin opens or folds at the mouth, and the face would no longer have the shape that its truth tells.
 DENSITY = ((0.0, 0.0, 0.0), (0.35, 0.35, 0.35), (0.0, 0.0, 0.85), (0.1, 0.85, 0.75), (0.85, 0.85, 0.8))
-BEARD_LENGTH = (0.0, 0.0, 1.5, 3.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,6 @@ class Wardrobe:
         dressed = outfits.dressed[:, None, None]
         bare = colours
         colours = torch.where(dressed, self._hair_on_skin(colours, outfits), bare)
-        vertices = torch.where(dressed, self._bearded(vertices, outfits), vertices)
 
         parts, all_vertices, all_colours, end = (
             {"head": slice(0, head.n_vertices)},
@@ -224,16 +222,6 @@ class Wardrobe:
         assert masks is not None
         cover = 0.8 * masks["hairline"][None, :, None] * (hair.cut > 0)[:, None, None]
         return torch.lerp(colours, 0.8 * hair.colour[:, None].expand_as(colours), cover.expand_as(colours))
-
-    def _bearded(self, vertices: Tensor, outfits: Outfits) -> Tensor:
-        """Heads (B, V, 3) mm with the thickness of their beards."""
-        head = self.model.whole_head
-        assert head.masks is not None
-        parts = torch.stack([head.masks[name] for name in PARTS])
-        density = vertices.new_tensor(DENSITY)[outfits.beard]
-        length = vertices.new_tensor(BEARD_LENGTH)[outfits.beard] * outfits.hair.fullness
-        thick = (density[..., None] * parts).amax(1) * length[:, None]
-        return vertices + vertex_normals(vertices, head.triangles) * thick[..., None]
 
 
 def _hat_rows(outfits: Outfits, points: Tensor, brows: Tensor) -> Tensor:

@@ -88,6 +88,7 @@ def test_the_map_is_read_between_its_points_and_round_the_back():
 def test_all_share_one_topology(model, wardrobe, faces, outfits):
     dressed = wardrobe.dress(*faces, outfits)
     assert torch.equal(dressed.triangles[: len(model.triangles)], model.triangles)
+    assert torch.equal(dressed.vertices[:, : model.n_vertices], faces[1])  # a face keeps its shape
     assert dressed.vertices.shape == dressed.colours.shape
     assert int(dressed.triangles.max()) == dressed.vertices.shape[1] - 1
     assert bool(dressed.vertices.isfinite().all())
