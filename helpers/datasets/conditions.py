@@ -12,6 +12,7 @@ from helpers.datasets.backgrounds import Backgrounds
 from helpers.datasets.nuisances import Nuisances
 from helpers.datasets.occluders import Occluders
 from helpers.datasets.random_streams import RandomStreams
+from helpers.datasets.wardrobe import Outfits
 from helpers.lighting import DEFAULT_LIGHT, ColourTransform
 
 CONFIDENCE_SPREAD = 0.25  # a detector does not know its own noise better than by e to the power of ± this
@@ -37,6 +38,7 @@ class Conditions:
         noise: (B,) standard deviation in sRGB, 0 to 1.
         noise_start: (B,) where the noise begins in its table, see `helpers.datasets.damage.add_noise`.
         jpeg_quality: (B,) 40 to 95, or 0 for no JPEG.
+        outfits: what the people wear, or None where faces are shown alone.
     """
 
     expression: Tensor
@@ -54,6 +56,7 @@ class Conditions:
     noise: Tensor
     noise_start: Tensor
     jpeg_quality: Tensor
+    outfits: Outfits | None
 
     @classmethod
     def draw(cls, streams: RandomStreams, nuisances: Nuisances, n_expressions: int) -> Conditions:
@@ -78,6 +81,7 @@ class Conditions:
             noise=streams.uniform("noise", high=nuisances.noise),
             noise_start=streams.uniform("noise start"),
             jpeg_quality=torch.where(has_jpeg, streams.uniform("jpeg quality", low=40, high=95), 0.0),
+            outfits=Outfits.draw(streams, nuisances.wardrobe) if nuisances.wardrobe else None,
         )
 
 

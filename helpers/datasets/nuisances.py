@@ -21,6 +21,9 @@ class Nuisances:
         background: share of photographs before something else than plain grey: one third of them before a plain colour,
             one third before a drawn pattern, one third before a photograph.
         occluders: share of photographs with something in front of the face.
+        wardrobe: share of photographs of people with hair and clothes, some with a beard, glasses or a hat, as
+            `helpers.datasets.wardrobe` makes them; above 0 the others are bald and bare, with cranium and neck. At 0
+            people end at the face. It needs a model with a hairline: the open one.
         blur: px, the largest standard deviation of a Gaussian blur.
         noise: the largest standard deviation of the pixels' noise, in sRGB from 0 to 1.
         jpeg: share of photographs that went through JPEG, with a quality of 40 to 95.
@@ -36,6 +39,7 @@ class Nuisances:
     colour: float = 0.5
     background: float = 1.0
     occluders: float = 0.15
+    wardrobe: float = 0.0
     blur: float = 1.0
     noise: float = 0.03
     jpeg: float = 0.0
@@ -46,7 +50,7 @@ class Nuisances:
             value = getattr(self, field.name)
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
                 raise ValueError(f"{field.name} must be a finite number from 0, got {value!r}")
-        for name in ("background", "occluders", "jpeg"):
+        for name in ("background", "occluders", "wardrobe", "jpeg"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} is a share of the photographs, 0 to 1, got {getattr(self, name)}")
 

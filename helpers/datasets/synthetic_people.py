@@ -22,6 +22,7 @@ from helpers.datasets.nuisances import Nuisances
 from helpers.datasets.occluders import Occluders
 from helpers.datasets.random_streams import RandomStreams
 from helpers.datasets.simulated_detector import detect
+from helpers.datasets.wardrobe import Wardrobe
 from helpers.face_model import FaceCoefficients, MorphableModel
 from helpers.landmarks.detection import OUTER_EYES
 from helpers.lighting import ColourTransform
@@ -134,6 +135,10 @@ class SyntheticPeople:
     def _noise(self) -> Tensor:
         return noise_table(self.seed, self.model.mean_shape.device)
 
+    @cached_property
+    def _wardrobe(self) -> Wardrobe:
+        return Wardrobe(self.model)
+
     def batches(self, batch_size: int) -> Iterator[PeopleBatch]:
         """Every photograph once, in order, in batches of `batch_size`; the last one may be short."""
         for indices in torch.arange(len(self)).split(batch_size):
@@ -182,7 +187,9 @@ class SyntheticPeople:
             crop = _authors_square(detected.landmarks, self.size, conditions)
             camera, detected = crop.camera_of_crop(camera), detected.in_crop(crop)
             occluders = occluders.moved(crop.origin, crop.scale)
-        image, triangle_id = self._picture(vertices, albedo, pose, camera, occluders, conditions)
+        image, triangle_id = self._picture(
+            coefficients, vertices, albedo, pose, camera, occluders, conditions
+        )
 
         return PeopleBatch(
             image=image,
@@ -223,6 +230,7 @@ class SyntheticPeople:
 
     def _picture(
         self,
+        coefficients: FaceCoefficients,
         vertices: Tensor,
         albedo: Tensor,
         pose: Pose,
@@ -234,10 +242,16 @@ class SyntheticPeople:
         nuisances = self.nuisances
         light = unpack_lamp(conditions.light)[0] if nuisances.lamp else conditions.light
         background = conditions.backgrounds.images(self.size)
+        triangles = self.model.triangles
+        if conditions.outfits is not None:
+            dressed = self._wardrobe.dress(coefficients, vertices, albedo, conditions.outfits)
+            vertices, albedo, triangles = dressed.vertices, dressed.colours, dressed.triangles
         rendering = render(
-            vertices, self.model.triangles, albedo, pose, camera, light, background, shadows=nuisances.lamp
+            vertices, triangles, albedo, pose, camera, light, background, shadows=nuisances.lamp
         )
         image, triangle_id = rendering.image, rendering.triangle_id
+        if conditions.outfits is not None:  # hair, clothes and the rest of the head are not the face
+            triangle_id = torch.where(triangle_id < len(self.model.triangles), triangle_id, -1)
         if bool(occluders.present.any()):
             covered = occluders.masks(self.size)
             image = torch.where(covered[..., None], occluders.colour[:, None, None], image)
