@@ -254,7 +254,7 @@ def test_a_network_that_is_missing_or_of_another_face_model(tmp_path, capsys):
 def measure(tmp_path, open3d, capsys):
     """Write two people's heads as face and scan, measure them, and give exit status, output and rows of scans.csv."""
     model = load("open", level=1)
-    heads = model.shape(model.sample(2, torch.Generator().manual_seed(5)).alpha).double().numpy()
+    heads = model.shape(model.sample(2, torch.Generator().manual_seed(3)).alpha).double().numpy()
     marks = model.landmarks.numpy()
 
     def run(place=lambda points: points, landmarks=lambda points: points, scale=(1.0, 1.0), more=()):
@@ -275,7 +275,7 @@ def measure(tmp_path, open3d, capsys):
 
 def test_an_alignment_that_went_wrong_is_no_result(measure):
     right = float(measure()[2][0]["rmse"])
-    status, said, rows = measure(landmarks=lambda points: points[27:36])
+    status, said, rows = measure(landmarks=lambda points: points[30:31])
     assert status == 0 and abs(float(rows[0]["rmse"]) - right) < 0.05
     upside_down = np.diag([-1.0, -1.0, 1.0])
     status, said, rows = measure(lambda points: points @ upside_down, lambda points: points[30:31])
