@@ -1,8 +1,8 @@
 """Bring the lengths of the drawn people to those that surveys report.
 
-MakeHuman's sliders are artists' forms; how far apart people lie along them is not known. So the people are drawn first,
-by hand-made ranges, and measured; then each one's sliders are moved as little as it takes to give the whole
-population the means, the standard deviations and the correlations of the surveys, for each sex.
+How far apart people lie along MakeHuman's sliders is not known. So the people are drawn first, by hand-made ranges, and
+measured; then each is changed as little as it takes to give the whole population the means, the standard deviations
+and the correlations of the surveys, for each sex.
 """
 
 from __future__ import annotations
