@@ -54,7 +54,7 @@ class RestOfHead:
 def with_rest(model: MorphableModel) -> MorphableModel:
     """Join a face model and the rest of its head: the same coefficients, V + R vertices.
 
-    The first V vertices, the landmarks and the masks are the face's. Columns of the bases are unit vectors again, with
+    The first V vertices, with their masks, and the landmarks are the face's. Columns of the bases are unit vectors again, with
     σ changed to match; they are no longer at right angles.
 
     Returns:

@@ -59,8 +59,8 @@ def target(
     """Set the target of one sex.
 
     Args:
-        drawn: (n, K) measures of the drawn people of this sex. Their correlations stay where none is published, and
-            so do the spreads of their angles: those of the surveys have the error of the measurement in them.
+        drawn: (n, K) measures of the drawn people of this sex. Their correlations stay where none is published.
+            The spreads of their angles stay where those of the surveys, which include errors of measurement, are wider.
         listed: The K measures.
         rows: What the surveys report.
         published: Pairs of keys → r.

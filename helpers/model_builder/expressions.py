@@ -21,14 +21,10 @@ CREASING = (
 )  # starts of names
 ROUNDS = 24  # of averaging with the neighbours, which are about 4 mm away: it spreads by about 13 mm
 BLINK = 0.74  # of the units' own strength, at which the upper lid would end 3 mm below the lower one
-KEPT, SOFTENED = (
-    3.0,
-    16.0,
-)  # mm from the lips: what is nearer stays as it is, what is farther is averaged in full
-UNDER_EYES, FADE = (
-    22.0,
-    12.0,
-)  # mm below the eyes where softening begins, and how far it takes to reach full strength
+# mm from the lips: what is nearer stays as it is, what is farther is averaged in full.
+KEPT, SOFTENED = 3.0, 16.0
+# mm below the eyes where softening begins, and how far it takes to reach full strength.
+UNDER_EYES, FADE = 22.0, 12.0
 
 
 def mend(units: np.ndarray, names: list[str], points: np.ndarray, template: Template) -> np.ndarray:

@@ -13,10 +13,8 @@ import scipy.sparse as sp
 
 from helpers.model_builder.mesh import boundary_loops, smooth_loop, snap_loop
 
-NECK_CUT, NECK_SLOPE = (
-    158.0,
-    0.45,
-)  # the plane where the neck ends: mm below the eyes, and its fall to the front
+# The plane where the neck ends: mm below the eyes, and its fall to the front.
+NECK_CUT, NECK_SLOPE = 158.0, 0.45
 NEAR_SEAM = 2  # rings of vertices beside the face's edge that follow where the edge was moved
 
 

@@ -21,9 +21,8 @@ GUM_TOP, GUM_LINE, TOOTH_BULGE = 8.0, 4.3, 0.9  # mm: over the lip line, over th
 TOOTH_LENGTH = 9.8  # of the part that shows, mm
 ARCH_DEPTH = 0.030  # of the dental arch, mm of depth for each mm² off the midline
 EYEBALL = 0.86  # of MakeHuman's helper ball, which is larger than the eye that shows
-EYE_RAISED = (
-    0.35  # mm of the ball's centre over the middle of the lid opening: the upper lid covers more of the iris
-)
+# mm of the ball's centre over the middle of the lid opening: the upper lid covers more of the iris.
+EYE_RAISED = 0.35
 LID_THICKNESS = 0.45  # mm between eyeball and lid edge
 MOUTH_DEPTH = 16.0  # mm from the inner loop back to the mouth's floor
 

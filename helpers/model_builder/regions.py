@@ -13,8 +13,6 @@ from helpers.model_builder.template import Template
 from helpers.model_builder.wheel import MakeHuman
 
 TURNED_FULLY_TO_NOT = (28.0, 64.0)  # degrees from the gaze; the iris ends at 27°
-
-
 NO_EAR = 50.0  # mm from the midline, within which there is no ear
 
 
