@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from pathlib import Path
@@ -34,6 +35,7 @@ GLTF_MAGIC, GLTF_VERSION = b"glTF", 2
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
 UINT32, FLOAT32 = 5125, 5126
 VERTEX_BUFFER, INDEX_BUFFER = 34962, 34963
+LINEAR, CLAMP = 9729, 33071
 
 
 def write_ply(path: str | Path, vertices: Values, triangles: Values, colours: Values) -> None:
@@ -108,40 +110,93 @@ def write_glb(path: str | Path, vertices: Values, triangles: Values, colours: Va
     positions = np.ascontiguousarray(vertices, np.float32)
     normals = vertex_normals(positions.astype(np.float64), triangles)
     normals[~normals.any(1)] = [0, 0, 1]  # glTF wants unit length of a vertex without area, too
-    parts = [
-        (positions, "VEC3", FLOAT32, VERTEX_BUFFER),
-        (normals.astype(np.float32), "VEC3", FLOAT32, VERTEX_BUFFER),
-        (_linear(np.clip(colours, 0, 1)).astype(np.float32), "VEC3", FLOAT32, VERTEX_BUFFER),
-        (triangles.reshape(-1).astype(np.uint32), "SCALAR", UINT32, INDEX_BUFFER),
-    ]
-    content = b"".join(array.tobytes() for array, *_ in parts)
-    write_in_one_step(path, lambda file: file.write(_container(_description(parts), content)))
-
-
-def _description(parts) -> dict:
-    """The JSON part: one triangle mesh whose attributes lie one behind the other in the binary part."""
-    views, accessors, offset = [], [], 0
-    for number, (array, kind, component, target) in enumerate(parts):
-        views.append({"buffer": 0, "byteOffset": offset, "byteLength": array.nbytes, "target": target})
-        accessors.append(
-            {"bufferView": number, "componentType": component, "count": len(array), "type": kind}
-        )
-        offset += array.nbytes
-    # The one accessor that must tell its bounds.
-    accessors[0] |= {"min": parts[0][0].min(0).tolist(), "max": parts[0][0].max(0).tolist()}
-    primitive = {"attributes": {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}, "indices": 3, "material": 0}
+    parts = {
+        "POSITION": positions,
+        "NORMAL": normals.astype(np.float32),
+        "COLOR_0": _linear(np.clip(colours, 0, 1)).astype(np.float32),
+    }
     skin = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.7}, "doubleSided": True}
-    return {
+    _write_gltf(path, parts, triangles, {"materials": [skin]})
+
+
+def write_textured_glb(
+    path: str | Path, vertices: Values, triangles: Values, uv: Values, texture: Values
+) -> None:
+    """Write a mesh with a texture as binary glTF 2.0, to be shown as it is, without light (KHR_materials_unlit).
+
+    Positions and axes are those of `write_glb`. The texture lies inside of the file, as PNG.
+
+    Args:
+        path: The file, which appears in one step.
+        vertices: (V, 3) mm, array or tensor.
+        triangles: (F, 3) indices.
+        uv: (V, 2) of each vertex, from 0 to 1, to the right and down.
+        texture: (H, W, 3) sRGB, 0 to 1.
+
+    Raises:
+        ValueError: The shapes do not fit together, an index is out of range or a number is not finite.
+    """
+    from PIL import Image
+
+    vertices, triangles, _ = checked_mesh(vertices, triangles, vertices)
+    uv, texture = _host(uv), _host(texture)
+    if uv.shape != (len(vertices), 2) or not np.isfinite(uv).all():
+        raise ValueError(f"uv must be finite numbers of shape ({len(vertices)}, 2), got {uv.shape}")
+    if texture.ndim != 3 or texture.shape[2] != 3 or not np.isfinite(texture).all():
+        raise ValueError(f"texture must be finite numbers of shape (H, W, 3), got {texture.shape}")
+    picture = io.BytesIO()
+    Image.fromarray((np.clip(texture, 0, 1) * 255 + 0.5).astype(np.uint8)).save(picture, "PNG")
+    parts = {"POSITION": vertices.astype(np.float32), "TEXCOORD_0": uv.astype(np.float32)}
+    paint = {
+        "pbrMetallicRoughness": {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0},
+        "extensions": {"KHR_materials_unlit": {}},
+        "doubleSided": True,
+    }
+    more = {
+        "extensionsUsed": ["KHR_materials_unlit"],
+        "materials": [paint],
+        "textures": [{"source": 0, "sampler": 0}],
+        "samplers": [{"magFilter": LINEAR, "minFilter": LINEAR, "wrapS": CLAMP, "wrapT": CLAMP}],
+    }
+    _write_gltf(path, parts, triangles, more, picture.getvalue())
+
+
+def _write_gltf(
+    path: str | Path, attributes: dict[str, np.ndarray], triangles: np.ndarray, more: dict, png: bytes = b""
+) -> None:
+    """Write one mesh with attributes (V, 2 or 3) float32 of its vertices, and what else the description has."""
+    indices = triangles.reshape(-1).astype(np.uint32)
+    views, content = [], b""
+    arrays = [(array.tobytes(), {"target": VERTEX_BUFFER}) for array in attributes.values()]
+    for data, role in [*arrays, (indices.tobytes(), {"target": INDEX_BUFFER}), (png, {})]:
+        if data:
+            views.append({"buffer": 0, "byteOffset": len(content), "byteLength": len(data), **role})
+            content += data
+    accessors = [
+        {"bufferView": n, "componentType": FLOAT32, "count": len(array), "type": f"VEC{array.shape[1]}"}
+        for n, array in enumerate(attributes.values())
+    ]
+    # The one accessor that must tell its bounds.
+    position = attributes["POSITION"]
+    accessors[0] |= {"min": position.min(0).tolist(), "max": position.max(0).tolist()}
+    accessors.append(
+        {"bufferView": len(arrays), "componentType": UINT32, "count": len(indices), "type": "SCALAR"}
+    )
+    numbers = {name: n for n, name in enumerate(attributes)}
+    if png:
+        more = more | {"images": [{"bufferView": len(views) - 1, "mimeType": "image/png"}]}
+    description = {
         "asset": {"version": "2.0"},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"name": "face", "mesh": 0, "scale": [0.001, 0.001, 0.001]}],
-        "meshes": [{"primitives": [primitive]}],
-        "materials": [skin],
-        "buffers": [{"byteLength": offset}],
+        "meshes": [{"primitives": [{"attributes": numbers, "indices": len(arrays), "material": 0}]}],
+        "buffers": [{"byteLength": len(content)}],
         "bufferViews": views,
         "accessors": accessors,
+        **more,
     }
+    write_in_one_step(path, lambda file: file.write(_container(description, content)))
 
 
 def _container(description: dict, content: bytes) -> bytes:

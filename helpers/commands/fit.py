@@ -18,6 +18,7 @@ from helpers.progress import progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from helpers.crop import FaceCrop
     from helpers.face_model import MorphableModel
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
 NAME = "fit"
 HELP = "turn photographs into 3D faces"
-DESCRIPTION = """Fit the face model to each photograph and write three files into DIR:
-STEM.ply (coloured mesh in mm), STEM.npz (the numbers), STEM.png (photograph, landmarks, overlay, head turned).
+DESCRIPTION = """Fit the face model to each photograph and write four files into DIR:
+STEM.ply (coloured mesh in mm), STEM.glb (textured head for viewers), STEM.npz (the numbers),
+STEM.png (photograph, landmarks, overlay, head turned).
 STEM is the photograph's name without its ending; where two photographs share it, the second becomes STEM_2.
 Files of an earlier run are replaced.
 With --one-person all photographs show the same person, and one shape and one texture are sought that explain them all."""
@@ -40,7 +42,8 @@ Exit status: 0 all done, 1 some photographs failed, 2 wrong arguments."""
 
 
 PRESETS = ("fast", "paper")
-ENDINGS = (".ply", ".npz", ".png")
+PAINTS = ("photo", "model")
+ENDINGS = (".ply", ".glb", ".npz", ".png")
 LONGEST_NAME = 255  # bytes, on nearly all file systems
 
 
@@ -78,6 +81,13 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         help="68 points of the one photograph, in its upright pixels, .json or .pts",
+    )
+    parser.add_argument(
+        "--paint",
+        choices=PAINTS,
+        default="photo",
+        help="colours of the results. photo: the photograph's own, with its light in them (default); "
+        "model: the face model's texture, without light",
     )
     parser.add_argument(
         "--size", type=_size, default=224, metavar="PX", help="side of the crop (default: 224)"
@@ -228,7 +238,7 @@ def _refuse_to_overwrite(args: argparse.Namespace) -> None:
 def _fit_one(
     path: Path, target: Path, prepared: tuple[FitModel, MorphableModel], args: argparse.Namespace, note: Note
 ) -> str:
-    """Fit one photograph and write its three files; returns the line to be printed."""
+    """Fit one photograph and write its files; returns the line to be printed."""
     from helpers.fitting import FitSettings, fit
     from helpers.photo import crop_face
 
@@ -244,7 +254,7 @@ def _fit_one(
     result = fit(crop.image, crop.landmarks, fit_model, valid=valid, settings=settings)
     seconds = time.perf_counter() - start
     note_doubt(path, result, note)
-    write_results(target, crop.to("cpu"), result.to("cpu"), model, face)
+    write_results(target, photo, crop.to("cpu"), result.to("cpu"), model, face, args.paint, valid.to("cpu"))
     return f"{path}: confidence {float(result.confidence[0]):.2f}, {seconds:.1f} s, {target}.png"
 
 
@@ -254,18 +264,20 @@ class _Read(NamedTuple):
     Attributes:
         path: of its file.
         target: of its results, without ending.
+        photo: all of it.
         crop: of its face.
         face: that was detected.
     """
 
     path: Path
     target: Path
+    photo: Photo
     crop: FaceCrop
     face: Detection
 
 
 def _run_one_person(args: argparse.Namespace) -> int:
-    """Fit all photographs together and write three files for each; returns the exit status."""
+    """Fit all photographs together and write the files of each; returns the exit status."""
     try:
         fit_model, model = _prepare(args)
     except UserError as error:
@@ -293,7 +305,7 @@ def _run_one_person(args: argparse.Namespace) -> int:
         for number, photo in enumerate(photos):
             result = person.photographs.only(number).to("cpu")
             note_doubt(photo.path, result, note)
-            line = _tried(photo.path, note, partial(_write_one, photo, result, model))
+            line = _tried(photo.path, note, partial(_write_one, photo, result, model, args.paint))
             if line is not None:
                 written += 1
                 bar.write(line, sys.stdout)
@@ -306,7 +318,7 @@ def _read_one(path: Path, stem: str, args: argparse.Namespace, note: Note) -> _R
 
     target = _target(args, stem)
     photo, face = face_of(path, args, note)
-    return _Read(path, target, crop_face(photo.image, face.points, args.size), face)
+    return _Read(path, target, photo, crop_face(photo.image, face.points, args.size), face)
 
 
 def _fit_together(photos: list[_Read], fit_model: FitModel, args: argparse.Namespace) -> PersonFit:
@@ -322,8 +334,8 @@ def _fit_together(photos: list[_Read], fit_model: FitModel, args: argparse.Names
         raise UserError(f"{len(photos)} photographs cannot be fitted together: {cause}") from error
 
 
-def _write_one(photo: _Read, result: FitResult, model: MorphableModel) -> str:
-    write_results(photo.target, photo.crop, result, model, photo.face)
+def _write_one(photo: _Read, result: FitResult, model: MorphableModel, paint: str) -> str:
+    write_results(photo.target, photo.photo, photo.crop, result, model, photo.face, paint)
     return f"{photo.path}: confidence {float(result.confidence[0]):.2f}, {photo.target}.png"
 
 
@@ -369,21 +381,48 @@ def note_doubt(path: Path, result: FitResult, note: Note) -> None:
 
 
 def write_results(
-    target: Path, crop: FaceCrop, result: FitResult, model: MorphableModel, face: Detection
+    target: Path,
+    photo: Photo,
+    crop: FaceCrop,
+    result: FitResult,
+    model: MorphableModel,
+    face: Detection,
+    paint: str = PAINTS[0],
+    unmasked: Tensor | None = None,
 ) -> None:
-    """Write the three files of one photograph: target.ply, target.npz and target.png."""
+    """Write the files of one photograph: target.ply, target.glb, target.npz and target.png.
+
+    Args:
+        target: their name without ending.
+        photo: the photograph.
+        crop: of its face, that was fitted.
+        result: of the fit.
+        model: that was fitted.
+        face: that was detected.
+        paint: one of `PAINTS`, where their colours come from.
+        unmasked: (1, S, S) pixels of the crop that may be painted with; None is what the photograph covers.
+    """
     import numpy as np
 
     from helpers.files import write_in_one_step
     from helpers.fitting.numbers import fit_numbers
-    from helpers.mesh_files import write_ply
+    from helpers.mesh_files import write_glb, write_ply
+    from helpers.painting import paint_fit
     from helpers.show.figures import png_bytes
     from helpers.show.fit_strip import fit_strip, fitted_face
 
-    shown = fitted_face(result, model)
-    strip = png_bytes(fit_strip(crop, result, model))
     folder, stem = target.parent, target.name
-    write_ply(folder / f"{stem}.ply", shown.vertices[0], model.triangles, shown.colours[0])
+    head = model.whole_head
+    whole = fitted_face(result, head)
+    painted = paint_fit(photo.image, crop, result, head, unmasked) if paint == "photo" else None
+    strip = png_bytes(fit_strip(crop, result, model, painted=painted))
+    colours = whole.colours[0] if painted is None else painted.colours[0]
+    V = model.n_vertices  # the .ply has the model's own mesh, for measuring
+    write_ply(folder / f"{stem}.ply", whole.vertices[0, :V], model.triangles, colours[:V])
+    if painted is None:
+        write_glb(folder / f"{stem}.glb", whole.vertices[0], head.triangles, colours)
+    else:
+        painted.write_glb(folder / f"{stem}.glb", whole.vertices)
     numbers = fit_numbers(crop, result, face)
     write_in_one_step(folder / f"{stem}.npz", lambda file: np.savez_compressed(file, **numbers))
     write_in_one_step(folder / f"{stem}.png", lambda file: file.write(strip))

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 NAME = "predict"
 HELP = "turn photographs into 3D faces by the network"
-DESCRIPTION = """Let the network guess shape and texture of each face, and write the same three files as `fit` into DIR:
-STEM.ply (coloured mesh in mm), STEM.npz (the numbers), STEM.png (photograph, landmarks, overlay, head turned).
+DESCRIPTION = """Let the network guess shape and texture of each face, and write the same files as `fit` into DIR:
+STEM.ply (coloured mesh in mm), STEM.glb (textured head for viewers), STEM.npz (the numbers),
+STEM.png (photograph, landmarks, overlay, head turned).
 Pose, expression and light, which the network does not guess, are found by a short fit that holds the guessed face."""
 
 
@@ -50,7 +51,7 @@ def _predict(
     args: argparse.Namespace,
     note: Callable[[str], None],
 ) -> str:
-    """Guess one photograph's face and write its three files; returns the line to be printed."""
+    """Guess one photograph's face and write its files; returns the line to be printed."""
     from helpers.fitting.held_fit import held_fit
     from helpers.photo import crop_face
 
@@ -63,5 +64,5 @@ def _predict(
     crop = crop_face(photo.image, face.points, args.size).to(args.device)
     result = held_fit(crop, guess, model, network.spread, args.seed)
     fit.note_doubt(path, result, note)
-    fit.write_results(target, crop.to("cpu"), result.to("cpu"), model.to("cpu"), face)
+    fit.write_results(target, photo, crop.to("cpu"), result.to("cpu"), model.to("cpu"), face, args.paint)
     return f"{path}: guessed in {milliseconds:.0f} ms, confidence {float(result.confidence[0]):.2f}, {target}.png"

@@ -22,9 +22,13 @@ from helpers.rasterizer import Raster, interpolate, rasterize
 SIZE = 1024  # texels along each side
 DISC = 0.75  # of the texture's height; tiles take the rest
 TILES = round(1 / (1 - DISC))
-CENTRE = -20.0  # mm, z in model axes: where directions are taken from, in the plane of symmetry at the height of the eyes
+CENTRE = (
+    -20.0
+)  # mm, z in model axes: where directions are taken from, in the plane of symmetry at the height of the eyes
 WINDOW = (0.5, 0.38)  # of the disc's radius to each side and up and down that a tile shows: eyes and mouth
-LONGEST = 0.1  # of the texture's side: only triangles across the back of the head, which the rim cuts, are larger
+LONGEST = (
+    0.1  # of the texture's side: only triangles across the back of the head, which the rim cuts, are larger
+)
 HIDDEN = 0.3  # mm that a triangle's middle must lie behind what is seen
 FAR = 1000.0  # mm
 
@@ -106,9 +110,11 @@ def _laid_out(triangles: Tensor, mean_shape: Tensor, size: int) -> Atlas:
     page = torch.zeros(F, dtype=torch.int64, device=device)
     left = torch.arange(F, device=device)
     for number in range(TILES):
-        seen = outermost(disc, height, triangles[left], size)
+        seen = outermost(disc, height, triangles[left], size, upright=number == 0)
         page[left[seen]] = number
-        if number == 0:  # what is hidden elsewhere (folds of the ears, say) shares the texels of what hides it
+        if (
+            number == 0
+        ):  # what is hidden elsewhere (folds of the ears, say) shares the texels of what hides it
             seen |= (disc[triangles[left]].abs() > disc.new_tensor(WINDOW)).any(2).any(1)
         left = left[~seen]
         page[left] = TILES
@@ -119,12 +125,15 @@ def _laid_out(triangles: Tensor, mean_shape: Tensor, size: int) -> Atlas:
     numbers = torch.arange(len(used), device=device)
     first = numbers.new_full((V,), len(used) - 1).scatter_reduce(0, vertex, numbers, "amin")
     uv = _placed(disc[vertex], on)
-    across = uv[corners]
-    long = (across - across.roll(1, 1)).abs().amax((1, 2)) > LONGEST
-    corners[long] = corners[long, :1]  # without extent: all of it has the colour of one corner
+    long = _extent(uv[corners]) > LONGEST
     shown = corners[~long]
+    # All of such a triangle has the colour of one corner, and vertices of its own for it.
+    own = torch.arange(3 * int(long.sum()), device=device).view(-1, 3) + len(vertex)
+    vertex = torch.cat([vertex, triangles[long].flatten()])
+    uv = torch.cat([uv, uv[corners[long, :1].expand(-1, 3)].flatten(0, 1)])
+    corners[long] = own
     points = torch.cat([uv * size - 0.5, FAR - height[vertex, None]], -1)[None]
-    raster = rasterize(points, shown, (size, size), cull_backfaces=True, perspective=False)
+    raster = rasterize(points, shown, (size, size), perspective=False)
     return Atlas(uv, vertex, first, corners, shown, size, raster)
 
 
@@ -145,18 +154,34 @@ def azimuthal(points: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack([x * stretch, y * stretch], -1), distance
 
 
-def outermost(disc: Tensor, height: Tensor, triangles: Tensor, size: int) -> Tensor:
-    """(F,) bool: which triangles are seen whole from outside in the projection (V, 2) with heights (V,) mm."""
+def outermost(disc: Tensor, height: Tensor, triangles: Tensor, size: int, upright: bool) -> Tensor:
+    """Find the triangles that nothing else hides in a projection.
+
+    Args:
+        disc: (V, 2) in the unit disc.
+        height: (V,) mm, the larger the nearer.
+        triangles: (F, 3).
+        size: px of the picture in which it is tried.
+        upright: only those that do not lie face down.
+
+    Returns:
+        (F,) bool.
+    """
     pixels = (disc * disc.new_tensor([0.5, -0.5]) + 0.5) * size - 0.5
     corners = pixels[triangles]
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     # Rows count downwards, so what turns anticlockwise outside turns clockwise here.
-    seen = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) < 0
+    seen = (a[:, 0] * b[:, 1] < a[:, 1] * b[:, 0]) | (not upright)
     points = torch.cat([pixels, FAR - height[:, None]], -1)[None]
-    small = (corners - corners.roll(1, 1)).abs().amax((1, 2)) < LONGEST * size
-    raster = rasterize(points, triangles[small], (size, size), cull_backfaces=True, perspective=False)
+    drawn = triangles[seen & (_extent(corners) < LONGEST * size)]
+    raster = rasterize(points, drawn, (size, size), perspective=False)
     top = sample(raster.depth.clamp(max=2 * FAR)[..., None], corners.mean(1)[None])[0, :, 0]
     return seen & (FAR - height[triangles].mean(1) < top + HIDDEN)
+
+
+def _extent(corners: Tensor) -> Tensor:
+    """(F,) the longer side of the box around triangles (F, 3, 2)."""
+    return (corners.amax(1) - corners.amin(1)).amax(-1)
 
 
 def _placed(disc: Tensor, page: Tensor) -> Tensor:

@@ -51,7 +51,9 @@ def paint_fit(
     unmasked = crop.valid if unmasked is None else unmasked.to(crop.valid)
     # The same square with the photograph's own pixels.
     side = round(crop.image.shape[1] / float(crop.scale[0]))
-    fine = crop_face(image, crop.to_photo(crop.landmarks)[0].cpu().numpy(), min(max(side, SIDES[0]), SIDES[1]))
+    fine = crop_face(
+        image, crop.to_photo(crop.landmarks)[0].cpu().numpy(), min(max(side, SIDES[0]), SIDES[1])
+    )
     fine = fine.to(device)
     camera = fine.camera_of_crop(crop.camera_of_photo(result.camera, image.shape[:2]))
     rows = torch.arange(camera.size[0], device=device)
@@ -59,7 +61,9 @@ def paint_fit(
     unmasked = sample(unmasked[..., None], crop.to_crop(fine.to_photo(pixels)))[..., 0].view(fine.valid.shape)
     with torch.no_grad():
         vertices = model.shape(result.alpha, result.expression)
-        colours = lit_colours(vertices, model.triangles, model.texture(result.beta), result.pose, result.light)
+        colours = lit_colours(
+            vertices, model.triangles, model.texture(result.beta), result.pose, result.light
+        )
         return paint(
             fine.image, vertices, colours, result.pose, camera, model, unmasked.clamp(0, 1) * fine.valid, size
         )

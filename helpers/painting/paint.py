@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d, normalize
 
 from helpers.camera import Camera, Pose, flip_axes, model_to_camera, project
 from helpers.face_model import MorphableModel
+from helpers.mesh_files import write_textured_glb
 from helpers.painting.atlas import SIZE, Atlas, atlas_of, sample
 from helpers.painting.fill import matched, push_pull
 from helpers.rasterizer import rasterize
@@ -48,6 +50,11 @@ class PaintedFace:
     def colours(self) -> Tensor:
         """(B, V, 3) sRGB, at the vertices."""
         return self.atlas.gather(self.texture)
+
+    def write_glb(self, path: str | Path, vertices: Tensor) -> None:
+        """Write the one face, with vertices (1, V, 3) mm, for viewers: see `helpers.mesh_files.write_textured_glb`."""
+        atlas = self.atlas
+        write_textured_glb(path, vertices[0, atlas.vertex], atlas.triangles, atlas.uv, self.texture[0])
 
 
 def paint(
@@ -98,15 +105,14 @@ def paint(
     unlike = _grown(_step((found - likely).abs().mean(-1), *UNLIKE))
     weight = weight * (1 - unlike * (1 - core) * (1 - hair))
 
-    mirror, mirror_weight, mirror_unlike = (
-        atlas.mirrored(each) for each in (found, weight[..., None], unlike[..., None])
-    )
-    mirror_weight = mirror_weight[..., 0]
+    inside = atlas.raster.mask.to(base)
+    other = atlas.mirrored(torch.cat([found, weight[..., None], unlike[..., None]], -1)) * inside[..., None]
+    mirror, mirror_weight, mirror_unlike = other[..., :3], other[..., 3], other[..., 4]
     mirror = matched(mirror, found, weight * mirror_weight, FINE)
     known = weight + (1 - weight) * mirror_weight
     painted = mirror + (weight / known.clamp(min=1e-6))[..., None] * (found - mirror)
 
-    of_hair = torch.maximum(unlike, mirror_unlike[..., 0]) + SCARCE
+    of_hair = torch.maximum(unlike, mirror_unlike) + SCARCE
     rest = torch.lerp(
         matched(base, painted, known * (1 - hair), FINE),
         matched(base, painted, known * hair * of_hair, FINE),
@@ -114,8 +120,7 @@ def paint(
     )
     texture = torch.lerp(rest, painted, known[..., None])
     # Colours go on past the edges of the charts, which are smoothed with what lies beside them when they are drawn.
-    inside = atlas.raster.mask.to(texture).expand(len(texture), -1, -1)
-    return PaintedFace(push_pull(texture, inside).clamp(0, 1), weight, atlas)
+    return PaintedFace(push_pull(texture, inside.expand(len(texture), -1, -1)).clamp(0, 1), weight, atlas)
 
 
 def photographed(
@@ -148,7 +153,9 @@ def photographed(
     depth = torch.where(raster.mask, raster.depth, NOTHING)[:, None]
     nearest = -max_pool2d(-depth, 2 * reach + 1, 1, reach)
     inner = (raster.mask * unmasked)[:, None]
-    inner = (2 * avg_pool2d(inner, 2 * reach + 1, 1, reach) - 1).clamp(0, 1)
+    # Half of the margin is nothing, and a pixel more, between which and the next colours are mixed; the rest is soft.
+    half = -(-reach // 2)
+    inner = avg_pool2d(-max_pool2d(-inner, 2 * half + 3, 1, half + 1), 2 * half + 1, 1, half)
     layers = torch.cat([image.permute(0, 3, 1, 2), inner, nearest], 1).permute(0, 2, 3, 1)
     found, inner, nearest = sample(layers, at[..., :2]).split([3, 1, 1], -1)
     # A slanted surface itself comes nearer by so much within the margin.

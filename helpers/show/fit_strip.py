@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.fitting.light_models import light_model_of
+from helpers.painting import PaintedFace
 from helpers.rendering import render
 from helpers.show.figures import as_bytes, draw_landmarks, tile
 from helpers.show.on_cpu import on_cpu
-from helpers.show.views import CLAY, portraits
+from helpers.show.views import CLAY, PLAIN_LIGHT, portraits
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,15 @@ def fitted_face(result, model, index: int = 0) -> FittedFace:
 
 
 def fit_strip(
-    crop, result, model, index: int = 0, *, yaw: float = 40.0, height: int = 320, titles: bool = True
+    crop,
+    result,
+    model,
+    index: int = 0,
+    *,
+    yaw: float = 40.0,
+    height: int = 320,
+    titles: bool = True,
+    painted: PaintedFace | None = None,
 ) -> np.ndarray:
     """The strip of one fitted photograph.
 
@@ -59,6 +68,8 @@ def fit_strip(
         yaw: degrees by which the head is turned.
         height: px of each square panel.
         titles: whether each panel has its title.
+        painted: the whole head of this one face with the photograph's colours, as `helpers.painting.paint_fit` makes it;
+            None shows the texture of the model.
 
     Returns:
         (H, W, 3) uint8.
@@ -66,6 +77,7 @@ def fit_strip(
     crop, result, model, head = on_cpu((crop, result, model, model.whole_head))
     image = as_bytes(crop.image[index])
     face, whole = (fitted_face(result, each, index) for each in (model, head))
+    in_colour = whole if painted is None else replace(whole, colours=on_cpu(painted.colours))
     with torch.no_grad():
         panels = {
             "photograph": image,
@@ -75,7 +87,7 @@ def fit_strip(
             "overlay": overlay(crop.image[index], face, model),
             "shape": turned(whole, head, 0, clay=True, size=height),
             "turned": turned(whole, head, yaw, clay=True, size=height),
-            "in colour": turned(whole, head, yaw, size=height),
+            "in colour": turned(in_colour, head, yaw, size=height, lit=painted is None),
         }
     return tile(list(panels.values()), list(panels) if titles else None, height=height)
 
@@ -117,9 +129,7 @@ def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) 
 
     shown = drawn(face.colours, lit.light, colour=lit.colour, shadows=lit.shadows)[0].clamp(0, 1)
     skin = (model.masks or {}).get("skin", torch.ones(face.vertices.shape[1]))
-    plain = torch.zeros(1, 9, 3)
-    plain[:, 0] = 1  # light that leaves every colour as it is
-    where = drawn(skin[None, :, None].expand(-1, -1, 3), plain)
+    where = drawn(skin[None, :, None].expand(-1, -1, 3), PLAIN_LIGHT[None])
     weight = (where[:, None, ..., 0] > 0.35).float()
     reach = max(1, round(image.shape[0] / 75))
     weight = torch.nn.functional.avg_pool2d(weight, 2 * reach + 1, 1, reach)
@@ -127,7 +137,9 @@ def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) 
     return image * (1 - weight) + shown * weight
 
 
-def turned(face: FittedFace, model, yaw: float, clay: bool = False, size: int = 224) -> torch.Tensor:
-    """The face alone from the front, turned by `yaw` degrees, in studio light: (size, size, 3)."""
+def turned(
+    face: FittedFace, model, yaw: float, clay: bool = False, size: int = 224, lit: bool = True
+) -> torch.Tensor:
+    """The face alone from the front, turned by `yaw` degrees, in studio light if it is lit: (size, size, 3)."""
     colours = torch.tensor(CLAY).expand_as(face.vertices) if clay else face.colours
-    return portraits(face.vertices, model.triangles, colours, yaw=yaw, size=size)[0]
+    return portraits(face.vertices, model.triangles, colours, yaw=yaw, size=size, lit=lit)[0]

@@ -10,14 +10,23 @@ import torch
 
 from helpers.show.figures import picture, tile
 from helpers.show.on_cpu import on_cpu
-from helpers.show.views import CLAY, is_whole, studio
+from helpers.show.views import CLAY, PLAIN_LIGHT, is_whole, studio
 
 # Set while notebooks are executed to be stored: a live view would leave widget state that opens blank.
 STATIC = "HELPERS_STATIC"
 STILL_YAWS = (-60.0, -25.0, 0.0, 25.0, 60.0)
 
 
-def mesh(vertices, triangles, colours=None, *, alt: str, live: bool | None = None, yaws=STILL_YAWS) -> None:
+def mesh(
+    vertices,
+    triangles,
+    colours=None,
+    *,
+    alt: str,
+    live: bool | None = None,
+    yaws=STILL_YAWS,
+    lit: bool = True,
+) -> None:
     """Show a face or a whole head from several sides, and, in a running notebook, below it as a k3d view to turn and zoom.
 
     Args:
@@ -27,16 +36,17 @@ def mesh(vertices, triangles, colours=None, *, alt: str, live: bool | None = Non
         alt: what the stills show, in words.
         live: None decides by itself: not while notebooks are executed to be stored.
         yaws: how far the face is turned in each still, degrees.
+        lit: False for colours that have their light in them, such as `helpers.painting` makes.
     """
     vertices = on_cpu(torch.as_tensor(vertices, dtype=torch.float32)).reshape(-1, 3)
     triangles = on_cpu(torch.as_tensor(triangles))
     colours = torch.tensor(CLAY).expand_as(vertices) if colours is None else torch.as_tensor(colours)
     colours = on_cpu(colours).float().reshape(-1, 3)
-    picture(stills(vertices, triangles, colours, yaws), alt=alt)
+    picture(stills(vertices, triangles, colours, yaws, lit=lit), alt=alt)
     display_live(lambda: k3d_plot(vertices, triangles, colours), live)
 
 
-def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224) -> np.ndarray:
+def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224, lit: bool = True) -> np.ndarray:
     """A mesh in studio light from several sides, side by side.
 
     Args:
@@ -45,6 +55,7 @@ def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224) -> np
         colours: (V, 3) sRGB, 0 to 1.
         yaws: how far it is turned in each, degrees.
         size: px of each square.
+        lit: False for colours that have their light in them.
 
     Returns:
         (H, W, 3) uint8.
@@ -54,6 +65,7 @@ def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224) -> np
     whole = is_whole(vertices)
     pose, camera, light = studio(yaws, size, whole)
     B = len(yaws)
+    light = light if lit else PLAIN_LIGHT.expand_as(light)
     with torch.no_grad():
         shown = render(
             vertices.expand(B, -1, -1),

@@ -11,6 +11,9 @@ from helpers.lighting import STUDIO_LIGHT
 from helpers.rendering import render
 from helpers.show.on_cpu import on_cpu
 
+PLAIN_LIGHT = torch.eye(9)[:1].T.repeat(
+    1, 3
+)  # leaves every colour as it is, for paint that has its own light
 CLAY = (0.72, 0.72, 0.74)
 # A face fills most of the square at this distance, in mm, and this much below the camera's axis; a whole head needs more.
 DISTANCE, DROP = 1080.0, 4.0
@@ -41,7 +44,9 @@ def studio(yaws=(0.0,), size: int = 224, whole: bool = False) -> tuple[Pose, Cam
     return pose, camera, STUDIO_LIGHT[None].repeat(B, 1, 1)
 
 
-def portraits(vertices, triangles, colours, yaw: float = 0.0, size: int = 224) -> list[torch.Tensor]:
+def portraits(
+    vertices, triangles, colours, yaw: float = 0.0, size: int = 224, *, lit: bool = True
+) -> list[torch.Tensor]:
     """Faces or whole heads in studio light.
 
     Args:
@@ -50,6 +55,7 @@ def portraits(vertices, triangles, colours, yaw: float = 0.0, size: int = 224) -
         colours: (B, V, 3) sRGB, 0 to 1.
         yaw: how far they are turned, degrees.
         size: px of each square.
+        lit: False for colours that have their light in them, such as `helpers.painting` makes.
 
     Returns:
         B pictures (size, size, 3), 0 to 1.
@@ -57,6 +63,7 @@ def portraits(vertices, triangles, colours, yaw: float = 0.0, size: int = 224) -
     vertices, triangles, colours = on_cpu((vertices, triangles, colours))
     whole = is_whole(vertices)
     pose, camera, light = studio((yaw,) * len(vertices), size, whole)
+    light = light if lit else PLAIN_LIGHT.expand_as(light)
     with torch.no_grad():
         drawn = render(vertices, triangles, colours, pose, camera, light, supersample=2, cull_backfaces=whole)
     return list(drawn.image.clamp(0, 1))

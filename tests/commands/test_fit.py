@@ -1,4 +1,4 @@
-"""`python -m helpers fit`: three files a photograph, one line a mistake."""
+"""`python -m helpers fit`: four files a photograph, one line a mistake."""
 
 import argparse
 import os
@@ -51,10 +51,10 @@ def test_names_of_results():
     assert names("me.jpg", "ME.jpg") == ["me", "ME_2"]
 
 
-def test_three_files_a_photograph(fitted):
+def test_four_files_a_photograph(fitted):
     stems = ("astronaut", "grace_hopper")
     assert sorted(f.name for f in fitted.iterdir()) == sorted(
-        s + e for s in stems for e in (".npz", ".ply", ".png")
+        s + e for s in stems for e in (".glb", ".npz", ".ply", ".png")
     )
 
 
@@ -98,8 +98,6 @@ def test_the_numbers_are_the_mesh_and_lie_on_the_photograph(fitted):
     assert f"element vertex {model.n_vertices}".encode() in head
     stored = np.frombuffer(body, [("p", "<f4", 3), ("c", "u1", 3)], model.n_vertices)
     np.testing.assert_allclose(stored["p"], vertices[0], atol=1e-3)
-    colours = model.texture(tensor("beta"))[0].numpy()
-    assert np.abs(stored["c"] / 255 - colours).max() < 0.005
 
     size = tuple(int(v) for v in numbers["image_size"])
     camera = Camera(tensor("focal"), tensor("principal_point"), size)
@@ -107,6 +105,24 @@ def test_the_numbers_are_the_mesh_and_lie_on_the_photograph(fitted):
     marks = project(model_to_camera(vertices[:, model.landmarks], pose), camera)[0, 17:, :2]
     apart = (marks - tensor("landmarks")[0, 17:]).norm(dim=-1).mean()
     assert apart < 4 and abs(apart - numbers["landmark_error"][17:].mean()) < 0.01
+
+
+def test_the_model_s_own_colours_are_there_for_those_who_measure_them(fitted, tmp_path):
+    assert fit(ASTRONAUT, "--out", tmp_path, "--paint", "model") == 0
+    model, numbers = load("open"), np.load(tmp_path / "astronaut.npz")
+    beta = torch.as_tensor(numbers["beta"])[None]
+    ply, painted = ((folder / "astronaut.ply").read_bytes() for folder in (tmp_path, fitted))
+    row = np.dtype([("p", "<f4", 3), ("c", "u1", 3)])
+    rows, others = (
+        np.frombuffer(data.split(b"end_header\n", 1)[1], row, model.n_vertices) for data in (ply, painted)
+    )
+    assert np.abs(rows["c"] / 255 - model.texture(beta)[0].numpy()).max() < 0.005
+    assert (rows["p"] == others["p"]).all() and (rows["c"] != others["c"]).any()
+    glb, textured = ((folder / "astronaut.glb").read_bytes() for folder in (tmp_path, fitted))
+    assert b"COLOR_0" in glb and b"TEXCOORD_0" not in glb and b"KHR_materials_unlit" in textured
+    # The strips differ in their last panel only.
+    strip, other = (np.asarray(Image.open(folder / "astronaut.png")) for folder in (tmp_path, fitted))
+    assert (strip[:, :-320] == other[:, :-320]).all() and (strip[:, -320:] != other[:, -320:]).any()
 
 
 def test_strip(fitted):
@@ -147,7 +163,12 @@ def test_one_line_a_mistake_and_the_others_are_done(tmp_path, capsys):
     assert len(lines) == len(bad)
     for line, (name, cause) in zip(lines, bad.items(), strict=True):
         assert line.startswith(f"{tmp_path / name}: ") and cause in line
-    assert sorted(f.name for f in out.iterdir()) == ["astronaut.npz", "astronaut.ply", "astronaut.png"]
+    assert sorted(f.name for f in out.iterdir()) == [
+        "astronaut.glb",
+        "astronaut.npz",
+        "astronaut.ply",
+        "astronaut.png",
+    ]
     assert printed.out.count("\n") == 1 and "astronaut.png" in printed.out
 
 

@@ -52,7 +52,12 @@ def points(tmp_path):
 def test_the_files_of_fit_with_the_networks_numbers(network, points, tmp_path, capsys):
     out = tmp_path / "out"
     assert predict(PHOTOS["astronaut"], "--out", out, "--network", network, "--landmarks", points) == 0
-    assert sorted(f.name for f in out.iterdir()) == ["astronaut.npz", "astronaut.ply", "astronaut.png"]
+    assert sorted(f.name for f in out.iterdir()) == [
+        "astronaut.glb",
+        "astronaut.npz",
+        "astronaut.ply",
+        "astronaut.png",
+    ]
     line = capsys.readouterr().out
     assert "guessed in" in line and "astronaut.png" in line
     numbers = np.load(out / "astronaut.npz")

@@ -503,7 +503,12 @@ def test_files_hold_the_face_of_the_sliders(play, back):
     name, data = play.files.make("glb")
     length = struct.unpack("<I", data[12:16])[0]
     content = json.loads(data[20 : 20 + length])
-    assert name == "astronaut.glb" and content["accessors"][0]["count"] == play.model.whole_head.n_vertices
+    assert name == "astronaut.glb" and content["accessors"][0]["count"] >= play.model.whole_head.n_vertices
+    assert content["images"][0]["mimeType"] == "image/png", (
+        "the photograph's colours, for the texture is the fit's"
+    )
+    other = replace(play.people["A"].face, beta=face.beta + 1)
+    assert b"COLOR_0" in file_of("glb", other, play.people["A"], play.model)[1]
 
     name, data = play.files.make("png")
     assert name == "astronaut.png" and Image.open(io.BytesIO(data)).width > 1000

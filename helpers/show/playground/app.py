@@ -10,7 +10,7 @@ from helpers.photo import default_photos
 from helpers.show.fit_strip import fit_strip
 from helpers.show.playground.change import Change
 from helpers.show.playground.choose import Choose
-from helpers.show.playground.download import Downloads, as_result, file_of
+from helpers.show.playground.download import Downloads, as_result, file_of, painted_as
 from helpers.show.playground.drawing import Sketch
 from helpers.show.playground.guess import NetworkGuess
 from helpers.show.playground.live import Live
@@ -82,4 +82,6 @@ class Files(Panel):
     def still(self):
         """What the .png of the download shows, smaller."""
         person = self.play.people[self.play.change.slot.value]
-        return fit_strip(person.crop, as_result(self.play.change.face, person), self.play.model, height=150)
+        face, model = self.play.change.face, self.play.model
+        painted = painted_as(face, person, model.whole_head)
+        return fit_strip(person.crop, as_result(face, person), model, height=150, painted=painted)

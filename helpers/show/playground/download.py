@@ -10,12 +10,14 @@ from pathlib import Path
 
 import anywidget
 import numpy as np
+import torch
 import traitlets
 
 from helpers.errors import UserError
 from helpers.fitting import FitResult
 from helpers.fitting.numbers import fit_numbers
 from helpers.mesh_files import write_glb, write_ply
+from helpers.painting import PaintedFace, paint_fit
 from helpers.show.figures import png_bytes
 from helpers.show.fit_strip import fit_strip
 from helpers.show.on_cpu import on_cpu
@@ -72,7 +74,7 @@ def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
     """The face as a file.
 
     An .npz holds what `helpers.fitting.numbers.fit_numbers` names; alpha, beta, expression, pose and light are the face's, all
-    else is the fit's.
+    else is the fit's. Meshes and strip have the photograph's colours; with another texture than the fit's, the model's.
 
     Args:
         kind: one of `KINDS`.
@@ -90,21 +92,36 @@ def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
         raise UserError(f"{kind!r}: files are made as {', '.join(KINDS)}")
     result, model = as_result(face, person), on_cpu(model)
     assert person.crop is not None  # a fit was made on it
+    head = model.whole_head
+    painted = painted_as(face, person, head) if kind != "npz" else None
     if kind == "npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **fit_numbers(person.crop, result, person.detection))
         data = buffer.getvalue()
     elif kind == "png":
-        data = png_bytes(fit_strip(person.crop, result, model))
+        data = png_bytes(fit_strip(person.crop, result, model, painted=painted))
     else:
         # The .ply has the model's mesh, for measuring; the .glb is for viewers, and there heads have a back.
-        write, mesh = {"ply": (write_ply, model), "glb": (write_glb, model.whole_head)}[kind]
-        vertices = mesh.shape(face.alpha, face.expression if face.expression.shape[1] else None)
+        vertices = head.shape(face.alpha, face.expression if face.expression.shape[1] else None)
+        colours = head.texture(face.beta) if painted is None else painted.colours
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"face.{kind}"
-            write(path, vertices[0], mesh.triangles, mesh.texture(face.beta)[0])
+            if kind == "ply":
+                V = model.n_vertices
+                write_ply(path, vertices[0, :V], model.triangles, colours[0, :V])
+            elif painted is None:
+                write_glb(path, vertices[0], head.triangles, colours[0])
+            else:
+                painted.write_glb(path, vertices)
             data = path.read_bytes()
     return f"{person.name}.{kind}", data
+
+
+def painted_as(face: Face, person: Person, head) -> PaintedFace | None:
+    """The head in the colours of the person's photograph; None if the face has another texture than the fit."""
+    if person.crop is None or not torch.equal(face.beta, person.fit_result.beta):
+        return None
+    return paint_fit(person.photo.image, person.crop, person.fit_result, head)
 
 
 def as_result(face: Face, person: Person) -> FitResult:
