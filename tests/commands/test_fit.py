@@ -236,7 +236,7 @@ def test_names_that_are_long_or_no_text(tmp_path):
     env = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
     done = subprocess.run(words, check=False, capture_output=True, env=env)
     assert done.returncode == 0 and rb"caf\udce9.png" in done.stdout
-    assert len(os.listdir(os.fsencode(tmp_path / "out"))) == 6
+    assert len(os.listdir(os.fsencode(tmp_path / "out"))) == 8
 
 
 def test_a_photograph_that_is_a_loop_of_links_is_one_line(tmp_path, capsys):
@@ -348,7 +348,7 @@ def test_photographs_of_one_person_get_one_face(tmp_path, capsys):
         and printed.out.count("\n") == 3
     )
     assert printed.err.splitlines()[0].startswith(f"{tmp_path / 'wall.png'}: ") and "no face" in printed.err
-    assert len(list(out.iterdir())) == 6
+    assert len(list(out.iterdir())) == 8
     one, other = np.load(out / "astronaut.npz"), np.load(out / "mirror.npz")
     for name in ("alpha", "beta"):
         assert np.array_equal(one[name], other[name]) and np.abs(one[name]).max() > 0.1

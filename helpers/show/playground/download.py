@@ -18,6 +18,7 @@ from helpers.fitting import FitResult
 from helpers.fitting.numbers import fit_numbers
 from helpers.mesh_files import write_glb, write_ply
 from helpers.painting import PaintedFace, paint_fit
+from helpers.painting.atlas import SIZE
 from helpers.show.figures import png_bytes
 from helpers.show.fit_strip import fit_strip
 from helpers.show.on_cpu import on_cpu
@@ -117,11 +118,11 @@ def file_of(kind: str, face: Face, person: Person, model) -> tuple[str, bytes]:
     return f"{person.name}.{kind}", data
 
 
-def painted_as(face: Face, person: Person, head) -> PaintedFace | None:
+def painted_as(face: Face, person: Person, head, size: int = SIZE) -> PaintedFace | None:
     """The head in the colours of the person's photograph; None if the face has another texture than the fit."""
     if person.crop is None or not torch.equal(face.beta, person.fit_result.beta):
         return None
-    return paint_fit(person.photo.image, person.crop, person.fit_result, head)
+    return paint_fit(person.photo.image, person.crop, person.fit_result, head, size=size)
 
 
 def as_result(face: Face, person: Person) -> FitResult:
