@@ -1,11 +1,14 @@
 """A face painted with its photograph: colours that are known come back, and nothing else gets on the face."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.crop import crop_face
 from helpers.face_model import load
-from helpers.painting import atlas_of, matched, paint, push_pull
+from helpers.painting import atlas_of, matched, paint, paint_fit, push_pull
 from helpers.rasterizer import rasterize
 from helpers.rendering import render
 
@@ -182,3 +185,40 @@ def test_matched_colours_have_the_other_s_mean():
     weight[:, :, :32] = 1
     assert (matched(colours, colours * gain, weight, 16) - colours * gain).abs().max() < 1e-4
     assert (matched(colours, colours * gain, 0 * weight, 16) == colours).all()
+
+
+def test_a_fit_is_painted_with_the_whole_photograph_s_resolution(head):
+    """The crop that was fitted is four times as coarse as the photograph, whose stripes it cannot show."""
+    size = 640
+    stripes = 0.5 + 0.4 * (head.mean_shape[:, 1:2] * 1.2).sin().expand(-1, 3)[None]
+    pose = Pose(torch.tensor([[0.0, 0.2, 0.0]]), torch.tensor([[0.0, 0.0, 1000.0]]))
+    camera = Camera.default(size, focal=2400.0)
+    vertices = head.mean_shape[None]
+    photo = render(vertices, head.triangles, stripes, pose, camera, PLAIN, supersample=2).image[0]
+    marks = project(model_to_camera(vertices[:, head.landmarks], pose), camera)[0, :, :2]
+    crop = crop_face(photo.numpy(), marks.numpy(), 112)
+    zeros = (torch.zeros(1, k) for k in (99, 99, 30))
+    result = SimpleNamespace(
+        **dict(zip(("alpha", "beta", "expression"), zeros, strict=True)),
+        pose=pose,
+        camera=crop.camera_of_crop(camera),
+        light=PLAIN,
+    )
+    result.to = lambda device: result
+    covered = torch.ones(1, 112, 112)
+    covered[:, :, :56] = 0
+    painted, half = (paint_fit(photo.numpy(), crop, result, head, unmasked) for unmasked in (None, covered))
+    seen, seen_half = (each.atlas.gather(each.seen[..., None])[0, :, 0] for each in (painted, half))
+    at = crop.to_crop(project(model_to_camera(vertices, pose), camera)[..., :2])[0, :, 0]
+    error = (painted.colours - stripes)[0].abs().amax(-1)
+    assert error[seen > 0.99].mean() < 0.05 < 0.2 < (stripes - 0.5)[0, seen > 0.99].abs().mean()
+    assert seen_half[at < 55].max() < 0.01 and (seen_half - seen)[at > 66].abs().max() < 0.01
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_cuda_paints_the_same(head):
+    image, vertices, pose, camera = photograph(head, pattern(head), [20.0])
+    base = torch.full_like(vertices, 0.5)
+    here = paint(image, vertices, base, pose, camera, head)
+    there = paint(*(each.to("cuda") for each in (image, vertices, base, pose, camera, head)))
+    assert (there.colours.cpu() - here.colours)[0, skin(head)].abs().quantile(0.999) < 0.01
