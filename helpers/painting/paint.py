@@ -13,7 +13,7 @@ from helpers.camera import Camera, Pose, flip_axes, model_to_camera, project
 from helpers.face_model import MorphableModel
 from helpers.mesh_files import write_textured_glb
 from helpers.painting.atlas import SIZE, Atlas, atlas_of, sample
-from helpers.painting.fill import matched, push_pull
+from helpers.painting.fill import DARKEST, GAIN, matched, push_pull
 from helpers.rasterizer import rasterize
 from helpers.rendering import vertex_normals
 
@@ -106,8 +106,11 @@ def paint(
     weight = weight * (1 - unlike * (1 - core) * (1 - hair))
 
     inside = atlas.raster.mask.to(base)
-    other = atlas.mirrored(torch.cat([found, weight[..., None], unlike[..., None]], -1)) * inside[..., None]
-    mirror, mirror_weight, mirror_unlike = other[..., :3], other[..., 3], other[..., 4]
+    other = atlas.mirrored(torch.cat([found, base, weight[..., None], unlike[..., None]], -1))
+    mirror, mirror_base, mirror_weight, mirror_unlike = (other * inside[..., None]).split([3, 3, 1, 1], -1)
+    mirror_weight, mirror_unlike = mirror_weight[..., 0], mirror_unlike[..., 0]
+    # The other side stands in another light: what `colours` have of it is exchanged.
+    mirror = mirror * (base / mirror_base.clamp(min=DARKEST)).clamp(*GAIN)
     mirror = matched(mirror, found, weight * mirror_weight, FINE)
     known = weight + (1 - weight) * mirror_weight
     painted = mirror + (weight / known.clamp(min=1e-6))[..., None] * (found - mirror)
