@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,21 +101,23 @@ def paint(
     found, visible, facing = photographed(image, vertices, model.triangles, pose, camera, atlas, unmasked)
     weight = visible * (1 - never) * _step(facing + HAIR_FACING * hair, *FACING)
 
+    # Towards the outline, skin must look like the rest of the face.
     core = _step(facing, *CORE)
     likely = matched(base, found, weight * core * (1 - hair), ROUGH)
     unlike = _grown(_step((found - likely).abs().mean(-1), *UNLIKE))
     weight = weight * (1 - unlike * (1 - core) * (1 - hair))
 
+    # Second choice: the other side, which stands in another light; what `colours` have of it is exchanged.
     inside = atlas.raster.mask.to(base)
     other = atlas.mirrored(torch.cat([found, base, weight[..., None], unlike[..., None]], -1))
     mirror, mirror_base, mirror_weight, mirror_unlike = (other * inside[..., None]).split([3, 3, 1, 1], -1)
     mirror_weight, mirror_unlike = mirror_weight[..., 0], mirror_unlike[..., 0]
-    # The other side stands in another light: what `colours` have of it is exchanged.
     mirror = mirror * (base / mirror_base.clamp(min=DARKEST)).clamp(*GAIN)
     mirror = matched(mirror, found, weight * mirror_weight, FINE)
     known = weight + (1 - weight) * mirror_weight
     painted = mirror + (weight / known.clamp(min=1e-6))[..., None] * (found - mirror)
 
+    # Last choice: the model's colours, its scalp matched with hair if there is any to be seen.
     of_hair = torch.maximum(unlike, mirror_unlike) + SCARCE
     rest = torch.lerp(
         matched(base, painted, known * (1 - hair), FINE),
@@ -154,11 +157,11 @@ def photographed(
     # The margin in pixels, for the nearest face of the batch.
     reach = max(1, round(float((MARGIN * camera.focal / in_camera[..., 2].median(1).values).max())))
     depth = torch.where(raster.mask, raster.depth, NOTHING)[:, None]
-    nearest = -max_pool2d(-depth, 2 * reach + 1, 1, reach)
+    nearest = -_pooled(max_pool2d, -depth, reach)
     inner = (raster.mask * unmasked)[:, None]
     # Half of the margin is nothing, and a pixel more, between which and the next colours are mixed; the rest is soft.
     half = -(-reach // 2)
-    inner = avg_pool2d(-max_pool2d(-inner, 2 * half + 3, 1, half + 1), 2 * half + 1, 1, half)
+    inner = _pooled(avg_pool2d, -_pooled(max_pool2d, -inner, half + 1), half)
     layers = torch.cat([image.permute(0, 3, 1, 2), inner, nearest], 1).permute(0, 2, 3, 1)
     found, inner, nearest = sample(layers, at[..., :2]).split([3, 1, 1], -1)
     # A slanted surface itself comes nearer by so much within the margin.
@@ -184,8 +187,13 @@ def _mask(model: MorphableModel, name: str) -> Tensor:
 def _grown(mask: Tensor) -> Tensor:
     """A mask (B, T, T) made a little larger and softer."""
     reach = max(1, mask.shape[-1] // 256)
-    grown = max_pool2d(mask[:, None], 2 * reach + 1, 1, reach)
-    return avg_pool2d(grown, 2 * reach + 1, 1, reach)[:, 0]
+    return _pooled(avg_pool2d, _pooled(max_pool2d, mask[:, None], reach), reach)[:, 0]
+
+
+def _pooled(pool: Callable[..., Tensor], image: Tensor, reach: int) -> Tensor:
+    """Pool over squares of 2 · reach + 1 px around each pixel: along columns, then along rows, which is quicker."""
+    columns = pool(image, (2 * reach + 1, 1), 1, (reach, 0))
+    return pool(columns, (1, 2 * reach + 1), 1, (0, reach))
 
 
 def _step(x: Tensor, low: float, high: float) -> Tensor:
