@@ -87,13 +87,13 @@ STEPS = (
     ),
     Step(
         "light by ambient, one lamp with a fixed highlight, and colours by contrast, gain and offset: 15 numbers", CODE, "04", "The paper's light",
-        ("fitting.FitSettings.light_model", "fitting.FitSettings.paper"),
+        ("fitting.FitSettings.light_model", "fitting.FitSettings.released"),
         ("fitting/test_lamp::test_lamp_colours_are_those_of_the_renderer", "fitting/test_lamp::test_lamp_slopes_are_torchs_own"),
     ),
     Step(
         "a residual that counts quadratically while small and linearly beyond; four stages", CODE, "04", "The paper's light",
-        ("fitting.FitSettings.paper", "fitting.settings.Stage"),
-        ("fitting/test_lamp::test_huber_is_quadratic_and_then_linear", "fitting/test_lamp::test_papers_settings_recover_known_faces"),
+        ("fitting.FitSettings.released", "fitting.settings.Stage"),
+        ("fitting/test_lamp::test_huber_is_quadratic_and_then_linear", "fitting/test_lamp::test_the_released_fitter_recovers_known_faces"),
     ),
     Step(
         "stochastic Newton on random triangles", CODE, "04", "A race",
