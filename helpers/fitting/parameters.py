@@ -47,11 +47,6 @@ class Layout:
         return self.n_geometry + self.n_texture
 
     @property
-    def coefficient_sizes(self) -> list[int]:
-        """How many numbers α, expression and β are."""
-        return [self.n_shape, self.n_expression, self.n_texture]
-
-    @property
     def size(self) -> int:
         return self.n_coefficients + 6 + self.n_light + self.n_zoom
 

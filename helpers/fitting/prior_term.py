@@ -48,9 +48,8 @@ class Prior:
         """
         moves = torch.zeros(layout.size, dtype=self.coefficients.dtype, device=free.device)
         moves[free] = 1
-        share = torch.cat(
-            [m / m.sum().clamp(min=1) for m in moves[: layout.n_coefficients].split(layout.coefficient_sizes)]
-        )
+        parts = (moves[part] for part in (layout.alpha, layout.expression, layout.beta))
+        share = torch.cat([part / part.sum().clamp(min=1) for part in parts])
         return replace(self, coefficients=self.coefficients * share)
 
     def energy(self, state: FaceState) -> tuple[Tensor, Tensor]:

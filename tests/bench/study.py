@@ -26,7 +26,7 @@ OUTPUT = Path(__file__).resolve().parents[2] / "build" / "study.json"
 SEED = 2000
 BATCH = 8
 
-BASE = FitSettings()
+BASE, RELEASED = FitSettings(), FitSettings.released()
 SETTINGS = {
     "landmarks only": replace(BASE, dense=False),
     "+ pixels": BASE,
@@ -36,7 +36,10 @@ SETTINGS = {
     "+ pixels + oriented edges (20)": replace(BASE, edge_weight=20.0, edge_form="oriented distance"),
     "+ pixels, no prior on α and β": replace(BASE, shape_weight=1e-3, texture_weight=1e-3),
     "+ pixels in a lamp's light": replace(BASE, light_model="lamp"),
-    "the released fitter": FitSettings.released(),
+    "the released fitter": RELEASED,
+    "the released fitter without edges": replace(
+        RELEASED, stages=tuple(stage._replace(edges=0.0) for stage in RELEASED.stages)
+    ),
 }
 
 
