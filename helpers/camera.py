@@ -19,7 +19,7 @@ import roma
 import torch
 from torch import Tensor
 
-# The paper's fitter keeps the focal length fixed at 1000 px.
+# The authors' released fitter keeps the focal length fixed at 1000 px.
 DEFAULT_FOCAL = 1000.0
 
 # The diagonal of F. As a half turn about x it is its own inverse.

@@ -41,7 +41,7 @@ EPILOG = """A photograph that cannot be used gives one line on standard error, a
 Exit status: 0 all done, 1 some photographs failed, 2 wrong arguments."""
 
 
-PRESETS = ("fast", "paper")
+PRESETS = ("fast", "released")
 PAINTS = ("photo", "model")
 ENDINGS = (".ply", ".glb", ".npz", ".png")
 LONGEST_NAME = 255  # bytes, on nearly all file systems
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=PRESETS,
         default="fast",
-        help="fast: the course's own settings (default); paper: the lamp, weights and four stages of the authors' fitter",
+        help="fast: the course's own settings (default); released: the energy, lamp and four stages of the fitter that the paper's authors released",
     )
     parser.add_argument(
         "--one-person",
@@ -191,9 +191,9 @@ def _prepare(args: argparse.Namespace) -> tuple[FitModel, MorphableModel]:
 
     if args.one_person and len(args.photos) < 2:
         raise UserError("--one-person fits photographs together, but only one is named")
-    if args.one_person and args.preset == "paper":
+    if args.one_person and args.preset == "released":
         raise UserError(
-            "--one-person does not go with --preset paper, whose authors fit single photographs: leave one of them out"
+            "--one-person does not go with --preset released, whose authors fit single photographs: leave one of them out"
         )
     if args.mask is not None:
         if len(args.photos) > 1:
@@ -246,7 +246,9 @@ def _fit_one(
     start = time.perf_counter()
     photo, face = face_of(path, args, note)
     crop = crop_face(photo.image, face.points, args.size).to(args.device)
-    settings = FitSettings.paper(seed=args.seed) if args.preset == "paper" else FitSettings(seed=args.seed)
+    settings = (
+        FitSettings.released(seed=args.seed) if args.preset == "released" else FitSettings(seed=args.seed)
+    )
     valid = crop.valid
     if args.mask is not None:
         shown = crop_face(_read_mask(args.mask, photo.image.shape), face.points, args.size).to(args.device)

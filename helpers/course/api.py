@@ -165,7 +165,7 @@ def find(name: str, objects: dict[str, Any]) -> Any:
     """What a text in code font names, or None.
 
     Args:
-        name: "helpers.fitting.fit", the same without `helpers` or with arguments behind it, "FitSettings.paper", or a folder
+        name: "helpers.fitting.fit", the same without `helpers` or with arguments behind it, "FitSettings.released", or a folder
             "helpers/fitting/".
         objects: by dotted name.
     """

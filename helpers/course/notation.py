@@ -35,7 +35,7 @@ REPORTED, CODE = "as reported", "authors' released code"
 SYMBOLS = (
     Symbol("01", r"$\alpha$", "shape coefficients", "face_model.FaceCoefficients.alpha", "(B, 99)", "standard deviations", REPORTED),
     Symbol("01", r"$\beta$", "texture coefficients", "face_model.FaceCoefficients.beta", "(B, 99)", "standard deviations", REPORTED),
-    Symbol("01", r"$e$", "expression coefficients", "face_model.FaceCoefficients.expression", "(B, 30)", "standard deviations", CODE),
+    Symbol("01", r"$e$", "expression coefficients", "face_model.FaceCoefficients.expression", "(B, 30)", "standard deviations", f"{CODE}, 29 there"),
     Symbol("01", r"$S$", "shape: all vertices of a face", "face_model.MorphableModel.shape", "(B, V, 3)", "mm", REPORTED),
     Symbol("01", r"$\bar S$", "mean shape", "face_model.MorphableModel.mean_shape", "(V, 3)", "mm", REPORTED),
     Symbol("01", r"$E_S$", "shape modes, columns of length 1", "face_model.MorphableModel.shape_basis", "(V, 3, 99)", "–", REPORTED),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-REPORTED, CODE = "reported", "authors' code"
+REPORTED, CODE, ANSWER = "reported", "authors' code", "authors' answer"
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Step:
 
     Attributes:
         what: in words.
-        source: REPORTED, or CODE where it was read in the authors' released code.
+        source: REPORTED; CODE where it was read in the authors' released code; ANSWER where they wrote it to who had asked.
         notebook: where the course teaches it.
         heading: the beginning of the heading there.
         functions: dotted names below `helpers`.
@@ -82,18 +82,32 @@ STEPS = (
         ("fitting.fit", "fitting.FitSettings"), ("fitting/test_fit::test_error_is_under_half_the_mean_faces", "fitting/test_fit::test_pixels_improve_on_landmarks"),
     ),
     Step(
-        "edge term on the distance to Canny edges", CODE, "04", "Edges",
-        ("fitting.edge_term.edge_map",), ("fitting/test_edge_term::test_the_distance_to_a_circle_is_known",),
+        "edge term on the outline's distance to Canny edges, at most 10 px; edges of the texture have weight 0", CODE, "04", "Edges",
+        ("fitting.edge_term.edge_map", "fitting.edge_term.edge_points(texture_edges)"), ("fitting/test_edge_term::test_the_distance_to_a_circle_is_known",),
     ),
     Step(
-        "light by ambient, one lamp with a fixed highlight, and colours by contrast, gain and offset: 15 numbers", CODE, "04", "The paper's light",
-        ("fitting.FitSettings.light_model", "fitting.FitSettings.paper"),
-        ("fitting/test_lamp::test_lamp_colours_are_those_of_the_renderer", "fitting/test_lamp::test_lamp_slopes_are_torchs_own"),
+        "light by ambient, one lamp with a fixed highlight, and colours by contrast, gain and offset: 15 numbers", CODE, "04", "The released fitter",
+        ("fitting.FitSettings.light_model", "fitting.FitSettings.lamp_prior"),
+        (
+            "fitting/test_lamp::test_lamp_colours_are_those_of_the_renderer", "fitting/test_lamp::test_lamp_slopes_are_torchs_own",
+            "fitting/test_released::test_light_and_pose_are_held_as_in_the_released_code",
+        ),
     ),
     Step(
-        "a residual that counts quadratically while small and linearly beyond; four stages", CODE, "04", "The paper's light",
-        ("fitting.FitSettings.paper", "fitting.settings.Stage"),
-        ("fitting/test_lamp::test_huber_is_quadratic_and_then_linear", "fitting/test_lamp::test_papers_settings_recover_known_faces"),
+        "roots of means times factors; colours that count quadratically up to 20 grey levels and linearly beyond; four stages", CODE, "04", "The released fitter",
+        ("fitting.FitSettings.released", "fitting.residuals.rooted", "fitting.settings.Stage"),
+        (
+            "fitting/test_released::test_each_term_is_that_of_the_released_code", "fitting/test_lamp::test_huber_is_quadratic_and_then_linear",
+            "fitting/test_lamp::test_the_released_fitter_recovers_known_faces",
+        ),
+    ),
+    Step(
+        "the released fitter keeps shape and texture within ±4 and expression (29 numbers) within ±3", CODE, "04", "The released fitter",
+        ("fitting.settings.Limits",), ("fitting/test_lamp::test_the_released_fitter_recovers_known_faces",),
+    ),
+    Step(
+        "labels lie within ±3; the method of the labels was simpler than Romdhani and Vetter's", ANSWER, "04", "The released fitter",
+        ("fitting.FitSettings.released",), ("fitting/test_lamp::test_the_released_fitter_recovers_known_faces",),
     ),
     Step(
         "stochastic Newton on random triangles", CODE, "04", "A race",

@@ -68,7 +68,7 @@ def known_faces(
         focal_spread: the true focal length is 1000 px (at 224) times e to the power of a uniform number within
             ± this; whoever fits does not know it.
         pixel_noise: standard deviation in sRGB, 0 to 1.
-        lamp: light the faces as the paper does, by a lamp with a highlight and cast shadows, and transform their
+        lamp: light the faces as the released fitter does, by a lamp with a highlight and cast shadows, and transform their
             colours; otherwise by harmonics.
 
     Returns:

@@ -16,7 +16,7 @@ class Nuisances:
         landmark_noise: px, of the simulated detector on an easy photograph; hard ones have more.
         focal_spread: the focal length is 1000 px times e to the power of a uniform number within ± this.
         light: spread of the light about an even one; 1 as in `known_faces`.
-        lamp: light by a lamp with a highlight and cast shadows, as the paper does, and not by harmonics. Slower.
+        lamp: light by a lamp with a highlight and cast shadows, as the released fitter does, and not by harmonics. Slower.
         colour: spread of contrast, gain and offset that the camera applies to the whole picture.
         background: share of photographs before something else than plain grey: one third of them before a plain colour,
             one third before a drawn pattern, one third before a photograph.

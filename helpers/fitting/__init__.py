@@ -1,7 +1,7 @@
 """Single-image fitting: the face, pose and light that explain one photograph (Tran et al. 2017).
 
-`fit` minimises landmarks + pixels + prior by damped Gauss-Newton, coarse to fine. The authors' fitter solves
-the same kind of energy by stochastic Newton steps with finite differences; here every Jacobian is analytic. `fit_person`
+`fit` minimises landmarks + pixels + prior by damped Gauss-Newton, coarse to fine. The authors' released fitter
+solves the same kind of energy by stochastic Newton steps with finite differences; here every Jacobian is analytic. `fit_person`
 does so for all photographs of a person at once.
 """
 

@@ -123,7 +123,9 @@ class EdgePoints:
         return (self.angle * sectors / torch.pi).round().long() % sectors
 
 
-def edge_points(fit_model: FitModel, raster: Raster, n_points: int, generator: torch.Generator) -> EdgePoints:
+def edge_points(
+    fit_model: FitModel, raster: Raster, n_points: int, generator: torch.Generator, texture_edges: bool = True
+) -> EdgePoints:
     """Draw pixels from the model's edges as they are seen.
 
     Half of them lie on the outline, half on the texture, where the mean face's brightness changes most.
@@ -133,6 +135,7 @@ def edge_points(fit_model: FitModel, raster: Raster, n_points: int, generator: t
         raster: of the B faces.
         n_points: at most so many for each photograph.
         generator: on the CPU.
+        texture_edges: without them all points lie on the outline.
     """
     B, H, W = raster.triangle_id.shape
     face = interpolate(
@@ -154,9 +157,12 @@ def edge_points(fit_model: FitModel, raster: Raster, n_points: int, generator: t
     across_outline = torch.atan2(*torch.gradient(soft, dim=(1, 2)))
     across_texture = torch.atan2(dy, dx)
     lot = torch.rand(H * W, generator=generator).to(skin)
+    found = [(True, outline, across_outline), (False, texture, across_texture)][: 1 + texture_edges]
     pixels, weights, kinds, angles = [], [], [], []
-    for kind, candidates, angle in ((True, outline, across_outline), (False, texture, across_texture)):
-        drawn, pixel = torch.where(candidates.flatten(1), lot, 2.0).topk(n_points // 2, largest=False)
+    for kind, candidates, angle in found:
+        drawn, pixel = torch.where(candidates.flatten(1), lot, 2.0).topk(
+            n_points // len(found), largest=False
+        )
         pixels.append(pixel)
         angles.append(angle.flatten(1).gather(1, pixel))
         weights.append((drawn < 1).to(skin))

@@ -34,7 +34,7 @@ from helpers.fitting.pixel_term import (
     shadowed,
 )
 from helpers.fitting.prior_term import Prior, make_prior
-from helpers.fitting.residuals import Term, counted, weighted
+from helpers.fitting.residuals import Term, counted, rooted, weighted
 from helpers.fitting.result import FitResult, render_state
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings, Stage
 from helpers.fitting.solvers import SOLVERS, SolverResult
@@ -124,6 +124,7 @@ def fit(
         problem = _problem(fit_model, camera, image, landmarks, valid, settings)
         history = _History(on_iteration, settings)
         state, pose_ok = _start(problem)
+        problem = replace(problem, prior=replace(problem.prior, start=state.pose))
         if person is not None:
             problem = _by_person(problem, person, finite & pose_ok)
         view, solution = _fit_stages(problem, state, _View(trust=valid), history)
@@ -228,7 +229,7 @@ def _by_person(problem: _Problem, person: Tensor, counts: Tensor) -> _Problem:
     has_part = (counts | nobody).to(image)
     n = people.total(has_part)
     κ = 1 + settings.photo_correlation * (n - 1)
-    prior = make_prior(layout, settings, is_grey(image), has_part * κ / n)
+    prior = make_prior(layout, settings, is_grey(image), has_part * κ / n, problem.prior.start)
     return replace(problem, people=replace(people, redundancy=κ), counts=counts, prior=prior)
 
 
@@ -261,10 +262,12 @@ def _fit_stages(
     for number, stage in enumerate(plan, 1):
         if stage.redraw and (stage.pixels or stage.edges):
             view = _look_again(problem, state, stage, view, generator)
+        free = free_parameters(layout, problem.image.device, *(layout.part(name) for name in stage.free))
+        prior = problem.prior.of_means(layout, free) if settings.energy_form == "roots" else problem.prior
         solution = SOLVERS[settings.solver](
-            Energy(layout, problem.prior, _stage_terms(problem, view, stage), settings.limits),
+            Energy(layout, prior, _stage_terms(problem, view, stage), settings.limits),
             state,
-            free_parameters(layout, problem.image.device, *(layout.part(name) for name in stage.free)),
+            free,
             stage.iterations,
             damping=settings.damping if stage.pixels else settings.landmark_damping,
             step_limit=settings.step_limit,
@@ -304,13 +307,15 @@ def _look_again(
             landmark_scale=landmark_scale,
         )
     if stage.edges:
-        view = replace(view, outline=edge_points(fit_model, raster, settings.edge_points, generator))
+        outline = edge_points(fit_model, raster, settings.edge_points, generator, settings.texture_edges)
+        view = replace(view, outline=outline)
     return view
 
 
 def _stage_terms(problem: _Problem, view: _View, stage: Stage) -> dict[str, Term]:
     """The terms of a stage by name, as functions of the state."""
     fit_model, camera, settings = problem.fit_model, problem.camera, problem.settings
+    scaled = rooted if settings.energy_form == "roots" else weighted
     terms: dict[str, Term] = {}
     if stage.landmarks:
         rows = partial(
@@ -321,7 +326,7 @@ def _stage_terms(problem: _Problem, view: _View, stage: Stage) -> dict[str, Term
             settings=settings,
             scale=view.landmark_scale,
         )
-        terms["landmarks"] = weighted(rows, stage.landmarks)
+        terms["landmarks"] = scaled(rows, stage.landmarks)
     if stage.pixels:
         assert view.blurred is not None and view.points is not None  # drawn at the first such stage
         rows = partial(
@@ -333,13 +338,13 @@ def _stage_terms(problem: _Problem, view: _View, stage: Stage) -> dict[str, Term
             settings=settings,
             precision=view.precision,
         )
-        terms["pixels"] = weighted(rows, stage.pixels)
+        terms["pixels"] = scaled(rows, stage.pixels)
     if stage.edges:
         assert problem.edges is not None and view.outline is not None
         rows = partial(
             edge_rows, fit_model, camera=camera, edges=problem.edges, points=view.outline, settings=settings
         )
-        terms["edges"] = weighted(rows, stage.edges)
+        terms["edges"] = scaled(rows, stage.edges)
     if problem.counts is not None and not bool(problem.counts.all()):
         terms = {name: counted(rows, problem.counts) for name, rows in terms.items()}
     return terms

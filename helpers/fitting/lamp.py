@@ -1,4 +1,4 @@
-"""The paper's light: one lamp with a highlight and what the camera does to colours, as 15 numbers of the fit.
+"""The released fitter's light: one lamp with a highlight and what the camera does to colours, as 15 numbers of the fit.
 
 Ambient light (3), diffuse light (3) and direction of the lamp (2) make the colour I of a surface point as Phong
 wrote it down (`helpers.lighting.phong`); strength and exponent of the highlight are fixed. Contrast (1), gain (3)
@@ -46,7 +46,7 @@ class LampColours(NamedTuple):
 def lamp_colours(
     albedo: Tensor, normal: Tensor, view: Tensor, light: Tensor, shadow: Tensor | None = None
 ) -> LampColours:
-    """Shade points by the paper's light.
+    """Shade points by the released fitter's light.
 
     Args:
         albedo: (B, P, 3).
@@ -108,7 +108,7 @@ def lamp_colours(
 
 @dataclass(frozen=True)
 class LampLook(Look):
-    """`Look` in the paper's light.
+    """`Look` in the released fitter's light.
 
     Attributes:
         by_albedo: (B, P, 3, 3).

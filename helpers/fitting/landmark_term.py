@@ -3,6 +3,8 @@
 E_landmarks = ½ Σ_j ρ(‖p_j − q_j‖² / σ_j²), with p_j the projection of vertex j, q_j the detected point and ρ
 the Cauchy function. Points that a detector places loosely (jaw, brows) have a larger σ_j.
 
+With `FitSettings.n_landmarks` the sum is that number times the mean over the points that count.
+
 Detectors also err in what all points share: one takes the tip of a nose a little higher than another, a box was
 rounded. With such a shift s, the offsets are p_j − q_j − s, and E is the least over s, at ½ ‖s‖² / σ_s² for itself.
 """
@@ -83,6 +85,8 @@ def landmark_rows(
     vertices = model_to_camera(fit_model.landmarks(state.coefficients), state.pose)
     pixel = project(vertices, camera)[..., :2]
     visible = visible_landmarks(state.pose) * used_landmarks(settings, points)
+    if settings.n_landmarks is not None:
+        visible = visible * (settings.n_landmarks / visible.sum(-1, keepdim=True))
     offset = pixel - points
     shift = common_shift(offset, visible, settings, scale)
     sigma, ratio = _whitened(offset - shift, settings, scale)

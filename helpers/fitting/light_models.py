@@ -1,12 +1,14 @@
 """The two models of light that a fit may use, behind one interface; `FitSettings.light_model` names one of them.
 
-"harmonics" are 27 numbers, light from everywhere; "lamp" is the paper's light, 15 numbers (`helpers.fitting.lamp`).
+"harmonics" are 27 numbers, light from everywhere; "lamp" is the released fitter's light, 15 numbers
+(`helpers.fitting.lamp`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cache
+from math import inf
 from typing import NamedTuple
 
 import torch
@@ -17,7 +19,16 @@ from helpers.fitting.lamp import look_in_lamplight
 from helpers.fitting.settings import FitSettings
 from helpers.fitting.surface import Look, Surface
 from helpers.lighting import ColourTransform, PhongLight
-from helpers.lighting.lamp_vector import AMBIENT, CONTRAST, DIFFUSE, GAIN, N_LAMP, OFFSET, unpack_lamp
+from helpers.lighting.lamp_vector import (
+    AMBIENT,
+    CONTRAST,
+    DIFFUSE,
+    DIRECTION,
+    GAIN,
+    N_LAMP,
+    OFFSET,
+    unpack_lamp,
+)
 
 
 class RenderLight(NamedTuple):
@@ -103,22 +114,22 @@ class HarmonicLight(LightModel):
 
 
 class LampLight(LightModel):
-    """The paper's lamp and colours (B, 15): see `helpers.lighting.lamp_vector`."""
+    """The released fitter's lamp and colours (B, 15): see `helpers.lighting.lamp_vector`."""
 
     n_light = N_LAMP
-    # Of ambient (3), diffuse (3), direction (2), contrast, gain (3) and offset (3).
-    SIGMA = (*[0.3] * 6, *[0.8] * 2, 0.1, *[0.1] * 3, *[0.05] * 3)
-    LOWEST = (*[0.0] * 6, -3.2, -1.6, 0.0, *[0.3] * 3, *[-0.5] * 3)
-    HIGHEST = (*[3.0] * 6, 3.2, 1.6, 1.5, *[3.0] * 3, *[0.5] * 3)
+    # Of ambient (3), diffuse (3), direction (2), contrast, gain (3) and offset (3), as in the released code.
+    LOWEST = (*[0.0] * 6, *[-inf] * 2, 0.0, *[0.3] * 3, *[-inf] * 3)
+    HIGHEST = (*[1.0] * 6, *[inf] * 2, 1.0, *[3.0] * 3, *[inf] * 3)
 
     def prior(self, settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
         """As `LightModel.prior`. A grey photograph has no contrast of colours, so that may go to 0."""
-        mean = torch.zeros(N_LAMP, device=grey.device)
-        mean[AMBIENT], mean[DIFFUSE] = settings.light_mean * 0.6, settings.light_mean * 0.6
-        mean[CONTRAST] = mean[GAIN] = 1.0
-        precision = mean.new_tensor(self.SIGMA).square().reciprocal().repeat(len(grey), 1)
+        mean, sigma = torch.zeros(2, N_LAMP, device=grey.device)
+        parts = AMBIENT, DIFFUSE, DIRECTION, CONTRAST, GAIN, OFFSET
+        for part, (middle, spread) in zip(parts, settings.lamp_prior, strict=True):
+            mean[part], sigma[part] = middle, spread
+        precision = sigma.square().reciprocal().repeat(len(grey), 1)
         precision[:, CONTRAST] = torch.where(grey[:, None], 1.0, precision[:, CONTRAST])
-        return torch.diag_embed(settings.lamp_weight * precision), mean
+        return torch.diag_embed(precision), mean
 
     def within(self, light: Tensor) -> Tensor:
         """Within the limits of what a lamp and a camera can be."""

@@ -19,7 +19,7 @@ def fit_numbers(crop: FaceCrop, result: FitResult, face: Detection) -> dict[str,
     - standard_deviations: how well alpha, expression and beta, in this order, are known after the fit.
     - rotation_vector, translation: the pose.
     - focal, principal_point, image_size: the camera of the crop.
-    - light: (9, 3) harmonics, or (15,) with the preset "paper", see `helpers.lighting.lamp_vector`.
+    - light: (9, 3) harmonics, or (15,) with the preset "released", see `helpers.lighting.lamp_vector`.
     - colour: (2, 3) gain and offset of the colours besides the light; 1 and 0 where the light is harmonics, which
       carry the photograph's tint.
     - energy: by iteration.

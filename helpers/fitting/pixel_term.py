@@ -111,7 +111,7 @@ def look_at_points(
         settings: of the fit.
 
     Returns:
-        A `helpers.fitting.harmonics.HarmonicLook`, or a `helpers.fitting.lamp.LampLook` in the paper's light.
+        A `helpers.fitting.harmonics.HarmonicLook`, or a `helpers.fitting.lamp.LampLook` in a lamp's light.
     """
     layout = fit_model.layout
     B, P = points.weight.shape
@@ -158,12 +158,14 @@ def pixel_rows(
     look = look_at_points(fit_model, state, camera, image, points, settings)
     if precision is None:
         precision = image.new_full((B,), settings.n_effective / settings.pixel_sigma**2)
-    ratio = look.residual.square().mean(-1) / settings.pixel_robust**2
+    squared = look.residual.square()
+    if settings.pixel_form == "cauchy":  # one weight for a point; "huber" has one for each of its channels
+        squared = squared.mean(-1, keepdim=True)
     share = precision[:, None] * look.trust / look.trust.sum(-1, keepdim=True).clamp(min=1e-6)
     # The mean over three channels gives the factor 1/3. Weights go into the small factors of a row, before
     # they are spread over all modes.
-    weight, rho = robust(ratio, settings.pixel_form)
-    root = (share * weight / 3).sqrt()[..., None]
+    weight, rho = robust(squared / settings.pixel_robust**2, settings.pixel_form)
+    root = (share[..., None] * weight / 3).sqrt()
     J = image.new_empty(B, P, 3, layout.size)
     by_corners = (look.by_corners * root[..., None]).view(B * P, 3, 9)
     J[..., : layout.n_geometry] = torch.bmm(by_corners, points.geometry.view(B * P, 9, -1)).view(B, P, 3, -1)
@@ -171,7 +173,7 @@ def pixel_rows(
     look.write_albedo_and_light(J[..., layout.beta], J[..., layout.light], root, points)
     if layout.n_zoom:
         torch.mul(look.by_zoom[..., None], root[..., None], out=J[..., layout.zoom])
-    energy = 0.5 * settings.pixel_robust**2 * (share * rho).sum(-1)
+    energy = 0.5 * settings.pixel_robust**2 * (share * rho.mean(-1)).sum(-1)
     return Rows((look.residual * root).flatten(1), J.flatten(1, 2), energy)
 
 

@@ -7,11 +7,14 @@ strongly coloured, and has the brightness at which people are photographed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import radians
 
+import roma
 import torch
 from torch import Tensor
 
+from helpers.camera import Pose
 from helpers.fitting.parameters import FaceState, Layout
 from helpers.fitting.settings import FitSettings
 
@@ -25,19 +28,38 @@ class Prior:
         light: (B, n_light, n_light) precision.
         light_mean: (9, 3) harmonics, or (15,) of a lamp.
         zoom: precision of the logarithm of the focal length, mean 0.
+        pose: (6,) diagonal precision of rotation and translation about `start`; None where the pose is free.
+        start: B poses.
     """
 
     coefficients: Tensor
     light: Tensor
     light_mean: Tensor
     zoom: float = 0.0
+    pose: Tensor | None = None
+    start: Pose | None = None
+
+    def of_means(self, layout: Layout, free: Tensor) -> Prior:
+        """The prior whose weights of α, expression and β are shared by those numbers of each that are free to move.
+
+        Args:
+            layout: of the parameters.
+            free: indices of the parameters that may move.
+        """
+        moves = torch.zeros(layout.size, dtype=self.coefficients.dtype, device=free.device)
+        moves[free] = 1
+        parts = (moves[part] for part in (layout.alpha, layout.expression, layout.beta))
+        share = torch.cat([part / part.sum().clamp(min=1) for part in parts])
+        return replace(self, coefficients=self.coefficients * share)
 
     def energy(self, state: FaceState) -> tuple[Tensor, Tensor]:
-        """(B,) energy of the coefficients and (B,) of the light."""
+        """(B,) energy of the coefficients, and (B,) of the light, the focal length and the pose."""
         off = self._light_off(state)
         light = 0.5 * (off * (self.light @ off)).sum((1, 2))
         if state.zoom is not None:
             light = light + 0.5 * self.zoom * state.zoom.square()
+        if self.pose is not None:
+            light = light + 0.5 * (self.pose * self._pose_off(state).square()).sum(-1)
         coefficients = 0.5 * (self.coefficients * state.coefficients.square()).sum(-1)
         return coefficients, light
 
@@ -60,13 +82,30 @@ class Prior:
             g[:, layout.zoom] += self.zoom * state.zoom[:, None]
             if H is not None:
                 H[:, layout.zoom, layout.zoom] += self.zoom
+        if self.pose is not None:
+            # A turn along the axis of a rotation adds to its angle, one across it leaves the angle: the slope is exact.
+            g[:, layout.pose] += self.pose * self._pose_off(state)
+            if H is not None:
+                H[:, layout.pose, layout.pose].diagonal(dim1=1, dim2=2).add_(self.pose)
+
+    def _pose_off(self, state: FaceState) -> Tensor:
+        """(B, 6) rotation vector and translation that lead from the start to the pose."""
+        start = state.pose if self.start is None else self.start
+        turn = roma.rotmat_to_rotvec(state.pose.rotation @ start.rotation.transpose(1, 2))
+        return torch.cat([turn, state.pose.translation - start.translation], -1)
 
     def _light_off(self, state: FaceState) -> Tensor:
         """(B, n_light, 1) how far the light is from its mean."""
         return (state.light - self.light_mean).flatten(1)[..., None]
 
 
-def make_prior(layout: Layout, settings: FitSettings, grey: Tensor, share: Tensor | None = None) -> Prior:
+def make_prior(
+    layout: Layout,
+    settings: FitSettings,
+    grey: Tensor,
+    share: Tensor | None = None,
+    start: Pose | None = None,
+) -> Prior:
     """The prior for a batch.
 
     Args:
@@ -75,6 +114,7 @@ def make_prior(layout: Layout, settings: FitSettings, grey: Tensor, share: Tenso
         grey: (B,) bool, photographs without colour, whose light must explain the tint.
         share: (B,) part of the prior of α and β that a photograph has. Those of one person share one prior: 1 / n for
             each of n. None means 1.
+        start: B poses, about which the settings may hold the pose.
     """
     coefficients = torch.empty(layout.n_coefficients, device=grey.device)
     coefficients[layout.alpha] = settings.shape_weight
@@ -85,4 +125,8 @@ def make_prior(layout: Layout, settings: FitSettings, grey: Tensor, share: Tenso
         coefficients[:, layout.alpha] *= share[:, None]
         coefficients[:, layout.beta] *= share[:, None]
     light, mean = layout.light_model.prior(settings, grey)
-    return Prior(coefficients, light, mean, settings.focal_sigma**-2)
+    pose = None
+    if settings.pose_sigma is not None:
+        turn, shift = settings.pose_sigma
+        pose = torch.tensor([radians(turn)] * 3 + [shift] * 3, device=grey.device).square().reciprocal()
+    return Prior(coefficients, light, mean, settings.focal_sigma**-2, pose, start)

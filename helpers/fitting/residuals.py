@@ -32,6 +32,9 @@ class Rows:
 Term = Callable[[FaceState], Rows]
 
 
+LEAST_MEAN = 1e-6  # of a term under a root, below which its slope no longer grows
+
+
 def weighted(rows_at: Term, factor: float) -> Term:
     """A term whose energy is `factor` times that of the given one."""
     if factor == 1:
@@ -40,6 +43,27 @@ def weighted(rows_at: Term, factor: float) -> Term:
     def scaled(state: FaceState) -> Rows:
         rows = rows_at(state)
         return Rows(factor**0.5 * rows.residual, factor**0.5 * rows.jacobian, factor * rows.energy)
+
+    return scaled
+
+
+def rooted(rows_at: Term, factor: float) -> Term:
+    """A term whose energy is `factor` times the root of that of the given one, m.
+
+    The slope of f √m is f / (2 √m) times that of m. So the rows are those of m, reweighted by that number at each state:
+    Jᵀr is the exact gradient. As a root curves downwards, f √m is nowhere above f / (2 √m) · m plus a constant, which
+    it touches at the state: what a step gains on the squares, it gains on the root at least.
+
+    Where m is 0 a root has a kink. Below LEAST_MEAN the weight stays what it is there.
+    """
+
+    def scaled(state: FaceState) -> Rows:
+        rows = rows_at(state)
+        slope = 0.5 * factor / rows.energy.clamp(min=LEAST_MEAN).sqrt()
+        root = slope.sqrt()
+        return Rows(
+            root[:, None] * rows.residual, root[:, None, None] * rows.jacobian, factor * rows.energy.sqrt()
+        )
 
     return scaled
 

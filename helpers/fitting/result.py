@@ -26,9 +26,9 @@ class FitResult(Explained):
         covariance: (B, 228, 228) of α, expression and β, in this order: see `helpers.fitting.uncertainty`.
         pose: B poses.
         camera: the camera of the crop, with the focal length that was found if it was sought.
-        light: (B, 9, 3) spherical harmonics, or (B, 15) in the paper's light: see `helpers.fitting.lamp`.
+        light: (B, 9, 3) spherical harmonics, or (B, 15) in the released fitter's light: see `helpers.fitting.lamp`.
         energy: (B, T) total energy before each iteration, by the level of blur in force.
-        energy_terms: name to (B, T): "landmarks", "pixels", "edges", "coefficients", "light".
+        energy_terms: name to (B, T): "landmarks", "pixels", "edges", "coefficients", and "light" with all other priors.
         residual: (B, H, W, 3) photograph − model.
         pixel_weight: (B, H, W) how far each pixel was to be trusted in the end, from 0 (not seen, not skin, not
             photograph) to 1.

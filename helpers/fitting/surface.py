@@ -95,7 +95,7 @@ class Look(ABC):
         Args:
             by_beta: (B, P, 3, n_texture) columns, written in place.
             by_light: (B, P, 3, n_light) columns, written in place.
-            root: (B, P, 1) square root of the weight of each row.
+            root: (B, P, 3) or (B, P, 1) square root of the weight of each row.
             points: with how the modes colour them.
         """
 

@@ -1,4 +1,4 @@
-"""A lamp and what the camera does to colours, as the row of 15 numbers that the paper's fitter solves for."""
+"""A lamp and what the camera does to colours, as the row of 15 numbers that the released fitter solves for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTRAST, GAIN, OFFSET = slice(8, 9), slice(9, 12), slice(12, 15)
 def unpack_lamp(numbers: Tensor) -> tuple[PhongLight, ColourTransform]:
     """What `render` takes, from one row of numbers per image.
 
-    Strength and exponent of the highlight are those fixed in the authors' fitter.
+    Strength and exponent of the highlight are those fixed in the released fitter.
 
     Args:
         numbers: (B, 15): ambient (3), diffuse (3), direction (2, radians), contrast, gain (3), offset (3).

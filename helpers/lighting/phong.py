@@ -1,4 +1,4 @@
-"""One lamp and a highlight: the light of the paper's fitter, as Phong wrote it down.
+"""One lamp and a highlight: the light of the authors' released fitter, as Phong wrote it down.
 
 Three parts add up. Ambient light comes from everywhere. Diffuse light comes from one direction and counts by
 the cosine of the angle at which it meets the surface. The highlight is the lamp's mirror image, spread out:
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Fixed in the authors' fitter: the highlight's strength, 80 of 255 grey levels, and its exponent.
+# Fixed in the released fitter: the highlight's strength, 80 of 255 grey levels, and its exponent.
 SPECULAR = 80 / 255
 SHININESS = 16.0
 

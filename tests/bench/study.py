@@ -26,7 +26,7 @@ OUTPUT = Path(__file__).resolve().parents[2] / "build" / "study.json"
 SEED = 2000
 BATCH = 8
 
-BASE = FitSettings()
+BASE, RELEASED = FitSettings(), FitSettings.released()
 SETTINGS = {
     "landmarks only": replace(BASE, dense=False),
     "+ pixels": BASE,
@@ -35,8 +35,11 @@ SETTINGS = {
     "+ pixels + edges (weight 20)": replace(BASE, edge_weight=20.0),
     "+ pixels + oriented edges (20)": replace(BASE, edge_weight=20.0, edge_form="oriented distance"),
     "+ pixels, no prior on α and β": replace(BASE, shape_weight=1e-3, texture_weight=1e-3),
-    "+ pixels in the paper's light": replace(BASE, light_model="lamp"),
-    "the paper's weights and stages": FitSettings.paper(),
+    "+ pixels in a lamp's light": replace(BASE, light_model="lamp"),
+    "the released fitter": RELEASED,
+    "the released fitter without edges": replace(
+        RELEASED, stages=tuple(stage._replace(edges=0.0) for stage in RELEASED.stages)
+    ),
 }
 
 
@@ -53,7 +56,7 @@ def disturbed(landmarks: torch.Tensor, how: str) -> torch.Tensor:
     return landmarks
 
 
-# Of the landmarks, and last of the light: faces lit as the paper lights them, with the usual landmarks.
+# Of the landmarks, and last of the light: faces lit by a lamp as in the released fitter, with the usual landmarks.
 CONDITIONS = ("usual", "noisy", "shifted", "5 % wrong", "lamp light")
 
 

@@ -316,8 +316,8 @@ def test_masks_that_do_not_fit(tmp_path, capsys):
     assert "one photograph" in capsys.readouterr().err
 
 
-def test_the_papers_settings_write_its_light(tmp_path):
-    assert fit(ASTRONAUT, "--out", tmp_path, "--landmarks", stored(tmp_path), "--preset", "paper") == 0
+def test_the_released_fitters_settings_write_its_light(tmp_path):
+    assert fit(ASTRONAUT, "--out", tmp_path, "--landmarks", stored(tmp_path), "--preset", "released") == 0
     numbers = np.load(tmp_path / "astronaut.npz")
     assert numbers["light"].shape == (15,) and np.abs(numbers["alpha"]).max() <= 4
     assert np.array_equal(numbers["colour"], [numbers["light"][9:12], numbers["light"][12:15]])
@@ -364,7 +364,7 @@ def test_photographs_of_one_person_get_one_face(tmp_path, capsys):
 def test_one_person_refuses_what_makes_no_sense(tmp_path, capsys):
     for words, cause in (
         ((ASTRONAUT,), "only one is named"),
-        ((ASTRONAUT, HOPPER, "--preset", "paper"), "--preset paper"),
+        ((ASTRONAUT, HOPPER, "--preset", "released"), "--preset released"),
         ((ASTRONAUT, HOPPER, "--landmarks", stored(tmp_path)), "of one photograph, but 2"),
         ((ASTRONAUT, HOPPER, "--mask", HOPPER), "--mask is for one photograph, but 2"),
     ):

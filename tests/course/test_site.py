@@ -110,13 +110,17 @@ def test_every_public_name_of_a_room_has_its_place():
 def test_names_in_code_font_are_found():
     objects = {
         name: name
-        for name in ("helpers.fitting", "helpers.fitting.fit", "helpers.fitting.settings.FitSettings.paper")
+        for name in (
+            "helpers.fitting",
+            "helpers.fitting.fit",
+            "helpers.fitting.settings.FitSettings.released",
+        )
     }
     for text, expected in {
         "helpers.fitting.fit": "helpers.fitting.fit",
         "fitting.fit(image)": "helpers.fitting.fit",
         "helpers/fitting/": "helpers.fitting",
-        "FitSettings.paper": "helpers.fitting.settings.FitSettings.paper",
+        "FitSettings.released": "helpers.fitting.settings.FitSettings.released",
         "fit": None,
         "torch.fit": None,
         "settings.FitSettings": None,
