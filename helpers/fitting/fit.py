@@ -33,7 +33,7 @@ from helpers.fitting.pixel_term import (
     see,
     shadowed,
 )
-from helpers.fitting.prior_term import Prior, make_prior
+from helpers.fitting.prior_term import Prior, exposed, make_prior
 from helpers.fitting.residuals import Term, counted, rooted, weighted
 from helpers.fitting.result import FitResult, render_state
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings, Stage
@@ -259,11 +259,14 @@ def _fit_stages(
     """Stage after stage of `settings.plan()`: the last view, and where the search ended."""
     settings, layout, plan = problem.settings, problem.layout, problem.settings.plan()
     generator = torch.Generator().manual_seed(settings.seed)
+    promised = problem.image.new_zeros(len(problem.image))
     for number, stage in enumerate(plan, 1):
         if stage.redraw and (stage.pixels or stage.edges):
             view = _look_again(problem, state, stage, view, generator)
         free = free_parameters(layout, problem.image.device, *(layout.part(name) for name in stage.free))
         prior = problem.prior.of_means(layout, free) if settings.energy_form == "roots" else problem.prior
+        if stage.exposed:
+            prior = exposed(prior, settings, is_grey(problem.image))
         solution = SOLVERS[settings.solver](
             Energy(layout, prior, _stage_terms(problem, view, stage), settings.limits),
             state,
@@ -271,12 +274,15 @@ def _fit_stages(
             stage.iterations,
             damping=settings.damping if stage.pixels else settings.landmark_damping,
             step_limit=settings.step_limit,
-            check_last=number == len(plan),  # the other stages take their last step on trust
+            # Other stages take their last step on trust.
+            check_last=number == len(plan) or plan[number].exposed,
             watch=partial(history.add, stage.name),
             people=problem.people,
         )
         state = solution.state
-    return view, solution
+        # The stage of the skin moves a few numbers only: the search has come to rest if that before it had, too.
+        promised = torch.maximum(promised, solution.promised) if stage.exposed else solution.promised
+    return view, replace(solution, promised=promised)
 
 
 def _look_again(

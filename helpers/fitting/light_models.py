@@ -87,26 +87,53 @@ class HarmonicLight(LightModel):
     n_light = 27
     ORDER = (0, 1, 1, 1, 2, 2, 2, 2, 2)  # of each of the nine harmonics
 
+    # Mean of each harmonic over the skin of the mean face that counts in the pixel term, seen from the front.
+    ON_FACE = (1.0, 0.0, -0.04, 0.80, 0.0, 0.0, -0.02, 0.16, 0.98)
+
     def prior(self, settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
         """As `LightModel.prior`; the light of a grey photograph must explain its tint, so its colour is freer."""
-        order = torch.tensor(self.ORDER, device=grey.device)
-        common = torch.tensor(settings.light_sigma, device=grey.device)[order]
+        common = self._by_order(settings.light_sigma, grey)
         colour = torch.where(
-            grey[:, None],
-            torch.tensor(settings.grey_colour_sigma, device=grey.device)[order],
-            torch.tensor(settings.light_colour_sigma, device=grey.device)[order],
+            grey[:, None, None],
+            self._by_order(settings.grey_colour_sigma, grey),
+            self._by_order(settings.light_colour_sigma, grey),
         )
-        # Split three channels into what they share and how they differ: two projections that add to identity.
-        share = torch.full((3, 3), 1 / 3, device=grey.device)
-        differ = torch.eye(3, device=grey.device) - share
-        light = share / common[:, None, None] ** 2 + differ / colour[..., None, None] ** 2
-        mean = torch.zeros(9, 3, device=grey.device)
-        mean[0] = settings.light_mean
-        # The three channels of a harmonic belong together: blocks along the diagonal.
-        whole = light.new_zeros(len(grey), 9, 3, 9, 3)
-        for k in range(9):
-            whole[:, k, :, k] = light[:, k]
-        return whole.view(-1, 27, 27), mean
+        return self._blocks(common, colour), self._mean(settings.light_mean, grey)
+
+    def exposed_prior(self, settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
+        """The prior of `FitSettings.exposure`, in the shapes of `prior`.
+
+        With a the mean harmonics on a face (`ON_FACE`), the light on it is aᵀL. Its precision 1 / σ² is added along a to
+        that of the single harmonics.
+        """
+        exposure = settings.exposure
+        on_face = torch.tensor(self.ON_FACE, device=grey.device)
+        along = torch.outer(on_face, on_face)
+        common = self._by_order(exposure.light_sigma, grey) + along / exposure.sigma**2
+        colour = torch.where(
+            grey[:, None, None],
+            self._by_order(settings.grey_colour_sigma, grey),
+            self._by_order(exposure.light_colour_sigma, grey) + along / exposure.colour_sigma**2,
+        )
+        return self._blocks(common, colour), self._mean(exposure.mean, grey)
+
+    def _by_order(self, sigma: tuple[float, float, float], like: Tensor) -> Tensor:
+        """(9, 9) precision of independent harmonics with the standard deviations σ by order."""
+        order = torch.tensor(self.ORDER, device=like.device)
+        return torch.diag(torch.tensor(sigma, device=like.device)[order] ** -2)
+
+    def _mean(self, constant: float, like: Tensor) -> Tensor:
+        mean = torch.zeros(9, 3, device=like.device)
+        mean[0] = constant
+        return mean
+
+    def _blocks(self, common: Tensor, colour: Tensor) -> Tensor:
+        """(B, 27, 27) from the precision (9, 9) of what the channels share, and (B, 9, 9) of how they differ."""
+        # Two projections of the three channels that add to identity.
+        share = torch.full((3, 3), 1 / 3, device=colour.device)
+        differ = torch.eye(3, device=colour.device) - share
+        whole = torch.einsum("kl,cd->kcld", common, share) + torch.einsum("bkl,cd->bkcld", colour, differ)
+        return whole.reshape(-1, 27, 27)
 
     def look(self, surface: Surface, image: Tensor, settings: FitSettings) -> Look:
         """As `LightModel.look`, in a kernel."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Pose
+from helpers.fitting.light_models import HARMONICS
 from helpers.fitting.parameters import FaceState, Layout
 from helpers.fitting.settings import FitSettings
 
@@ -130,3 +131,15 @@ def make_prior(
         turn, shift = settings.pose_sigma
         pose = torch.tensor([radians(turn)] * 3 + [shift] * 3, device=grey.device).square().reciprocal()
     return Prior(coefficients, light, mean, settings.focal_sigma**-2, pose, start)
+
+
+def exposed(prior: Prior, settings: FitSettings, grey: Tensor) -> Prior:
+    """The same prior, but for a light of which the camera's exposure is known: `FitSettings.exposure`.
+
+    Args:
+        prior: of B photographs in the light of harmonics.
+        settings: with the exposure.
+        grey: (B,) bool, photographs without colour.
+    """
+    light, mean = HARMONICS.exposed_prior(settings, grey)
+    return replace(prior, light=light, light_mean=mean)

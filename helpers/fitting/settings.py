@@ -72,6 +72,7 @@ class Stage(NamedTuple):
         blur: px, standard deviation.
         points: on the surface, drawn at the start of the stage.
         redraw: without it the points of the stage before are kept.
+        exposed: the light has the prior of `FitSettings.exposure`.
     """
 
     name: str
@@ -83,6 +84,28 @@ class Stage(NamedTuple):
     blur: float = 0.0
     points: int = 0
     redraw: bool = True
+    exposed: bool = False
+
+
+class Exposure(NamedTuple):
+    """What a camera does to skin: it exposes a face well and balances white, from wherever the light may come.
+
+    The light that arrives on the face on average over its directions is nearly known, and nearly white. Beyond
+    that, harmonics are free within wide limits.
+
+    Attributes:
+        mean: of the light on a face, in parts of one that shows the albedo as it is.
+        sigma: of that.
+        colour_sigma: of that, channels against each other.
+        light_sigma: of the harmonics, common to the channels, by order 0, 1, 2.
+        light_colour_sigma: of the harmonics, channels against each other.
+    """
+
+    mean: float = 0.83
+    sigma: float = 0.05
+    colour_sigma: float = 0.004
+    light_sigma: tuple[float, float, float] = (0.10, 0.30, 0.10)
+    light_colour_sigma: tuple[float, float, float] = (0.02, 0.02, 0.01)
 
 
 EVERYTHING = ("alpha", "expression", "beta", "pose", "light", "zoom")
@@ -155,11 +178,15 @@ class FitSettings:
     expression_weight: float = 1.0
     texture_weight: float = 1.0
     light_mean: float = 0.70  # of the constant harmonic; all others have mean 0
-    # Exposure and white balance hold the light of photographs near an even, white one. What it may take beyond that, it
-    # takes from the skin: a light of any tint takes the tint of the skin, and a strong one from the front its darkness.
-    light_sigma: tuple[float, float, float] = (0.03, 0.10, 0.07)  # common to the channels, by order 0, 1, 2
-    light_colour_sigma: tuple[float, float, float] = (0.006, 0.006, 0.004)  # channels against each other
+    # While shapes are sought, brightness is left to the light, which then need not be explained by shape. Light from one
+    # side is held back: with more of it, faces that the model did not make come out farther from their true shape.
+    light_sigma: tuple[float, float, float] = (0.15, 0.10, 0.07)  # common to the channels, by order 0, 1, 2
+    light_colour_sigma: tuple[float, float, float] = (0.004, 0.004, 0.003)  # channels against each other
     grey_colour_sigma: tuple[float, float, float] = (0.25, 0.10, 0.05)  # the same, for a grey photograph
+    # Skin against light is decided last, with the shape held: a light of any tint takes the tint of the skin, and a free
+    # brightness its darkness. The camera's exposure and white balance are what is known of both.
+    exposure: Exposure = Exposure()
+    skin_iterations: int = 3  # of that last stage; 0 leaves it out
 
     # "harmonics": 27 numbers, light from everywhere. "lamp": 15, the released fitter's lamp with a highlight and cast
     # shadows, and what the camera does to colours.
@@ -208,6 +235,8 @@ class FitSettings:
             raise ValueError('pixel_form must be "cauchy" or "huber", light_model "harmonics" or "lamp"')
         if self.energy_form not in ("squares", "roots"):
             raise ValueError(f'energy_form must be "squares" or "roots", got {self.energy_form!r}')
+        if self.light_model != "harmonics" and any(stage.exposed for stage in self.stages):
+            raise ValueError('a stage with exposed=True needs light_model "harmonics"')
         if self.solver not in ("gauss-newton", "adam", "lbfgs"):
             raise ValueError(f'solver must be "gauss-newton", "adam" or "lbfgs", got {self.solver!r}')
         if not 0 <= self.photo_correlation <= 1:
@@ -247,6 +276,10 @@ class FitSettings:
                 stages.append(level._replace(free=(some, "light"), iterations=first))
                 level = level._replace(iterations=iterations - first, redraw=False)
             stages.append(level)
+        if self.dense and self.skin_iterations and self.light_model == "harmonics":
+            # On the points of the last level.
+            last = level._replace(name="skin", free=("beta", "light"), iterations=self.skin_iterations)
+            stages.append(last._replace(redraw=False, exposed=True))
         return tuple(stages)
 
     @classmethod
