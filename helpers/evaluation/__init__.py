@@ -4,6 +4,7 @@
 `recognition` scores pairs of coefficient vectors. numpy works on scans, torch on batches.
 """
 
+from helpers.evaluation.bootstrap import Interval, bootstrap_interval
 from helpers.evaluation.depth import DepthErrors, depth_errors, depth_map
 from helpers.evaluation.icp import IcpResult, IcpSettings, Motion, best_motion, icp
 from helpers.evaluation.labelled import Labelled, read_labelled, read_pairs
@@ -47,6 +48,7 @@ __all__ = [
     "DepthErrors",
     "IcpResult",
     "IcpSettings",
+    "Interval",
     "Labelled",
     "Motion",
     "Nearest",
@@ -59,6 +61,7 @@ __all__ = [
     "Whitening",
     "align_similarity",
     "best_motion",
+    "bootstrap_interval",
     "compare_protocols",
     "depth_errors",
     "depth_map",
