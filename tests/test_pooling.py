@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from helpers.face_model import load
 from helpers.pooling import RULES, normal_agreement, pool
 
-
 CORRELATION = 0.3
 
 
@@ -131,12 +130,11 @@ def test_copies_of_one_photograph_are_worth_one():
     """With ρ = 1 however many copies leave the fit as it is; with ρ = 0 they are believed more than the prior."""
     mean, covariance = torch.tensor([[1.0, -2.0]]), torch.tensor([[[0.5, 0.1], [0.1, 0.4]]])
     zero = torch.zeros(5, dtype=torch.long)
-    for given in (covariance, covariance.diagonal(dim1=1, dim2=2)):
-        copies = mean.expand(5, -1), zero, "precision"
-        given = given.expand(5, *given.shape[1:])
-        same = pool(*copies, covariance=given, correlation=1.0).coefficients
+    for one in (covariance, covariance.diagonal(dim1=1, dim2=2)):
+        copies, five = (mean.expand(5, -1), zero, "precision"), one.expand(5, *one.shape[1:])
+        same = pool(*copies, covariance=five, correlation=1.0).coefficients
         assert torch.allclose(same, mean, atol=1e-5)
-        more = pool(*copies, covariance=given, correlation=0.0).coefficients
+        more = pool(*copies, covariance=five, correlation=0.0).coefficients
         assert (more.abs() > 1.2 * mean.abs()).all()
 
 
