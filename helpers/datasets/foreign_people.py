@@ -25,9 +25,12 @@ from helpers.datasets.ray_casting import Studio, ray_cast
 from helpers.datasets.synthetic_people import PeopleBatch, SyntheticPeople
 from helpers.datasets.wardrobe import NO_HAT, Outfits
 from helpers.face_model import FaceCoefficients, look
+from helpers.landmarks import detect
 
-# A detector's idea of the points is not the model's: mm by which it differs, for all people and for one.
+# A detector's idea of the points is not the model's: mm by which it differs, for all people and for one; more along the
+# jaw and the brows, where nothing marks a point, by these factors.
 POINTS_SIGMA = (1.0, 0.8)
+JAW, BROWS = 2.0, 1.5
 TONES = (-45.0, 62.0)  # individual typology angle, degrees, of the darkest and the lightest skin
 DARK_HAIRED = 20.0  # degrees; below it nobody is blond
 WHITE = 0.85  # linear light from a white face in front of the camera, as cameras expose on average
@@ -44,9 +47,12 @@ class ForeignPeople(SyntheticPeople):
     Args:
         tone: degrees, the individual typology angle of everybody's skin; None spreads people evenly from dark to light.
             All else stays the same, so that tones can be compared on the same faces in the same light.
+        detector: whose points the photographs have, as `helpers.landmarks.detect` takes its name; None simulates it, as is
+            also done where it finds no face.
     """
 
     tone: float | None = field(default=None, kw_only=True)
+    detector: str | None = field(default=None, kw_only=True)
 
     size: int = field(default=224, kw_only=True)
     framing: str = field(default="fit", kw_only=True)
@@ -144,8 +150,11 @@ class ForeignPeople(SyntheticPeople):
     def _points(self, vertices: Tensor, person: Tensor) -> Tensor:
         points = vertices[:, self.model.landmarks]
         both, own = POINTS_SIGMA
-        common = RandomStreams(POPULATION, [3]).normal("points", 68, 3, sigma=both).to(points)
-        return points + common + self._streams(person).normal("points", 68, 3, sigma=own).to(points)
+        off = RandomStreams(POPULATION, [3]).normal("points", 68, 3, sigma=both).to(points)
+        off = off + self._streams(person).normal("points", 68, 3, sigma=own).to(points)
+        factor = torch.ones_like(off[:1, :, :1])
+        factor[:, :17], factor[:, 17:27] = JAW, BROWS
+        return points + factor * off
 
     def _drawn(
         self,
@@ -175,8 +184,17 @@ class ForeignPeople(SyntheticPeople):
         return image, torch.where(triangle_id < len(self.model.triangles), triangle_id, -1)
 
     def _photographs(self, indices: Tensor) -> PeopleBatch:
-        photographs = super()._photographs(indices)
-        return replace(photographs, light=torch.full_like(photographs.light, torch.nan))
+        drawn = super()._photographs(indices)
+        drawn = replace(drawn, light=torch.full_like(drawn.light, torch.nan))
+        if self.detector is None:
+            return drawn
+        points, confidence = drawn.landmarks.clone(), drawn.confidence.clone()
+        for b, image in enumerate(drawn.image.cpu().numpy()):
+            faces = detect(image, self.detector)
+            if faces:
+                points[b] = torch.from_numpy(faces[0].points).to(points)
+                confidence[b] = faces[0].confidence
+        return replace(drawn, landmarks=points, confidence=confidence)
 
 
 def _rows(outfits: Outfits, person: Tensor) -> Outfits:

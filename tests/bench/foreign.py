@@ -110,6 +110,14 @@ def foreign_fit_median_ratio() -> dict:
 
 
 @bench
+def foreign_detected_median_ratio() -> dict:
+    """The same with the points of the installed detector; peer: with simulated ones."""
+    people = ForeignPeople(model(1), PEOPLE, PHOTOS, seed=SEED, detector="auto")
+    detected, simulated = (float(np.median(f.single)) for f in (measure(people, model(1)), foreign_fits()))
+    return part(detected) | {"peer": simulated, "ratio": detected / simulated}
+
+
+@bench
 def foreign_fit_worse_than_mean() -> dict:
     """Share of the photographs whose fit is farther from the truth than the mean face."""
     return {
