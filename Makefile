@@ -20,7 +20,7 @@ export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CO
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab playground check test notebooks site bench study model setup
+.PHONY: help lab playground check test notebooks site bench study tone model setup
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -62,6 +62,9 @@ site: setup  ## build the course as a web site in build/site, to be read without
 
 study: setup  ## measure what each term of the fit buys, on rendered faces; ARGS="--faces 50" for fewer
 	$(RUN) -m tests.bench.study $(ARGS)
+
+tone: setup  ## errors of shape and tone by the tone of skin, on rendered people; ARGS="--people 4" for fewer
+	$(RUN) -m tests.bench.tone $(ARGS)
 
 model: setup  ## build the open face model again
 	$(RUN) -m helpers.model_builder

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helpers.fitting import FitSettings
+
 RULES = ("confidence", "uniform", "ranking", "robust", "median", "precision")
 WEISZFELD_STEPS = 30
 NEAREST = 1e-3  # of a person's usual distance from the middle, below which a photograph gains no more weight
@@ -46,6 +48,7 @@ def pool(
     confidence: Tensor | None = None,
     covariance: Tensor | None = None,
     ok: Tensor | None = None,
+    correlation: float = FitSettings.photo_correlation,
 ) -> Pooled:
     """Pool the coefficients of N photographs by person.
 
@@ -70,10 +73,15 @@ def pool(
         confidence: (N,) not negative; the rules "confidence" and "ranking" need it.
         covariance: (N, K, K) of the fits, or its diagonal (N, K); the rule "precision" needs it.
         ok: (N,) bool, False for fits that must not count.
+        correlation: of the errors that a person's photographs share, 0 to 1, under the rule "precision"; by default that
+            of the joint fit.
 
     Raises:
-        ValueError: shapes that do not fit together, negative confidences or an unknown rule.
+        ValueError: shapes that do not fit together, negative confidences, covariances that are none, a correlation out of
+            range or an unknown rule.
     """
+    if not 0 <= correlation <= 1:
+        raise ValueError(f"correlation must lie between 0 and 1, got {correlation}")
     confidence, usable = _checked(coefficients, person, rule, confidence, covariance, ok)
     people, index = person.unique(return_inverse=True)
     P = len(people)
@@ -84,7 +92,7 @@ def pool(
     if rule == "median":
         pooled = _medians(coefficients, index, usable, P)
     elif rule == "precision" and covariance is not None:
-        pooled = product_of_posteriors(clean, covariance, index, usable, P)
+        pooled = product_of_posteriors(clean, covariance, index, usable, P, correlation)
     else:
         raw = torch.where(usable, confidence, 0.0)
         if rule == "ranking":
@@ -97,12 +105,18 @@ def pool(
     return Pooled(people, pooled, weights, used, total - used)
 
 
-def product_of_posteriors(mean: Tensor, covariance: Tensor, index: Tensor, usable: Tensor, P: int) -> Tensor:
+def product_of_posteriors(
+    mean: Tensor, covariance: Tensor, index: Tensor, usable: Tensor, P: int, correlation: float = 0.0
+) -> Tensor:
     """The mode of the product of normal posteriors with one prior N(0, I) among them.
 
     Each posterior has precision Λ_i = L_i + I, with L_i the information of its photograph and I that of the prior. All
     n photographs together have Σ L_i, and the prior is there once: Λ = Σ Λ_i − (n − 1) I. The mean solves
     Λ γ = Σ Λ_i γ_i. Adding the Λ_i as they are would count the prior n times, and draw everybody towards the mean face.
+
+    That holds if the photographs err independently. What the model lacks, it lacks in all of them: with the correlation ρ
+    between their errors n photographs are worth n / κ, κ = 1 + ρ (n − 1), as in `helpers.fitting.fit_person`. Then
+    (Σ L_i / κ + I) γ = Σ Λ_i γ_i / κ.
 
     Args:
         mean: (N, K) coefficients of the photographs.
@@ -110,23 +124,30 @@ def product_of_posteriors(mean: Tensor, covariance: Tensor, index: Tensor, usabl
         index: (N,) number of each photograph's person, from 0 to P − 1.
         usable: (N,) bool.
         P: number of people.
+        correlation: ρ, 0 to 1.
 
     Returns:
         (P, K) coefficients.
+
+    Raises:
+        ValueError: A covariance (N, K, K) that is used is not positive definite.
     """
-    K = mean.shape[1]
     n = _sum(usable.to(mean), index, P)
+    κ = 1 + correlation * (n - 1).clamp(min=0)
     if covariance.dim() == 2:
         # A fit never knows less than the prior; rounding must not make it so.
         Λ = torch.where(usable[:, None], 1 / covariance.clamp(min=1e-8, max=1.0), 0.0)
-        return _sum(Λ * mean, index, P) / (_sum(Λ, index, P) - (n - 1).clamp(min=0)[:, None]).clamp(min=1.0)
-    identity = torch.eye(K, dtype=mean.dtype, device=mean.device)
-    safe = torch.where(usable[:, None, None], covariance, identity)
-    Λ = torch.where(usable[:, None, None], torch.linalg.inv(safe), 0.0)
-    whole = _sum(Λ, index, P) - (n - 1).clamp(min=0)[:, None, None] * identity
-    whole = torch.where((n > 0)[:, None, None], whole, identity)
-    right = _sum((Λ @ mean[..., None])[..., 0], index, P)
-    return torch.linalg.solve(whole, right[..., None])[..., 0]
+        information = _sum(Λ, index, P) - n[:, None]
+        return _sum(Λ * mean, index, P) / (information + κ[:, None]).clamp(min=1.0)
+    identity = torch.eye(mean.shape[1], dtype=mean.dtype, device=mean.device)
+    factor, failed = torch.linalg.cholesky_ex(torch.where(usable[:, None, None], covariance, identity))
+    if bool(failed.any()):
+        rows = failed.nonzero()[:3, 0].tolist()
+        raise ValueError(f"covariances must be positive definite; those of the photographs {rows} are not")
+    Λ = torch.where(usable[:, None, None], torch.cholesky_inverse(factor), 0.0)
+    right = torch.where(usable[:, None], torch.cholesky_solve(mean[..., None], factor)[..., 0], 0.0)
+    whole = _sum(Λ, index, P) + (κ - n)[:, None, None] * identity
+    return torch.cholesky_solve(_sum(right, index, P)[..., None], torch.linalg.cholesky(whole))[..., 0]
 
 
 def normal_agreement(normals: Tensor, index: Tensor, P: int) -> Tensor:

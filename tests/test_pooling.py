@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from helpers.face_model import load
 from helpers.pooling import RULES, normal_agreement, pool
 
+CORRELATION = 0.3
+
 
 def by_loop(coefficients, person, rule, confidence, covariance, ok):
     """{label: vector} by the definitions, one person after the other, in float64."""
@@ -22,8 +24,9 @@ def by_loop(coefficients, person, rule, confidence, covariance, ok):
             found[label] = torch.quantile(γ, 0.5, dim=0)
         elif rule == "precision":
             Λ = [torch.linalg.inv(covariance[i].double()) for i in rows]
-            whole = sum(Λ) - (len(rows) - 1) * torch.eye(γ.shape[1], dtype=torch.float64)
-            found[label] = torch.linalg.solve(whole, sum(L @ g for L, g in zip(Λ, γ, strict=True)))
+            identity, κ = torch.eye(γ.shape[1], dtype=torch.float64), 1 + CORRELATION * (len(rows) - 1)
+            whole = identity + sum(L - identity for L in Λ) / κ
+            found[label] = torch.linalg.solve(whole, sum(L @ g for L, g in zip(Λ, γ, strict=True)) / κ)
         else:
             if rule == "ranking":
                 best = sorted(range(len(rows)), key=lambda i: -c[i])[: (len(rows) + 1) // 2]
@@ -51,13 +54,20 @@ def people(seed, n, k=5):
 @given(st.integers(0, 10_000), st.integers(1, 40), st.sampled_from([r for r in RULES if r != "robust"]))
 def test_rules_agree_with_a_loop_over_people(seed, n, rule):
     coefficients, person, confidence, covariance, ok = people(seed, n)
-    pooled = pool(coefficients, person, rule, confidence=confidence, covariance=covariance, ok=ok)
+    pooled = pool(
+        coefficients,
+        person,
+        rule,
+        confidence=confidence,
+        covariance=covariance,
+        ok=ok,
+        correlation=CORRELATION,
+    )
     expected = by_loop(coefficients, person, rule, confidence, covariance, ok)
     assert pooled.person.tolist() == sorted(expected)
     theirs = torch.stack(list(expected.values()))
     assert torch.equal(pooled.coefficients.isnan(), theirs.isnan())
-    # Without the prior's share the product can be badly conditioned where photographs say little.
-    tolerance = 5e-3 if rule == "precision" else 1e-5
+    tolerance = 1e-3 if rule == "precision" else 1e-5
     assert torch.allclose(
         pooled.coefficients.double(), theirs, atol=tolerance, rtol=tolerance, equal_nan=True
     )
@@ -116,6 +126,18 @@ def test_precision_takes_each_coefficient_from_whoever_saw_it():
     )
 
 
+def test_copies_of_one_photograph_are_worth_one():
+    """With ρ = 1 however many copies leave the fit as it is; with ρ = 0 they are believed more than the prior."""
+    mean, covariance = torch.tensor([[1.0, -2.0]]), torch.tensor([[[0.5, 0.1], [0.1, 0.4]]])
+    zero = torch.zeros(5, dtype=torch.long)
+    for one in (covariance, covariance.diagonal(dim1=1, dim2=2)):
+        copies, five = (mean.expand(5, -1), zero, "precision"), one.expand(5, *one.shape[1:])
+        same = pool(*copies, covariance=five, correlation=1.0).coefficients
+        assert torch.allclose(same, mean, atol=1e-5)
+        more = pool(*copies, covariance=five, correlation=0.0).coefficients
+        assert (more.abs() > 1.2 * mean.abs()).all()
+
+
 def test_normals_unlike_the_others_score_low():
     generator = torch.Generator().manual_seed(3)
     normals = torch.nn.functional.normalize(
@@ -165,6 +187,11 @@ def test_bad_input_is_refused():
         ("not negative", lambda: pool(γ, person, confidence=torch.tensor([1.0, -1.0, 1.0]))),
         ("needs covariance", lambda: pool(γ, person, "precision")),
         ("covariance must be", lambda: pool(γ, person, "precision", covariance=torch.zeros(3, 3))),
+        (
+            "positive definite",
+            lambda: pool(γ, person, "precision", covariance=-torch.eye(γ.shape[1]).expand(len(γ), -1, -1)),
+        ),
+        ("correlation must", lambda: pool(γ, person, "uniform", correlation=1.5)),
         ("ok must be bool", lambda: pool(γ, person, "uniform", ok=torch.ones(3))),
     ):
         with pytest.raises(ValueError, match=match):

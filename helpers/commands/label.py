@@ -23,7 +23,11 @@ synthetic:PEOPLExPHOTOS, people that are rendered while they are labelled.
 
 DIR gets manifest.json, shards of rows (shard-00000.parquet …) and quarantine.csv, the photographs without a fit and why.
 Stopped in any way and started again with the same words, the run goes on: no row is lost and none is there twice.
-With other settings it refuses, because rows of two settings must not be mixed."""
+With other settings it refuses, because rows of two settings must not be mixed.
+
+With --joint the photographs of a person are fitted together, and their rows have the same shape and texture. A person is
+never cut between batches, unless there are more than --batch photographs: those are fitted in even groups, which the last
+line tells."""
 EPILOG = """A photograph that cannot be used is quarantined, and the run goes on.
 Exit status: 0 every photograph has its row, 1 stopped before that (a full disk, say), 2 wrong arguments."""
 
@@ -46,7 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=_number(64, 1024), default=224, metavar="PX", help="side of the crop (default: 224)"
     )
     parser.add_argument(
-        "--batch", type=_number(1), default=32, metavar="N", help="photographs fitted together (default: 32)"
+        "--batch",
+        type=_number(1),
+        default=32,
+        metavar="N",
+        help="photographs in memory and fitted at once (default: 32)",
+    )
+    parser.add_argument(
+        "--joint",
+        action="store_true",
+        help="find one shape and one texture for all photographs of a person (as fit --one-person)",
     )
     parser.add_argument(
         "--shard", type=_number(1), default=1000, metavar="N", help="photographs a file (default: 1000)"
@@ -73,20 +86,21 @@ def run(args: argparse.Namespace) -> int:
     from helpers.labelling import LabelOptions, label, quick_settings
 
     try:
+        options = LabelOptions(
+            settings=quick_settings() if args.quick else None,
+            size=args.size,
+            batch=args.batch,
+            shard=args.shard,
+            workers=args.workers,
+            engine=args.engine,
+            device=args.device,
+            seed=args.seed,
+            joint=args.joint,
+        )
         model, source = _prepare(args)
     except UserError as error:
         print(f"helpers label: {error}", file=sys.stderr)
         return 2
-    options = LabelOptions(
-        settings=quick_settings() if args.quick else None,
-        size=args.size,
-        batch=args.batch,
-        shard=args.shard,
-        workers=args.workers,
-        engine=args.engine,
-        device=args.device,
-        seed=args.seed,
-    )
     summary = label(source, args.out, options, model=model)
     print(f"{args.out}: {summary}")
     if summary.quarantined:

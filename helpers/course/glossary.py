@@ -53,6 +53,7 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "robust": ("Numbers that are the same for all photographs of a person.", "05"),
     "fingerprint": ("A short number made from a configuration; another configuration has another.", "09"),
     "quarantine": ("The list of photographs that could not be fitted, with a reason each.", "09"),
+    "Schur complement": ("What a system of equations says of some unknowns, once the others follow them.", "05"),
     "shard": ("One file of a large result, which is on the disk whole or not at all.", "09"),
     "epoch": ("Once through all pictures of a training.", "06"),
     "held out": ("Kept from the training, to be judged on: people, not pictures.", "06"),

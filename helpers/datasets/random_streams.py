@@ -50,6 +50,9 @@ class RandomStreams:
         self._names: set[str] = set()
         self.device = device
 
+    def __len__(self) -> int:
+        return len(self._keys)
+
     def uniform(self, name: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Uniform numbers of the stream `name`.
 

@@ -169,7 +169,7 @@ class SyntheticPeople:
         person = person.to(device)
 
         coefficients, neutral, vertices, albedo = self._faces(person, conditions.expression)
-        points = vertices[:, self.model.landmarks]
+        points = self._points(vertices, person)
         pose, camera = self._view(points, conditions)
         in_camera = model_to_camera(points, pose)
         truth = project(in_camera, camera)[..., :2]
@@ -187,9 +187,10 @@ class SyntheticPeople:
             crop = _authors_square(detected.landmarks, self.size, conditions)
             camera, detected = crop.camera_of_crop(camera), detected.in_crop(crop)
             occluders = occluders.moved(crop.origin, crop.scale)
-        image, triangle_id = self._picture(
-            coefficients, vertices, albedo, pose, camera, occluders, conditions
+        image, triangle_id = self._drawn(
+            coefficients, vertices, albedo, pose, camera, conditions, streams, person
         )
+        image, triangle_id = self._spoilt(image, triangle_id, occluders, conditions)
 
         return PeopleBatch(
             image=image,
@@ -228,17 +229,22 @@ class SyntheticPeople:
             pose = _missed(pose, camera, conditions.crop_shift * self.size, conditions.crop_zoom)
         return pose, camera
 
-    def _picture(
+    def _points(self, vertices: Tensor, person: Tensor) -> Tensor:
+        """(B, 68, 3) mm, what a faultless detector would find."""
+        return vertices[:, self.model.landmarks]
+
+    def _drawn(
         self,
         coefficients: FaceCoefficients,
         vertices: Tensor,
         albedo: Tensor,
         pose: Pose,
         camera: Camera,
-        occluders: Occluders,
         conditions: Conditions,
+        streams: RandomStreams,
+        person: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Image (B, S, S, 3) and triangle_id (B, S, S): the faces rendered, covered, and spoilt by camera and file."""
+        """Image (B, S, S, 3) and triangle_id (B, S, S) of the faces."""
         nuisances = self.nuisances
         light = unpack_lamp(conditions.light)[0] if nuisances.lamp else conditions.light
         background = conditions.backgrounds.images(self.size)
@@ -252,6 +258,13 @@ class SyntheticPeople:
         image, triangle_id = rendering.image, rendering.triangle_id
         if conditions.outfits is not None:  # hair, clothes and the rest of the head are not the face
             triangle_id = torch.where(triangle_id < len(self.model.triangles), triangle_id, -1)
+        return image, triangle_id
+
+    def _spoilt(
+        self, image: Tensor, triangle_id: Tensor, occluders: Occluders, conditions: Conditions
+    ) -> tuple[Tensor, Tensor]:
+        """Image and triangle_id, covered, and the image spoilt by camera and file."""
+        nuisances = self.nuisances
         if bool(occluders.present.any()):
             covered = occluders.masks(self.size)
             image = torch.where(covered[..., None], occluders.colour[:, None, None], image)

@@ -4,10 +4,12 @@
 `recognition` scores pairs of coefficient vectors. numpy works on scans, torch on batches.
 """
 
+from helpers.evaluation.bootstrap import Interval, bootstrap_interval
 from helpers.evaluation.depth import DepthErrors, depth_errors, depth_map
 from helpers.evaluation.icp import IcpResult, IcpSettings, Motion, best_motion, icp
 from helpers.evaluation.labelled import Labelled, read_labelled, read_pairs
 from helpers.evaluation.landmark_error import NORMALISERS, landmark_nme
+from helpers.evaluation.outer_surface import outer_rmse, outer_surface
 from helpers.evaluation.protocol import (
     MICC,
     PROTOCOLS,
@@ -34,6 +36,7 @@ from helpers.evaluation.recognition import (
 from helpers.evaluation.regions import face_regions, normal_error, per_region
 from helpers.evaluation.scans import find_scans, read_landmarks, read_surface
 from helpers.evaluation.shape import align_similarity, shape_rmse
+from helpers.evaluation.skin_tone import SKIN_TYPES, skin_type, typology_angle
 from helpers.evaluation.surface import Nearest, Surface
 
 __all__ = [
@@ -41,9 +44,11 @@ __all__ = [
     "NORMALISERS",
     "PROTOCOLS",
     "REPRESENTATIONS",
+    "SKIN_TYPES",
     "DepthErrors",
     "IcpResult",
     "IcpSettings",
+    "Interval",
     "Labelled",
     "Motion",
     "Nearest",
@@ -56,6 +61,7 @@ __all__ = [
     "Whitening",
     "align_similarity",
     "best_motion",
+    "bootstrap_interval",
     "compare_protocols",
     "depth_errors",
     "depth_map",
@@ -67,6 +73,8 @@ __all__ = [
     "make_pairs",
     "micc_rmse",
     "normal_error",
+    "outer_rmse",
+    "outer_surface",
     "per_region",
     "rank_one",
     "read_labelled",
@@ -77,6 +85,8 @@ __all__ = [
     "roc",
     "scan_error",
     "shape_rmse",
+    "skin_type",
     "tar_at_far",
+    "typology_angle",
     "verify",
 ]

@@ -23,7 +23,7 @@ from helpers.fitting.landmark_term import (
     landmark_rows,
     landmark_weights,
 )
-from helpers.fitting.light_models import LIGHT_MODELS
+from helpers.fitting.light_models import HARMONICS, LIGHT_MODELS
 from helpers.fitting.parameters import FaceState, FitModel, Layout
 from helpers.fitting.pixel_term import (
     look_at_points,
@@ -267,6 +267,7 @@ def _fit_stages(
         prior = problem.prior.of_means(layout, free) if settings.energy_form == "roots" else problem.prior
         if stage.exposed:
             prior = exposed(prior, settings, is_grey(problem.image))
+            state = replace(state, light=HARMONICS.as_exposed(state.light, settings.exposure))
         solution = SOLVERS[settings.solver](
             Energy(layout, prior, _stage_terms(problem, view, stage), settings.limits),
             state,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from helpers.fitting.harmonics import look_in_harmonics
 from helpers.fitting.lamp import look_in_lamplight
-from helpers.fitting.settings import FitSettings
+from helpers.fitting.settings import Exposure, FitSettings
 from helpers.fitting.surface import Look, Surface
 from helpers.lighting import ColourTransform, PhongLight
 from helpers.lighting.lamp_vector import (
@@ -116,6 +116,15 @@ class HarmonicLight(LightModel):
             self._by_order(exposure.light_colour_sigma, grey) + along / exposure.colour_sigma**2,
         )
         return self._blocks(common, colour), self._mean(exposure.mean, grey)
+
+    def as_exposed(self, light: Tensor, exposure: Exposure) -> Tensor:
+        """The light (B, 9, 3) made as bright on a face as the camera's exposure has it.
+
+        From there albedo, which is multiplied with it, is found in one linear step; from a light far darker a step
+        would overshoot.
+        """
+        on_face = light.mean(-1) @ light.new_tensor(self.ON_FACE)
+        return light * (exposure.mean / on_face.clamp(min=0.05))[:, None, None]
 
     def _by_order(self, sigma: tuple[float, float, float], like: Tensor) -> Tensor:
         """(9, 9) precision of independent harmonics with the standard deviations σ by order."""

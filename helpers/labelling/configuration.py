@@ -30,9 +30,10 @@ class LabelOptions:
         device: where workers compute.
         seed: of all random numbers.
         start: of local processes, see `helpers.labelling.workers.local.LocalCrew`; it changes no row.
+        joint: fit the photographs of a person together, by `helpers.fitting.fit_person`, as far as they go into one batch.
 
     Raises:
-        UserError: for a batch or shard of less than one photograph.
+        UserError: for a batch or shard of less than one photograph, and a joint fit in batches of one.
     """
 
     settings: FitSettings | None = None
@@ -44,8 +45,11 @@ class LabelOptions:
     device: str = "cpu"
     seed: int = 0
     start: str = "spawn"
+    joint: bool = False
 
     def __post_init__(self):
+        if self.joint and self.batch < 2:
+            raise UserError(f"batch {self.batch}: a joint fit takes several photographs at once, at least 2")
         for name in ("batch", "shard"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} {getattr(self, name)}: at least 1 is expected")
@@ -69,6 +73,7 @@ class Configuration:
         settings: of the fit, as plain values.
         format: of the rows.
         device: the kind that computes, "cpu" or "cuda": their rows differ in the last digits.
+        joint: whether the photographs of a person share one shape and one texture.
     """
 
     source: dict
@@ -79,6 +84,7 @@ class Configuration:
     settings: dict
     format: int = FORMAT
     device: str = "cpu"  # the kind of manifests that do not name one
+    joint: bool = False
 
     @classmethod
     def of(cls, source: dict, model: MorphableModel, options: LabelOptions) -> Configuration:
@@ -97,13 +103,17 @@ class Configuration:
             shard=options.shard,
             settings=_plain(asdict(options.fit_settings)),
             device=options.device.partition(":")[0],
+            joint=options.joint,
         )
 
     def fingerprint(self) -> str:
         """A short name that another configuration does not have."""
         values = asdict(self)
+        # So the shards of earlier versions keep their fingerprint.
         if self.device == "cpu":
-            del values["device"]  # so the shards of earlier versions keep their fingerprint
+            del values["device"]
+        if not self.joint:
+            del values["joint"]
         text = json.dumps(values, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

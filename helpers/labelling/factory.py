@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from helpers.errors import UserError
 from helpers.face_model import MorphableModel, load
+from helpers.labelling.batches import batches_of, people_of
 from helpers.labelling.configuration import Configuration, LabelOptions
 from helpers.labelling.crop_source import CropSource
 from helpers.labelling.labeller import Batch, Job
@@ -34,6 +35,7 @@ class Summary:
         good: fits that can be trusted.
         doubtful: fits that cannot.
         quarantined: photographs without a fit.
+        in_groups: people with too many photographs to be fitted all together.
     """
 
     photographs: int
@@ -42,6 +44,7 @@ class Summary:
     good: int
     doubtful: int
     quarantined: int
+    in_groups: int = 0
 
     def __str__(self) -> str:
         now = (
@@ -49,7 +52,10 @@ class Summary:
             if self.labelled
             else "nothing was left to do"
         )
-        return f"{now}; {self.photographs} in all: {self.good} good, {self.doubtful} doubtful, {self.quarantined} quarantined"
+        told = f"{now}; {self.photographs} in all: {self.good} good, {self.doubtful} doubtful, {self.quarantined} quarantined"
+        if self.in_groups:
+            told += f"; people with more photographs than a batch, fitted in groups: {self.in_groups}"
+        return told
 
 
 def label(
@@ -87,7 +93,7 @@ def label(
     model = model.to("cpu")
     if isinstance(source, str | Path):
         source = open_source(str(source), model=model, size=options.size, seed=options.seed)
-    job = Job(source, model, options.fit_settings, options.size, options.device)
+    job = Job(source, model, options.fit_settings, options.size, options.device, options.joint)
     begin = time.perf_counter()
     with Store(out, Configuration.of(source.describe(), model, options), len(source)) as store:
         done = store.finished()
@@ -98,7 +104,7 @@ def label(
                 total=len(source), initial=rows_done, unit="photo", smoothing=0.05, shown=progress
             )
             with bar, crew:
-                _fill(store, work_off(batches_of(store, done), crew), bar)
+                _fill(store, done, work_off(batches_of(store, done, source), crew), bar)
         store.write_quarantine()
     good, doubtful, quarantined = count_codes(out)
     return Summary(
@@ -108,28 +114,22 @@ def label(
         good=good,
         doubtful=doubtful,
         quarantined=quarantined,
+        in_groups=sum(len(own) > options.batch for own in people_of(source).values()) if options.joint else 0,
     )
 
 
-def batches_of(store: Store, done: set[int]) -> Iterator[Batch]:
-    """The batches of all shards that are not done, in order. A batch never reaches into the next shard."""
-    size = store.configuration.batch
-    for shard in range(store.shards):
-        if shard not in done:
-            places = store.places(shard)
-            for number, first in enumerate(range(0, len(places), size)):
-                yield Batch(shard, number, tuple(places[first : first + size]))
-
-
-def _fill(store: Store, answers: Iterator[tuple[Batch, pa.Table]], bar) -> None:
-    """Collect rows and write each shard when it is complete."""
+def _fill(store: Store, done: set[int], answers: Iterator[tuple[Batch, pa.Table]], bar) -> None:
+    """Collect rows and write each shard when it is complete. A person's rows may belong to several, some of them done."""
     waiting: dict[int, list[pa.Table]] = {}
-    for batch, rows in answers:
-        tables = waiting.setdefault(batch.shard, [])
-        tables.append(rows)
-        if sum(map(len, tables)) == len(store.places(batch.shard)):
-            store.write(batch.shard, pa.concat_tables(waiting.pop(batch.shard)).sort_by("index"))
-        bar.update(len(rows))
+    for _, rows in answers:
+        shard_of = rows.column("index").to_numpy() // store.configuration.shard
+        for shard in set(shard_of.tolist()) - done:
+            mine = rows.filter(pa.array(shard_of == shard))
+            tables = waiting.setdefault(shard, [])
+            tables.append(mine)
+            if sum(map(len, tables)) == len(store.places(shard)):
+                store.write(shard, pa.concat_tables(waiting.pop(shard)).sort_by("index"))
+            bar.update(len(mine))
 
 
 def count_codes(folder: str | Path) -> tuple[int, int, int]:

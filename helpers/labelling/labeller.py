@@ -10,7 +10,7 @@ import torch
 from helpers.datasets.photo_source import printable
 from helpers.errors import UserError
 from helpers.face_model import MorphableModel
-from helpers.fitting import FitModel, FitResult, FitSettings, fit
+from helpers.fitting import FitModel, FitResult, FitSettings, fit, fit_person
 from helpers.fitting.light_models import LIGHT_MODELS
 from helpers.labelling.crop_source import CropSource, Loaded
 from helpers.labelling.rows import fitted_rows, quarantined_rows, row_schema
@@ -45,6 +45,7 @@ class Job:
         settings: of the fit.
         size: px of the crop's side.
         device: where the worker computes.
+        joint: fit the photographs of a person together.
     """
 
     source: CropSource
@@ -52,6 +53,7 @@ class Job:
     settings: FitSettings
     size: int
     device: str = "cpu"
+    joint: bool = False
 
 
 class DeviceLost(UserError):
@@ -138,8 +140,14 @@ class Labeller:
         return good, self._fit_together(good) if rest else None
 
     def _fit_together(self, loaded: Loaded) -> FitResult:
-        crop = loaded.faces.to(self.job.device)
-        return fit(crop.image, crop.landmarks, self.model, valid=crop.valid, settings=self.job.settings)
+        crop, settings = loaded.faces.to(self.job.device), self.job.settings
+        if not self.job.joint:
+            return fit(crop.image, crop.landmarks, self.model, valid=crop.valid, settings=settings)
+        people = [self.job.source.name(place)[1] for place in loaded.index]
+        person = torch.tensor([people.index(name) for name in people], device=crop.image.device)
+        return fit_person(
+            crop.image, crop.landmarks, self.model, person=person, valid=crop.valid, settings=settings
+        ).photographs
 
     def _refuse_what_is_no_photographs_fault(self, error: Exception, count: int) -> None:
         if isinstance(error, DeviceLost):

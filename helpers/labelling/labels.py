@@ -66,13 +66,19 @@ def pool_shards(
         partial: pool what is there, of a run that is not finished.
 
     Raises:
-        UserError: for another rule, a folder without rows, and, unless `partial`, a run that is not finished.
+        UserError: for another rule, a folder without rows, and, unless `partial`, a run that is not finished. For the rule
+            "precision" on rows of a joint fit, each of which knows what all photographs of its person tell.
     """
     if rule not in RULES:
         raise UserError(f"rule {rule!r}: one of {', '.join(RULES)} is expected")
     if by not in ("detector", "fit"):
         raise UserError(f"by {by!r}: detector or fit is expected")
     codes = _codes(also)
+    if rule == "precision" and read_manifest(folder)[0].joint:
+        raise UserError(
+            f'{folder}: its rows come from joint fits, and "precision" would count every photograph once a row: '
+            "pool by another rule, such as uniform"
+        )
     files = _files(folder, partial)
     names, index, confidence, usable = _read_small(files, f"{by}_confidence", codes)
     # One array for all, filled file by file: no row is in memory twice.

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.model_builder.colour import linear_to_srgb, typology_angle
+from helpers.evaluation.skin_tone import typology_angle
+from helpers.model_builder.colour import linear_to_srgb
 from helpers.model_builder.skin import SkinMaps
 
 BARE_SKIN = np.array([0.80, 0.66, 0.555])  # linear light, without pigment

@@ -16,7 +16,7 @@ from helpers.show.figures import draw_landmarks, figure, picture, row, tile
 from helpers.show.fit_strip import fit_strip
 from helpers.show.fitting import energy_figure, state_overlay
 from helpers.show.mesh import mesh
-from helpers.show.pooling import rules_figure, rules_table, spread_bars
+from helpers.show.pooling import paired_table, rules_figure, rules_table, spread_bars
 from helpers.show.pose import (
     cloud_picture,
     correspondence_picture,
@@ -71,6 +71,7 @@ __all__ = [
     "model_with_points",
     "modes_table",
     "motion_picture",
+    "paired_table",
     "picture",
     "pixels",
     "pool_slider",

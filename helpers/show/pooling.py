@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from helpers.evaluation import bootstrap_interval
 from helpers.show.figures import figure
 from helpers.show.on_cpu import on_cpu
 from helpers.show.style import BLUE, PALETTE
@@ -80,4 +81,26 @@ def rules_table(counts, errors: dict[str, Tensor]) -> str:
     for name, error in errors.items():
         cells = (f"{float(row.mean()):.2f} ± {float(row.std()) / len(row) ** 0.5:.2f}" for row in error)
         lines.append(f"{name:{width}}" + "".join(f"{cell:>13}" for cell in cells))
+    return "\n".join(lines)
+
+
+def paired_table(errors: dict[str, Tensor], against: str) -> str:
+    """Methods on the same photographs as text: mean error over people, and the difference from one of them.
+
+    Args:
+        errors: method to (P,) mm, of the same people.
+        against: the method that the others are compared with.
+
+    Returns:
+        A line for each, with the 95 % interval of the mean difference by a paired bootstrap over people.
+    """
+    errors = on_cpu(errors)
+    width, n = max(map(len, errors)) + 2, len(errors[against])
+    lines = [f"{f'n = {n} people':{width}}  error, mm   less {against}, mm"]
+    for name, error in errors.items():
+        line = f"{name:{width}}{float(error.mean()):11.2f}"
+        if name != against:
+            mean, low, high = bootstrap_interval(error - errors[against])
+            line += f"   {mean:+.2f}, 95 % from {low:+.2f} to {high:+.2f}"
+        lines.append(line)
     return "\n".join(lines)

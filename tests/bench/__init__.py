@@ -9,6 +9,7 @@ from tests.bench import (  # noqa: F401 (each enters its benches in the table)
     datasets,
     evaluation,
     fitting,
+    foreign,
     formats,
     labelling,
     model,

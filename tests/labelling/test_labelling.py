@@ -180,11 +180,12 @@ def test_a_folder_of_an_earlier_version_goes_on(undisturbed, tmp_path):
     """Its manifest names no device, and its fingerprint knows none: the rows are a CPU's."""
     run(tmp_path)
     values = asdict(_configuration())
-    del values["device"]
+    del values["device"], values["joint"]
     before = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
     path = tmp_path / "manifest.json"
     manifest = json.loads(path.read_text())
     assert manifest["configuration"].pop("device") == "cpu" and manifest["fingerprint"] == before
+    assert manifest["configuration"].pop("joint") is False
     path.write_text(json.dumps(manifest))
     shard_files(tmp_path)[1].unlink()
     assert run(tmp_path).labelled == 4

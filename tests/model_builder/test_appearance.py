@@ -10,12 +10,12 @@ import pytest
 import torch
 from scipy.stats import kstest, uniform
 
+from helpers.evaluation.skin_tone import typology_angle
 from helpers.face_model import look
 from helpers.face_model.gaze import fit_spheres
 from helpers.face_model.open_model import load_open_model
 from helpers.model_builder import __main__ as builder
 from helpers.model_builder import asset, expressions, paint, patches
-from helpers.model_builder.colour import typology_angle
 from helpers.model_builder.people import People
 from helpers.model_builder.template import build_template
 from helpers.model_builder.wheel import MakeHuman
