@@ -11,9 +11,9 @@ from helpers.fitting.settings import REFERENCE_SIZE
 from helpers.pose.points68 import WITHOUT_JAW
 from helpers.reasons import GOOD
 
-# Below this a fit deserves a look. Both default photographs lie above it at 0.44 and 0.69, the lower one with glasses
-# and a hat; fits of them to wrong landmarks lie below 0.30, those of rendered faces to right ones above 0.9.
-GOOD_CONFIDENCE = 0.35
+# Below this a fit deserves a look. The default photographs lie above it at 0.62 (glasses and a hat) and 0.67, rendered
+# faces fitted to right landmarks above 0.88; of fits to wrong ones six in seven lie below.
+GOOD_CONFIDENCE = 0.42
 # The landmark error at which a face with perfect edges has confidence 1/e.
 LANDMARK_REACH = 16.0  # percent of the landmark box's longer side
 # Beyond it half of the face is hidden, and detectors guess where its points are.
@@ -24,7 +24,23 @@ BLACK, WHITE = 0.01, 0.99  # from here on a colour counts as clipped
 CLIPPED = 0.5  # share of the face that may be black or white
 UNFINISHED = 0.02  # promised fall of the energy by one more step, as a part of it
 
-NOT_FINITE, POSE, TURNED, HIDDEN, CONTRASTLESS, SATURATED, UNLIKE, UNCONVERGED = range(GOOD + 1, 9)
+MOST_COVERED = 0.4  # share of the face that something may hide
+# A part of the face, eyes or mouth, is hidden where most of its pixels are not face, or where its edges are not those of
+# the picture: with a probability of being face, times the edge agreement in parts of a usual one up to 1, below these.
+MOSTLY_FACE, LEAST_SEEN = 0.6, 0.3
+PARTS = (  # points of the 68, and an edge agreement that nearly all such parts reach where they are to be seen
+    (slice(48, 60), 0.5),  # mouth
+    (slice(36, 48), 0.19),  # eyes
+)
+PART_REACH = 8.0  # px of a crop of 224 px, about a point
+MOST_SHIFTED = 2.0  # of all landmarks together, in standard deviations
+MISPLACED_WEIGHT = 0.4  # a landmark whose robust weight is below counts as misplaced
+MOST_MISPLACED = 0.2  # share of the landmarks without the jaw
+
+# The numbers are stored with labels: new ones go to the end. Which cause comes first is said in `reason_code`.
+NOT_FINITE, POSE, TURNED, HIDDEN, CONTRASTLESS, SATURATED, UNLIKE, UNCONVERGED, COVERED, MISPLACED = range(
+    GOOD + 1, 11
+)
 # Short names first, sentences second.
 REASONS = {
     GOOD: ("", "the fit can be believed"),
@@ -39,6 +55,12 @@ REASONS = {
         "the fitted face does not look like the picture: wrong landmarks, or something in front",
     ),
     UNCONVERGED: ("unconverged", "the search had not come to rest; give it more iterations"),
+    COVERED: (
+        "covered",
+        "eyes, mouth or much of the face are not to be seen where the fit has them: "
+        "something is in front of them, or the landmarks are wrong",
+    ),
+    MISPLACED: ("misplaced", "many landmarks lie far from where the pixels put them: look at them"),
 }
 
 
@@ -72,8 +94,57 @@ def edge_agreement(image: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
     return inner(photo, model) / (inner(photo, photo) * inner(model, model)).sqrt().clamp(min=1e-9)
 
 
+def part_regions(points: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pixels near the points of each of `PARTS`.
+
+    Args:
+        points: (B, 68, 2) px, of the fitted model.
+        size: (H, W).
+
+    Returns:
+        (B, 2, H, W) bool: mouth and eyes.
+    """
+    H, W = size
+    v, u = (torch.arange(n, device=points.device, dtype=points.dtype) for n in (H, W))
+    reach = PART_REACH * max(H, W) / REFERENCE_SIZE
+    near = []
+    for part, _ in PARTS:
+        x, y = points[:, part].unbind(-1)
+        squared = (x[..., None] - u).square()[:, :, None] + (y[..., None] - v).square()[..., None]
+        near.append(squared.amin(1) < reach**2)
+    return torch.stack(near, 1)
+
+
+def parts_seen(image: Tensor, drawn: Tensor, face: Tensor, regions: Tensor) -> Tensor:
+    """How far mouth and eyes are to be seen.
+
+    Flat cloth of any colour lacks the edges of a mouth, and dark glasses those of eyes, which colour alone may not tell.
+
+    Args:
+        image: (B, H, W, 3) photographs.
+        drawn: (B, H, W, 3) renders of the fitted faces.
+        face: (B, H, W) probability that a pixel shows the face.
+        regions: (B, 2, H, W) of `part_regions`.
+
+    Returns:
+        (B, 2) from 0 (hidden) to 1; below `LEAST_SEEN` the part counts as hidden.
+    """
+    seen = []
+    for number, (_, usual) in enumerate(PARTS):
+        near = regions[:, number].to(face)
+        probability = (near * face).sum((1, 2)) / near.sum((1, 2)).clamp(min=1)
+        agreement = edge_agreement(image, drawn, regions[:, number])
+        seen.append(probability * (probability > MOSTLY_FACE) * (agreement / usual).clamp(0, 1))
+    return torch.stack(seen, 1)
+
+
 def fit_confidence(
-    image: Tensor, drawn: Tensor, inside: Tensor, landmark_error: Tensor, landmarks: Tensor
+    image: Tensor,
+    drawn: Tensor,
+    inside: Tensor,
+    landmark_error: Tensor,
+    landmarks: Tensor,
+    trust: Tensor | None = None,
 ) -> Tensor:
     """One number that tells good fits from failed ones.
 
@@ -86,13 +157,15 @@ def fit_confidence(
         inside: (B, H, W) mask of the pixels to compare.
         landmark_error: (B, 68) px.
         landmarks: (B, 68, 2) px.
+        trust: (B, 68) weights, less for points that something hides; None means 1.
 
     Returns:
         (B,) from 0 to 1.
     """
     cosine = edge_agreement(image, drawn, inside)
     box = (landmarks.amax(1) - landmarks.amin(1)).amax(-1).clamp(min=1e-6)
-    percent = 100 * landmark_error[:, WITHOUT_JAW].mean(-1) / box
+    w = (torch.ones_like(landmark_error) if trust is None else trust)[:, WITHOUT_JAW]
+    percent = 100 * (w * landmark_error[:, WITHOUT_JAW]).sum(-1) / w.sum(-1) / box
     return torch.nan_to_num(cosine.clamp(min=0) * torch.exp(-((percent / LANDMARK_REACH) ** 2)))
 
 
@@ -105,6 +178,8 @@ def reason_code(
     yaw: Tensor,
     confidence: Tensor,
     converged: Tensor,
+    covered: Tensor,
+    misplaced: Tensor,
 ) -> Tensor:
     """What is wrong with each fit.
 
@@ -116,9 +191,11 @@ def reason_code(
         yaw: (B,) degrees.
         confidence: (B,) of `fit_confidence`.
         converged: (B,) bool, the search had come to rest at a minimum.
+        covered: (B,) bool, eyes, mouth or much of the face are hidden.
+        misplaced: (B,) bool, many landmarks are far from the model's, or all of them together.
 
     Returns:
-        (B,) int32 codes, see `REASONS`; of several causes the first one in the order of that list.
+        (B,) int32 codes, see `REASONS`; of several causes the first one in the order of the arguments' tests below.
     """
     some = inside.to(image)
     count = some.sum((1, 2))
@@ -134,7 +211,9 @@ def reason_code(
         (HIDDEN, count < FEWEST_PIXELS * unit**2),
         (CONTRASTLESS, contrast.sqrt() < LEAST_CONTRAST),
         (SATURATED, clipped > CLIPPED),
+        (COVERED, covered),
         (UNLIKE, ~(confidence >= GOOD_CONFIDENCE)),
+        (MISPLACED, misplaced),
         (UNCONVERGED, ~converged),
     )
     code = torch.full_like(count, GOOD, dtype=torch.int32)

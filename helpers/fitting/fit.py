@@ -11,10 +11,21 @@ from torch import Tensor
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose
 from helpers.face_model import MorphableModel
-from helpers.fitting.confidence import UNFINISHED, fit_confidence, reason_code
+from helpers.fitting.confidence import (
+    LEAST_SEEN,
+    MISPLACED_WEIGHT,
+    MOST_COVERED,
+    MOST_MISPLACED,
+    MOST_SHIFTED,
+    UNFINISHED,
+    fit_confidence,
+    part_regions,
+    parts_seen,
+    reason_code,
+)
 from helpers.fitting.edge_term import SECTORS, EdgeMap, EdgePoints, edge_map, edge_points, edge_rows
 from helpers.fitting.energy import Energy, free_parameters, total
-from helpers.fitting.forehead import forehead_gate
+from helpers.fitting.face_mask import FIRST_SLACK, covered_share, face_probability, landmark_trust
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
 from helpers.fitting.landmark_term import (
     common_shift,
@@ -42,7 +53,7 @@ from helpers.fitting.solvers.schur import People, coupled
 from helpers.fitting.surface import SurfacePoints
 from helpers.fitting.uncertainty import posterior_covariance
 from helpers.pose import estimate_pose, visible_landmarks
-from helpers.pose.points68 import JAW
+from helpers.pose.points68 import JAW, WITHOUT_JAW
 from helpers.rasterizer import interpolate
 
 ORDINARY_DISTANCE = 1500.0  # mm, at which a face fills half of the crop
@@ -127,7 +138,13 @@ def fit(
         problem = replace(problem, prior=replace(problem.prior, start=state.pose))
         if person is not None:
             problem = _by_person(problem, person, finite & pose_ok)
-        view, solution = _fit_stages(problem, state, _View(trust=valid), history)
+        view = _View(
+            trust=valid,
+            face=torch.ones_like(valid),
+            covered=valid.new_zeros(B),
+            landmark_trust=valid.new_ones(B, 68),
+        )
+        view, solution = _fit_stages(problem, state, view, history)
         return _result(problem, view, solution, history, finite, pose_ok)
 
 
@@ -144,6 +161,7 @@ class _Problem:
         fit_model: laid out for the parameters of the call.
         camera: of the B crops, with the focal length before any zoom.
         image: (B, H, W, 3).
+        valid: (B, H, W), 0 where there is no photograph.
         sharp: (B, H, W, 9) the image with its slopes.
         landmarks: (B, 68, 2) px.
         settings: in px of this crop.
@@ -157,6 +175,7 @@ class _Problem:
     fit_model: FitModel
     camera: Camera
     image: Tensor
+    valid: Tensor
     sharp: Tensor
     landmarks: Tensor
     settings: FitSettings
@@ -180,9 +199,11 @@ class _View:
     """What the faces, as they were drawn at the start of a stage, give to it and to those that keep the view.
 
     Attributes:
-        trust: (B, H, W) 0 where there is no photograph, and less where a gate finds hair.
+        trust: (B, H, W) 0 where there is no photograph, and less where something is in front of the face.
+        face: (B, H, W) probability that it is the face, see `helpers.fitting.face_mask`.
+        covered: (B,) share of the face that something else hides.
+        landmark_trust: (B, 68) how far a point lies on the face itself, see `helpers.fitting.face_mask.landmark_trust`.
         number: how often points for the pixels were drawn.
-        drawn: whether the faces were ever drawn.
         blurred: (B, H, W, 9) the photographs at the blur of the stage, with their slopes.
         points: where the pixel term compares model and photograph.
         outline: edges of the model.
@@ -191,8 +212,10 @@ class _View:
     """
 
     trust: Tensor
+    face: Tensor
+    covered: Tensor
+    landmark_trust: Tensor
     number: int = 0
-    drawn: bool = False
     blurred: Tensor | None = None
     points: SurfacePoints | None = None
     outline: EdgePoints | None = None
@@ -212,7 +235,7 @@ def _problem(
     if any(stage.edges for stage in settings.plan()):
         edges = edge_map(image, valid, SECTORS if settings.edge_form.startswith("oriented") else 1)
     prior = make_prior(fit_model.layout, settings, is_grey(image))
-    return _Problem(fit_model, camera, image, with_slopes(image), landmarks, settings, prior, edges)
+    return _Problem(fit_model, camera, image, valid, with_slopes(image), landmarks, settings, prior, edges)
 
 
 def _by_person(problem: _Problem, person: Tensor, counts: Tensor) -> _Problem:
@@ -292,17 +315,28 @@ def _look_again(
     """Draw the faces as they are now, and points from what can be seen of them; measure noise from the second view on."""
     fit_model, settings, camera = problem.fit_model, problem.settings, problem.camera
     raster = see(fit_model, state, camera)
-    if settings.gate_forehead and not view.drawn:
-        view = replace(view, trust=view.trust * forehead_gate(fit_model, raster, problem.image))
-    view = replace(view, drawn=True)
+    if settings.face_mask:
+        slack = 1.0 if view.number else FIRST_SLACK
+        face = face_probability(fit_model, state, camera, raster, problem.image, problem.valid, slack)
+        view = replace(
+            view,
+            face=face,
+            trust=problem.valid * face,
+            landmark_trust=landmark_trust(face, problem.landmarks),
+            covered=covered_share(fit_model, raster, problem.valid, face),
+        )
     if stage.pixels:
         blurred = with_slopes(gaussian_blur(problem.image, stage.blur)) if stage.blur else problem.sharp
         points = sample_points(fit_model, raster, view.trust, stage.points, generator)
         points = shadowed(fit_model, state, camera, raster, points)
-        precision, landmark_scale = view.precision, view.landmark_scale
+        landmark_scale = view.landmark_scale
+        precision = problem.image.new_full(
+            (len(problem.image),), settings.n_effective / settings.pixel_sigma**2
+        )
         if {"sigma", "n_effective"} & set(settings.measured) and view.number >= settings.noise_from_level:
             look = look_at_points(fit_model, state, camera, problem.sharp, points, settings)
             precision = pixel_precision(look, points, settings, problem.unit)
+        precision = precision * (1 - view.covered)
         if "landmarks" in settings.measured and view.number >= settings.landmark_noise_from_level:
             landmark_scale = landmark_noise(_own_offsets(problem, view, state), settings)
         view = replace(
@@ -332,6 +366,7 @@ def _stage_terms(problem: _Problem, view: _View, stage: Stage) -> dict[str, Term
             points=problem.landmarks,
             settings=settings,
             scale=view.landmark_scale,
+            trust=view.landmark_trust,
         )
         terms["landmarks"] = scaled(rows, stage.landmarks)
     if stage.pixels:
@@ -360,8 +395,17 @@ def _stage_terms(problem: _Problem, view: _View, stage: Stage) -> dict[str, Term
 def _own_offsets(problem: _Problem, view: _View, state: FaceState) -> Tensor:
     """(B, 68, 2) px from the landmarks to the model's, without what all points share."""
     offset = landmark_offsets(problem.fit_model, state, problem.camera, problem.landmarks)
-    visible = visible_landmarks(state.pose)
+    visible = visible_landmarks(state.pose) * view.landmark_trust
     return offset - common_shift(offset, visible, problem.settings, view.landmark_scale)
+
+
+def _misplaced(problem: _Problem, shift: Tensor, weight: Tensor) -> Tensor:
+    """(B,) bool: the landmarks together are off by far, by a shift (B, 1, 2), or many by weights (B, 68) of their own."""
+    shifted = shift.norm(dim=-1)[:, 0] > MOST_SHIFTED * problem.settings.landmark_shift_sigma
+    inner = ((weight > 0) & (weight < MISPLACED_WEIGHT))[:, WITHOUT_JAW]  # 0: not used at all
+    return (shifted & (problem.settings.landmark_shift_sigma > 0)) | (
+        inner.to(shift).mean(-1) > MOST_MISPLACED
+    )
 
 
 def _result(
@@ -371,10 +415,19 @@ def _result(
     fit_model, landmarks, counts = problem.fit_model, problem.landmarks, problem.counts
     drawn = render_state(fit_model, state, problem.camera)
     skin = interpolate(fit_model.weight[None, :, None], fit_model.triangles, drawn.raster)[..., 0]
-    weight = skin * view.trust
+    offset = landmark_offsets(fit_model, state, problem.camera, landmarks)
+    regions = part_regions(landmarks + offset, problem.camera.size)
+    hidden = parts_seen(image, drawn.image, view.face, regions) < LEAST_SEEN
+    if not settings.face_mask:
+        hidden = torch.zeros_like(hidden)
+    face = view.face * ~(regions & hidden[..., None, None]).any(1)
+    covered = covered_share(fit_model, drawn.raster, problem.valid, face)
+    weight = skin * torch.minimum(view.trust, face)
     inside = drawn.mask & (weight > 0.5)
     own = _own_offsets(problem, view, state)
-    confidence = fit_confidence(image, drawn.image, inside, own.norm(dim=-1), landmarks) * (finite & pose_ok)
+    landmark_weight = landmark_weights(own, state.pose, settings, view.landmark_scale)
+    confidence = fit_confidence(image, drawn.image, inside, own.norm(dim=-1), landmarks, view.landmark_trust)
+    confidence = confidence * (finite & pose_ok)
     equations = solution.equations
     if problem.people is not None and counts is not None:
         H, g = coupled(equations.H, equations.g, problem.people, problem.people.shared)
@@ -390,6 +443,8 @@ def _result(
         yaw=state.pose.yaw_pitch_roll()[:, 0],
         confidence=confidence,
         converged=at_minimum & (solution.promised < UNFINISHED),
+        covered=hidden.any(1) | (covered > MOST_COVERED),
+        misplaced=_misplaced(problem, offset - own, landmark_weight),
     )
     precision = view.precision
     if precision is None:
@@ -406,9 +461,11 @@ def _result(
         energy_terms=history.terms(),
         residual=torch.where(inside[..., None], image - drawn.image, 0.0),
         pixel_weight=weight * drawn.mask,
+        face_probability=face,
         landmarks=landmarks,
-        landmark_error=landmark_offsets(fit_model, state, problem.camera, landmarks).norm(dim=-1),
-        landmark_weight=landmark_weights(own, state.pose, settings, view.landmark_scale),
+        landmark_error=offset.norm(dim=-1),
+        landmark_weight=landmark_weight * view.landmark_trust,
+        covered=covered,
         confidence=confidence,
         code=code,
         promised=solution.promised,

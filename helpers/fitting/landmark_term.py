@@ -67,6 +67,7 @@ def landmark_rows(
     points: Tensor,
     settings: FitSettings,
     scale: Tensor | None = None,
+    trust: Tensor | None = None,
 ) -> Rows:
     """Residuals and analytic Jacobian of the landmark term.
 
@@ -77,6 +78,7 @@ def landmark_rows(
         points: (B, 68, 2) px, as detected.
         settings: weights of the term.
         scale: (B,) factor on the σ_j of the settings; None means 1.
+        trust: (B, 68) weight of each point, less for those that something hides; None means 1.
 
     Returns:
         136 rows, u and v of each point.
@@ -87,6 +89,8 @@ def landmark_rows(
     visible = visible_landmarks(state.pose) * used_landmarks(settings, points)
     if settings.n_landmarks is not None:
         visible = visible * (settings.n_landmarks / visible.sum(-1, keepdim=True))
+    if trust is not None:
+        visible = visible * trust
     offset = pixel - points
     shift = common_shift(offset, visible, settings, scale)
     sigma, ratio = _whitened(offset - shift, settings, scale)

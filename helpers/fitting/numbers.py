@@ -27,6 +27,7 @@ def fit_numbers(crop: FaceCrop, result: FitResult, face: Detection) -> dict[str,
     - crop_scale, crop_origin: crop = (photograph − origin) · scale.
     - confidence: the detector's, which pooling weighs by.
     - fit_confidence: the fit's own; fit_reason: one word for what is wrong, or "".
+    - covered: share of the face that something hides, 0 to 1.
 
     Args:
         crop: the face's crop, as `helpers.crop.crop_face` cuts it.
@@ -54,5 +55,6 @@ def fit_numbers(crop: FaceCrop, result: FitResult, face: Detection) -> dict[str,
         "confidence": np.float32(face.confidence),
         "fit_confidence": result.confidence[0],
         "fit_reason": result.reason[0],
+        "covered": result.covered[0],
     }
     return {name: np.asarray(value) for name, value in numbers.items()}

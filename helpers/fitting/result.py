@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Camera, Pose
-from helpers.fitting.confidence import REASONS, UNFINISHED
+from helpers.fitting.confidence import COVERED, REASONS, UNFINISHED
 from helpers.fitting.light_models import light_model_of
 from helpers.fitting.parameters import FaceState, FitModel
 from helpers.reasons import Explained
@@ -32,6 +32,9 @@ class FitResult(Explained):
         residual: (B, H, W, 3) photograph − model.
         pixel_weight: (B, H, W) how far each pixel was to be trusted in the end, from 0 (not seen, not skin, not
             photograph) to 1.
+        face_probability: (B, H, W) that a pixel of the fitted face shows it, and not hair, glasses or a hand in front of
+            it; 1 beside the face. See `helpers.fitting.face_mask`.
+        covered: (B,) share of the face that something hides, 0 to 1.
         landmarks: (B, 68, 2) px, the given points.
         landmark_error: (B, 68) px, distance to the model's points.
         landmark_weight: (B, 68) how far each point counted in the end, 0 (hidden side of the jaw) to 1.
@@ -55,6 +58,8 @@ class FitResult(Explained):
     energy_terms: dict[str, Tensor]
     residual: Tensor
     pixel_weight: Tensor
+    face_probability: Tensor
+    covered: Tensor
     landmarks: Tensor
     landmark_error: Tensor
     landmark_weight: Tensor
@@ -85,6 +90,13 @@ class FitResult(Explained):
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         tensors = {name: value[here] for name, value in values.items() if isinstance(value, Tensor)}
         return replace(self, pose=pose, camera=camera, energy_terms=terms, **tensors)
+
+    def explain(self, face: int = 0) -> str:
+        """One sentence about one face."""
+        sentence = super().explain(face)
+        if int(self.code[face]) == COVERED:
+            sentence = f"at least {100 * float(self.covered[face]):.0f} % of the face is covered: {sentence}"
+        return sentence
 
     @property
     def converged(self) -> Tensor:

@@ -164,7 +164,7 @@ class FitSettings:
     )
     light_first_iterations: int = 2  # first dense iterations move light and a few texture modes only
     light_first_texture_modes: int = 30
-    gate_forehead: bool = True  # leave out forehead pixels that are not skin-coloured (hair, hats)
+    face_mask: bool = True  # find out what is in front of the face, and leave it out
 
     # Edges: ½ · edge_weight · mean(D² / edge_sigma²), D px to the nearest edge. 0 leaves the term out.
     edge_weight: float = 0.0
@@ -342,7 +342,7 @@ class FitSettings:
             grazing_start=-1.0,  # all that is seen counts
             grazing_full=-0.5,
             measured=(),
-            gate_forehead=False,
+            face_mask=False,
             edge_weight=2.0,
             edge_sigma=1.0,
             texture_edges=False,

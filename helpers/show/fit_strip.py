@@ -15,6 +15,9 @@ from helpers.show.figures import as_bytes, draw_landmarks, tile
 from helpers.show.on_cpu import on_cpu
 from helpers.show.views import CLAY, PLAIN_LIGHT, portraits
 
+HATCHING = (0.86, 0.20, 0.65)  # over what hides the face
+SHOWN_FROM = 0.01  # share of the face that is covered, to be named
+
 
 @dataclass(frozen=True)
 class FittedFace:
@@ -57,8 +60,8 @@ def fit_strip(
 ) -> np.ndarray:
     """The strip of one fitted photograph.
 
-    The overlay covers the part of the face that the fit explains; eyes and mouth stay the photograph's own. By
-    itself the whole head is shown, if the model has one.
+    The overlay covers the part of the face that the fit explains; eyes and mouth stay the photograph's own, and what
+    something hides is hatched. By itself the whole head is shown, if the model has one.
 
     Args:
         crop: the `FaceCrop` that was fitted.
@@ -77,6 +80,8 @@ def fit_strip(
     crop, result, model, head = on_cpu((crop, result, model, model.whole_head))
     image = as_bytes(crop.image[index])
     face, whole = (fitted_face(result, each, index) for each in (model, head))
+    face_seen, covered = result.face_probability[index], float(result.covered[index])
+    share = f", {100 * covered:.0f} % covered" if covered >= SHOWN_FROM else ""
     in_colour = whole if painted is None else replace(whole, colours=on_cpu(painted.colours))
     with torch.no_grad():
         panels = {
@@ -84,7 +89,9 @@ def fit_strip(
             "landmarks: ● found  ○ model": draw_landmarks(
                 image, result.landmarks[index], model_points(face, model)[0]
             ),
-            "overlay": overlay(crop.image[index], face, model),
+            f"overlay{share}": hatched(
+                overlay(crop.image[index], face, model, seen=face_seen), face_seen < 0.5
+            ),
             "shape": turned(whole, head, 0, clay=True, size=height),
             "turned": turned(whole, head, yaw, clay=True, size=height),
             "in colour": turned(in_colour, head, yaw, size=height, lit=painted is None),
@@ -97,7 +104,18 @@ def model_points(face: FittedFace, model) -> torch.Tensor:
     return project(model_to_camera(face.vertices[:, model.landmarks], face.pose), face.camera)[..., :2]
 
 
-def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) -> torch.Tensor:
+def hatched(image: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """The image (H, W, 3), 0 to 1, with slanted lines over the pixels of `where` (H, W) bool."""
+    H, W = where.shape
+    period = max(4, round(W / 28))
+    across = torch.arange(W)[None] + torch.arange(H)[:, None]
+    lines = where & (across % period < period / 4)
+    return torch.where(lines[..., None], torch.tensor(HATCHING), image)
+
+
+def overlay(
+    image: torch.Tensor, face: FittedFace, model, supersample: int = 2, seen: torch.Tensor | None = None
+) -> torch.Tensor:
     """The fitted face laid over its photograph, where the fit looked.
 
     The skin's weight is drawn like a colour; averaging it over a few pixels makes a soft seam that stays inside.
@@ -107,6 +125,7 @@ def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) 
         face: in the pose, camera and light of the photograph.
         model: the face model of the face.
         supersample: see `helpers.rendering.render`.
+        seen: (H, W) probability that a pixel shows the face; None means 1.
 
     Returns:
         (H, W, 3), 0 to 1.
@@ -131,6 +150,8 @@ def overlay(image: torch.Tensor, face: FittedFace, model, supersample: int = 2) 
     skin = (model.masks or {}).get("skin", torch.ones(face.vertices.shape[1]))
     where = drawn(skin[None, :, None].expand(-1, -1, 3), PLAIN_LIGHT[None])
     weight = (where[:, None, ..., 0] > 0.35).float()
+    if seen is not None:
+        weight = weight * (seen > 0.5)
     reach = max(1, round(image.shape[0] / 75))
     weight = torch.nn.functional.avg_pool2d(weight, 2 * reach + 1, 1, reach)
     weight = (2 * weight - 1).clamp(0, 1)[0, 0, ..., None]

@@ -271,7 +271,7 @@ def stored(tmp_path):
 
 
 def test_a_mask_hides_what_is_in_front_of_a_face(tmp_path):
-    """A grey bar is painted over nose and mouth. With a mask over it the fit is nearer to that of the whole face."""
+    """A bar is painted over eyes, nose and mouth. With a mask over it, given or found, the fit has the whole face's skin."""
     whole = Image.open(ASTRONAUT).convert("RGB")
     points = stored_points("astronaut").points
     (left, top), (right, bottom) = points[29:].min(0), points[29:].max(0)
@@ -299,7 +299,8 @@ def test_a_mask_hides_what_is_in_front_of_a_face(tmp_path):
     off = {
         name: float(((albedo(name) - albedo("whole")) * skin).square().mean()) for name in ("bare", "masked")
     }
-    assert off["masked"] < 0.5 * off["bare"], off
+    # A fit that looks at the bar has 0.02; one that does not listen to --mask has the same twice.
+    assert max(off.values()) < 0.005 and off["masked"] != off["bare"], off
 
 
 def test_masks_that_do_not_fit(tmp_path, capsys):

@@ -153,7 +153,15 @@ def test_one_matrix_that_is_not_positive_definite_spoils_no_other():
 
 def test_a_fit_whose_posterior_is_not_known_is_flagged(faces):
     """Such a fit has the prior's covariance, so it must not pass for a good one."""
-    good = {"finite": True, "pose_ok": True, "converged": True, "confidence": 0.9, "yaw": 0.0}
+    good = {
+        "finite": True,
+        "pose_ok": True,
+        "converged": True,
+        "confidence": 0.9,
+        "yaw": 0.0,
+        "covered": False,
+        "misplaced": False,
+    }
     inside = torch.ones(1, 224, 224)
 
     def code(**changes):
@@ -162,7 +170,9 @@ def test_a_fit_whose_posterior_is_not_known_is_flagged(faces):
         ).item()
 
     assert code() == GOOD and REASONS[code(converged=False)][0] == "unconverged"
-    assert REASONS[code(converged=False, finite=False)][0] == "not_finite"  # the first cause in the list
+    assert REASONS[code(converged=False, finite=False)][0] == "not_finite"  # the first of several causes
+    assert REASONS[code(covered=True, confidence=0.1)][0] == "covered"
+    assert REASONS[code(misplaced=True, converged=False)][0] == "misplaced"
 
 
 def test_samples_have_the_covariance_that_they_are_drawn_from():
