@@ -186,7 +186,7 @@ class FitSettings:
     # Skin against light is decided last, with the shape held: a light of any tint takes the tint of the skin, and a free
     # brightness its darkness. The camera's exposure and white balance are what is known of both.
     exposure: Exposure = Exposure()
-    skin_iterations: int = 3  # of that last stage; 0 leaves it out
+    skin_iterations: int = 4  # of that last stage; 0 leaves it out
 
     # "harmonics": 27 numbers, light from everywhere. "lamp": 15, the released fitter's lamp with a highlight and cast
     # shadows, and what the camera does to colours.

@@ -35,7 +35,8 @@ def paint_fit(
         crop: of the one face, that was fitted.
         result: of the fit.
         model: that was fitted, or its whole head.
-        unmasked: (1, S, S) of the crop's pixels, from 0 (not the face) to 1; None is what the photograph covers.
+        unmasked: (1, S, S) of the crop's pixels, from 0 (a hand, a microphone) to 1, on top of what the fit itself found in front of the face;
+            None is what the photograph covers.
         size: texels along each side of the texture, a multiple of 4.
 
     Returns:
@@ -48,7 +49,7 @@ def paint_fit(
     result, crop = result.to(device), crop.to(device)
     if len(result.alpha) != 1:
         raise ValueError(f"paint_fit paints one face, got {len(result.alpha)}: take result.only(number)")
-    unmasked = crop.valid if unmasked is None else unmasked.to(crop.valid)
+    unmasked = (crop.valid if unmasked is None else unmasked.to(crop.valid)) * result.face_probability
     # The same square with the photograph's own pixels.
     side = round(crop.image.shape[1] / float(crop.scale[0]))
     fine = crop_face(

@@ -119,7 +119,7 @@ def test_progress_is_told(fit_model, faces):
     seen = []
     fit(faces.image[:1], faces.landmarks[:1], fit_model, on_iteration=seen.append)
     assert [p.iteration for p in seen] == list(range(seen[0].total))
-    assert {p.stage for p in seen} == {"landmarks", "pixels"}
+    assert {p.stage for p in seen} == {"landmarks", "pixels", "skin"}
 
 
 def test_bad_input_is_refused(fit_model, faces):
