@@ -25,12 +25,13 @@ CLIPPED = 0.5  # share of the face that may be black or white
 UNFINISHED = 0.02  # promised fall of the energy by one more step, as a part of it
 
 MOST_COVERED = 0.4  # share of the face that something may hide
-# A part of the face, eyes or mouth, is hidden where most of its pixels are not face, or where its edges are not those of
-# the picture: with a probability of being face, times the edge agreement in parts of a usual one up to 1, below these.
-MOSTLY_FACE, LEAST_SEEN = 0.6, 0.3
-PARTS = (  # points of the 68, and an edge agreement that nearly all such parts reach where they are to be seen
-    (slice(48, 60), 0.5),  # mouth
-    (slice(36, 48), 0.19),  # eyes
+# Eyes or mouth are hidden where most of their pixels are not face. Cloth of the colour of skin passes for face, but its
+# edges are not those of a mouth: they agree by 0.05 at most, and mouths in a beard by 0.07. Deep-set eyes in the shade
+# lack edges too (−0.08), so there pixels must speak against them as well, unless edges run against those of the model.
+MOSTLY_FACE, DOUBTFUL, LEAST_EDGES = 0.6, 0.85, 0.06
+PARTS = (  # points of the 68, and the least agreement of edges where pixels speak for the part
+    (slice(48, 60), LEAST_EDGES),  # mouth
+    (slice(36, 48), -0.1),  # eyes
 )
 PART_REACH = 8.0  # px of a crop of 224 px, about a point
 MOST_SHIFTED = 2.0  # of all landmarks together, in standard deviations
@@ -115,8 +116,8 @@ def part_regions(points: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.stack(near, 1)
 
 
-def parts_seen(image: Tensor, drawn: Tensor, face: Tensor, regions: Tensor) -> Tensor:
-    """How far mouth and eyes are to be seen.
+def parts_hidden(image: Tensor, drawn: Tensor, face: Tensor, regions: Tensor) -> Tensor:
+    """Which of mouth and eyes are not to be seen.
 
     Flat cloth of any colour lacks the edges of a mouth, and dark glasses those of eyes, which colour alone may not tell.
 
@@ -127,15 +128,16 @@ def parts_seen(image: Tensor, drawn: Tensor, face: Tensor, regions: Tensor) -> T
         regions: (B, 2, H, W) of `part_regions`.
 
     Returns:
-        (B, 2) from 0 (hidden) to 1; below `LEAST_SEEN` the part counts as hidden.
+        (B, 2) bool.
     """
-    seen = []
-    for number, (_, usual) in enumerate(PARTS):
+    hidden = []
+    for number, (_, least) in enumerate(PARTS):
         near = regions[:, number].to(face)
         probability = (near * face).sum((1, 2)) / near.sum((1, 2)).clamp(min=1)
-        agreement = edge_agreement(image, drawn, regions[:, number])
-        seen.append(probability * (probability > MOSTLY_FACE) * (agreement / usual).clamp(0, 1))
-    return torch.stack(seen, 1)
+        edges = edge_agreement(image, drawn, regions[:, number])
+        least_here = torch.where(probability < DOUBTFUL, LEAST_EDGES, least)
+        hidden.append((probability < MOSTLY_FACE) | (edges < least_here))
+    return torch.stack(hidden, 1)
 
 
 def fit_confidence(

@@ -12,7 +12,6 @@ from torch import Tensor
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose
 from helpers.face_model import MorphableModel
 from helpers.fitting.confidence import (
-    LEAST_SEEN,
     MISPLACED_WEIGHT,
     MOST_COVERED,
     MOST_MISPLACED,
@@ -20,7 +19,7 @@ from helpers.fitting.confidence import (
     UNFINISHED,
     fit_confidence,
     part_regions,
-    parts_seen,
+    parts_hidden,
     reason_code,
 )
 from helpers.fitting.edge_term import SECTORS, EdgeMap, EdgePoints, edge_map, edge_points, edge_rows
@@ -417,7 +416,7 @@ def _result(
     skin = interpolate(fit_model.weight[None, :, None], fit_model.triangles, drawn.raster)[..., 0]
     offset = landmark_offsets(fit_model, state, problem.camera, landmarks)
     regions = part_regions(landmarks + offset, problem.camera.size)
-    hidden = parts_seen(image, drawn.image, view.face, regions) < LEAST_SEEN
+    hidden = parts_hidden(image, drawn.image, view.face, regions)
     if not settings.face_mask:
         hidden = torch.zeros_like(hidden)
     face = view.face * ~(regions & hidden[..., None, None]).any(1)
