@@ -66,7 +66,7 @@ class FitProgress:
     """What `on_iteration` is given before each iteration.
 
     Attributes:
-        stage: "landmarks", "edges" or "pixels".
+        stage: "landmarks", "edges", "pixels" or "skin".
         iteration: number of the iteration, from 0.
         total: how many there will be.
         state: the faces before the iteration.

@@ -205,11 +205,18 @@ def test_a_fit_is_painted_with_the_whole_photograph_s_resolution(head):
         pose=pose,
         camera=crop.camera_of_crop(camera),
         light=PLAIN,
+        face_probability=torch.ones(1, 112, 112),
     )
     result.to = lambda device: result
     covered = torch.ones(1, 112, 112)
     covered[:, :, :56] = 0
-    painted, half = (paint_fit(photo.numpy(), crop, result, head, unmasked) for unmasked in (None, covered))
+    painted, half = (
+        paint_fit(photo.numpy(), crop, result, head, unmasked) for unmasked in (None, covered * crop.valid)
+    )
+    result.face_probability = covered
+    half_found = paint_fit(photo.numpy(), crop, result, head)
+    # What hides the face is left out alike, whoever found it.
+    assert torch.equal(half.seen, half_found.seen)
     seen, seen_half = (each.atlas.gather(each.seen[..., None])[0, :, 0] for each in (painted, half))
     at = crop.to_crop(project(model_to_camera(vertices, pose), camera)[..., :2])[0, :, 0]
     error = (painted.colours - stripes)[0].abs().amax(-1)

@@ -285,6 +285,6 @@ def test_pictures_of_a_fit_at_work():
     drawing = show.energy_figure(result)
     lines = {line.get_label(): line for line in drawing.axes[0].get_lines()}
     assert {"landmarks", "pixels", "coefficients", "light"} <= set(lines)
-    assert len(lines["pixels"].get_xdata()) == 3
+    assert len(lines["pixels"].get_xdata()) == 3 + settings.skin_iterations
     shapes = [lines[name].get_marker() for name in ("landmarks", "pixels", "coefficients", "light")]
     assert len(set(shapes)) == 4, "told apart without colour"
