@@ -470,6 +470,7 @@ def _result(
         promised=solution.promised,
         precision=precision,
         iterations_landmarks=sum(s.iterations for s in settings.plan() if not (s.pixels or s.edges)),
+        iterations_skin=sum(s.iterations for s in settings.plan() if s.exposed),
     )
 
 

@@ -43,6 +43,7 @@ class FitResult(Explained):
         promised: (B,) what one more step would have gained, as a part of the energy.
         precision: (B,) N_eff / σ² of the pixels in the end.
         iterations_landmarks: how many of the T iterations saw landmarks only.
+        iterations_skin: how many at the end moved skin and light only, under another prior of light.
     """
 
     REASONS = REASONS
@@ -68,6 +69,7 @@ class FitResult(Explained):
     promised: Tensor
     precision: Tensor
     iterations_landmarks: int
+    iterations_skin: int
 
     def to(self, device: torch.device | str) -> FitResult:
         """The same on another device."""

@@ -68,8 +68,13 @@ def energy_figure(result, index: int = 0):
     # How many iterations came before the first with pixels.
     joined = int((result.energy_terms["pixels"][index] == 0).sum())
     axes.axvline(joined - 0.5, color="grey", linewidth=1, linestyle=":")
+    skin = len(result.energy[index]) - result.iterations_skin
     axes.set(yscale="log", xlabel="iteration", ylabel="energy")
     # On the left of its line, where no term starts at the top.
-    axes.text(joined - 0.8, axes.get_ylim()[1], "pixels join", va="top", ha="right", color="grey")
+    top = axes.get_ylim()[1]
+    axes.text(joined - 0.8, top, "pixels join", va="top", ha="right", color="grey")
+    if result.iterations_skin:
+        axes.axvline(skin - 0.5, color="grey", linewidth=1, linestyle=":")
+        axes.text(skin - 0.3, top, "skin, light", va="top", color="grey")
     axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.18))
     return drawing
