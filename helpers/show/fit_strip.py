@@ -16,7 +16,7 @@ from helpers.show.on_cpu import on_cpu
 from helpers.show.views import CLAY, PLAIN_LIGHT, portraits
 
 HATCHING = (0.86, 0.20, 0.65)  # over what hides the face
-SHOWN_FROM = 0.01  # share of the face that is covered, to be named
+SHOWN_FROM = 0.05  # share of the face that is covered, to be named
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,15 @@ def fit_strip(
     image = as_bytes(crop.image[index])
     face, whole = (fitted_face(result, each, index) for each in (model, head))
     face_seen, covered = result.face_probability[index], float(result.covered[index])
-    share = f", {100 * covered:.0f} % covered" if covered >= SHOWN_FROM else ""
+    overlaid = f"{100 * covered:.0f} % covered" if covered >= SHOWN_FROM else "overlay"
     in_colour = whole if painted is None else replace(whole, colours=on_cpu(painted.colours))
     with torch.no_grad():
         panels = {
             "photograph": image,
-            "landmarks: ● found  ○ model": draw_landmarks(
+            "points: ● found ○ model": draw_landmarks(
                 image, result.landmarks[index], model_points(face, model)[0]
             ),
-            f"overlay{share}": hatched(
-                overlay(crop.image[index], face, model, seen=face_seen), face_seen < 0.5
-            ),
+            overlaid: hatched(overlay(crop.image[index], face, model, seen=face_seen), face_seen < 0.5),
             "shape": turned(whole, head, 0, clay=True, size=height),
             "turned": turned(whole, head, yaw, clay=True, size=height),
             "in colour": turned(in_colour, head, yaw, size=height, lit=painted is None),
