@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from helpers.assets import ASSETS
-from helpers.crop import crop_face, stack_crops
+from helpers.crop import crop_face
 from helpers.face_model import load
 from helpers.files import write_in_one_step
 from helpers.fitting import fit
 from helpers.landmarks import stored_points
+from helpers.painting import paint_fit
 from helpers.photo import default_photos, read_photo
 from helpers.show.course_map import road_figure
 from helpers.show.figures import encoded
@@ -37,12 +38,13 @@ def road() -> bytes:
 
 def cover() -> bytes:
     """The default photographs, fitted from their stored points: their strips one above the other, as JPEG."""
-    crops = []
-    for name, file in default_photos().items():
-        crops.append(crop_face(read_photo(file).image, stored_points(name).points))
-    together, model = stack_crops(crops), load("open")
-    result = fit(together.image, together.landmarks, model, valid=together.valid)
-    strips = [fit_strip(together, result, model, i, height=240, titles=i == 0) for i in range(len(crops))]
+    photos = [(read_photo(file), stored_points(name).points) for name, file in default_photos().items()]
+    model, strips = load("open"), []
+    for number, (photo, points) in enumerate(photos):
+        crop = crop_face(photo.image, points)
+        result = fit(crop.image, crop.landmarks, model, valid=crop.valid)
+        painted = paint_fit(photo.image, crop, result, model.whole_head)
+        strips.append(fit_strip(crop, result, model, height=240, titles=number == 0, painted=painted))
     return encoded(np.concatenate(strips))[1]
 
 
