@@ -200,8 +200,9 @@ class FitSettings:
     focal_sigma: float = 0.5
 
     # Photographs of one person, fitted together. What the model cannot draw, it cannot draw in any of them: their errors
-    # have the correlation ρ, and n of them are worth n / (1 + ρ (n − 1)). On renders of the model itself 0 is best; on
-    # faces that the model did not make, shapes come nearer to the truth up to 1, where many photographs are worth one.
+    # have the correlation ρ, and n of them are worth n / (1 + ρ (n − 1)). On renders of the model itself 0 is best. On
+    # faces that the model did not make shapes are alike from 0 to 0.5 and worse at 1, and pooling by precision needs
+    # more than 0.
     photo_correlation: float = 0.5
 
     # The released fitter keeps coefficients within limits, in standard deviations; None leaves that to the prior.
