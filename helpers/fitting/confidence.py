@@ -27,7 +27,8 @@ UNFINISHED = 0.02  # promised fall of the energy by one more step, as a part of 
 MOST_COVERED = 0.4  # share of the face that something may hide
 # Eyes or mouth are hidden where most of their pixels are not face. Cloth of the colour of skin passes for face, but its
 # edges are not those of a mouth: they agree by 0.05 at most, and mouths in a beard by 0.07. Deep-set eyes in the shade
-# lack edges too (−0.08), so there pixels must speak against them as well, unless edges run against those of the model.
+# lack edges too (−0.03), so there pixels must speak against them as well, unless edges run against those of the model,
+# as they do where landmarks are far off (−0.16 and less).
 MOSTLY_FACE, DOUBTFUL, LEAST_EDGES = 0.6, 0.85, 0.06
 PARTS = (  # points of the 68, and the least agreement of edges where pixels speak for the part
     (slice(48, 60), LEAST_EDGES),  # mouth

@@ -41,13 +41,10 @@ PRIOR = 0.85  # that a pixel of the model's face shows the face
 FEATURES = 0.5  # weight of brows and lips, whose colours differ more than skin's
 # EM: steps, every how many pixels of the grid, and how many independent ones a face is worth to the light.
 EM_STEPS, EM_STRIDE, EM_WORTH = 4, 4, 50.0
-EXPLAINED = (
-    30.0  # nats that an end of EM is worth more if it explains all of the face than if it explains nothing
-)
-MORE_AT_EYES, AT_EYES = (
-    2.0,
-    25.0,
-)  # how much more the part within so many mm of the eyes' height counts in that
+# Nats that an end of EM is worth more if it explains all of the face than if it explains nothing. The part within so many
+# mm of the eyes' height counts more in that, by so much.
+EXPLAINED = 30.0
+MORE_AT_EYES, AT_EYES = 2.0, 25.0
 # Light and skin tone together: standard deviations as in the settings of a fit.
 FREE_LIGHT = FitSettings(
     light_sigma=(0.2, 0.2, 0.06), light_colour_sigma=(0.06, 0.02, 0.01), grey_colour_sigma=(0.25, 0.05, 0.03)

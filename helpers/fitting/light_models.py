@@ -103,8 +103,8 @@ class HarmonicLight(LightModel):
     def exposed_prior(self, settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
         """The prior of `FitSettings.exposure`, in the shapes of `prior`.
 
-        With a the mean harmonics on a face (`ON_FACE`), the light on it is aᵀL. Its precision 1 / σ² is added along a to
-        that of the single harmonics.
+        With H̄ the mean harmonics on a face (`ON_FACE`), the light on it is L̄ = H̄ᵀL. Its precision 1 / σ² is added along H̄
+        to that of the single harmonics.
         """
         exposure = settings.exposure
         on_face = torch.tensor(self.ON_FACE, device=grey.device)

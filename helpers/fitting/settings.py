@@ -192,9 +192,8 @@ class FitSettings:
     # shadows, and what the camera does to colours.
     light_model: str = "harmonics"
     lamp_prior: LampPrior = LampPrior()
-    pose_sigma: tuple[float, float] | None = (
-        None  # degrees and mm, about the pose at the start; None: it is free
-    )
+    # Degrees and mm, about the pose at the start; None: the pose is free.
+    pose_sigma: tuple[float, float] | None = None
     # The focal length may be a parameter too: the logarithm of it over the given one has mean 0 and this deviation.
     fit_focal: bool = False
     focal_sigma: float = 0.5
