@@ -14,7 +14,7 @@ ROOMS = (
     *("mesh_normals", "obj_files", "mesh_files", "alignment"),
     # the method, in the order of the course
     *("face_model", "camera", "lighting", "rasterizer", "rendering", "crop", "photo", "landmarks", "pose"),
-    *("fitting", "painting", "pooling", "datasets", "labelling", "regression", "evaluation"),
+    *("fitting", "painting", "pooling", "datasets", "labelling", "face_encoder", "regression", "evaluation"),
     # what people see, and what builds the course
     *("show", "commands", "__main__", "model_builder", "course"),
 )

@@ -171,6 +171,23 @@ def _notebook_link(number: str, root: Path) -> str:
     return f"[{number}](../{found.name})" if found else number
 
 
+FACE_ENCODER_LICENCE = (
+    "## The face encoder",
+    "",
+    "`helpers.face_encoder` reads dlib_face_recognition_resnet_model_v1.dat, and no other file of the package face_recognition_models.",
+    "Its author, Davis King, publishes it in [dlib-models](https://github.com/davisking/dlib-models) under CC0 1.0, and writes there:",
+    "“anyone can do whatever they want with these model files as I've released them into the public domain”. The package's LICENSE is",
+    "CC0 too. The file is his, byte for byte; its SHA-256 is checked. The architecture is that of dlib's example",
+    "dnn_face_recognition_ex.cpp, which is in the public domain.",
+    "",
+    "CC0 gives what the author has to give. It does not give the rights of the people in the training photographs, about 3 million of",
+    "7485 people from FaceScrub, VGG Face and the web: he claims none over them, and the photographs are not to be had",
+    "([issues 10](https://github.com/davisking/dlib-models/issues/10) and [42](https://github.com/davisking/dlib-models/issues/42)).",
+    "Nor is the network fair: “the model is definitely biased towards generally good looking american celebrities (e.g. white middle",
+    "aged adults)” (issue 42).",
+)
+
+
 def licences_page() -> str:
     """Whose work is used, and under which licence; the face models of others with the way to them."""
     from helpers.face_model import how_to_get
@@ -198,6 +215,11 @@ def licences_page() -> str:
             "comes from PyPI",
         ],
         [
+            "face encoder, weights of dlib's face recognition network, extra `landmarks`",
+            "CC0; see below",
+            "comes from PyPI",
+        ],
+        [
             "second detector, extra `clnf`",
             "pyclnf: CC BY-NC. Its model files: OpenFace's licence, not for commercial use",
             "no, bring your own",
@@ -218,6 +240,8 @@ def licences_page() -> str:
             "",
             "The course works without a detector: the default photographs have their points stored, and `--landmarks` takes points from",
             "a file.",
+            "",
+            *FACE_ENCODER_LICENCE,
             "",
             "## Face models of others",
             "",
