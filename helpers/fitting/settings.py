@@ -101,11 +101,11 @@ class Exposure(NamedTuple):
         light_colour_sigma: of the harmonics, channels against each other.
     """
 
-    mean: float = 0.83
-    sigma: float = 0.05
-    colour_sigma: float = 0.004
-    light_sigma: tuple[float, float, float] = (0.10, 0.30, 0.10)
-    light_colour_sigma: tuple[float, float, float] = (0.02, 0.02, 0.01)
+    mean: float = 0.755
+    sigma: float = 0.09
+    colour_sigma: float = 0.0075
+    light_sigma: tuple[float, float, float] = (0.19, 0.57, 0.19)
+    light_colour_sigma: tuple[float, float, float] = (0.038, 0.038, 0.019)
 
 
 EVERYTHING = ("alpha", "expression", "beta", "pose", "light", "zoom")
@@ -177,12 +177,12 @@ class FitSettings:
     shape_weight: float = 1.0
     expression_weight: float = 1.0
     texture_weight: float = 1.0
-    light_mean: float = 0.70  # of the constant harmonic; all others have mean 0
+    light_mean: float = 0.456  # of the constant harmonic; all others have mean 0
     # While shapes are sought, brightness is left to the light, which then need not be explained by shape. Light from one
     # side is held back: with more of it, faces that the model did not make come out farther from their true shape.
-    light_sigma: tuple[float, float, float] = (0.15, 0.10, 0.07)  # common to the channels, by order 0, 1, 2
-    light_colour_sigma: tuple[float, float, float] = (0.004, 0.004, 0.003)  # channels against each other
-    grey_colour_sigma: tuple[float, float, float] = (0.25, 0.10, 0.05)  # the same, for a grey photograph
+    light_sigma: tuple[float, float, float] = (0.215, 0.25, 0.15)  # common to the channels, by order 0, 1, 2
+    light_colour_sigma: tuple[float, float, float] = (0.0057, 0.0057, 0.0043)  # channels against each other
+    grey_colour_sigma: tuple[float, float, float] = (0.36, 0.14, 0.07)  # the same, for a grey photograph
     # Skin against light is decided last, with the shape held: a light of any tint takes the tint of the skin, and a free
     # brightness its darkness. The camera's exposure and white balance are what is known of both.
     exposure: Exposure = Exposure()
