@@ -42,6 +42,7 @@ PRIOR = 0.85  # that a pixel of the model's face shows the face
 FEATURES = 0.5  # weight of brows and lips, whose colours differ more than skin's
 # EM: steps, every how many pixels of the grid, and how many independent ones a face is worth to the light.
 EM_STEPS, EM_STRIDE, EM_WORTH = 4, 4, 50.0
+LEAST_COLOUR = 0.3  # darker points do not tell more of the light: they may be hair or shadow
 # Nats that an end of EM is worth more if it explains all of the face than if it explains nothing. The part within so many
 # mm of the eyes' height counts more in that, by so much.
 EXPLAINED = 30.0
@@ -259,11 +260,13 @@ def explaining_light(fit_model: FitModel, scene: Scene, grey: Tensor, slack: flo
     share = scene.skin[some].flatten(1)
     share = for_each_start(share / share.sum(1, keepdim=True).clamp(min=1e-6))  # of the face
     other, precision = for_each_start(scene.other[some].flatten(1)), for_each_start(precision)
-    odds, worth = log(PRIOR / (1 - PRIOR)), EM_WORTH / (slack * SIGMA) ** 2
+    odds = log(PRIOR / (1 - PRIOR))
     face = starts.flatten(0, 1).to(colour)
     light = mean.expand(B * S, 9, 3)
-    # The light is a factor of linear values. Of middling colours they have about the noise that sRGB values have.
+    # The light is a factor of linear values; noise of sRGB values c is larger there by the slope of c^γ.
     linear_colour, linear_albedo = colour**GAMMA, albedo**GAMMA
+    slope = GAMMA * colour.mean(-1).clamp(min=LEAST_COLOUR) ** (GAMMA - 1)
+    worth = EM_WORTH / (slack * SIGMA * slope) ** 2
     for _ in range(EM_STEPS):
         light = best_light(linear_colour, linear_albedo, basis, worth * share * face, precision, mean)
         ratio = log_likelihood(colour, albedo * gamma_encode(basis @ light), slack) - other

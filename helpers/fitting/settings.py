@@ -90,22 +90,22 @@ class Stage(NamedTuple):
 class Exposure(NamedTuple):
     """What a camera does to skin: it exposes a face well and balances white, from wherever the light may come.
 
-    The light that arrives on the face on average over its directions is nearly known, and nearly white. Beyond
-    that, harmonics are free within wide limits.
+    How bright a white face would come out in the photograph, on average over its directions, is nearly known, and nearly
+    grey. Beyond that, harmonics are free within wide limits.
 
     Attributes:
-        mean: of the light on a face, in parts of one that shows the albedo as it is.
+        mean: of a white face's colour, sRGB.
         sigma: of that.
         colour_sigma: of that, channels against each other.
         light_sigma: of the harmonics, common to the channels, by order 0, 1, 2.
         light_colour_sigma: of the harmonics, channels against each other.
     """
 
-    mean: float = 0.755
-    sigma: float = 0.09
-    colour_sigma: float = 0.0075
-    light_sigma: tuple[float, float, float] = (0.19, 0.57, 0.19)
-    light_colour_sigma: tuple[float, float, float] = (0.038, 0.038, 0.019)
+    mean: float = 0.85
+    sigma: float = 0.05
+    colour_sigma: float = 0.004
+    light_sigma: tuple[float, float, float] = (0.2, 0.6, 0.15)
+    light_colour_sigma: tuple[float, float, float] = (0.04, 0.04, 0.02)
 
 
 EVERYTHING = ("alpha", "expression", "beta", "pose", "light", "zoom")

@@ -19,7 +19,7 @@ from helpers.lighting.colour import gamma_encode
 # An even light that is a little stronger from the front and from above: (9, 3), grey.
 DEFAULT_LIGHT = torch.tensor([0.46, 0.0, 0.16, 0.32, 0.0, 0.0, 0.0, 0.0, 0.0])[:, None].repeat(1, 3)
 # For pictures of shape: one side brighter, so that the relief shows.
-STUDIO_LIGHT = torch.tensor([0.42, 0.20, 0.27, 0.60, 0.0, 0.0, 0.0, 0.0, 0.0])[:, None].repeat(1, 3)
+STUDIO_LIGHT = torch.tensor([0.35, 0.22, 0.31, 0.66, 0.0, 0.0, 0.0, 0.0, 0.0])[:, None].repeat(1, 3)
 
 
 def sh_basis(normals: Tensor) -> Tensor:
