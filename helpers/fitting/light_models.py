@@ -31,7 +31,6 @@ from helpers.lighting.lamp_vector import (
     unpack_lamp,
 )
 
-
 LEAST_SLOPE = 0.1  # of a white face by even light; it is about 0.5 in any light that shows a face
 
 
