@@ -113,7 +113,7 @@ def test_confidence_separates_good_from_bad(fit_model, faces, good, photographs)
     right, wrong = torch.cat(scores), torch.cat(bad)
     area = ((right[:, None] > wrong).float() + 0.5 * (right[:, None] == wrong).float()).mean()
     assert area >= 0.93, f"AUC {area:.3f}"
-    # Some fits to landmarks of another face come near by chance, and are rightly doubted: 5 of 43.
+    # Some fits to landmarks of another face come near by chance, and are believed: 4 of 44.
     assert (right > GOOD_CONFIDENCE).float().mean() > 0.85 and (wrong < GOOD_CONFIDENCE).float().mean() > 0.8
 
 
