@@ -1,4 +1,3 @@
-# ty: ignore
 # Warp compiles these functions, not Python.
 """The camera's curve for kernels: the twin of `helpers.lighting.gamma_encode`, and its slope."""
 
