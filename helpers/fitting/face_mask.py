@@ -50,7 +50,7 @@ MORE_AT_EYES, AT_EYES = 2.0, 25.0
 # Light and skin tone together: standard deviations as in the settings of a fit.
 FREE_LIGHT = FitSettings(
     light_sigma=(0.29, 0.29, 0.09),
-    light_colour_sigma=(0.06, 0.02, 0.01),
+    light_colour_sigma=(0.06, 0.03, 0.015),
     grey_colour_sigma=(0.36, 0.07, 0.04),
 )
 # Markov random field: nats that all neighbours together have, those within so many px of the grid; sweeps; and nats
