@@ -4,8 +4,8 @@ Two curves lead from amounts of light to the values of an image file. `linear_to
 `gamma_encode` is a pure power with the exponent 1 / 2.2, and takes the place of the other wherever light falls on albedo: a
 power of a product is the product of the powers, so that a surface of sRGB albedo a that receives the light R has the
 colour a · R^(1 / 2.2), and no albedo needs to be converted. For albedo and light from 0.02 to 1 this differs from what the
-standard's curves give by 0.006 on average, by up to 0.006 where it is brighter, and by up to 0.033 where it is
-darker, which are dark surfaces in little light.
+standard's curves give by 0.006 on average; it is at most 0.006 darker, and at most 0.033 brighter, which are dark surfaces
+in little light.
 """
 
 from __future__ import annotations
