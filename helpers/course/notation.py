@@ -71,7 +71,7 @@ SYMBOLS = (
     Symbol("04", r"$r_p$", "photograph minus model at surface point $p$", "fitting.pixel_term.Look.residual", "(B, P, 3)", "sRGB, 0–1", CODE),
     Symbol("04", r"$w_p$", "how far surface point $p$ is trusted", "fitting.pixel_term.Look.trust", "(B, P)", "–"),
     Symbol("04", r"$\phi$", "probability that a pixel shows the face", "fitting.FitResult.face_probability", "(B, H, W)", "–"),
-    Symbol("04", r"$\bar H_k$", "mean of harmonic $k$ over the skin of a face", "fitting.light_models.HarmonicLight.ON_FACE", "9 numbers", "–"),
+    Symbol("04", r"$W$", "colour of a white face in some light, mean over its skin", "fitting.light_models.FaceNormals.white", "(B, 3)", "sRGB, 0–1"),
     Symbol("04", r"$\sigma$", "size of an ordinary residual", "fitting.FitSettings.pixel_sigma", "a number", "sRGB, 0–1", CODE),
     Symbol("04", r"$N_\text{eff}$", "how many independent observations the pixels are worth", "fitting.FitSettings.n_effective", "a number", "–"),
     Symbol("04", r"$J$", r"derivatives of the weighted residuals by $\theta$", "fitting.residuals.Rows.jacobian", "(B, M, 261)", "per unit of θ"),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
 from helpers.crop import FACE_SHARE, RAISED
+from helpers.datasets.conditions import harmonics_drawn
 from helpers.face_model import FaceCoefficients, MorphableModel
 from helpers.lighting.lamp_vector import unpack_lamp
 from helpers.rendering import render
@@ -90,7 +91,11 @@ def known_faces(
     rotation = torch.stack(
         [uniform(n, limit=turn / 3), uniform(n, limit=turn), uniform(n, limit=turn / 3)], -1
     )
-    light = _lamps(n, uniform) if lamp else _harmonics(n, normal)
+    light = (
+        _lamps(n, uniform)
+        if lamp
+        else harmonics_drawn(normal(n, 1, 1), normal(n, 3, 1), normal(n, 5, 1), normal(n, 9, 3))
+    )
     camera = Camera.default(size, batch=n, device=device)
     camera = Camera(
         DEFAULT_FOCAL * size / 224 * torch.exp(uniform(n, limit=focal_spread)),
@@ -117,16 +122,6 @@ def known_faces(
         neutral=model.shape(coefficients.alpha),
         visible=visible_vertices(model, rendering.triangle_id),
     )
-
-
-def _harmonics(n: int, normal) -> Tensor:
-    """(n, 9, 3) light from everywhere, more from one side, hardly coloured."""
-    constant, linear, square = (
-        0.70 + normal(n, 1, 1, sigma=0.08),
-        normal(n, 3, 1, sigma=0.2),
-        normal(n, 5, 1, sigma=0.06),
-    )
-    return torch.cat([constant, linear, square], 1) + normal(n, 9, 3, sigma=0.015)
 
 
 def _lamps(n: int, uniform) -> Tensor:

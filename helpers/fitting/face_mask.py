@@ -26,7 +26,8 @@ from helpers.fitting.images import is_grey
 from helpers.fitting.light_models import HARMONICS
 from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings
-from helpers.lighting.harmonics import sh_basis
+from helpers.lighting import gamma_encode, sh_basis
+from helpers.lighting.colour import GAMMA
 from helpers.rasterizer import Raster, interpolate
 
 GRID = 112  # px: side of the grid on which the mask is computed
@@ -41,13 +42,16 @@ PRIOR = 0.85  # that a pixel of the model's face shows the face
 FEATURES = 0.5  # weight of brows and lips, whose colours differ more than skin's
 # EM: steps, every how many pixels of the grid, and how many independent ones a face is worth to the light.
 EM_STEPS, EM_STRIDE, EM_WORTH = 4, 4, 50.0
+LEAST_COLOUR = 0.3  # darker points do not tell more of the light: they may be hair or shadow
 # Nats that an end of EM is worth more if it explains all of the face than if it explains nothing. The part within so many
 # mm of the eyes' height counts more in that, by so much.
 EXPLAINED = 30.0
 MORE_AT_EYES, AT_EYES = 2.0, 25.0
 # Light and skin tone together: standard deviations as in the settings of a fit.
 FREE_LIGHT = FitSettings(
-    light_sigma=(0.2, 0.2, 0.06), light_colour_sigma=(0.06, 0.02, 0.01), grey_colour_sigma=(0.25, 0.05, 0.03)
+    light_sigma=(0.29, 0.29, 0.09),
+    light_colour_sigma=(0.06, 0.03, 0.015),
+    grey_colour_sigma=(0.36, 0.07, 0.04),
 )
 # Markov random field: nats that all neighbours together have, those within so many px of the grid; sweeps; and nats
 # that a pixel's own colour has at most.
@@ -103,7 +107,7 @@ def face_probability(
     """
     scene = scene_of(fit_model, state, camera, raster, image, valid)
     light = explaining_light(fit_model, scene, is_grey(image), slack)
-    drawn = scene.albedo * (scene.basis @ light[:, None])
+    drawn = scene.albedo * gamma_encode(scene.basis @ light[:, None])
     ratio = log_likelihood(scene.colour, drawn, slack) - scene.other
     probability = smoothed(scene.skin * ratio.clamp(-STRONGEST, STRONGEST), scene.face)
     probability = torch.where(scene.face > 0, probability, 1.0)[:, None]
@@ -205,8 +209,8 @@ def best_light(
     """The most probable light for the colours of weighted points: ridge regression.
 
     Args:
-        colour: (B, N, 3).
-        albedo: (B, N, 3).
+        colour: (B, N, 3) linear.
+        albedo: (B, N, 3) linear.
         basis: (B, N, 9) harmonics.
         weight: (B, N) one over the variance of the noise.
         precision: (B, 27, 27) of the prior.
@@ -256,12 +260,16 @@ def explaining_light(fit_model: FitModel, scene: Scene, grey: Tensor, slack: flo
     share = scene.skin[some].flatten(1)
     share = for_each_start(share / share.sum(1, keepdim=True).clamp(min=1e-6))  # of the face
     other, precision = for_each_start(scene.other[some].flatten(1)), for_each_start(precision)
-    odds, worth = log(PRIOR / (1 - PRIOR)), EM_WORTH / (slack * SIGMA) ** 2
+    odds = log(PRIOR / (1 - PRIOR))
     face = starts.flatten(0, 1).to(colour)
     light = mean.expand(B * S, 9, 3)
+    # The light is a factor of linear values; noise of sRGB values c is larger there by the slope of c^γ.
+    linear_colour, linear_albedo = colour**GAMMA, albedo**GAMMA
+    slope = GAMMA * colour.mean(-1).clamp(min=LEAST_COLOUR) ** (GAMMA - 1)
+    worth = EM_WORTH / (slack * SIGMA * slope) ** 2
     for _ in range(EM_STEPS):
-        light = best_light(colour, albedo, basis, worth * share * face, precision, mean)
-        ratio = log_likelihood(colour, albedo * (basis @ light), slack) - other
+        light = best_light(linear_colour, linear_albedo, basis, worth * share * face, precision, mean)
+        ratio = log_likelihood(colour, albedo * gamma_encode(basis @ light), slack) - other
         face = torch.sigmoid(ratio + odds)
     off = (light - mean).flatten(1)
     usual = -0.5 * (off[:, None] @ precision @ off[..., None])[:, 0, 0]

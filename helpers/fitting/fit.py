@@ -288,8 +288,9 @@ def _fit_stages(
         free = free_parameters(layout, problem.image.device, *(layout.part(name) for name in stage.free))
         prior = problem.prior.of_means(layout, free) if settings.energy_form == "roots" else problem.prior
         if stage.exposed:
-            prior = exposed(prior, settings, is_grey(problem.image))
-            state = replace(state, light=HARMONICS.as_exposed(state.light, settings.exposure))
+            face = problem.fit_model.face_normals
+            state = replace(state, light=HARMONICS.as_exposed(state.light, settings.exposure, face))
+            prior = exposed(prior, settings, is_grey(problem.image), state.light, face)
         solution = SOLVERS[settings.solver](
             Energy(layout, prior, _stage_terms(problem, view, stage), settings.limits),
             state,

@@ -23,13 +23,15 @@ class HarmonicLook(Look):
     """`Look` in the light of spherical harmonics.
 
     Attributes:
-        received: (B, P, 3) light.
+        shown: (B, P, 3) what a white surface looks like in the light received.
+        shown_slope: (B, P, 3) its derivative by that light.
         harmonics: (B, P, 9) at the normal.
         albedo: (B, P, 3).
         depth: (B, P) mm along the camera's axis, or None where the focal length is known.
     """
 
-    received: Tensor
+    shown: Tensor
+    shown_slope: Tensor
     harmonics: Tensor
     albedo: Tensor
     depth: Tensor | None
@@ -44,10 +46,10 @@ class HarmonicLook(Look):
         self, by_beta: Tensor, by_light: Tensor, root: Tensor, points: SurfacePoints
     ) -> None:
         """As `Look` asks."""
-        torch.mul(points.texture, -(self.received * root)[..., None], out=by_beta)
+        torch.mul(points.texture, -(self.shown * root)[..., None], out=by_beta)
         by_light.zero_()
         by_harmonics = (
-            -(self.albedo * root)[..., None] * self.harmonics[..., None, :]
+            -(self.albedo * self.shown_slope * root)[..., None] * self.harmonics[..., None, :]
         )  # (B, P, 3 channels, 9)
         for c in range(3):
             by_light[..., c, c::3] = by_harmonics[..., c, :]
@@ -64,7 +66,10 @@ def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) ->
     points, pose, camera = surface.points, surface.pose, surface.camera
     B, P = points.weight.shape
     new = image.new_empty
-    found = new(B, P, 3), new(B, P, 3, 9), new(B, P, 3), new(B, P), new(B, P, 3, 6), new(B, P, 9)
+    found = (
+        *(new(B, P, 3), new(B, P, 3, 9), new(B, P, 3), new(B, P, 3)),
+        *(new(B, P), new(B, P, 3, 6), new(B, P, 9)),
+    )
     pinhole = torch.cat([camera.focal[:, None], camera.principal_point], -1).contiguous()
     inputs = [
         wp.from_torch(surface.position, dtype=wp.vec3),
@@ -78,10 +83,12 @@ def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) ->
     ]
     outputs = [wp.from_torch(t) for t in found]
     launch(kernels.point_kernel, B * P, inputs, outputs, image, least=LEAST_POINTS)
-    residual, by_corners, received, cosine, by_pose, harmonics = found
+    residual, by_corners, shown, shown_slope, cosine, by_pose, harmonics = found
     depth = None
     if surface.focal_free:
         middle = (points.barycentric[..., None] * surface.position).sum(2)
         depth = pose.translation[:, 2:] - (middle @ pose.rotation[:, 2, :, None])[..., 0]
     trust = trust_of(surface, cosine, settings)
-    return HarmonicLook(residual, by_corners, by_pose, trust, received, harmonics, surface.albedo, depth)
+    return HarmonicLook(
+        residual, by_corners, by_pose, trust, shown, shown_slope, harmonics, surface.albedo, depth
+    )

@@ -9,6 +9,7 @@ in torch. Each thread writes its own outputs only, so no order of threads can ch
 """
 
 from helpers._warp import wp
+from helpers.lighting.kernels import gamma_encode, gamma_slope
 
 wp.set_module_options({"enable_backward": False})
 
@@ -52,7 +53,8 @@ def point_kernel(
     offset: int,
     residual: wp.array3d[wp.float32],  # (B, P, 3) photograph − model
     corner_slope: wp.array4d[wp.float32],  # (B, P, 3 channels, 9) by corner position, model axes
-    shading: wp.array3d[wp.float32],  # (B, P, 3) received light
+    shown: wp.array3d[wp.float32],  # (B, P, 3) what a white surface looks like in the light received
+    shown_slope: wp.array3d[wp.float32],  # (B, P, 3) its derivative by that light
     cosine: wp.array2d[wp.float32],  # (B, P) between normal and view
     rigid: wp.array4d[wp.float32],  # (B, P, 3 channels, 6) by rotation, translation
     basis_values: wp.array3d[wp.float32],  # (B, P, 9) harmonics at the normal
@@ -88,16 +90,19 @@ def point_kernel(
         received = float(0.0)
         for h in range(9):
             received += light[b, h, ch] * Y[h]
+        lit = gamma_encode(received)
+        lit_slope = gamma_slope(received, lit)
         gu = bilinear(image[b], x, y, fx, fy, ch + 3)
         gv = bilinear(image[b], x, y, fx, fy, ch + 6)
-        residual[b, p, ch] = bilinear(image[b], x, y, fx, fy, ch) - a[ch] * received
-        shading[b, p, ch] = received
+        residual[b, p, ch] = bilinear(image[b], x, y, fx, fy, ch) - a[ch] * lit
+        shown[b, p, ch] = lit
+        shown_slope[b, p, ch] = lit_slope
         # By the point in camera axes, then in viewer axes (the flip).
         by_camera = wp.vec3(gu * f, gv * f, -(gu * c[0] + gv * c[1]) * f / c[2])
         by_point = wp.vec3(by_camera[0], -by_camera[1], -by_camera[2])
         # By the unnormalised normal: only the part across n turns it.
         slope = light_slope(light[b], ch, n)
-        by_normal = (slope - wp.dot(slope, n) * n) * (-a[ch] / length)
+        by_normal = (slope - wp.dot(slope, n) * n) * (-a[ch] * lit_slope / length)
         by_e1, by_e2 = wp.cross(e2, by_normal), wp.cross(by_normal, e1)
         d0 = w[0] * by_point - by_e1 - by_e2
         d1 = w[1] * by_point + by_e1

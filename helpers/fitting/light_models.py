@@ -18,7 +18,8 @@ from helpers.fitting.harmonics import look_in_harmonics
 from helpers.fitting.lamp import look_in_lamplight
 from helpers.fitting.settings import Exposure, FitSettings
 from helpers.fitting.surface import Look, Surface
-from helpers.lighting import ColourTransform, PhongLight
+from helpers.lighting import ColourTransform, PhongLight, gamma_encode
+from helpers.lighting.colour import DARKEST, GAMMA
 from helpers.lighting.lamp_vector import (
     AMBIENT,
     CONTRAST,
@@ -30,6 +31,8 @@ from helpers.lighting.lamp_vector import (
     unpack_lamp,
 )
 
+LEAST_SLOPE = 0.1  # of a white face by even light; it is about 0.5 in any light that shows a face
+
 
 class RenderLight(NamedTuple):
     """What `helpers.rendering.render` takes: its arguments of the same names."""
@@ -37,6 +40,25 @@ class RenderLight(NamedTuple):
     light: Tensor | PhongLight
     colour: ColourTransform | None
     shadows: bool
+
+
+class FaceNormals(NamedTuple):
+    """The directions of a face's skin, seen from the front.
+
+    Attributes:
+        harmonics: (V, 9) at the normals.
+        share: (V,) how much of the skin in the picture has each, 1 in all.
+    """
+
+    harmonics: Tensor
+    share: Tensor
+
+    def white(self, light: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour (B, 3) that a white face has on average in light (B, 9, 3), and its slope (B, 9, 3) by that light."""
+        received = self.harmonics @ light  # (B, V, 3)
+        shown = gamma_encode(received)
+        slope = torch.where(received < DARKEST, 0, shown / (GAMMA * received)) * self.share[:, None]
+        return (shown * self.share[:, None]).sum(1), self.harmonics.T @ slope
 
 
 class LightModel(ABC):
@@ -87,9 +109,6 @@ class HarmonicLight(LightModel):
     n_light = 27
     ORDER = (0, 1, 1, 1, 2, 2, 2, 2, 2)  # of each of the nine harmonics
 
-    # Mean of each harmonic over the skin of the mean face that counts in the pixel term, seen from the front.
-    ON_FACE = (1.0, 0.0, -0.04, 0.80, 0.0, 0.0, -0.02, 0.16, 0.98)
-
     def prior(self, settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
         """As `LightModel.prior`; the light of a grey photograph must explain its tint, so its colour is freer."""
         common = self._by_order(settings.light_sigma, grey)
@@ -100,31 +119,49 @@ class HarmonicLight(LightModel):
         )
         return self._blocks(common, colour), self._mean(settings.light_mean, grey)
 
-    def exposed_prior(self, settings: FitSettings, grey: Tensor) -> tuple[Tensor, Tensor]:
-        """The prior of `FitSettings.exposure`, in the shapes of `prior`.
+    def exposed_prior(
+        self, settings: FitSettings, grey: Tensor, light: Tensor, face: FaceNormals
+    ) -> tuple[Tensor, Tensor]:
+        """The prior of `FitSettings.exposure`, normal about a light.
 
-        With H̄ the mean harmonics on a face (`ON_FACE`), the light on it is L̄ = H̄ᵀL. Its precision 1 / σ² is added along H̄
-        to that of the single harmonics.
+        With w(L) the colour of a white face (`FaceNormals.white`) and h its slope by the harmonics at the light L₀, the
+        precision 1 / σ² of w is added along h to that of the single harmonics. The mean is the even light that the
+        line through w(L₀) takes for well exposed.
+
+        Args:
+            settings: with the exposure.
+            grey: (B,) bool, photographs without colour.
+            light: (B, 9, 3) L₀, well exposed.
+            face: the directions of a face.
+
+        Returns:
+            (B, 27, 27) precision, and the mean (B, 9, 3).
         """
         exposure = settings.exposure
-        on_face = torch.tensor(self.ON_FACE, device=grey.device)
-        along = torch.outer(on_face, on_face)
-        common = self._by_order(exposure.light_sigma, grey) + along / exposure.sigma**2
+        white, slope = face.white(light)  # (B, 3), (B, 9, 3)
+        mean = torch.zeros_like(light)
+        mean[:, 0] = (exposure.mean - white + (slope * light).sum(1)) / slope[:, 0].clamp(min=LEAST_SLOPE)
         colour = torch.where(
             grey[:, None, None],
             self._by_order(settings.grey_colour_sigma, grey),
-            self._by_order(exposure.light_colour_sigma, grey) + along / exposure.colour_sigma**2,
+            self._by_order(exposure.light_colour_sigma, grey),
         )
-        return self._blocks(common, colour), self._mean(exposure.mean, grey)
+        share = torch.full((3, 3), 1 / 3, device=light.device)
+        differ = torch.eye(3, device=light.device) - share
+        # A grey photograph's tint is free.
+        known = torch.where(grey, 0.0, exposure.colour_sigma**-2)[:, None, None]
+        along = torch.einsum("bkc,bcd,bld->bkcld", slope, share / exposure.sigma**2 + known * differ, slope)
+        precision = self._blocks(self._by_order(exposure.light_sigma, grey), colour)
+        return precision + along.reshape(-1, 27, 27), mean
 
-    def as_exposed(self, light: Tensor, exposure: Exposure) -> Tensor:
-        """The light (B, 9, 3) made as bright on a face as the camera's exposure has it.
+    def as_exposed(self, light: Tensor, exposure: Exposure, face: FaceNormals) -> Tensor:
+        """The light (B, 9, 3) made so bright that a white face has the colour that the camera's exposure gives it.
 
         From there albedo, which is multiplied with it, is found in one linear step; from a light far darker a step
         would overshoot.
         """
-        on_face = light.mean(-1) @ light.new_tensor(self.ON_FACE)
-        return light * (exposure.mean / on_face.clamp(min=0.05))[:, None, None]
+        white = face.white(light)[0].mean(-1)
+        return light * ((exposure.mean / white) ** GAMMA)[:, None, None]
 
     def _by_order(self, sigma: tuple[float, float, float], like: Tensor) -> Tensor:
         """(9, 9) precision of independent harmonics with the standard deviations σ by order."""

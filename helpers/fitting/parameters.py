@@ -9,11 +9,13 @@ from functools import cached_property
 import roma
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from helpers.camera import Camera, Pose
 from helpers.face_model import MorphableModel
-from helpers.fitting.light_models import HARMONICS, LightModel
-from helpers.fitting.settings import Limits
+from helpers.fitting.light_models import HARMONICS, FaceNormals, LightModel
+from helpers.fitting.settings import FitSettings, Limits
+from helpers.lighting import sh_basis
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,20 @@ class FitModel:
     def triangle_weight(self) -> Tensor:
         """(F,) mean weight of a triangle's corners in the pixel term."""
         return self.weight[self.triangles].mean(-1)
+
+    @cached_property
+    def face_normals(self) -> FaceNormals:
+        """The directions of the mean face's skin, but for those at a grazing angle, which the pixel term leaves out."""
+        defaults = FitSettings()
+        a, b, c = self.model.mean_shape[self.triangles].unbind(1)
+        normal = torch.linalg.cross(b - a, c - a)
+        unit = normalize(normal, dim=-1)
+        steep = defaults.grazing_full - defaults.grazing_start
+        facing = ((unit[:, 2] - defaults.grazing_start) / steep).clamp(0, 1)
+        # Seen along z, a triangle covers a part of the picture as large as its normal's z.
+        share = self.triangle_weight * facing * normal[:, 2]
+        counts = share > 0
+        return FaceNormals(sh_basis(unit[counts]), share[counts] / share[counts].sum())
 
     @cached_property
     def landmark_mean(self) -> Tensor:

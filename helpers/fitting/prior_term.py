@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Pose
-from helpers.fitting.light_models import HARMONICS
+from helpers.fitting.light_models import HARMONICS, FaceNormals
 from helpers.fitting.parameters import FaceState, Layout
 from helpers.fitting.settings import FitSettings
 
@@ -27,7 +27,7 @@ class Prior:
     Attributes:
         coefficients: (n_coefficients,) or (B, n_coefficients) diagonal precision, mean 0.
         light: (B, n_light, n_light) precision.
-        light_mean: (9, 3) harmonics, or (15,) of a lamp.
+        light_mean: (9, 3) or (B, 9, 3) harmonics, or (15,) of a lamp.
         zoom: precision of the logarithm of the focal length, mean 0.
         pose: (6,) diagonal precision of rotation and translation about `start`; None where the pose is free.
         start: B poses.
@@ -133,13 +133,15 @@ def make_prior(
     return Prior(coefficients, light, mean, settings.focal_sigma**-2, pose, start)
 
 
-def exposed(prior: Prior, settings: FitSettings, grey: Tensor) -> Prior:
+def exposed(prior: Prior, settings: FitSettings, grey: Tensor, light: Tensor, face: FaceNormals) -> Prior:
     """The same prior, but for a light of which the camera's exposure is known: `FitSettings.exposure`.
 
     Args:
         prior: of B photographs in the light of harmonics.
         settings: with the exposure.
         grey: (B,) bool, photographs without colour.
+        light: (B, 9, 3) from where the search begins.
+        face: the directions of a face.
     """
-    light, mean = HARMONICS.exposed_prior(settings, grey)
-    return replace(prior, light=light, light_mean=mean)
+    precision, mean = HARMONICS.exposed_prior(settings, grey, light, face)
+    return replace(prior, light=precision, light_mean=mean)

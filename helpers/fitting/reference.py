@@ -11,7 +11,7 @@ from torch.func import jacfwd
 
 from helpers.camera import flip_axes
 from helpers.fitting.parameters import Layout
-from helpers.lighting import sh_basis
+from helpers.lighting import gamma_encode, sh_basis
 
 
 def cross_matrix(w: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ def pixel_residual(
     normal = torch.linalg.cross(q[:, 1] - q[:, 0], q[:, 2] - q[:, 0])
     normal = normal / normal.norm(dim=-1, keepdim=True)
     received = sh_basis(normal) @ (light + step[layout.light].view(9, 3))
-    return sample_image(image, pixel) - (barycentric[..., None] * a).sum(1) * received
+    return sample_image(image, pixel) - (barycentric[..., None] * a).sum(1) * gamma_encode(received)
 
 
 def pixel_jacobian(layout: Layout, *arguments: Tensor) -> tuple[Tensor, Tensor]:

@@ -90,22 +90,22 @@ class Stage(NamedTuple):
 class Exposure(NamedTuple):
     """What a camera does to skin: it exposes a face well and balances white, from wherever the light may come.
 
-    The light that arrives on the face on average over its directions is nearly known, and nearly white. Beyond
-    that, harmonics are free within wide limits.
+    How bright a white face would come out in the photograph, on average over its directions, is nearly known, and nearly
+    grey. Beyond that, harmonics are free within wide limits.
 
     Attributes:
-        mean: of the light on a face, in parts of one that shows the albedo as it is.
+        mean: of a white face's colour, sRGB.
         sigma: of that.
         colour_sigma: of that, channels against each other.
         light_sigma: of the harmonics, common to the channels, by order 0, 1, 2.
         light_colour_sigma: of the harmonics, channels against each other.
     """
 
-    mean: float = 0.83
+    mean: float = 0.85
     sigma: float = 0.05
     colour_sigma: float = 0.004
-    light_sigma: tuple[float, float, float] = (0.10, 0.30, 0.10)
-    light_colour_sigma: tuple[float, float, float] = (0.02, 0.02, 0.01)
+    light_sigma: tuple[float, float, float] = (0.2, 0.6, 0.15)
+    light_colour_sigma: tuple[float, float, float] = (0.04, 0.04, 0.02)
 
 
 EVERYTHING = ("alpha", "expression", "beta", "pose", "light", "zoom")
@@ -177,12 +177,12 @@ class FitSettings:
     shape_weight: float = 1.0
     expression_weight: float = 1.0
     texture_weight: float = 1.0
-    light_mean: float = 0.70  # of the constant harmonic; all others have mean 0
-    # While shapes are sought, brightness is left to the light, which then need not be explained by shape. Light from one
-    # side is held back: with more of it, faces that the model did not make come out farther from their true shape.
-    light_sigma: tuple[float, float, float] = (0.15, 0.10, 0.07)  # common to the channels, by order 0, 1, 2
-    light_colour_sigma: tuple[float, float, float] = (0.004, 0.004, 0.003)  # channels against each other
-    grey_colour_sigma: tuple[float, float, float] = (0.25, 0.10, 0.05)  # the same, for a grey photograph
+    light_mean: float = 0.456  # of the constant harmonic, linear: white shows as 0.7; all others have mean 0
+    # While shapes are sought, brightness and direction are left to the light, which then need not be explained by shape. With a
+    # light that is held closer to an even one, faces that the model did not make come out farther from their true shape.
+    light_sigma: tuple[float, float, float] = (0.215, 0.25, 0.15)  # common to the channels, by order 0, 1, 2
+    light_colour_sigma: tuple[float, float, float] = (0.0057, 0.0057, 0.0043)  # channels against each other
+    grey_colour_sigma: tuple[float, float, float] = (0.36, 0.14, 0.07)  # the same, for a grey photograph
     # Skin against light is decided last, with the shape held: a light of any tint takes the tint of the skin, and a free
     # brightness its darkness. The camera's exposure and white balance are what is known of both.
     exposure: Exposure = Exposure()
@@ -305,7 +305,7 @@ class FitSettings:
         not clipped before contrast and gain; an offset of red that is as free as the others'.
 
         Measured on 20 rendered faces of `make study`, 4.86 mm from the mean face: 2.40 mm off in the light of a lamp and
-        3.75 mm in soft light, without edges 1.43 and 3.47; our settings have 2.04 and 1.63. What edges cost is the energy's
+        3.56 mm in soft light, without edges 1.43 and 2.61; our settings have 2.04 and 1.65. What edges cost is the energy's
         own: where a cheek is as dark as the backdrop its outline is drawn to some other edge, and on three such faces, lit by
         a lamp, the wrong shape had a lower energy than the best one near the truth (43 against 48, 53 against 58, 44 against
         49). OpenCV's edges at the authors' thresholds are no better on average (on ten faces 2.29 and 3.60 mm, with ours 2.02

@@ -1,4 +1,12 @@
-"""What a camera does to colours: contrast, gain and offset, and the gamma curve of sRGB."""
+"""What a camera does to colours: contrast, gain and offset, and the gamma curve.
+
+Two curves lead from amounts of light to the values of an image file. `linear_to_srgb` is the standard's, in pieces.
+`gamma_encode` is a pure power with the exponent 1 / 2.2, and takes the place of the other wherever light falls on albedo: a
+power of a product is the product of the powers, so that a surface of sRGB albedo a that receives the light R has the
+colour a · R^(1 / 2.2), and no albedo needs to be converted. For albedo and light from 0.02 to 1 this differs from what the
+standard's curves give by 0.006 on average; it is at most 0.006 darker, and at most 0.033 brighter, which are dark surfaces
+in little light.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +18,8 @@ from torch import Tensor
 
 # How bright red, green and blue appear: the weights of the luminance of television (ITU-R BT.601).
 LUMINANCE = (0.299, 0.587, 0.114)
+GAMMA = 2.2
+DARKEST = 0.02  # light, below which `gamma_encode` stays the same: a power has no slope at 0
 
 
 @dataclass(frozen=True)
@@ -93,3 +103,18 @@ def linear_to_srgb(light: Tensor) -> Tensor:
     """
     curved = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(light <= 0.0031308, light * 12.92, curved)
+
+
+def gamma_encode(light: Tensor) -> Tensor:
+    """From amounts of light to the values of an image file by a pure power. Not clipped above 1.
+
+    Args:
+        light: (…) linear; below `DARKEST` it counts as that.
+
+    Returns:
+        (…), light^(1 / 2.2).
+
+    >>> gamma_encode(torch.tensor([0.0, 0.2, 1.0]))
+    tensor([0.1690, 0.4812, 1.0000])
+    """
+    return light.clamp(min=DARKEST) ** (1 / GAMMA)

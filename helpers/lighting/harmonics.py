@@ -4,9 +4,9 @@ The light that a diffuse surface receives depends on its normal only, and varies
 nine spherical harmonics hold at least 98 % of it (as reported by Basri and Jacobs 2003). The basis is used without
 its normalising constants: they would only rescale the coefficients.
 
-The light multiplies the sRGB albedo directly. Physically it belongs on linear values; in fits to photographs
-the gamma curve was tried and gained nothing, because an unknown camera has bent the values anyway.
-`helpers.rendering.render` takes `linear_light=True` for the physical order.
+Light adds up and multiplies in linear amounts, and the camera's curve is applied to what comes of that: the sRGB
+colour of a surface is its sRGB albedo times `gamma_encode` of the light that it receives (`helpers.lighting.colour`
+tells why). The lamp of the released fitter multiplies sRGB values instead (`helpers.lighting.phong`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from helpers.lighting.colour import gamma_encode
+
 # An even light that is a little stronger from the front and from above: (9, 3), grey.
-DEFAULT_LIGHT = torch.tensor([0.70, 0.0, 0.10, 0.20, 0.0, 0.0, 0.0, 0.0, 0.0])[:, None].repeat(1, 3)
+DEFAULT_LIGHT = torch.tensor([0.46, 0.0, 0.16, 0.32, 0.0, 0.0, 0.0, 0.0, 0.0])[:, None].repeat(1, 3)
 # For pictures of shape: one side brighter, so that the relief shows.
-STUDIO_LIGHT = torch.tensor([0.62, 0.12, 0.18, 0.42, 0.0, 0.0, 0.0, 0.0, 0.0])[:, None].repeat(1, 3)
+STUDIO_LIGHT = torch.tensor([0.35, 0.22, 0.31, 0.66, 0.0, 0.0, 0.0, 0.0, 0.0])[:, None].repeat(1, 3)
 
 
 def sh_basis(normals: Tensor) -> Tensor:
@@ -34,16 +36,16 @@ def sh_basis(normals: Tensor) -> Tensor:
 
 
 def shade(albedo: Tensor, normals: Tensor, light: Tensor) -> Tensor:
-    """Colour of a diffuse surface: its albedo times the light that it receives at its normal.
+    """Colour of a diffuse surface in the light that it receives at its normal.
 
     Args:
-        albedo: (B, ..., 3).
+        albedo: (B, ..., 3) sRGB.
         normals: (B, ..., 3) unit vectors in viewer axes (x right, y up, z towards the viewer).
-        light: (B or 1, 9, 3) coefficients of the harmonics.
+        light: (B or 1, 9, 3) coefficients of the harmonics, linear.
 
     Returns:
-        (B, ..., 3), not clipped, so that the fit keeps a gradient where the picture would saturate.
+        (B, ..., 3) sRGB, not clipped, so that the fit keeps a gradient where the picture would saturate.
     """
     basis = sh_basis(normals)
     received = torch.einsum("b...k,bkc->b...c", basis, light.expand(len(basis), -1, -1))
-    return albedo * received
+    return albedo * gamma_encode(received)

@@ -3,6 +3,9 @@
 Three parts add up. Ambient light comes from everywhere. Diffuse light comes from one direction and counts by
 the cosine of the angle at which it meets the surface. The highlight is the lamp's mirror image, spread out:
 the nearer the mirrored ray to the viewer, the brighter.
+
+As in the released code all three are in sRGB values, as if the camera had no curve: where the harmonics of
+`helpers.lighting.harmonics` are linear, this light is not.
 """
 
 from __future__ import annotations

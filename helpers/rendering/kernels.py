@@ -14,6 +14,7 @@ image 1, and so on. `first` is the index of the first thread of a launch (`helpe
 """
 
 from helpers._warp import wp
+from helpers.lighting.kernels import gamma_encode, gamma_slope
 from helpers.rasterizer.kernels import (
     PERSPECTIVE,
     draw_image,
@@ -124,6 +125,22 @@ def received_light(light: wp.array[wp.vec3], n: wp.vec3) -> wp.vec3:
 
 
 @wp.func
+def shown_light(received: wp.vec3) -> wp.vec3:
+    """What a white surface looks like that receives this light."""
+    return wp.vec3(gamma_encode(received[0]), gamma_encode(received[1]), gamma_encode(received[2]))
+
+
+@wp.func
+def shown_slope(received: wp.vec3, shown: wp.vec3) -> wp.vec3:
+    """Derivative of `shown_light`, channel by channel."""
+    return wp.vec3(
+        gamma_slope(received[0], shown[0]),
+        gamma_slope(received[1], shown[1]),
+        gamma_slope(received[2], shown[2]),
+    )
+
+
+@wp.func
 def light_slope(light: wp.array[wp.vec3], n: wp.vec3, g: wp.vec3) -> wp.vec3:
     """Derivative of g · (received light) by the normal."""
     x, y, z = n[0], n[1], n[2]
@@ -210,7 +227,7 @@ def shade_point(
     """Normal and colour of the surface point that pixel x of a row sees."""
     n = unit(mix(normals, corner, weight))
     normal_row[x] = n
-    image_row[x] = wp.cw_mul(mix(albedo, corner, weight), received_light(light, n))
+    image_row[x] = wp.cw_mul(mix(albedo, corner, weight), shown_light(received_light(light, n)))
 
 
 @wp.kernel
@@ -337,9 +354,11 @@ def shade_adjoint_kernel(
     length = wp.max(wp.length(m), TINY)
     n = m / length
     a = mix(albedo, corner, weight)
+    received = received_light(light, n)
+    shown = shown_light(received)
     # ... and back.
-    by_a = wp.cw_mul(g_image[b, y, x], received_light(light, n))
-    by_light = wp.cw_mul(g_image[b, y, x], a)
+    by_a = wp.cw_mul(g_image[b, y, x], shown)
+    by_light = wp.cw_mul(wp.cw_mul(g_image[b, y, x], a), shown_slope(received, shown))
     by_n = light_slope(light, n, by_light) + g_normal[b, y, x]
     by_m = (by_n - wp.dot(n, by_n) * n) / length
     by_weight = mix_adjoint(normals, corner, weight, by_m, by_normals[b])

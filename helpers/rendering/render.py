@@ -9,15 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from helpers.camera import Camera, OrthographicCamera, Pose, flip_axes, model_to_camera, project
-from helpers.lighting import (
-    DEFAULT_LIGHT,
-    ColourTransform,
-    PhongLight,
-    linear_to_srgb,
-    shade,
-    shade_phong,
-    srgb_to_linear,
-)
+from helpers.lighting import DEFAULT_LIGHT, ColourTransform, PhongLight, shade, shade_phong
 from helpers.rasterizer import interpolate, rasterize
 from helpers.rendering import harmonic_shading
 from helpers.rendering.antialias import antialias as smooth_outlines
@@ -39,7 +31,6 @@ def render(
     colour: ColourTransform | None = None,
     shadows: bool = False,
     antialias: bool = False,
-    linear_light: bool = False,
     cull_backfaces: bool = False,
 ) -> Rendering:
     """Draw B faces.
@@ -61,14 +52,12 @@ def render(
         albedo: (B or 1, V, 3) sRGB.
         pose: B or 1.
         camera: B or 1.
-        light: Spherical harmonics (B or 1, 9, 3), a `PhongLight`, or None for an even light.
+        light: Spherical harmonics (B or 1, 9, 3), linear; a `PhongLight`; or None for an even light.
         background: A grey value, or an image (B or 1, H, W, 3).
         supersample: Draw the image at this many times the size along each side and average, for smooth edges.
         colour: Contrast, gain and offset applied to the face's colours, not to the background; None changes nothing.
         shadows: Parts of the face keep the lamp of a `PhongLight` from others.
         antialias: Smooth the silhouettes by how far they reach into a pixel; cheaper than `supersample`.
-        linear_light: Light multiplies amounts of light instead of sRGB values, which is physically right: albedo is
-            converted before shading and the colour after it.
         cull_backfaces: Do not draw the inside of an open mesh; saves time where it does not show.
 
     Returns:
@@ -94,18 +83,7 @@ def render(
     if colour is not None and len(colour.contrast) not in (1, B):
         raise ValueError(f"colour must be for {B} images or 1, got {len(colour.contrast)}")
     scene = Scene(
-        B,
-        vertices,
-        triangles,
-        albedo,
-        pose,
-        light,
-        colour,
-        background,
-        shadows,
-        antialias,
-        linear_light,
-        cull_backfaces,
+        B, vertices, triangles, albedo, pose, light, colour, background, shadows, antialias, cull_backfaces
     )
     if supersample == 1:
         return _draw(scene, camera)
@@ -161,8 +139,6 @@ def _shaded(
     scene: Scene, in_camera: Tensor, albedo: Tensor, normal: Tensor, position: Tensor, perspective: bool
 ) -> Tensor:
     """Colours of surface points (B, H, W, 3) at positions in camera axes, of any value where no face is."""
-    if scene.linear_light:
-        albedo = srgb_to_linear(albedo)
     if isinstance(scene.light, PhongLight):
         if perspective:
             view = normalize(-flip_axes(position), dim=-1)
@@ -175,8 +151,6 @@ def _shaded(
         shaded = shade_phong(albedo, normal, view, scene.light, shadow)
     else:
         shaded = shade(albedo, normal, scene.light)
-    if scene.linear_light:
-        shaded = linear_to_srgb(shaded)
     return shaded if scene.colour is None else scene.colour(shaded)
 
 

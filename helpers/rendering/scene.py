@@ -27,7 +27,6 @@ class Scene:
         background: A grey value, or an image (B or 1, H, W, 3).
         shadows: The face throws shadows on itself.
         antialias: Smooth the silhouettes.
-        linear_light: Light multiplies linear values instead of sRGB values.
         cull_backfaces: Leave out triangles that turn their inside to the camera.
     """
 
@@ -41,13 +40,12 @@ class Scene:
     background: float | Tensor
     shadows: bool
     antialias: bool
-    linear_light: bool
     cull_backfaces: bool
 
     @property
     def simple(self) -> bool:
         """Whether `helpers.rendering.harmonic_shading` can draw it."""
-        if isinstance(self.light, PhongLight) or self.linear_light or self.colour is not None:
+        if isinstance(self.light, PhongLight) or self.colour is not None:
             return False
         if not (self.vertices.shape[1] and len(self.triangles)):
             return False

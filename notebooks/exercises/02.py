@@ -136,7 +136,7 @@ def not_normalised(b, z):
 
 # %% given
 head, viewer = load("open", level=0), Camera.default(112)
-light = torch.tensor([0.65, 0.0, 0.1, 0.3, 0, 0, 0, 0, 0])[None, :, None].repeat(1, 1, 3)
+light = torch.tensor([0.42, 0.0, 0.16, 0.46, 0, 0, 0, 0, 0])[None, :, None].repeat(1, 1, 3)
 
 
 def drawn(yaw):

@@ -272,7 +272,9 @@ def _(name, pair, g):
 
 @comparison("shade_by_hand")
 def _(name, pair, g):
-    inputs = (rand(g, 3), unit(randn(g, 3)), randn(g, 9, 3))
+    light = randn(g, 9, 3, scale=0.1)
+    light[0] += 0.6
+    inputs = (rand(g, 3), unit(randn(g, 3)), light)
     check(function_of("02", name), lambda a, n, L: lighting.shade(a[None], n[None], L[None]), inputs, pair, g)
 
 

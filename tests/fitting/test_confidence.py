@@ -63,7 +63,7 @@ def test_bad_input_is_flagged_with_its_reason_and_spoils_no_other(fit_model, fac
 
 def test_saturated_and_turned_faces_are_flagged(fit_model, faces):
     image = (faces.image[:1] > 0.45).float().expand(-1, -1, -1, 3).clone()
-    assert fit(image, faces.landmarks[:1], fit_model).reason[0] in ("saturated", "unlike")
+    assert fit(image, faces.landmarks[:1], fit_model).reason[0] in ("saturated", "unlike", "hidden")
     side = known_faces(fit_model.model, 1, seed=3, max_yaw=1e-3)
     from helpers.camera import Camera, Pose, model_to_camera, project
     from helpers.fitting import FaceState, render_state
@@ -113,7 +113,7 @@ def test_confidence_separates_good_from_bad(fit_model, faces, good, photographs)
     right, wrong = torch.cat(scores), torch.cat(bad)
     area = ((right[:, None] > wrong).float() + 0.5 * (right[:, None] == wrong).float()).mean()
     assert area >= 0.93, f"AUC {area:.3f}"
-    # Some fits to landmarks of another face come near by chance, and are rightly doubted: 5 of 43.
+    # Some fits to landmarks of another face come near by chance, and are believed: 4 of 44.
     assert (right > GOOD_CONFIDENCE).float().mean() > 0.85 and (wrong < GOOD_CONFIDENCE).float().mean() > 0.8
 
 

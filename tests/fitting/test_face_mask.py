@@ -34,8 +34,7 @@ from helpers.fitting.face_mask import (
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.pixel_term import see
 from helpers.landmarks import stored_points
-from helpers.lighting import DEFAULT_LIGHT
-from helpers.lighting.harmonics import sh_basis
+from helpers.lighting import DEFAULT_LIGHT, sh_basis, shade
 from helpers.photo import default_photos, read_photo
 
 EYES, MASK = (slice(36, 42), slice(42, 48)), (*range(2, 15), 29)
@@ -125,13 +124,13 @@ def test_em_finds_the_light_of_a_ball_that_is_half_covered(fit_model):
     v, u = torch.meshgrid(torch.linspace(0.8, -0.8, 40), torch.linspace(-0.8, 0.8, 40), indexing="ij")
     normals = torch.nn.functional.normalize(torch.stack([u, v, torch.ones_like(u)], -1), dim=-1)[None]
     albedo = torch.tensor([0.75, 0.58, 0.5]).expand(1, 40, 40, 3)
-    lit = albedo * (sh_basis(normals) @ DEFAULT_LIGHT[None, None])
+    lit = shade(albedo, normals, DEFAULT_LIGHT[None])
     cloth = v[None, ..., None] < -0.05
     colour = torch.where(cloth, torch.tensor([0.67, 0.78, 0.86]), lit)
     ones, place = torch.ones(1, 40, 40), 80 * torch.stack([u, v], -1)[None] + fit_model.landmark_mean[33, :2]
     scene = Scene(colour, albedo, sh_basis(normals), ones, ones, place, 0 * ones)
     light = explaining_light(fit_model, scene, torch.tensor([False]))
-    drawn = albedo * (scene.basis @ light[:, None])
+    drawn = shade(albedo, normals, light)
     assert (drawn - lit)[~cloth[..., 0]].abs().max() < 0.03
     odds = log_likelihood(colour, drawn) + log(PRIOR / (1 - PRIOR))
     assert (odds[~cloth[..., 0]] > 3).all() and (odds[cloth[..., 0]] < -3).all()

@@ -11,6 +11,7 @@ from helpers.lighting import (
     STUDIO_LIGHT,
     ColourTransform,
     PhongLight,
+    gamma_encode,
     linear_to_srgb,
     sh_basis,
     shade,
@@ -31,10 +32,10 @@ def test_harmonics_are_orthogonal_over_the_sphere():
 
 def test_shading_by_hand():
     light = torch.zeros(1, 9, 3)
-    light[:, 0], light[:, 3] = 0.5, 0.25
+    light[:, 0], light[:, 3] = 0.5, 0.25  # 0.75 from ahead, 0.25 from behind, 0.5 from a side
     normal = torch.tensor([[[0.0, 0.0, 1.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]])
     colour = shade(torch.full((1, 3, 3), 0.8), normal, light)
-    assert torch.allclose(colour[0, :, 0], torch.tensor([0.8 * 0.75, 0.8 * 0.25, 0.8 * 0.5]))
+    assert torch.allclose(colour[0, :, 0], 0.8 * torch.tensor([0.8774, 0.5325, 0.7297]), atol=1e-4)
 
 
 def test_lights_are_grey_and_strongest_where_they_say():
@@ -110,6 +111,21 @@ def test_srgb_has_its_published_values_and_can_be_undone():
     values = torch.linspace(-0.1, 1.5, 200, dtype=torch.float64).requires_grad_()
     assert torch.allclose(linear_to_srgb(srgb_to_linear(values)), values, atol=1e-6)
     assert torch.autograd.gradcheck(lambda v: linear_to_srgb(v) + srgb_to_linear(v), (values,))
+
+
+def test_the_power_stands_for_the_curve_of_the_standard():
+    """Albedo times the encoded light against light on linear albedo, encoded as the standard has it."""
+    albedo, light = torch.linspace(0.02, 1, 99)[:, None], torch.linspace(0.02, 1, 99)
+    off = albedo * gamma_encode(light) - linear_to_srgb(srgb_to_linear(albedo) * light)
+    assert off.abs().mean() < 0.007 and off.min() > -0.007 and off.max() < 0.034
+    assert (gamma_encode(light) ** 2.2 - light).abs().max() < 1e-6
+
+
+def test_the_power_has_a_slope_where_there_is_light_and_none_where_there_is_not():
+    light = torch.tensor([-1.0, 0.0, 0.01, 0.03, 0.5, 1.2], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(gamma_encode, (light,))
+    (slope,) = torch.autograd.grad(gamma_encode(light).sum(), light)
+    assert (slope[:3] == 0).all() and (slope[3:] > 0.3).all()
 
 
 @pytest.mark.parametrize(

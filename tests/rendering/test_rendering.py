@@ -7,14 +7,8 @@ import pytest
 import torch
 
 from helpers.camera import Camera, OrthographicCamera, Pose
-from helpers.lighting import (
-    DEFAULT_LIGHT,
-    ColourTransform,
-    PhongLight,
-    linear_to_srgb,
-    sh_basis,
-    srgb_to_linear,
-)
+from helpers.lighting import DEFAULT_LIGHT, ColourTransform, PhongLight, gamma_encode, sh_basis
+from helpers.lighting.colour import DARKEST
 from helpers.rendering import render, vertex_normals, vertex_normals_reference
 from tests.rasterizer.test_rasterizer import bumpy_sphere
 
@@ -37,8 +31,10 @@ def test_a_square_is_drawn_where_and_how_bright_it_should_be():
     y, x = torch.meshgrid(torch.arange(101), torch.arange(101), indexing="ij")
     inside = ((x - 50).abs() <= 40) & ((y - 50).abs() <= 40)  # 50 mm · 800 px / 1000 mm
     assert torch.equal(drawn.mask[0], inside)
-    received = float(sh_basis(torch.tensor([0.0, 0.0, 1.0])) @ DEFAULT_LIGHT[:, 0])
-    assert torch.allclose(drawn.image[0, 50, 50], torch.tensor([0.2, 0.4, 0.6]) * received, atol=1e-5)
+    received = sh_basis(torch.tensor([0.0, 0.0, 1.0])) @ DEFAULT_LIGHT
+    assert torch.allclose(
+        drawn.image[0, 50, 50], torch.tensor([0.2, 0.4, 0.6]) * gamma_encode(received), atol=1e-5
+    )
     assert torch.allclose(drawn.normal[0][inside], torch.tensor([0.0, 0.0, 1.0]), atol=1e-5)
     assert torch.allclose(drawn.depth[0][inside], torch.tensor(1000.0), rtol=1e-5)
     assert (drawn.image[0][~inside] == 0).all()
@@ -191,6 +187,7 @@ def two_heads():
     vertices, triangles = bumpy_sphere(16)
     generator = torch.Generator().manual_seed(8)
     light = DEFAULT_LIGHT.repeat(2, 1, 1) + 0.1 * torch.randn(2, 9, 3, generator=generator)
+    light[1, 0] -= 0.6  # so little that a part of the second head is darker than the curve can derive
     inputs = dict(
         vertices=vertices + torch.randn(2, len(vertices), 3, generator=generator),
         albedo=torch.rand(2, len(vertices), 3, generator=generator),
@@ -234,6 +231,8 @@ def test_the_fused_kernels_and_torch_draw_the_same_and_derive_the_same():
         loss.backward()
         found.append((drawn, {name: leaf.grad for name, leaf in leaves.items()}))
     (a, slopes), (b, expected) = found
+    dark = torch.einsum("bhwk,bkc->bhwc", sh_basis(a.normal), inputs["light"]) < DARKEST
+    assert 0.1 < dark[1][a.mask[1]].float().mean() < 0.9
     assert torch.equal(a.triangle_id, b.triangle_id) and a.mask.float().mean() > 0.2
     for name in ("image", "normal", "coverage"):
         assert torch.allclose(getattr(a, name), getattr(b, name), atol=1e-5), name
@@ -339,15 +338,15 @@ def test_a_small_square_throws_its_shadow_on_a_large_one():
         render(vertices, triangles, torch.ones(1, 8, 3), FRONT, camera, shadows=True)
 
 
-def test_light_on_linear_values_and_the_colour_transform():
+def test_the_colour_transform_follows_the_light():
     vertices, triangles = quad()
     albedo = torch.tensor([0.2, 0.4, 0.6]).expand(1, 4, 3)
     light = torch.zeros(1, 9, 3)
     light[:, 0] = 0.5
     colour = ColourTransform(torch.ones(1), torch.full((1, 3), 2.0), torch.full((1, 3), 0.1))
-    options = dict(light=light, background=0.25, linear_light=True, colour=colour)
+    options = dict(light=light, background=0.25, colour=colour)
     drawn = render(vertices, triangles, albedo, FRONT, Camera.default(65, focal=500.0), **options)
-    expected = 2 * linear_to_srgb(0.5 * srgb_to_linear(albedo[0, 0])) + 0.1
+    expected = 2 * 0.5 ** (1 / 2.2) * albedo[0, 0] + 0.1
     assert torch.allclose(drawn.image[0, 32, 32], expected, atol=1e-5)
     assert (drawn.image[~drawn.mask] == 0.25).all()
 
@@ -404,9 +403,7 @@ def test_gradients_of_antialiasing_phong_and_colour_in_float64():
     def image(vertices, albedo, rotation, translation, *more):
         options = dict(light=PhongLight(*more[:5]), colour=ColourTransform(*more[5:]))
         pose = Pose(rotation, translation)
-        drawn = render(
-            vertices, triangles, albedo, pose, camera, antialias=True, linear_light=True, **options
-        )
+        drawn = render(vertices, triangles, albedo, pose, camera, antialias=True, **options)
         assert 30 < drawn.mask.sum() < 100
         return drawn.image, drawn.coverage
 

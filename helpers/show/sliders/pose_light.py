@@ -23,7 +23,7 @@ class PoseLight(LiveFigure):
         "roll": Slider("roll", -45, 45, 0, 0.9, "°"),
         "azimuth": Slider("light from", -90, 90, 40, 1.8, "°"),
         "elevation": Slider("light height", -60, 80, 25, 1.4, "°"),
-        "even": Slider("even share", 0.0, 1.0, 0.45, 0.01),
+        "even": Slider("even share", 0.0, 1.0, 0.25, 0.01),
     }
 
     def __init__(self, vertices, triangles, albedo, size: int = 256):
@@ -47,7 +47,7 @@ class PoseLight(LiveFigure):
         roll: float = 0.0,
         azimuth: float = 40.0,
         elevation: float = 25.0,
-        even: float = 0.45,
+        even: float = 0.25,
     ) -> torch.Tensor:
         """The picture.
 
