@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from torch.nn.functional import interpolate
 from helpers.datasets.random_streams import RandomStreams
 
 GREY, COLOUR, PATTERN, PHOTOGRAPH = range(4)
+SHARES = (0.25, 0.25, 0.5)  # of plain colours, patterns and photographs
+VIVID = 0.4  # walls and clouds are seldom vivid: so much is left of the colour of numbers drawn evenly
 GRID = 5  # a pattern is a smooth surface through 5 × 5 colours
 # Photographs that scikit-image's package holds (nothing is downloaded), none of them with a face.
 PHOTOGRAPHS = (
@@ -82,6 +85,11 @@ def cut_out(which: Tensor, place: Tensor, size: int) -> Tensor:
     return squares.to(which.device).float() / 255
 
 
+def _pale(colours: Tensor) -> Tensor:
+    grey = colours.mean(-1, keepdim=True)
+    return grey + VIVID * (colours - grey)
+
+
 @dataclass(frozen=True)
 class Backgrounds:
     """One background per photograph; the numbers of all kinds are there, whichever kind is shown.
@@ -102,12 +110,14 @@ class Backgrounds:
 
     @classmethod
     def draw(cls, streams: RandomStreams, share: float) -> Backgrounds:
-        """For `share` of the photographs a third each of plain colours, patterns and photographs; grey for the others."""
+        """For `share` of the photographs plain colours, patterns and photographs by `SHARES`; grey for the others."""
         kind = streams.uniform("background kind")
+        among = kind / max(share, 1e-9)
+        drawn = COLOUR + sum((among >= limit).long() for limit in accumulate(SHARES[:-1]))
         return cls(
-            kind=torch.where(kind < share, 1 + (3 * kind / max(share, 1e-9)).long().clamp(max=2), GREY),
-            colour=streams.uniform("background colour", 3),
-            pattern=streams.uniform("background pattern", GRID, GRID, 3),
+            kind=torch.where(kind < share, drawn, GREY),
+            colour=_pale(streams.uniform("background colour", 3)),
+            pattern=_pale(streams.uniform("background pattern", GRID, GRID, 3)),
             photograph=streams.uniform("background photograph"),
             place=streams.uniform("background place", 2),
         )

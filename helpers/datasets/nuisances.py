@@ -14,6 +14,7 @@ class Nuisances:
         max_yaw: degrees; pitch and roll go to a third of it.
         expression: standard deviation of its coefficients.
         landmark_noise: px, of the simulated detector on an easy photograph; hard ones have more.
+        landmark_share: share of that noise's variance which neighbouring points have in common, as a detector's errors do.
         focal_spread: the focal length is 1000 px times e to the power of a uniform number within ± this.
         light: spread of the light about an even one; 1 as in `known_faces`.
         lamp: light by a lamp with a highlight and cast shadows, as the released fitter does, and not by harmonics. Slower.
@@ -24,6 +25,8 @@ class Nuisances:
         wardrobe: share of photographs of people with hair and clothes, some with a beard, glasses or a hat, as
             `helpers.datasets.wardrobe` makes them; above 0 the others are bald and bare, with cranium and neck. At 0
             people end at the face. It needs a model with a hairline: the open one.
+        unlike_shape: mm by which people's shapes lie beside the model's, as `helpers.datasets.unmodelled` draws it.
+        unlike_skin: the same of their skin, in sRGB from 0 to 1.
         blur: px, the largest standard deviation of a Gaussian blur.
         noise: the largest standard deviation of the pixels' noise, in sRGB from 0 to 1.
         jpeg: share of photographs that went through JPEG, with a quality of 40 to 95.
@@ -33,6 +36,7 @@ class Nuisances:
     max_yaw: float = 35.0
     expression: float = 0.6
     landmark_noise: float = 1.2
+    landmark_share: float = 0.0
     focal_spread: float = 0.5
     light: float = 1.0
     lamp: bool = False
@@ -40,6 +44,8 @@ class Nuisances:
     background: float = 1.0
     occluders: float = 0.15
     wardrobe: float = 0.0
+    unlike_shape: float = 0.0
+    unlike_skin: float = 0.0
     blur: float = 1.0
     noise: float = 0.03
     jpeg: float = 0.0
@@ -50,7 +56,7 @@ class Nuisances:
             value = getattr(self, field.name)
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
                 raise ValueError(f"{field.name} must be a finite number from 0, got {value!r}")
-        for name in ("background", "occluders", "wardrobe", "jpeg"):
+        for name in ("landmark_share", "background", "occluders", "wardrobe", "jpeg"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} is a share of the photographs, 0 to 1, got {getattr(self, name)}")
 
@@ -61,14 +67,21 @@ class Nuisances:
 
     @classmethod
     def photographs(cls) -> Nuisances:
-        """As hard as photographs of people who do not pose."""
+        """As photographs of people are, as far as it is known.
+
+        People have hair, clothes, beards and glasses, and are not quite what the model makes of its coefficients. Cameras
+        expose faces well and balance white, so little is left of the tint of light.
+        """
         return cls(
-            max_yaw=50.0,
+            max_yaw=40.0,
             expression=0.8,
-            colour=1.0,
-            occluders=0.25,
-            blur=2.0,
-            noise=0.06,
+            landmark_share=0.9,
+            colour=0.15,
+            occluders=0.05,
+            wardrobe=0.85,
+            unlike_shape=1.0,
+            unlike_skin=0.02,
+            blur=1.4,
             jpeg=0.5,
             jitter=0.04,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from helpers.crop import FaceCrop
@@ -15,6 +16,10 @@ from helpers.landmarks.detection import SPREAD_DOUBTFUL
 HARDER_BY_YAW, HARDER_BY_HIDDEN, HARDER_BY_BLUR, HARDER_BY_NOISE = 1.5, 3.0, 0.5, 10.0
 HIDDEN_POINT = 2.0  # a hidden point's own noise grows by this much more
 HARD_YAW = 45.0  # degrees at which HARDER_BY_YAW counts once
+# Where neighbours err together: how far that reaches, in outer eye distances, and that jaw and brows, which have no corners,
+# err by more.
+REACH = 0.45
+ERRS_BY = (*[1.8] * 17, *[1.3] * 10, *[1.0] * 41)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,13 @@ class SimulatedDetections:
 
 
 def detect(
-    truth: Tensor, outer_eyes: Tensor, yaw: Tensor, hidden: Tensor, noise: float, conditions: Conditions
+    truth: Tensor,
+    outer_eyes: Tensor,
+    yaw: Tensor,
+    hidden: Tensor,
+    noise: float,
+    conditions: Conditions,
+    share: float = 0.0,
 ) -> SimulatedDetections:
     """Simulate the detection of B faces.
 
@@ -48,6 +59,7 @@ def detect(
         hidden: (B, 68) bool, points that an occluder hides.
         noise: px, standard deviation on an easy photograph.
         conditions: of the photographs.
+        share: of the noise's variance that neighbouring points have in common. Above 0 jaw and brows err by more than other points.
     """
     hidden = hidden.to(truth)
     harder = (
@@ -58,7 +70,26 @@ def detect(
         + HARDER_BY_NOISE * conditions.noise
     )
     sigma = noise * harder
-    error = conditions.point_noise * (sigma[:, None] * (1 + HIDDEN_POINT * hidden))[..., None]
+    point_noise = conditions.point_noise
+    if share:
+        point_noise = _together(point_noise, truth / outer_eyes[:, None, None], share)
+    error = point_noise * (sigma[:, None] * (1 + HIDDEN_POINT * hidden))[..., None]
     # In % of the outer eye distance, as a detector's spread; known only roughly.
     spread = 100 * sigma / outer_eyes * conditions.confidence_error
     return SimulatedDetections(truth + error, 1 / (1 + (spread / SPREAD_DOUBTFUL) ** 2), sigma)
+
+
+def _together(noise: Tensor, places: Tensor, share: float) -> Tensor:
+    """White noise (B, 68, 2) made such that points near each other err alike.
+
+    It becomes Gaussian processes over the places, with a squared exponential covariance.
+
+    Args:
+        noise: Standard normal numbers.
+        places: (B, 68, 2) of the points, in outer eye distances.
+        share: Of the variance, which is that of the processes.
+    """
+    near = torch.exp(-0.5 * (torch.cdist(places, places) / REACH).square())
+    itself = torch.eye(places.shape[1], device=places.device)
+    root = torch.linalg.cholesky(share * near + (1 - share + 1e-4) * itself)
+    return noise.new_tensor(ERRS_BY)[:, None] * (root @ noise)

@@ -22,6 +22,7 @@ from helpers.datasets.nuisances import Nuisances
 from helpers.datasets.occluders import Occluders
 from helpers.datasets.random_streams import RandomStreams
 from helpers.datasets.simulated_detector import detect
+from helpers.datasets.unmodelled import shape_offsets, skin_offsets
 from helpers.datasets.wardrobe import Wardrobe
 from helpers.face_model import FaceCoefficients, MorphableModel
 from helpers.landmarks.detection import OUTER_EYES
@@ -41,7 +42,8 @@ class PeopleBatch:
         landmarks: (B, 68, 2) px, simulated: the true projections plus noise.
         confidence: (B,) of the simulated detector, 0 to 1; lower where the noise is larger, but not exactly.
         landmark_noise: (B,) px, the standard deviation that was used; what a detector would not tell.
-        coefficients: the truth; alpha and beta of the person, expression of the photograph.
+        coefficients: the truth; alpha and beta of the person, expression of the photograph. Where people are unlike the model,
+            these tell what is like it.
         person: (B,) int64.
         pose: the truth.
         camera: the truth.
@@ -182,6 +184,7 @@ class SyntheticPeople:
             hidden=occluders.covers(truth),
             noise=self.nuisances.landmark_noise * self.size / 224,
             conditions=conditions,
+            share=self.nuisances.landmark_share,
         )
         if self.framing == "network":
             crop = _authors_square(detected.landmarks, self.size, conditions)
@@ -217,7 +220,23 @@ class SyntheticPeople:
         neutral = self.model.shape(alpha)[which]
         vertices = _with_expression(self.model, neutral, expression)
         albedo = self.model.texture(beta)[which]
+        neutral, vertices, albedo = self._beside_the_model(people, which, neutral, vertices, albedo)
         return FaceCoefficients(alpha[which], beta[which], expression), neutral, vertices, albedo
+
+    def _beside_the_model(
+        self, people: Tensor, which: Tensor, neutral: Tensor, vertices: Tensor, albedo: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Neutral, vertices and albedo (B, V, 3) with what the model cannot make of the people `people[which]`."""
+        nuisances, places = self.nuisances, self.model.mean_shape
+        if not (nuisances.unlike_shape or nuisances.unlike_skin):
+            return neutral, vertices, albedo
+        streams = RandomStreams(self.seed, people.tolist(), device=places.device)
+        if nuisances.unlike_shape:
+            offsets = shape_offsets(streams, places, nuisances.unlike_shape)[which]
+            neutral, vertices = neutral + offsets, vertices + offsets
+        if nuisances.unlike_skin:
+            albedo = albedo + skin_offsets(streams, places, nuisances.unlike_skin)[which]
+        return neutral, vertices, albedo.clamp(0, 1)
 
     def _view(self, points: Tensor, conditions: Conditions) -> tuple[Pose, Camera]:
         """Where the camera sees the faces with the points (B, 68, 3) mm."""
