@@ -1,0 +1,125 @@
+"""Linear regression over any number of samples, which need not be kept: sums of products are all that it needs.
+
+For features x (F,) and targets y (K,), ridge regression minimises Σ ‖W z + b − y‖² + λ ‖W‖² with z the standardised features.
+Its solution follows from the sums of x, y, x xᵀ, x yᵀ and y yᵀ. So does the covariance of its errors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SHRINKS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # λ in parts of the number of samples
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """y ≈ weight (x − mean) / deviation + bias.
+
+    Attributes:
+        mean: (F,) of the features.
+        deviation: (F,) of the features.
+        weight: (K, F).
+        bias: (K,).
+        shrink: λ, in parts of the number of samples.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    weight: Tensor
+    bias: Tensor
+    shrink: float
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """(B, K) for features (B, F)."""
+        return ((features - self.mean) / self.deviation) @ self.weight.T + self.bias
+
+
+class LeastSquares:
+    """The sums of a regression, in float64.
+
+    Args:
+        features: F, how many there are.
+        targets: K.
+        device: Where they are kept.
+    """
+
+    def __init__(self, features: int, targets: int, device: torch.device | str = "cpu"):
+        n = features + targets
+        self.features, self.count = features, 0
+        self.sums = torch.zeros(n, dtype=torch.float64, device=device)
+        self.products = torch.zeros(n, n, dtype=torch.float64, device=device)
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        """Take in B samples.
+
+        Args:
+            x: (B, F).
+            y: (B, K).
+
+        Raises:
+            ValueError: For numbers that are not finite: they would spoil all that was summed before.
+        """
+        both = torch.cat([x, y], 1).double()
+        if not bool(both.isfinite().all()):
+            raise ValueError("features and targets must be finite")
+        self.count += len(both)
+        self.sums += both.sum(0)
+        self.products.addmm_(both.T, both)
+
+    def state(self) -> dict[str, Tensor | int]:
+        """All that there is, for a file."""
+        return {"features": self.features, "count": self.count, "sums": self.sums, "products": self.products}
+
+    @classmethod
+    def of_state(cls, state: dict) -> LeastSquares:
+        """From what `state` gave."""
+        found = cls(state["features"], len(state["sums"]) - state["features"])
+        found.count, found.sums, found.products = state["count"], state["sums"], state["products"]
+        return found
+
+    def solve(self, shrink: float) -> LinearMap:
+        """Solve for the weights.
+
+        Args:
+            shrink: λ in parts of the number of samples.
+
+        Raises:
+            ValueError: Before there are two samples.
+        """
+        if self.count < 2:
+            raise ValueError(f"a regression needs at least 2 samples, got {self.count}")
+        F = self.features
+        mean, covariance = self._moments()
+        deviation = covariance.diagonal()[:F].clamp(min=1e-12).sqrt()
+        xx = covariance[:F, :F] / deviation[:, None] / deviation
+        xx.diagonal().add_(shrink)
+        weight = torch.linalg.solve(xx, covariance[:F, F:] / deviation[:, None]).T
+        return LinearMap(mean[:F].float(), deviation.float(), weight.float(), mean[F:].float(), shrink)
+
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """Mean (n,) and covariance (n, n) of features and targets together."""
+        mean = self.sums / self.count
+        return mean, self.products / self.count - torch.outer(mean, mean)
+
+
+def solve_for(
+    sums: LeastSquares, features: Tensor, targets: Tensor, shrinks: tuple[float, ...] = SHRINKS
+) -> LinearMap:
+    """The regression whose shrinkage is best on held-out samples.
+
+    Args:
+        sums: Of the samples that were learnt from.
+        features: (N, F) of others.
+        targets: (N, K) of the others.
+        shrinks: λ to choose among, in parts of the number of samples.
+
+    Returns:
+        The best of the maps by their squared error, each target in its own deviation.
+    """
+    scale = targets.std(0).clamp(min=1e-6)
+    maps = [sums.solve(shrink) for shrink in shrinks]
+    errors = [float(((found(features) - targets) / scale).square().mean()) for found in maps]
+    return maps[errors.index(min(errors))]
