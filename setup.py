@@ -12,6 +12,7 @@ CARRIED = (
     "open_face_model/open_face_model.npz",
     "open_face_model/LICENCE.md",
     "open_face_model/*.csv",
+    "network/encoder.pt",
     "network/network.pt",
     "network/MODEL_CARD.md",
     "photographs/*.json",

@@ -16,6 +16,8 @@ DESCRIPTION = """Train a network and write into DIR: network.pt (for `predict`),
 Without --photos it learns from synthetic people, each drawn and photographed once, labelled by their true numbers.
 With --photos SOURCE --labels FILE it learns from photographs and the labels that `label` and `pool` made of them.
 People, not photographs, are held out for validation.
+--network encoder starts from a face recognition network, held as it is, and learns one linear layer by least squares: one pass
+over --steps times --batch pictures, into DIR/network.pt and last.pt. Of the recipe it takes these two and no more.
 Ctrl-C writes last.pt first; the same command with --resume goes on from it."""
 EPILOG = """Several processes or GPUs: torchrun --nproc-per-node N -m helpers train … (the batch is shared among them).
 Exit status: 0 done, 1 stopped by an error, 2 wrong arguments."""
@@ -57,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     how = parser.add_argument_group("the recipe, where it is to differ from the preset's")
-    how.add_argument("--network", choices=("small", "resnet18", "resnet50", "resnet101"))
+    how.add_argument("--network", choices=("small", "resnet18", "resnet50", "resnet101", "encoder"))
     how.add_argument(
         "--weights", choices=("none", "imagenet"), help="of all layers but the last, to start from"
     )
@@ -123,6 +125,7 @@ RECIPE = (
     "validate_every",
     "patience",
 )
+ENCODER, ENCODER_BATCH = "encoder", 64
 # Each group of people has a seed of its own, counted up from here. People to validate on start far beyond, and small seeds
 # are left to whoever evaluates: nobody is met twice.
 SEED_STEP, TRAINING_SEED, HELD_OUT_SEED = 2**34, 2**32, 2**33
@@ -134,6 +137,8 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         settings = _settings(args)
+        if args.network == ENCODER and (args.minutes or args.preset != "quick"):
+            raise UserError("--network encoder has no recipe: leave --preset and --minutes, and give --steps")
         if (args.photos is None) != (args.labels is None):
             raise UserError(
                 "--photos and --labels belong together: name both, or neither for synthetic people"
@@ -147,6 +152,8 @@ def run(args: argparse.Namespace) -> int:
     except UserError as error:
         print(f"helpers train: {error}", file=sys.stderr)
         return 2
+    if args.network == ENCODER:
+        return _train_on_encoder(args, settings, model)
     with team(args.device) as ours:
         return _train(args, settings, model, ours)
 
@@ -155,8 +162,12 @@ def _settings(args: argparse.Namespace):
     from dataclasses import replace
 
     from helpers.regression import Augmentation, settings_of
+    from helpers.regression.encoder_regressor import PHOTO_SIDE
 
-    settings = settings_of(args.preset, seed=args.seed, **{name: getattr(args, name) for name in RECIPE})
+    recipe = {name: getattr(args, name) for name in RECIPE}
+    if args.network == ENCODER:
+        recipe |= {"network": None, "size": PHOTO_SIDE, "batch": args.batch or ENCODER_BATCH}
+    settings = settings_of(args.preset, seed=args.seed, **recipe)
     if args.weights is not None:
         settings = replace(settings, weights=None if args.weights == "none" else args.weights)
     if args.augment is not None:
@@ -167,16 +178,17 @@ def _settings(args: argparse.Namespace):
 def _train(args: argparse.Namespace, settings, model, ours) -> int:
     from helpers.regression import save_network, train
     from helpers.regression.checkpoint import check_folder
+    from helpers.regression.data import hold
     from helpers.regression.log import read_log
     from helpers.regression.validation import ShapeScale, spread_on
     from helpers.show.training import training_curve
 
     check_folder(args.out, args.resume)  # before pictures are made, which takes a while
-    source, validation = (
-        _people(args, settings, ours.leads)
-        if args.photos is None
-        else _folder(args, settings, model, ours.leads)
-    )
+    if args.photos is None:
+        source, held_out = _people(args, settings)
+        validation = hold(held_out, progress=ours.leads)
+    else:
+        source, validation = _folder(args, settings, model, ours.leads)
     scale = ShapeScale(model.shape_std, model.n_vertices, model.texture_std)
     if ours.leads:
         pictures = "synthetic people without end" if source.endless else f"{len(source)} pictures"
@@ -220,16 +232,58 @@ def _train(args: argparse.Namespace, settings, model, ours) -> int:
     return 0
 
 
-def _people(args: argparse.Namespace, settings, talks: bool):
-    """Synthetic people: as many as are asked for to train on, and others to validate on."""
-    from helpers.regression.data import PeopleSource, hold
+def _train_on_encoder(args: argparse.Namespace, settings, model) -> int:
+    from helpers.regression import save_network
+    from helpers.regression.checkpoint import check_folder
+    from helpers.regression.encoder_training import train_on_encoder
+
+    check_folder(args.out, args.resume)
+    source, held_out = (
+        _people(args, settings) if args.photos is None else _folder(args, settings, model, True)
+    )
+    result = train_on_encoder(
+        source,
+        held_out,
+        args.out,
+        steps=settings.steps,
+        batch=settings.batch,
+        seed=args.seed,
+        device=args.device,
+        resume=args.resume,
+        workers=args.workers,
+    )
+    about = {
+        "command": _command(args),
+        "pictures": result.pictures,
+        "shrink": result.found.shrink,
+        "ended": result.ended,
+    }
+    file = args.out / "network.pt"
+    save_network(
+        file,
+        result.network,
+        ENCODER,
+        settings.size,
+        about,
+        result.covariance.diagonal().sqrt(),
+        n_shape=len(model.shape_std),
+        face_model=model.name,
+        covariance=result.covariance,
+    )
+    print(f"{file}: {result.ended}; {result.pictures} pictures, shrinkage {result.found.shrink:g}")
+    return 0
+
+
+def _people(args: argparse.Namespace, settings):
+    """Synthetic people: without end to train on, and others to validate on."""
+    from helpers.regression.data import PeopleSource
     from helpers.regression.training import ENDLESS
 
     how = {"size": settings.size, "model": args.model, "level": args.level}
     first = args.seed * SEED_STEP % 2**62  # what a generator takes
     source = PeopleSource(ENDLESS, seed=first + TRAINING_SEED, **how)
     held_out = PeopleSource(args.held_out, seed=first + HELD_OUT_SEED, **how)
-    return source, hold(held_out, progress=talks)
+    return source, held_out
 
 
 def _folder(args: argparse.Namespace, settings, model, talks: bool):

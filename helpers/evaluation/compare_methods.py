@@ -151,7 +151,7 @@ def predict_photographs(
     for start in range(0, len(people), batch):
         photos = people.batch(torch.arange(start, min(start + batch, len(people))))
         with torch.no_grad():
-            found = network.predict(photos.image)
+            found = network.predict(photos.image, landmarks=photos.landmarks)
         vectors.append(torch.cat([found.alpha, found.beta], -1))
         confidence.append(photos.confidence)
     return torch.cat(vectors), torch.cat(confidence)

@@ -18,7 +18,7 @@ The package's file of 68 points, shape_predictor_68_face_landmarks.dat, is not f
 read here.
 """
 
-from helpers.face_encoder.chips import face_chips
+from helpers.face_encoder.chips import face_chips, points_in_chips
 from helpers.face_encoder.encoder import CHIP_SIDE, FaceEncoder, load_face_encoder
 
-__all__ = ["CHIP_SIDE", "FaceEncoder", "face_chips", "load_face_encoder"]
+__all__ = ["CHIP_SIDE", "FaceEncoder", "face_chips", "load_face_encoder", "points_in_chips"]

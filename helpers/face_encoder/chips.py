@@ -65,6 +65,21 @@ def face_chips(image: Tensor, points: Tensor, size: int = CHIP_SIDE) -> Tensor:
     return chips
 
 
+def points_in_chips(points: Tensor, size: int = CHIP_SIDE) -> Tensor:
+    """Find where the 68 points of faces lie in their chips.
+
+    Args:
+        points: (B, 68, 2) px of the photographs, finite.
+        size: Side of the chips, px.
+
+    Returns:
+        (B, 68, 2) px of the chips.
+    """
+    turn, centre = _similarity(points, size)
+    back = turn * turn.new_tensor([1.0, -1.0]) / turn.square().sum(-1, keepdim=True)
+    return _times(back[:, None], points - centre[:, None]) + (size - 1) / 2
+
+
 def _check(image: Tensor, points: Tensor) -> None:
     if image.dim() != 4 or image.shape[3] != 3 or not image.is_floating_point():
         raise ValueError(

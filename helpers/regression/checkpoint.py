@@ -63,17 +63,7 @@ def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> 
     Raises:
         UserError: For a file that is not a checkpoint, and where the settings differ in what would make the run another one.
     """
-    path = Path(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such checkpoint: start without --resume") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{path}: cannot be read as a checkpoint: damaged, or of another program; start anew in another folder"
-        ) from error
-    if not isinstance(state, dict) or state.get("version") != VERSION or "step" not in state:
-        raise UserError(f"{path}: is no checkpoint of this version of `helpers train`")
+    state = read_checkpoint(path)
     if settings is not None:
         then = asdict(TrainSettings()) | state["settings"]  # what older files do not name had the default
         now = asdict(settings)
@@ -88,4 +78,30 @@ def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> 
             raise UserError(
                 f"{path}: was made with {name} {then.get(name)!r}, now it is {now[name]!r}: resume with the same settings"
             )
+    return state
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """Read the state of any run. Nothing in the file is run (`weights_only`).
+
+    Args:
+        path: The file.
+
+    Returns:
+        The state, on the CPU.
+
+    Raises:
+        UserError: For a file that is not a checkpoint.
+    """
+    path = Path(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such checkpoint: start without --resume") from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: cannot be read as a checkpoint: damaged, or of another program; start anew in another folder"
+        ) from error
+    if not isinstance(state, dict) or state.get("version") != VERSION or "step" not in state:
+        raise UserError(f"{path}: is no checkpoint of this version of `helpers train`")
     return state

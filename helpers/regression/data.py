@@ -126,19 +126,25 @@ class PeopleSource:
 
         Raises IndexError for a number that is out of range.
         """
+        image, _, target = self.with_points(indices)
+        return image, target
+
+    def with_points(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `batch`, with the detector's points (B, 68, 2) px between the two."""
         if int(indices.min()) < 0 or int(indices.max()) >= self.people:
             raise IndexError(
                 f"people are numbered 0 to {self.people - 1}, got {indices.min()} to {indices.max()}"
             )
         groups = indices // GROUP
-        rows, images, targets = [], [], []
+        rows, found = [], []
         for number in groups.unique().tolist():
             rows.append((groups == number).nonzero()[:, 0])
             batch = self.group(number).batch(indices[rows[-1]] % GROUP)
-            images.append(batch.image)
-            targets.append(torch.cat([batch.coefficients.alpha, batch.coefficients.beta], -1))
+            target = torch.cat([batch.coefficients.alpha, batch.coefficients.beta], -1)
+            found.append((batch.image, batch.landmarks, target))
         order = torch.cat(rows).argsort()
-        return torch.cat(images)[order], torch.cat(targets)[order]
+        image, points, target = (torch.cat(part)[order] for part in zip(*found, strict=True))
+        return image, points, target
 
 
 def as_float(images: Tensor) -> Tensor:
@@ -255,10 +261,11 @@ def step_loader(batches: StepBatches, start: int, stop: int, workers: int = 0) -
         # A fork would inherit locks and threads of torch and Warp in an unknown state.
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=one_thread,
     )
 
 
-def _one_thread(worker: int) -> None:
+def one_thread(worker: int) -> None:
+    """Start a worker process: as many of them as there are cores share the work."""
     torch.set_num_threads(1)
     np.random.seed(worker)

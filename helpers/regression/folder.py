@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Camera, Pose, model_to_camera, project
-from helpers.crop import authors_crop
+from helpers.crop import FaceCrop, authors_crop
 from helpers.datasets import PhotoEntry, PhotoFolder, PhotoRecords
 from helpers.errors import UserError
 from helpers.face_model import MorphableModel, load
@@ -55,9 +55,9 @@ class LabelledPhoto:
     load: Callable[[], Photo]
     points: np.ndarray
 
-    def crop(self, size: int) -> Tensor:
-        """(S, S, 3) sRGB, 0 to 1: the authors' square at `size` px per side."""
-        return authors_crop(self.load(), Detection.from_points(self.points), size).image[0]
+    def crop(self, size: int) -> FaceCrop:
+        """The authors' square at `size` px per side."""
+        return authors_crop(self.load(), Detection.from_points(self.points), size)
 
 
 @dataclass
@@ -81,8 +81,16 @@ class FolderSource:
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Crops (B, S, S, 3) sRGB, 0 to 1, and targets (B, K)."""
-        images = torch.stack([self.entries[int(i)].crop(self.size) for i in indices])
-        return images, self.targets[indices]
+        image, _, target = self.with_points(indices)
+        return image, target
+
+    def with_points(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `batch`, with the points (B, 68, 2) px of the crops between the two."""
+        crops = [self.entries[int(i)].crop(self.size) for i in indices]
+        image, points = (
+            torch.cat([getattr(crop, name) for crop in crops]) for name in ("image", "landmarks")
+        )
+        return image, points, self.targets[indices]
 
     @property
     def people(self) -> set[str]:

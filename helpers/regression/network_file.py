@@ -1,8 +1,13 @@
-"""A trained network as a file: weights in 8 bits, with what is needed to rebuild it."""
+"""A trained network as a file: weights in 8 bits, with what is needed to rebuild it.
+
+A network that starts from the face encoder is saved without the encoder, whose weights are a file of their own.
+"""
 
 from __future__ import annotations
 
 import pickle
+import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +16,25 @@ from torch import Tensor
 
 from helpers.assets import ASSETS
 from helpers.errors import UserError
+from helpers.face_encoder.encoder import WEIGHTS
 from helpers.files import write_in_one_step
+from helpers.landmarks.dlib_backend import INSTALL, model_file
+from helpers.regression.encoder_regressor import EncoderRegressor
+from helpers.regression.encoder_training import untrained
 from helpers.regression.metrics import N_SHAPE
 from helpers.regression.network import FaceRegressor, build_network, channels_last
 from helpers.regression.predict import Network
 
 VERSION = 1
-SHIPPED = ASSETS / "network" / "network.pt"
+# The network of the course; and the one that sees the image alone, for whoever lacks the face encoder's weights.
+SHIPPED = ASSETS / "network" / "encoder.pt"
+IMAGE_ONLY = ASSETS / "network" / "network.pt"
+ENCODER = "encoder"  # the name of an `EncoderRegressor`'s architecture
 
 
 def save_network(
     path: str | Path,
-    module: FaceRegressor,
+    module: FaceRegressor | EncoderRegressor,
     name: str,
     size: int,
     about: dict[str, Any] | None = None,
@@ -30,6 +42,7 @@ def save_network(
     *,
     n_shape: int = N_SHAPE,
     face_model: str | None = None,
+    covariance: Tensor | None = None,
 ) -> None:
     """Write weights in a quarter of their size, with what is needed to rebuild the network.
 
@@ -39,17 +52,22 @@ def save_network(
     Args:
         path: The file; it appears whole or not at all.
         module: The network.
-        name: Of its architecture, one of `NETWORKS`.
+        name: Of its architecture, one of `NETWORKS` or "encoder".
         size: Of the crops that it was trained on, px.
         about: Numbers and words on the training; plain Python values only.
         spread: (outputs,), see `Network`, as for `n_shape` and `face_model`.
         n_shape: How many of the outputs are of shape.
         face_model: Name of the face model.
+        covariance: (outputs, outputs), see `Network`.
 
     Raises:
         UserError: For a weight that is not finite in half precision.
     """
-    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    state = {
+        key: value.detach().cpu().contiguous()
+        for key, value in module.state_dict().items()
+        if not key.startswith("encoder.")
+    }
     if not all(bool(torch.isfinite(value.half()).all()) for value in state.values()):
         raise UserError(
             f"{path}: not written, as some weight is not a number, or too large for half precision: the training has run away"
@@ -65,12 +83,13 @@ def save_network(
         "name": name,
         "size": size,
         "outputs": module.outputs,
-        "window": module.window,
+        "window": module.window if isinstance(module, FaceRegressor) else 1.0,
         "about": about or {},
         "spread": spread,
         "weights": weights,
         "n_shape": n_shape,
         "face_model": face_model,
+        "covariance": None if covariance is None else covariance.half(),
     }
     write_in_one_step(path, lambda file: torch.save(content, file))
 
@@ -100,20 +119,71 @@ def _unpacked(weight: Tensor | dict[str, Tensor]) -> Tensor:
     return weight["int8"].float() * weight["scale"].view(-1, *[1] * (weight["int8"].dim() - 1))
 
 
-def load_network(path: str | Path | None = None, device: str = "cpu") -> Network:
+def load_network(path: str | Path | None = None, device: str = "cpu", *, image_only: bool = False) -> Network:
     """Read a network that `save_network` wrote. Nothing in the file is run (`weights_only`).
 
     Args:
-        path: The file; None for the network that comes with the course.
+        path: The file; None for the network that comes with the course. Where the face encoder's weights are not installed,
+            that is the one that sees the image alone, with a word on it.
         device: Where it is to compute.
+        image_only: Take the latter in any case; for `path` None.
 
     Returns:
         The network, in evaluation mode.
 
     Raises:
-        UserError: For a file that is missing, damaged or something else.
+        UserError: For a file that is missing, damaged or something else, and where the encoder that it needs is missing.
     """
-    path = SHIPPED if path is None else Path(path)
+    if path is None:
+        path = IMAGE_ONLY if image_only or not _encoder_is_here() else SHIPPED
+    path = Path(path)
+    content = _read(path)
+    # The random weights, replaced at once, must not use up the caller's numbers.
+    with torch.random.fork_rng(devices=[]):
+        if content["name"] == ENCODER:
+            module = untrained(content["outputs"], device)
+        else:
+            module = build_network(content["name"], content["outputs"], window=content["window"])
+    state = {key: _unpacked(value) for key, value in content["weights"].items()}
+    try:
+        lacking, unknown = module.load_state_dict(state, strict=content["name"] != ENCODER)
+        if unknown or any(not key.startswith("encoder.") for key in lacking):
+            raise KeyError(f"without {', '.join(lacking)}" if lacking else f"with {', '.join(unknown)}")
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path}: its weights do not fit a {content['name']}: {(str(error).splitlines())[0]}"
+        ) from error
+    module = module.eval().requires_grad_(False)
+    module = module.to(device) if isinstance(module, EncoderRegressor) else channels_last(module, device)
+    told = {
+        name: content[name] for name in ("n_shape", "face_model") if name in content
+    }  # not in older files
+    covariance = content.get("covariance")
+    return Network(
+        module,
+        content["name"],
+        content["size"],
+        content["about"],
+        content["spread"],
+        covariance=None if covariance is None else covariance.float(),
+        **told,
+    )
+
+
+@lru_cache(1)
+def _encoder_is_here() -> bool:
+    """Whether the face encoder's weights are installed. If not, it is told once."""
+    if model_file(WEIGHTS) is not None:
+        return True
+    print(
+        f"the weights of the face encoder are not installed ({INSTALL}): the network that sees the image alone answers, "
+        "less well",
+        file=sys.stderr,
+    )
+    return False
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -126,17 +196,4 @@ def load_network(path: str | Path | None = None, device: str = "cpu") -> Network
         ) from error
     if not isinstance(content, dict) or content.get("version") != VERSION or "weights" not in content:
         raise UserError(f"{path}: is no network of this version; `python -m helpers train` writes network.pt")
-    # The random weights, replaced at once, must not use up the caller's numbers.
-    with torch.random.fork_rng(devices=[]):
-        module = build_network(content["name"], content["outputs"], window=content["window"])
-    try:
-        module.load_state_dict({key: _unpacked(value) for key, value in content["weights"].items()})
-    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path}: its weights do not fit a {content['name']}: {(str(error).splitlines())[0]}"
-        ) from error
-    module = channels_last(module.eval().requires_grad_(False), device)
-    told = {
-        name: content[name] for name in ("n_shape", "face_model") if name in content
-    }  # not in older files
-    return Network(module, content["name"], content["size"], content["about"], content["spread"], **told)
+    return content

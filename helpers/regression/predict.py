@@ -15,6 +15,7 @@ from helpers.errors import UserError
 from helpers.face_model import FaceCoefficients, MorphableModel
 from helpers.landmarks import Detection, landmarks_for
 from helpers.photo import Photo
+from helpers.regression.encoder_regressor import EncoderRegressor
 from helpers.regression.metrics import N_SHAPE
 from helpers.regression.network import FaceRegressor, channels_last
 
@@ -26,22 +27,29 @@ class Network:
     """A trained network.
 
     Attributes:
-        module: Crops (B, S, S, 3) to numbers (B, outputs), in evaluation mode.
+        module: Crops (B, S, S, 3), or crops and points (B, 68, 2), to numbers (B, outputs), in evaluation mode.
         name: Of its architecture.
         size: Of the crops that it was trained on, px.
         about: What the file tells of its training.
         spread: (outputs,) standard deviation of its guesses about the truth on held-out people, or None.
         n_shape: How many of the numbers are of shape; they come first, and those of texture after them.
         face_model: Name of the face model whose coefficients it predicts, or None where the file does not tell.
+        covariance: (outputs, outputs) of its guesses about the truth on held-out people, or None.
     """
 
-    module: FaceRegressor
+    module: FaceRegressor | EncoderRegressor
     name: str
     size: int
     about: dict[str, Any]
     spread: Tensor | None = None
     n_shape: int = N_SHAPE
     face_model: str | None = None
+    covariance: Tensor | None = None
+
+    @property
+    def needs_points(self) -> bool:
+        """Whether it looks at the 68 points, too."""
+        return isinstance(self.module, EncoderRegressor)
 
     @property
     def outputs(self) -> int:
@@ -49,7 +57,11 @@ class Network:
         return self.module.outputs
 
     def predict(
-        self, faces: Tensor | FaceCrop | Photo, detection: Detection | None = None
+        self,
+        faces: Tensor | FaceCrop | Photo,
+        detection: Detection | None = None,
+        *,
+        landmarks: Tensor | None = None,
     ) -> FaceCoefficients:
         """Predict the coefficients of faces.
 
@@ -57,14 +69,24 @@ class Network:
             faces: Crops (B, S, S, 3) sRGB, 0 to 1, as `authors_crop` makes them, a `FaceCrop`, or a `Photo`. Crops of
                 another size are resampled.
             detection: The landmarks of a photograph; None looks for them first.
+            landmarks: (B, 68, 2) px of crops that are given as a tensor; only a network that `needs_points` looks at them.
 
         Returns:
             alpha (B, Ks), beta (B, Kt), and an expression of zeros (B, 30), which the network does not predict.
+
+        Raises:
+            ValueError: For crops of another shape, and for crops without landmarks where it needs them.
         """
-        image = self._crops(faces, detection)
+        image, points = self._crops(faces, detection, landmarks)
         device = next(self.module.parameters()).device
+        image = image.to(device).float()
         with torch.inference_mode():
-            numbers = self.module(resized(image.to(device).float(), self.size)).float()
+            if isinstance(self.module, EncoderRegressor):
+                if points is None:
+                    raise ValueError("this network looks at the 68 points, too: give landmarks (B, 68, 2) px")
+                numbers = self.module(image, points.to(image)).float()
+            else:
+                numbers = self.module(resized(image, self.size)).float()
         numbers = numbers.clone()  # an inference tensor could not enter later computations with gradients
         return FaceCoefficients(
             numbers[:, : self.n_shape],
@@ -72,12 +94,14 @@ class Network:
             numbers.new_zeros(len(numbers), N_EXPRESSION),
         )
 
-    def _crops(self, faces: Tensor | FaceCrop | Photo, detection: Detection | None) -> Tensor:
+    def _crops(
+        self, faces: Tensor | FaceCrop | Photo, detection: Detection | None, landmarks: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         if isinstance(faces, Tensor):
-            return faces
-        if isinstance(faces, FaceCrop):
-            return faces.image
-        return authors_crop(faces, detection or landmarks_for(faces), self.size).image
+            return faces, landmarks
+        if not isinstance(faces, FaceCrop):
+            faces = authors_crop(faces, detection or landmarks_for(faces), self.size)
+        return faces.image, faces.landmarks
 
     def require(self, model: MorphableModel) -> None:
         """Raises UserError unless the network predicts coefficients of this face model."""

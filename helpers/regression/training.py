@@ -160,7 +160,7 @@ class _Run:
         bar = progress_bar(
             total=None if s.minutes else stop, initial=self.step, unit="step", shown=self.team.leads
         )
-        with bar, _asked_to_stop() as asked:
+        with bar, asked_to_stop() as asked:
             for image, target in step_loader(batches, self.step, stop, self.workers):
                 self._set_rate()
                 means = [buffer.clone() for buffer in self.bare.buffers()]
@@ -352,7 +352,7 @@ class _NoLog:
 
 
 @contextmanager
-def _asked_to_stop() -> Generator[threading.Event, None, None]:
+def asked_to_stop() -> Generator[threading.Event, None, None]:
     """An event that is set by the first Ctrl-C or polite kill. A second one does what it did before."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -32,7 +32,7 @@ def measure(network, model, nuisances: Nuisances, people: int, bar) -> dict[str,
     found = {"alpha": [], "beta": [], "error": [], "mean": []}
     for part in torch.arange(len(source)).split(AT_ONCE):
         batch = source.batch(part)
-        guess = network.predict(batch.image)
+        guess = network.predict(batch.image, landmarks=batch.landmarks)
         found["alpha"].append(guess.alpha)
         found["beta"].append(guess.beta)
         for name, alpha in (("error", guess.alpha), ("mean", torch.zeros_like(guess.alpha))):

@@ -43,9 +43,9 @@ def test_the_picture_follows_the_sliders_and_returns(slider):
 
 
 def test_no_colour_is_left_at_full_grey(slider):
-    image = slider.crop(grey=1.0)
+    image = slider.crop(grey=1.0).image
     assert torch.allclose(image[..., 0], image[..., 2], atol=1e-6)
-    assert not torch.allclose(slider.crop()[..., 0], slider.crop()[..., 2], atol=1e-2)
+    assert not torch.allclose(slider.crop().image[..., 0], slider.crop().image[..., 2], atol=1e-2)
 
 
 def test_the_crop_is_the_authors(slider):
@@ -65,7 +65,7 @@ def test_the_crop_is_the_authors(slider):
     points = project(model_to_camera(slider.truth[:, model.landmarks], pose), camera)[0, :, :2].numpy()
     detection = Detection(np.zeros(4, np.float32), points.astype(np.float32), 1.0, 0.0, "test")
     cut = authors_crop(image.clamp(0, 1).numpy(), detection, 64).image
-    assert (cut - slider.crop(turn=25.0)).abs().mean() < 0.02
+    assert (cut - slider.crop(turn=25.0).image).abs().mean() < 0.02
 
 
 def test_stills_have_a_column_for_each_turn_and_the_truth(slider):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
-from helpers.crop import authors_crop
+from helpers.crop import FaceCrop, authors_crop
 from helpers.evaluation import shape_rmse
 from helpers.landmarks import Detection
 from helpers.lighting import DEFAULT_LIGHT
@@ -59,7 +60,7 @@ class GlanceSlider(LiveFigure):
 
         return ipywidgets.VBox([self.image, *self.controls.values()])
 
-    def crop(self, turn: float = 0.0, lamp: float = 0.0, grey: float = 0.0) -> torch.Tensor:
+    def crop(self, turn: float = 0.0, lamp: float = 0.0, grey: float = 0.0) -> FaceCrop:
         """The person as the authors' crop shows her.
 
         Args:
@@ -68,7 +69,7 @@ class GlanceSlider(LiveFigure):
             grey: share of the colour that is taken away, 0 to 1.
 
         Returns:
-            (1, S, S, 3) sRGB, 0 to 1.
+            The crop, S px per side.
         """
         S = self.network.size
         rotation = torch.tensor([[0.0, math.radians(turn), 0.0]])
@@ -77,14 +78,15 @@ class GlanceSlider(LiveFigure):
         points = project(model_to_camera(self.truth[:, self.model.landmarks], pose), camera)[0, :, :2]
         # The face is drawn in its crop at once; the blank picture only says where that lies.
         face = Detection.from_points(points.numpy())
-        camera = authors_crop(np.zeros((S, S, 3), np.float32), face, S).camera_of_crop(camera)
+        square = authors_crop(np.zeros((S, S, 3), np.float32), face, S)
+        camera = square.camera_of_crop(camera)
         light = DEFAULT_LIGHT[None].clone()
         light[:, 1] += lamp
         with torch.no_grad():
             image = render(
                 self.truth, self.model.triangles, self.colours, pose, camera, light, background=0.5
             ).image.clamp(0, 1)
-        return image + grey * (image.mean(-1, keepdim=True) - image)
+        return replace(square, image=image + grey * (image.mean(-1, keepdim=True) - image))
 
     def look(self, **settings: float) -> tuple[torch.Tensor, torch.Tensor, float]:
         """What the network makes of the person.
@@ -96,10 +98,10 @@ class GlanceSlider(LiveFigure):
             The crop (S, S, 3), the whole head (1, V + R, 3) mm that is predicted, and the error of its face in mm after
             alignment.
         """
-        image = self.crop(**settings)
-        shape = self.head.shape(on_cpu(self.network.predict(image)).alpha)
+        crop = self.crop(**settings)
+        shape = self.head.shape(on_cpu(self.network.predict(crop)).alpha)
         face = shape[:, : self.model.n_vertices]
-        return image[0], shape, float(shape_rmse(face, self.truth, self.model.masks["skin"][None]))
+        return crop.image[0], shape, float(shape_rmse(face, self.truth, self.model.masks["skin"][None]))
 
     def draw(self, turn: float = 0.0, lamp: float = 0.0, grey: float = 0.0) -> np.ndarray:
         """Crop, prediction and truth side by side, (size, 3 · size, 3) uint8; arguments as for `crop`."""
