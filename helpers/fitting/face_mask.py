@@ -226,7 +226,9 @@ def best_light(
         rows = (lit * weight[..., None]).transpose(1, 2)
         H[:, :, c, :, c] += rows @ lit
         g[..., c] += (rows @ colour[..., c, None])[..., 0]
-    return torch.linalg.solve(H.view(-1, 27, 27), g.view(-1, 27)).view(-1, 9, 3)
+    # Positive definite by the prior; to look whether it is, a GPU would be waited for.
+    solution, _ = torch.linalg.solve_ex(H.view(-1, 27, 27), g.view(-1, 27))
+    return solution.view(-1, 9, 3)
 
 
 def explaining_light(fit_model: FitModel, scene: Scene, grey: Tensor, slack: float = 1.0) -> Tensor:
