@@ -264,6 +264,11 @@ def check_points(points: Tensor, triangles: Tensor, H: int, W: int, perspective:
                 f"{B} images of {H} × {W} px with {each:,} {name} each are {B * each:,} {name}, and 2³¹ "
                 f"({MOST:,}) is too many for one call; split the batch into calls of at most {(MOST - 1) // each}"
             )
+    if B > 1 and 12 * H * W >= MOST:
+        raise ValueError(
+            f"{B} images of {H} × {W} px: the weights of one are {12 * H * W:,} bytes, and Warp counts the bytes from one "
+            f"image to the next up to {MOST - 1:,}; draw images of more than {(MOST - 1) // 12:,} pixels one at a time"
+        )
     # The sum is not finite if any number is not, and takes a tenth of the time of testing each.
     if not bool(torch.isfinite(points.detach().sum())):
         # Points in the plane of the camera project to infinity; their triangles are left out.
