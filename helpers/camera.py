@@ -19,6 +19,8 @@ import roma
 import torch
 from torch import Tensor
 
+from helpers.device import check_one_device
+
 # The authors' released fitter keeps the focal length fixed at 1000 px.
 DEFAULT_FOCAL = 1000.0
 
@@ -301,6 +303,7 @@ def project(points: Tensor, camera: Camera | OrthographicCamera) -> Tensor:
     Returns:
         (B, N, 3): u px, v px, depth mm.
     """
+    check_one_device(points=points, camera=camera.principal_point)
     depth = points[..., 2:]
     if isinstance(camera, Camera):
         pixel = camera.focal[:, None, None] * points[..., :2] / depth

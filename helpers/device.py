@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from helpers.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def resolve(name: str = "auto") -> str:
@@ -53,3 +57,18 @@ def check_name(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise UserError(f"{name!r} is no device: auto, cpu, cuda or cuda:N")
     return name
+
+
+def check_one_device(**tensors: Tensor | None) -> None:
+    """Check that the arguments of a function lie on one device. Needs no torch.
+
+    Args:
+        tensors: By the names that the user knows them by; None is on every device.
+
+    Raises:
+        ValueError: They do not; the message names each with its device.
+    """
+    devices = {name: tensor.device for name, tensor in tensors.items() if tensor is not None}
+    if len(set(devices.values())) > 1:
+        places = ", ".join(f"{name} is on {device}" for name, device in devices.items())
+        raise ValueError(f"all must be on one device, and {places}: move them with `.to(…)`")

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from helpers._warp import cpu_threads, launch, share_items, vectors, wp
+from helpers.device import check_one_device
 from helpers.rasterizer import kernels
 from helpers.rasterizer.mesh_cache import cached_by_mesh
 from helpers.rasterizer.reference import NEAR, rasterize_reference, surface_weights
@@ -193,6 +194,7 @@ def interpolate(
     B, H, W = raster.triangle_id.shape
     if attributes.dim() != 3 or len(attributes) not in (1, B):
         raise ValueError(f"attributes must be ({B} or 1, V, C), got {tuple(attributes.shape)}")
+    check_one_device(attributes=attributes, raster=raster.triangle_id, points=points)
     if not len(triangles):
         return attributes.new_zeros(B, H, W, attributes.shape[-1])
     weights = raster.barycentric if points is None else barycentric(points, triangles, raster)

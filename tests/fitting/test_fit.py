@@ -138,7 +138,7 @@ def test_bad_input_is_refused(fit_model, faces):
         fit(faces.image, faces.landmarks, fit_model, camera=Camera.default(224))
     with pytest.raises(ValueError, match="64 px"):
         fit(faces.image[:, :32, :32], faces.landmarks, fit_model)
-    with pytest.raises(ValueError, match="one device: image on cpu, .*model on meta"):
+    with pytest.raises(ValueError, match="one device, and image is on cpu, .*model is on meta"):
         fit(faces.image, faces.landmarks, fit_model.model.to("meta"))
     with pytest.raises(ValueError, match="landmarks on meta"):
         fit(faces.image, faces.landmarks.to("meta"), fit_model)
