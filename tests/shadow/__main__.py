@@ -27,15 +27,19 @@ def main(library: str, names: list[str]) -> int:
 
     wrong = 0
     for name in names or SCENES:
-        start, fault = time.perf_counter(), ""
+        start, fault, waits = time.perf_counter(), "", Counter()
         try:
             expected = SCENES[name]("cpu")
             device.WAITS.clear()
-            fault = difference(expected, SCENES[name]("cuda"))
+            found = SCENES[name]("cuda")
+            waits = device.WAITS.copy()
+            fault = difference(expected, found)
         except Exception as error:
-            fault = f"{type(error).__name__}: {error}\n{''.join(traceback.format_tb(error.__traceback__)[-6:])}"
+            fault = (
+                f"{type(error).__name__}: {error}\n{''.join(traceback.format_tb(error.__traceback__)[-6:])}"
+            )
         wrong += bool(fault)
-        print(json.dumps(_row(name, fault, time.perf_counter() - start, device.WAITS)), flush=True)
+        print(json.dumps(_row(name, fault, time.perf_counter() - start, waits)), flush=True)
     return int(wrong > 0)
 
 

@@ -156,7 +156,9 @@ def _check_devices(operation, name, args, tensors) -> None:
     if not shadows or not others:
         return
     if name in INDEXING and isinstance(args[0], Shadow):  # indices on the CPU are sent to the GPU
-        others = [x for x in args[2:3] if isinstance(x, torch.Tensor) and not isinstance(x, Shadow) and x.dim()]
+        others = [
+            x for x in args[2:3] if isinstance(x, torch.Tensor) and not isinstance(x, Shadow) and x.dim()
+        ]
         if not others:
             return
     pointwise = torch.Tag.pointwise in operation.tags or name in TAKES_A_NUMBER or name.startswith("_foreach")
