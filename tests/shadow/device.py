@@ -283,7 +283,9 @@ def _install_warp() -> None:
     def shadow_launch(kernel, dim, inputs=(), outputs=(), *, device=None, stream=None, **_):
         on_gpu = stream is not None or str(device).startswith("cuda")
         for argument, value in zip(kernel.adj.args, [*inputs, *outputs], strict=True):
-            if isinstance(value, wp.array) and (value.shadow is not None) != on_gpu:
+            parts = getattr(value, "_cls", None)  # of a struct
+            arrays = [getattr(value, name) for name in parts.vars] if parts is not None else [value]
+            if any(isinstance(x, wp.array) and (x.shadow is not None) != on_gpu for x in arrays):
                 raise Refused(f"{kernel.key} on {'cuda:0' if on_gpu else 'cpu'}: not so {argument.label}")
         launch(kernel, dim, inputs=[*inputs, *outputs], device="cpu")
 

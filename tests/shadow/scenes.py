@@ -54,8 +54,13 @@ from helpers.regression import Augmentation, TensorSource, augment, build_networ
 from helpers.regression.metrics import measures
 from helpers.regression.validation import ShapeScale, spread_on
 from helpers.rendering import render, vertex_normals
+from helpers.show.faces import error_heads, heads
+from helpers.show.fitting import state_overlay
 from helpers.show.playground.drawing import Sketch
 from helpers.show.playground.face import Face, relit, stretched, turned_by
+from helpers.show.pose import head_over
+from helpers.show.rendering import depth_colours, normal_colours
+from helpers.show.sliders import PoseGame, modes_table
 from tests.regression.pictures import FEW
 
 Scene = Callable[[str], Any]
@@ -581,6 +586,22 @@ def playground(device):
     face = relit(turned_by(stretched(Face.of_fit(found), 1.2), 5.0, 0.0, 0.0), 10.0, 5.0, 1.1, 1.0)
     paper = photographs(device, 1)[0][0, :48, :48]
     return sketch.draw(face), sketch.draw(face, paper, skin_only=True), sketch.alone(Face.mean(sketch.model))
+
+
+@scene
+def pictures(device):
+    face, found = posed(device, 1), fitted(device, n=1)
+    model, photograph = face.model, photographs(device, 1)[0][0]
+    drawn = render(face.vertices, face.triangles, face.albedo, face.pose, face.camera)
+    return {
+        "heads": heads(face.vertices, face.triangles, face.albedo, size=40),
+        "errors": error_heads(face.vertices, model.mean_shape[None], face.triangles, size=40),
+        "modes": modes_table(model, height=40),
+        "state": state_overlay(photograph, FitModel(model), state_of(found), found.camera),
+        "fields": (normal_colours(drawn.normal[0]), depth_colours(drawn.depth[0], 700, 1000)),
+        "head": head_over(drawn.image[0], model.mean_shape, face.triangles, face.pose, face.camera),
+        "game": PoseGame(model, size=32).draw(),
+    }
 
 
 @scene

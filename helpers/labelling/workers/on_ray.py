@@ -53,6 +53,11 @@ class RayCrew:
     """
 
     def __init__(self, job: Job, workers: int | None = None):
+        if ":" in job.device:
+            raise UserError(
+                f"--device {job.device} with --engine ray: Ray itself gives every worker a GPU; take --device cuda, "
+                f"and CUDA_VISIBLE_DEVICES where Ray must not have all of them"
+            )
         self.ray = _ray()
         self.job, self.count = job, workers
         self.load: dict[int, list[Batch]] = {}
