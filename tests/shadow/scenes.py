@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from helpers._warp import fill, wp
 from helpers.camera import Camera, OrthographicCamera, Pose, model_to_camera, project
 from helpers.crop import FaceCrop
 from helpers.datasets import Nuisances, SyntheticPeople
@@ -49,6 +50,7 @@ from helpers.lighting import ColourTransform, PhongLight
 from helpers.painting import paint_fit
 from helpers.pooling import RULES, pool
 from helpers.pose import estimate_pose
+from helpers.pose.kernels import Answer
 from helpers.rasterizer import interpolate, rasterize
 from helpers.regression import Augmentation, TensorSource, augment, build_network, load_network, train
 from helpers.regression.metrics import measures
@@ -150,6 +152,42 @@ def command(*words: object) -> None:
 
 def fitted_columns(folder: Path) -> dict[str, list]:
     return {name: column for name, column in read_rows(folder).to_pydict().items() if name != "seconds"}
+
+
+# --- the shadow itself ---------------------------------------------------------------------------------------------------
+
+
+@scene
+def what_a_gpu_refuses(device):
+    there, here = torch.ones(3, 2, device=device), torch.ones(3, 2)
+    corners = torch.zeros(2, 1, 2, dtype=torch.long)
+    mixed = fill(Answer, pose=wp.from_torch(there), code=wp.from_torch(corners.flatten().int()))
+    kernel = SimpleNamespace(key="kernel", adj=SimpleNamespace(args=[SimpleNamespace(label="answer")]))
+    on_cpu = dict(device="cpu") if device != "cpu" else dict(device="cuda:0")
+    calls = {
+        "both": lambda: there + here,
+        "product": lambda: there @ here.T,
+        "joined": lambda: torch.cat([there, here]),
+        "read at": lambda: here[corners[0, 0].to(device)],
+        "written in place": lambda: here.add_(there),
+        "numpy": lambda: np.asarray(there),
+        "another device's generator": lambda: torch.rand(3, generator=seeded(), device=device),
+        "whole numbers": lambda: there.long() @ there.long().T,
+        "pinned": lambda: there.pin_memory(),
+        "launch": lambda: wp.launch(kernel, 3, inputs=[wp.from_torch(there)], **on_cpu),
+        "launch with a struct": lambda: wp.launch(kernel, 3, inputs=[mixed], device=device),
+    }
+    refused = set()
+    for name, call in calls.items():
+        try:
+            if device != "cpu":
+                call()
+        except Exception as error:
+            assert type(error).__name__ == "Refused" or name == "numpy", f"{name}: {error!r}"
+            refused.add(name)
+    assert device == "cpu" or refused == set(calls), set(calls) - refused
+    number = torch.tensor(2.0)
+    return there * number, there[corners[0, 0]], there.cpu().numpy(), f"{there.sum():.1f}", there.tolist()
 
 
 # --- the face model ------------------------------------------------------------------------------------------------------
