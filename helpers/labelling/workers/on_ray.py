@@ -49,7 +49,7 @@ class RayCrew:
         workers: how many; None for one per core, or per GPU, of the cluster.
 
     Raises:
-        UserError: where Ray is not installed, and on entering the context, where it does not start.
+        UserError: for a GPU by number, where Ray is not installed, and on entering the context, where it does not start.
     """
 
     def __init__(self, job: Job, workers: int | None = None):
