@@ -21,7 +21,7 @@ from torch import Tensor
 from helpers._warp import fill, wp
 from helpers.camera import Camera, OrthographicCamera, Pose, model_to_camera, project
 from helpers.crop import FaceCrop
-from helpers.datasets import Nuisances, SyntheticPeople
+from helpers.datasets import ForeignPeople, Nuisances, SyntheticPeople
 from helpers.evaluation import (
     depth_errors,
     depth_map,
@@ -41,7 +41,6 @@ from helpers.fitting import FitModel, FitSettings, fit, fit_person, posterior_sa
 from helpers.fitting import vertex_sigma as sigma_of_vertices
 from helpers.fitting.energy import Equations
 from helpers.fitting.held_fit import held_fit
-from helpers.fitting.settings import EDGE_FORMS
 from helpers.fitting.uncertainty import posterior_covariance
 from helpers.labelling import label
 from helpers.labelling.configuration import quick_settings
@@ -217,7 +216,8 @@ def models_made_of_models(device):
         back = load(Path(folder) / "model.h5", device=device)
     built = build_model(heads, model.triangles, landmarks=model.landmarks, masks=model.masks)
     small = crop(model, radius_mm=60.0, centre=model.mean_shape[5])
-    return back.shape_std, built, small, align(heads, "similarity")
+    few = crop(model, vertices=range(500)), crop(model, vertices=model.masks["skin"] > 0.5)
+    return back.shape_std, built, small, few, align(heads, "similarity")
 
 
 # --- drawing -------------------------------------------------------------------------------------------------------------
@@ -353,11 +353,12 @@ def fit_by_default(device):
 
 @scene
 def fits_with_other_lights(device):
+    measured = ("sigma", "n_effective", "landmarks")
+    bare = {"face_mask": False, "skin_iterations": 0, "landmark_shift_sigma": 0.0, "measured": ()}
     changes = {
-        "lamp": {"light_model": "lamp"},
-        "focal": {"fit_focal": True},
-        "huber": {"pixel_form": "huber", "measured": ("sigma", "n_effective", "landmarks")},
-        "bare": {"face_mask": False, "skin_iterations": 0, "landmark_shift_sigma": 0.0, "measured": ()},
+        "lamp": {"light_model": "lamp", "fit_focal": True},
+        "huber": {"pixel_form": "huber", "measured": measured},
+        "bare": bare,
     }
     return {name: fitted(device, fast(**change)) for name, change in changes.items()}
 
@@ -369,11 +370,8 @@ def fits_with_other_solvers(device):
 
 @scene
 def fits_with_edges(device):
-    found = {
-        form: fitted(device, fast(edge_weight=50.0, edge_form=form), n=1)
-        for form in (EDGE_FORMS[0], EDGE_FORMS[3])
-    }
-    return found | {"released": fitted(device, FitSettings.released(), n=1)}
+    oriented = fast(edge_weight=50.0, edge_form="oriented nearest")
+    return fitted(device, oriented, n=1), fitted(device, FitSettings.released(), n=1)
 
 
 @scene
@@ -421,6 +419,12 @@ def synthetic_people(device):
         found[name] = people.batch(torch.tensor([0, 3, 5], device=device))
         found[name + " truth"] = people.coefficients
     return found
+
+
+@scene
+def foreign_people(device):
+    people = ForeignPeople(model_on(device), 2, 2, seed=1, size=48)
+    return people.batch(torch.tensor([0, 3])), people.neutral
 
 
 @scene
@@ -579,10 +583,14 @@ def arguments_on_two_devices(device):
         "pose contour": lambda: estimate_pose(
             p, x, face.camera, far_side="slide", contour=torch.zeros(2, 17, 7, 3)
         ),
-        "fit": lambda: fit(image, landmarks.cpu(), here),
-        "fit model": lambda: fit(image, landmarks, there),
-        "fit camera": lambda: fit(image, landmarks, here, camera=Camera.default(96, batch=2)),
-        "fit person": lambda: fit_person(image, landmarks, here, person=torch.tensor([0, 0])),
+        "fit": lambda: fit(image, landmarks.cpu(), here, settings=fast()),
+        "fit model": lambda: fit(image, landmarks, there, settings=fast()),
+        "fit camera": lambda: fit(
+            image, landmarks, here, camera=Camera.default(96, batch=2), settings=fast()
+        ),
+        "fit person": lambda: fit_person(
+            image, landmarks, here, person=torch.tensor([0, 0]), settings=fast()
+        ),
         "shape_rmse": lambda: shape_rmse(face.vertices, face.vertices.cpu()),
         "shape_rmse weights": lambda: shape_rmse(
             face.vertices, face.vertices, torch.ones(1, here.n_vertices)
