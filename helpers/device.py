@@ -21,7 +21,8 @@ def resolve(name: str = "auto") -> str:
         "cpu", "cuda" or "cuda:N".
 
     Raises:
-        UserError: The name is unknown, or this machine has no CUDA, or fewer GPUs than asked for.
+        UserError: The name is unknown, or this machine has no CUDA, or fewer GPUs than asked for; or torch has a GPU that
+            Warp, which runs the kernels, cannot use.
     """
     check_name(name)
     if name == "cpu":
@@ -29,6 +30,14 @@ def resolve(name: str = "auto") -> str:
     import torch
 
     usable = torch.cuda.is_available()
+    if usable:
+        from helpers._warp import wp
+
+        if not wp.get_cuda_device_count():
+            raise UserError(
+                f"--device {name}: torch finds a GPU, but Warp finds none: update NVIDIA's driver, which is older than Warp's "
+                f"CUDA needs, or use --device cpu"
+            )
     if name == "auto":
         return "cuda" if usable else "cpu"
     if not usable:
