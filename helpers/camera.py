@@ -59,9 +59,10 @@ class Pose:
         tensor(29.)
         """
         R = self.rotation
-        r_alpha, r_beta, r_gamma = euler_from_rotation(R).unbind(-1)
-        # A positive turn about x sends the nose down; people call lifting it positive.
-        return torch.rad2deg(torch.stack([r_beta, -r_alpha, r_gamma], -1))
+        # R = R_y R_x R_z, whose last column is where the nose points. `euler_from_rotation` also knows yaw from roll where a
+        # face looks straight up, but has to look at the numbers for that, and a GPU would be waited for.
+        yaw, pitch = torch.atan2(R[:, 0, 2], R[:, 2, 2]), torch.asin(R[:, 1, 2].clamp(-1, 1))
+        return torch.rad2deg(torch.stack([yaw, pitch, torch.atan2(R[:, 1, 0], R[:, 1, 1])], -1))
 
     @classmethod
     def from_euler(cls, angles: Tensor, translation: Tensor) -> Pose:

@@ -31,4 +31,4 @@ def test_the_gpu_gives_what_the_cpu_gives(rows, name):
 
 
 def test_a_default_fit_seldom_waits_for_the_gpu(rows):
-    assert sum(rows["fit_by_default"]["waits"].values()) <= 55
+    assert sum(rows["fit_by_default"]["waits"].values()) <= 35
