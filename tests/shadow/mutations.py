@@ -73,8 +73,7 @@ def places(file: Path) -> Iterator[Place]:
         if isinstance(node.func, ast.Attribute) and node.func.attr == "to" and node.args:
             given = ast.unparse(node.args[0])
             if "dtype" not in given and not given.startswith("torch."):
-                owner = node.func.value
-                first = starts[(owner.end_lineno or 0) - 1] + (owner.end_col_offset or 0)
+                first = starts[(node.func.end_lineno or 0) - 1] + (node.func.end_col_offset or 0) - len(".to")
                 yield Place(file, first, starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0))
 
 
