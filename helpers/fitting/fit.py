@@ -520,6 +520,10 @@ def _checked(
         raise ValueError("image holds no photograph (B = 0)")
     if min(H, W) < SMALLEST_SIDE:
         raise ValueError(f"image is {W} × {H} px; a fit needs at least {SMALLEST_SIDE} px a side")
+    if B > 1 and 36 * H * W >= 2**31:  # bytes of an image with its slopes
+        raise ValueError(
+            f"{B} images of {W} × {H} px: Warp counts the bytes of one with 31 bits; fit them one by one"
+        )
     if landmarks.shape != (B, 68, 2):
         raise ValueError(f"landmarks must have shape ({B}, 68, 2), got {tuple(landmarks.shape)}")
     if valid is None:
