@@ -99,7 +99,7 @@ def noticed(place: Place, library: Path) -> str:
                 if row["fault"]:
                     run.kill()
                     return row["scene"]
-            return "" if run.wait() == 0 else "it does not even start"
+            return f"nothing, but it ended with {run.returncode}" if run.wait() else ""
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ from helpers.evaluation import (
     shape_rmse,
     verify,
 )
-from helpers.evaluation.compare_methods import identify, recognise, spread
+from helpers.evaluation.compare_methods import identify, recognise, shape_table, single, spread
 from helpers.face_encoder import CHIP_SIDE, FaceEncoder, face_chips
 from helpers.face_model import MorphableModel, align, build_model, crop, load, save
 from helpers.fitting import FitModel, FitSettings, fit, fit_person, posterior_samples, render_state, state_of
@@ -414,9 +414,9 @@ def synthetic_people(device):
     found = {}
     for name, (framing, nuisances) in kinds.items():
         people = SyntheticPeople(
-            model_on(device), 3, 2, seed=1, size=48, framing=framing, nuisances=nuisances
+            model_on(device), 5, 2, seed=1, size=48, framing=framing, nuisances=nuisances
         )
-        found[name] = people.batch(torch.tensor([0, 3, 5], device=device))
+        found[name] = people.batch(torch.tensor([0, 3, 5, 6, 8, 9], device=device))
         found[name + " truth"] = people.coefficients
     return found
 
@@ -513,12 +513,14 @@ def evaluation_of_shape(device):
     a, b = model.shape(who.alpha), model.shape(who.alpha * 0.8)
     centre = a[:, model.landmarks[30]]
     skin = (model.masks["skin"] > 0.5).to(a)[None]
+    one = single("one", torch.cat([who.alpha, who.beta], 1), torch.arange(3, device=device))
     depth = [depth_map(x, model.triangles, centre) for x in (b, a)]
     return {
         "rmse": (shape_rmse(b, a), shape_rmse(b, a, skin, scale=False)),
         "regions": per_region((a - b).square().sum(-1), face_regions(model)),
         "normal": normal_error(a, b, model.triangles),
         "depth": depth_errors(*depth),
+        "table": shape_table(model, who.alpha, [one], icp=False),
         "nme": landmark_nme(a[:, model.landmarks, :2], b[:, model.landmarks, :2]),
     }
 
