@@ -9,6 +9,8 @@ import roma
 import torch
 from torch import Tensor
 
+from helpers.device import check_one_device
+
 
 @overload
 def align_points(
@@ -42,6 +44,7 @@ def align_points(points, target, weights=None, scale=False):
     True
     """
     if isinstance(points, Tensor):
+        check_one_device(points=points, target=target, weights=weights)
         return _register(points, target, weights, scale)
     given = (torch.from_numpy(np.ascontiguousarray(a)) for a in (points, target))
     weights = None if weights is None else torch.from_numpy(np.ascontiguousarray(weights))

@@ -19,6 +19,8 @@ import roma
 import torch
 from torch import Tensor
 
+from helpers.device import check_one_device
+
 # The authors' released fitter keeps the focal length fixed at 1000 px.
 DEFAULT_FOCAL = 1000.0
 
@@ -57,9 +59,10 @@ class Pose:
         tensor(29.)
         """
         R = self.rotation
-        r_alpha, r_beta, r_gamma = euler_from_rotation(R).unbind(-1)
-        # A positive turn about x sends the nose down; people call lifting it positive.
-        return torch.rad2deg(torch.stack([r_beta, -r_alpha, r_gamma], -1))
+        # R = R_y R_x R_z, whose last column is where the nose points. `euler_from_rotation` also knows yaw from roll where a
+        # face looks straight up, but has to look at the numbers for that, and a GPU would be waited for.
+        yaw, pitch = torch.atan2(R[:, 0, 2], R[:, 2, 2]), torch.asin(R[:, 1, 2].clamp(-1, 1))
+        return torch.rad2deg(torch.stack([yaw, pitch, torch.atan2(R[:, 1, 0], R[:, 1, 1])], -1))
 
     @classmethod
     def from_euler(cls, angles: Tensor, translation: Tensor) -> Pose:
@@ -301,6 +304,7 @@ def project(points: Tensor, camera: Camera | OrthographicCamera) -> Tensor:
     Returns:
         (B, N, 3): u px, v px, depth mm.
     """
+    check_one_device(points=points, camera=camera.principal_point)
     depth = points[..., 2:]
     if isinstance(camera, Camera):
         pixel = camera.focal[:, None, None] * points[..., :2] / depth

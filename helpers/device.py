@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from helpers.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def resolve(name: str = "auto") -> str:
@@ -17,7 +21,8 @@ def resolve(name: str = "auto") -> str:
         "cpu", "cuda" or "cuda:N".
 
     Raises:
-        UserError: The name is unknown, or this machine has no CUDA, or fewer GPUs than asked for.
+        UserError: The name is unknown, or this machine has no CUDA, or fewer GPUs than asked for; or torch has a GPU that
+            Warp, which runs the kernels, cannot use.
     """
     check_name(name)
     if name == "cpu":
@@ -25,6 +30,14 @@ def resolve(name: str = "auto") -> str:
     import torch
 
     usable = torch.cuda.is_available()
+    if usable:
+        from helpers._warp import wp
+
+        if not wp.get_cuda_device_count():
+            raise UserError(
+                f"--device {name}: torch finds a GPU, but Warp finds none: update NVIDIA's driver, which is older than Warp's "
+                f"CUDA needs, or use --device cpu"
+            )
     if name == "auto":
         return "cuda" if usable else "cpu"
     if not usable:
@@ -53,3 +66,18 @@ def check_name(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise UserError(f"{name!r} is no device: auto, cpu, cuda or cuda:N")
     return name
+
+
+def check_one_device(**tensors: Tensor | None) -> None:
+    """Check that the arguments of a function lie on one device. Needs no torch.
+
+    Args:
+        tensors: By the names that the user knows them by; None is on every device.
+
+    Raises:
+        ValueError: They do not; the message names each with its device.
+    """
+    devices = {name: tensor.device for name, tensor in tensors.items() if tensor is not None}
+    if len(set(devices.values())) > 1:
+        places = ", ".join(f"{name} is on {device}" for name, device in devices.items())
+        raise ValueError(f"all must be on one device, and {places}: move them with `.to(…)`")

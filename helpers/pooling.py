@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helpers.device import check_one_device
 from helpers.fitting import FitSettings
 
 RULES = ("confidence", "uniform", "ranking", "robust", "median", "precision")
@@ -195,6 +196,9 @@ def _checked(
         raise ValueError(f"ok must be bool ({N},), got {tuple(ok.shape)} {ok.dtype}")
     if confidence is not None and confidence.shape != (N,):
         raise ValueError(f"confidence must be ({N},), got {tuple(confidence.shape)}")
+    check_one_device(
+        coefficients=coefficients, person=person, confidence=confidence, covariance=covariance, ok=ok
+    )
     if confidence is None or rule in ("uniform", "robust"):
         confidence = coefficients.new_ones(N)
     confidence = torch.nan_to_num(confidence.to(coefficients), nan=0.0)

@@ -10,7 +10,7 @@ import pytest
 HELPERS = Path(__file__).parents[1] / "helpers"
 ROOMS = (
     # for all
-    *("errors", "reasons", "assets", "files", "progress", "device", "_warp", "_open3d", "_torchvision"),
+    *("errors", "reasons", "assets", "files", "progress", "_warp", "device", "_open3d", "_torchvision"),
     *("mesh_normals", "obj_files", "mesh_files", "alignment"),
     # the method, in the order of the course
     *("face_model", "camera", "lighting", "rasterizer", "rendering", "crop", "photo", "landmarks", "pose"),

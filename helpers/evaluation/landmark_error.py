@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from helpers.device import check_one_device
+
 # What a distance in px is divided by. Figures under two of them cannot be compared.
 NORMALISERS = ("outer eyes", "pupils", "box", "diagonal")
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
@@ -58,6 +60,7 @@ def landmark_nme(
         raise ValueError(
             f"landmarks must be (B, 68, 2) alike, got {tuple(estimate.shape)} and {tuple(truth.shape)}"
         )
+    check_one_device(estimate=estimate, truth=truth)
     size = face_size(truth, normaliser)
     if bool((size <= 0).any()):
         raise ValueError(f"a face has no size by the normaliser {normaliser!r}")

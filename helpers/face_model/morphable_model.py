@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from helpers.device import check_one_device
 from helpers.face_model.whole_head import RestOfHead, with_rest
 
 GREY = 0.7  # the colour of a model that has none, sRGB
@@ -165,6 +166,7 @@ def _plus_modes(start: Tensor, basis: Tensor, std: Tensor, coefficients: Tensor,
     """start (3·V,) or (B, 3·V) + basis (V, 3, K) · (std · coefficients) for coefficients (B, k ≤ K): (B, 3·V)."""
     if coefficients.ndim != 2 or coefficients.shape[1] > basis.shape[-1]:
         raise ValueError(f"{name} must be (B, at most {basis.shape[-1]}), got {tuple(coefficients.shape)}")
+    check_one_device(**{name: coefficients, "the model": start})
     k = coefficients.shape[1]
     # One product that starts from the mean instead of zero: the faces are written once.
     return torch.addmm(start, coefficients * std[:k], basis.flatten(0, 1)[:, :k].T)

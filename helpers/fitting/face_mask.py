@@ -129,7 +129,7 @@ def landmark_trust(face: Tensor, points: Tensor) -> Tensor:
     H, W = face.shape[1:]
     reach = round(3 * max(H, W) / REFERENCE_SIZE)
     near = F.avg_pool2d(face[:, None], 2 * reach + 1, 1, reach, count_include_pad=False)
-    at = 2 * points / points.new_tensor([W - 1, H - 1]) - 1
+    at = torch.stack([2 * points[..., 0] / (W - 1), 2 * points[..., 1] / (H - 1)], -1) - 1
     found = F.grid_sample(near, at[:, None], padding_mode="border", align_corners=True)[:, 0, 0]
     return LEAST_TRUST + (1 - LEAST_TRUST) * found
 
@@ -226,7 +226,9 @@ def best_light(
         rows = (lit * weight[..., None]).transpose(1, 2)
         H[:, :, c, :, c] += rows @ lit
         g[..., c] += (rows @ colour[..., c, None])[..., 0]
-    return torch.linalg.solve(H.view(-1, 27, 27), g.view(-1, 27)).view(-1, 9, 3)
+    # Positive definite by the prior; to look whether it is, a GPU would be waited for.
+    solution, _ = torch.linalg.solve_ex(H.view(-1, 27, 27), g.view(-1, 27))
+    return solution.view(-1, 9, 3)
 
 
 def explaining_light(fit_model: FitModel, scene: Scene, grey: Tensor, slack: float = 1.0) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose
+from helpers.device import check_one_device
 from helpers.face_model import MorphableModel
 from helpers.fitting.confidence import (
     MISPLACED_WEIGHT,
@@ -130,6 +131,7 @@ def fit(
         raise ValueError(
             f"camera is for {len(camera.focal)} images of {camera.size}, image has {B} of {(H, W)}"
         )
+    check_one_device(image=image, camera=camera.focal)
     with torch.no_grad():
         problem = _problem(fit_model, camera, image, landmarks, valid, settings)
         history = _History(on_iteration, settings)
@@ -498,11 +500,11 @@ class _History:
 
 
 def _check_person(person: Tensor, image: Tensor, settings: FitSettings) -> None:
-    if person.shape != (len(image),) or person.is_floating_point() or person.device != image.device:
+    if person.shape != (len(image),) or person.is_floating_point():
         raise ValueError(
-            f"person must be whole numbers ({len(image)},) on {image.device}, "
-            f"got {tuple(person.shape)} {person.dtype} on {person.device}"
+            f"person must be whole numbers ({len(image)},), got {tuple(person.shape)} {person.dtype}"
         )
+    check_one_device(image=image, person=person)
     if settings.solver != "gauss-newton":
         raise ValueError(f'photographs of one person need the solver "gauss-newton", not "{settings.solver}"')
 
@@ -518,16 +520,17 @@ def _checked(
         raise ValueError("image holds no photograph (B = 0)")
     if min(H, W) < SMALLEST_SIDE:
         raise ValueError(f"image is {W} × {H} px; a fit needs at least {SMALLEST_SIDE} px a side")
+    if B > 1 and 36 * H * W >= 2**31:  # bytes of an image with its slopes
+        raise ValueError(
+            f"{B} images of {W} × {H} px: Warp counts the bytes of one with 31 bits; fit them one by one"
+        )
     if landmarks.shape != (B, 68, 2):
         raise ValueError(f"landmarks must have shape ({B}, 68, 2), got {tuple(landmarks.shape)}")
     if valid is None:
         valid = torch.ones_like(image[..., 0])
     if valid.shape != (B, H, W):
         raise ValueError(f"valid must have shape {(B, H, W)}, got {tuple(valid.shape)}")
-    on = {"image": image, "landmarks": landmarks, "valid": valid, "model": fit_model.model.mean_shape}
-    if len({tensor.device for tensor in on.values()}) > 1:
-        places = ", ".join(f"{name} on {tensor.device}" for name, tensor in on.items())
-        raise ValueError(f"all must be on one device: {places}")
+    check_one_device(image=image, landmarks=landmarks, valid=valid, model=fit_model.model.mean_shape)
     finite = torch.stack([torch.isfinite(t.flatten(1)).all(1) for t in (image, landmarks, valid)]).all(0)
     # A photograph with a number that is not finite goes through the motions, and is flagged in the end.
     image, landmarks, valid = (torch.nan_to_num(t, 0.0, 0.0, 0.0) for t in (image, landmarks, valid))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,8 +21,25 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     B, H, W, C = image.shape
     planes = image.permute(0, 3, 1, 2).reshape(B * C, 1, H, W)
     planes = F.pad(planes, (radius,) * 4, mode="replicate")
-    planes = F.conv2d(F.conv2d(planes, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+    # By default cuDNN rounds what it multiplies to 10 bits (TF32), which is enough to move a fit.
+    with _whole_float32():
+        planes = F.conv2d(F.conv2d(planes, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
     return planes.view(B, C, H, W).permute(0, 2, 3, 1)
+
+
+@contextlib.contextmanager
+def _whole_float32() -> Generator[None]:
+    """cuDNN's convolutions without TF32. Torch 2.9 has renamed the setting, and refuses to read a mixture of both."""
+    cudnn = torch.backends.cudnn
+    holder, name, value = (
+        (cudnn.conv, "fp32_precision", "ieee") if hasattr(cudnn, "conv") else (cudnn, "allow_tf32", False)
+    )
+    before = getattr(holder, name)
+    setattr(holder, name, value)
+    try:
+        yield
+    finally:
+        setattr(holder, name, before)
 
 
 def with_slopes(image: Tensor) -> Tensor:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import cache
+from functools import cache, lru_cache
 from math import inf
 from typing import NamedTuple
 
@@ -165,8 +165,7 @@ class HarmonicLight(LightModel):
 
     def _by_order(self, sigma: tuple[float, float, float], like: Tensor) -> Tensor:
         """(9, 9) precision of independent harmonics with the standard deviations σ by order."""
-        order = torch.tensor(self.ORDER, device=like.device)
-        return torch.diag(torch.tensor(sigma, device=like.device)[order] ** -2)
+        return _precision_by_order(tuple(sigma[order] for order in self.ORDER), like.device)
 
     def _mean(self, constant: float, like: Tensor) -> Tensor:
         mean = torch.zeros(9, 3, device=like.device)
@@ -224,6 +223,13 @@ class LampLight(LightModel):
     def gain_and_offset(self, light: Tensor) -> Tensor:
         """(B, 2, 3), two parts of the light's numbers."""
         return torch.stack([light[:, GAIN], light[:, OFFSET]], 1)
+
+
+@lru_cache(maxsize=64)
+def _precision_by_order(sigma: tuple[float, ...], device: torch.device) -> Tensor:
+    """(9, 9) precision of independent harmonics with the standard deviations σ, kept on a device."""
+    with torch.inference_mode(False):
+        return torch.diag(torch.tensor(sigma, device=device) ** -2)
 
 
 @cache

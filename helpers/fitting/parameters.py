@@ -105,12 +105,6 @@ class MatrixPose(Pose):
         """(B, 3) axis times angle, radians."""
         return roma.rotmat_to_rotvec(self.rotation)
 
-    def yaw_pitch_roll(self) -> Tensor:
-        """As `Pose.yaw_pitch_roll`, straight from the matrix R_y R_x R_z, whose last column is where z points."""
-        R = self.rotation
-        yaw, pitch = torch.atan2(R[:, 0, 2], R[:, 2, 2]), torch.asin(R[:, 1, 2].clamp(-1, 1))
-        return torch.rad2deg(torch.stack([yaw, pitch, torch.atan2(R[:, 1, 0], R[:, 1, 1])], -1))
-
 
 def turned(pose: Pose, step: Tensor) -> MatrixPose:
     """The pose after a step (B, 6): a turn by the first three numbers (radians) after it, a shift by the others (mm)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from helpers.device import check_one_device
 from helpers.fitting.energy import Equations
 from helpers.fitting.parameters import FitModel, Layout
 
@@ -56,6 +57,7 @@ def posterior_samples(
     Returns:
         (n, B, K) coefficients; NaN for a face whose covariance is not positive definite.
     """
+    check_one_device(mean=mean, covariance=covariance)
     B, K = mean.shape
     normal = torch.randn(n, B, K, 1, generator=generator, dtype=mean.dtype).to(mean.device)
     return mean + (_root(covariance) @ normal)[..., 0]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Camera, Pose, flip_axes
+from helpers.device import check_one_device
 from helpers.pose.solution import Observations
 
 MIN_POINTS = 6
@@ -49,6 +50,8 @@ def checked(points_2d: Tensor, points_3d: Tensor, camera: Camera, weights: Tenso
         raise ValueError(f"points_3d must have shape ({B} or 1, {N}, 3), got {tuple(points_3d.shape)}")
     if not points_2d.is_floating_point():
         raise ValueError(f"points_2d must be floats, got {points_2d.dtype}")
+    principal = camera.principal_point
+    check_one_device(points_2d=points_2d, points_3d=points_3d, camera=principal, weights=weights)
     if weights is None:
         weights = points_2d.new_ones(1, 1).expand(B, N)
     elif weights.shape not in ((B, N), (1, N)) or bool((weights < 0).any()):

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from helpers._warp import cpu_threads, launch, share_items, vectors, wp
+from helpers.device import check_one_device
 from helpers.rasterizer import kernels
 from helpers.rasterizer.mesh_cache import cached_by_mesh
 from helpers.rasterizer.reference import NEAR, rasterize_reference, surface_weights
@@ -193,6 +194,7 @@ def interpolate(
     B, H, W = raster.triangle_id.shape
     if attributes.dim() != 3 or len(attributes) not in (1, B):
         raise ValueError(f"attributes must be ({B} or 1, V, C), got {tuple(attributes.shape)}")
+    check_one_device(attributes=attributes, raster=raster.triangle_id, points=points)
     if not len(triangles):
         return attributes.new_zeros(B, H, W, attributes.shape[-1])
     weights = raster.barycentric if points is None else barycentric(points, triangles, raster)
@@ -264,6 +266,11 @@ def check_points(points: Tensor, triangles: Tensor, H: int, W: int, perspective:
                 f"{B} images of {H} × {W} px with {each:,} {name} each are {B * each:,} {name}, and 2³¹ "
                 f"({MOST:,}) is too many for one call; split the batch into calls of at most {(MOST - 1) // each}"
             )
+    if B > 1 and 12 * H * W >= MOST:
+        raise ValueError(
+            f"{B} images of {H} × {W} px: the weights of one are {12 * H * W:,} bytes, and Warp counts the bytes from one "
+            f"image to the next up to {MOST - 1:,}; draw images of more than {(MOST - 1) // 12:,} pixels one at a time"
+        )
     # The sum is not finite if any number is not, and takes a tenth of the time of testing each.
     if not bool(torch.isfinite(points.detach().sum())):
         # Points in the plane of the camera project to infinity; their triangles are left out.

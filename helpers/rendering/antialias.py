@@ -81,6 +81,7 @@ def antialias(
         After the analytic antialiasing of Laine et al. 2020 (nvdiffrast).
     """
     B, H, W, C = image.shape
+    triangles = triangles.to(points.device)
     found = [silhouette(points[b], triangles, raster, b, cull_backfaces) for b in range(len(points))]
     flat = image.reshape(-1, C)
     inside, outside, beyond = (torch.cat(part) for part in zip(*found, strict=True))

@@ -40,7 +40,9 @@ def vertex_normals_reference(vertices: Tensor, triangles: Tensor) -> Tensor:
     B, V, _ = vertices.shape
     # One table for the batch: its rows are gathered and added to much faster.
     flat = vertices.reshape(B * V, 3)
-    corners = (triangles + V * torch.arange(B, device=vertices.device).view(B, 1, 1)).view(-1, 3)
+    corners = (
+        triangles.to(vertices.device) + V * torch.arange(B, device=vertices.device).view(B, 1, 1)
+    ).view(-1, 3)
     a, b, c = (flat.index_select(0, corners[:, k]) for k in range(3))
     face = torch.linalg.cross(b - a, c - a)
     total = torch.zeros_like(flat)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from helpers.camera import Camera, OrthographicCamera, Pose, flip_axes, model_to_camera, project
+from helpers.device import check_one_device
 from helpers.lighting import DEFAULT_LIGHT, ColourTransform, PhongLight, shade, shade_phong
 from helpers.rasterizer import interpolate, rasterize
 from helpers.rendering import harmonic_shading
@@ -80,8 +81,10 @@ def render(
         )
     light = DEFAULT_LIGHT.to(vertices)[None] if light is None else light
     _check_light(light, B)
+    check_one_device(vertices=vertices, light=light.ambient if isinstance(light, PhongLight) else light)
     if colour is not None and len(colour.contrast) not in (1, B):
         raise ValueError(f"colour must be for {B} images or 1, got {len(colour.contrast)}")
+    check_one_device(vertices=vertices, colour=None if colour is None else colour.contrast)
     scene = Scene(
         B, vertices, triangles, albedo, pose, light, colour, background, shadows, antialias, cull_backfaces
     )
@@ -211,6 +214,13 @@ def _check(
             f"background must be a number or ({B} or 1, {camera.size[0]}, {camera.size[1]}, 3), "
             f"got {tuple(background.shape)}"
         )
+    check_one_device(
+        vertices=vertices,
+        albedo=albedo,
+        pose=pose.rotation_vector,
+        camera=camera.principal_point,
+        background=background if isinstance(background, Tensor) else None,
+    )
     if not isinstance(supersample, int) or supersample < 1:
         raise ValueError(f"supersample must be a whole number from 1, got {supersample!r}")
     return B

@@ -77,7 +77,9 @@ def test_a_gpu_that_warp_does_not_have(monkeypatch):
         finding = find("Warp", name)
         assert not doctor.can_run([finding]) and "no GPU, though torch has one" in finding.found
         assert "driver" in finding.advice and "--device cpu" in finding.advice
-    assert find("Warp", "cpu").ok
+        with pytest.raises(UserError, match="Warp finds none: .*--device cpu"):
+            device.resolve(name)
+    assert find("Warp", "cpu").ok and device.resolve("cpu") == "cpu"
     monkeypatch.setattr("warp.get_cuda_device_count", lambda: 1)
     assert find("Warp", "cuda").ok
 
@@ -170,6 +172,7 @@ def test_devices(monkeypatch):
         device.resolve("cuda")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("warp.get_cuda_device_count", lambda: 2)
     assert device.resolve("auto") == "cuda" and device.resolve("cuda:1") == "cuda:1"
     with pytest.raises(UserError, match=r"has 2 GPU"):
         device.resolve("cuda:2")

@@ -138,7 +138,9 @@ def test_bad_input_is_refused(fit_model, faces):
         fit(faces.image, faces.landmarks, fit_model, camera=Camera.default(224))
     with pytest.raises(ValueError, match="64 px"):
         fit(faces.image[:, :32, :32], faces.landmarks, fit_model)
-    with pytest.raises(ValueError, match="one device: image on cpu, .*model on meta"):
+    with pytest.raises(ValueError, match="one by one"):
+        fit(faces.image[:2, :1, :1].expand(2, 8000, 8000, 3), faces.landmarks[:2], fit_model)
+    with pytest.raises(ValueError, match="one device, and image is on cpu, .*model is on meta"):
         fit(faces.image, faces.landmarks, fit_model.model.to("meta"))
-    with pytest.raises(ValueError, match="landmarks on meta"):
+    with pytest.raises(ValueError, match="landmarks is on meta"):
         fit(faces.image, faces.landmarks.to("meta"), fit_model)

@@ -229,6 +229,23 @@ def test_blur_keeps_the_mean_and_slopes_are_derivatives():
     assert bool(is_grey(image.mean(-1, keepdim=True).expand_as(image))) and not bool(is_grey(image))
 
 
+def test_the_blur_is_not_rounded_to_tf32(monkeypatch):
+    """On a GPU cuDNN would, by default. The setting is looked at where the convolution is done, and is the old one after it."""
+    cudnn, convolve, seen = torch.backends.cudnn, torch.nn.functional.conv2d, []
+
+    def setting():
+        return cudnn.conv.fp32_precision if hasattr(cudnn, "conv") else cudnn.allow_tf32
+
+    def watched(*args):
+        seen.append(setting())
+        return convolve(*args)
+
+    monkeypatch.setattr("helpers.fitting.images.F.conv2d", watched)
+    before = setting()
+    gaussian_blur(torch.rand(1, 8, 8, 3), 1.0)
+    assert before in ("tf32", True) and seen in (["ieee"] * 2, [False] * 2) and setting() == before
+
+
 def test_settings_refuse_nonsense():
     with pytest.raises(ValueError, match="n_effective"):
         FitSettings(n_effective=0)

@@ -176,6 +176,12 @@ def test_rows_of_another_kind_of_device_are_refused(tmp_path):
         run(tmp_path, device="cuda:1")
 
 
+def test_a_gpu_by_number_is_not_for_ray(tmp_path):
+    """Ray shows each of its workers one GPU alone, which is the worker's cuda:0."""
+    with pytest.raises(UserError, match="--device cuda:1 with --engine ray: .* take --device cuda,"):
+        make_crew(Job(TinySource(1), model(), SETTINGS, SIZE, "cuda:1"), "ray", 1)
+
+
 def test_a_folder_of_an_earlier_version_goes_on(undisturbed, tmp_path):
     """Its manifest names no device, and its fingerprint knows none: the rows are a CPU's."""
     run(tmp_path)

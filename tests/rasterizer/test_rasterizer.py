@@ -307,6 +307,7 @@ def test_gradients_of_interpolation_in_float64():
         (dict(triangles=torch.tensor([[0, 1, -1]])), "vertex -1; vertices are numbered"),
         (dict(size=(0, 5)), "at least one pixel"),
         (dict(points=torch.zeros(1, 4, 3).expand(600, 4, 3), size=(2000, 2000)), "split the batch"),
+        (dict(points=torch.zeros(2, 4, 3), size=(14_000, 14_000)), "one at a time"),
         (dict(points=torch.zeros(1, 4, 3).expand(600, 4, 3), size=(2000, 2000)), "2,400,000,000 pixels"),
         (dict(size=(20_000, 3)), "up to 16000 px a side"),
         (dict(backend="opengl"), "backend must be"),

@@ -142,7 +142,9 @@ def _of_people(energy: Tensor, people: People | None) -> Tensor:
 
 
 def _where(chosen: Tensor, one: Equations, other: Equations) -> Equations:
-    if bool(chosen.all()):
+    if not chosen.is_cuda and bool(
+        chosen.all()
+    ):  # a GPU is not asked: the answer would have to be waited for
         return one
     H = torch.where(chosen[:, None, None], one.H, other.H)
     terms = {name: torch.where(chosen, one.terms[name], other.terms[name]) for name in one.terms}

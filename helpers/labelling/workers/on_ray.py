@@ -49,10 +49,15 @@ class RayCrew:
         workers: how many; None for one per core, or per GPU, of the cluster.
 
     Raises:
-        UserError: where Ray is not installed, and on entering the context, where it does not start.
+        UserError: for a GPU by number, where Ray is not installed, and on entering the context, where it does not start.
     """
 
     def __init__(self, job: Job, workers: int | None = None):
+        if ":" in job.device:
+            raise UserError(
+                f"--device {job.device} with --engine ray: Ray itself gives every worker a GPU; take --device cuda, "
+                f"and CUDA_VISIBLE_DEVICES where Ray must not have all of them"
+            )
         self.ray = _ray()
         self.job, self.count = job, workers
         self.load: dict[int, list[Batch]] = {}
