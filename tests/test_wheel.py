@@ -70,6 +70,7 @@ def test_what_a_wheel_holds(installed):
         "MODEL_CARD.md",
         "astronaut.json",
         "correlations.csv",
+        "encoder.pt",
         "grace_hopper.json",
         "measures.csv",
         "network.pt",

@@ -16,6 +16,7 @@ from helpers.datasets.hair import Hair, bun, bun_triangles, chosen, grid_triangl
 from helpers.datasets.head_map import DOME, STEP, HeadMap, at, direction, round_head, rows_above
 from helpers.datasets.random_streams import RandomStreams
 from helpers.face_model import FaceCoefficients, MorphableModel
+from helpers.face_model.beard import PARTS as BEARD_MASKS
 from helpers.face_model.beard import beard_layer
 
 BROWS, CHIN, BRIDGE = slice(17, 27), 8, slice(27, 30)  # of the 68 points
@@ -124,6 +125,12 @@ class Dressed:
     colours: Tensor
     triangles: Tensor
     parts: dict[str, slice]
+
+
+def has_a_place_for_clothes(model: MorphableModel) -> bool:
+    """Whether a model has what a `Wardrobe` needs, as the open one has."""
+    needed = {"hairline", *BEARD_MASKS}
+    return needed <= set(model.masks or {}) and model.whole_head.n_vertices > model.n_vertices
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ pictures, workers may prepare them in any order, and several processes share a b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from helpers.datasets import Nuisances, SyntheticPeople
+from helpers.datasets.wardrobe import has_a_place_for_clothes
 from helpers.face_model import MorphableModel, load
 from helpers.progress import progress_bar
 
@@ -83,7 +84,8 @@ class PeopleSource:
         size: px.
         level: Of the face model.
         model: Name or path of the face model, see `helpers.face_model.load`.
-        nuisances: All that is not the person; None for that of photographs.
+        nuisances: All that is not the person; None for that of photographs, of bare faces where the model has no place for
+            hair and clothes.
         endless: See `LabelledSource`.
     """
 
@@ -111,7 +113,7 @@ class PeopleSource:
                 seed=self.seed + number,
                 size=self.size,
                 framing="network",
-                nuisances=self.nuisances or Nuisances.photographs(),
+                nuisances=self.nuisances or _as_photographed(self._model),
             )
         return self._groups[number]
 
@@ -145,6 +147,11 @@ class PeopleSource:
         order = torch.cat(rows).argsort()
         image, points, target = (torch.cat(part)[order] for part in zip(*found, strict=True))
         return image, points, target
+
+
+def _as_photographed(model: MorphableModel) -> Nuisances:
+    wanted = Nuisances.photographs()
+    return wanted if has_a_place_for_clothes(model) else replace(wanted, wardrobe=0.0)
 
 
 def as_float(images: Tensor) -> Tensor:

@@ -447,7 +447,7 @@ def labels(device):
 
 @scene
 def network(device):
-    known = load_network(device=device)
+    known = load_network(device=device, image_only=True)
     crops = uniform(2, known.size + 10, known.size + 10, 3, device=device)
     return known.predict(crops), known.predict(crops.cpu()), known.to("cpu").predict(crops)
 
