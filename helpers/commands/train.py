@@ -17,7 +17,7 @@ Without --photos it learns from synthetic people, each drawn and photographed on
 With --photos SOURCE --labels FILE it learns from photographs and the labels that `label` and `pool` made of them.
 People, not photographs, are held out for validation.
 --network encoder starts from a face recognition network, held as it is, and learns one linear layer by least squares: one pass
-over --steps times --batch pictures, into DIR/network.pt and last.pt. Of the recipe it takes these two and no more.
+over --steps (1000) times --batch (64) pictures, into DIR/network.pt and last.pt. Of the recipe it takes these two and no more.
 Ctrl-C writes last.pt first; the same command with --resume goes on from it."""
 EPILOG = """Several processes or GPUs: torchrun --nproc-per-node N -m helpers train … (the batch is shared among them).
 Exit status: 0 done, 1 stopped by an error, 2 wrong arguments."""
@@ -125,7 +125,7 @@ RECIPE = (
     "validate_every",
     "patience",
 )
-ENCODER, ENCODER_BATCH = "encoder", 64
+ENCODER, ENCODER_STEPS, ENCODER_BATCH = "encoder", 1000, 64
 # Each group of people has a seed of its own, counted up from here. People to validate on start far beyond, and small seeds
 # are left to whoever evaluates: nobody is met twice.
 SEED_STEP, TRAINING_SEED, HELD_OUT_SEED = 2**34, 2**32, 2**33
@@ -137,8 +137,8 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         settings = _settings(args)
-        if args.network == ENCODER and (args.minutes or args.preset != "quick"):
-            raise UserError("--network encoder has no recipe: leave --preset and --minutes, and give --steps")
+        if args.network == ENCODER:
+            _check_without_recipe(args)
         if (args.photos is None) != (args.labels is None):
             raise UserError(
                 "--photos and --labels belong together: name both, or neither for synthetic people"
@@ -158,6 +158,18 @@ def run(args: argparse.Namespace) -> int:
         return _train(args, settings, model, ours)
 
 
+def _check_without_recipe(args: argparse.Namespace) -> None:
+    """Raises UserError where something is asked for that least squares does not have."""
+    asked = [name for name in (*RECIPE, "weights", "augment") if getattr(args, name) is not None]
+    refused = [name for name in asked if name not in ("network", "steps", "batch")]
+    if args.preset != "quick":
+        refused.append("preset")
+    if refused:
+        raise UserError(
+            f"--network encoder has no --{refused[0].replace('_', '-')}: least squares knows --steps and --batch only"
+        )
+
+
 def _settings(args: argparse.Namespace):
     from dataclasses import replace
 
@@ -166,7 +178,8 @@ def _settings(args: argparse.Namespace):
 
     recipe = {name: getattr(args, name) for name in RECIPE}
     if args.network == ENCODER:
-        recipe |= {"network": None, "size": PHOTO_SIDE, "batch": args.batch or ENCODER_BATCH}
+        steps, batch = args.steps or ENCODER_STEPS, args.batch or ENCODER_BATCH
+        recipe |= {"network": None, "size": PHOTO_SIDE, "steps": steps, "batch": batch}
     settings = settings_of(args.preset, seed=args.seed, **recipe)
     if args.weights is not None:
         settings = replace(settings, weights=None if args.weights == "none" else args.weights)

@@ -308,8 +308,8 @@ class FitSettings:
         3.56 mm in soft light, without edges 1.43 and 2.61; our settings have 2.04 and 1.65. What edges cost is the energy's
         own: where a cheek is as dark as the backdrop its outline is drawn to some other edge, and on three such faces, lit by
         a lamp, the wrong shape had a lower energy than the best one near the truth (43 against 48, 53 against 58, 44 against
-        49). OpenCV's edges at the authors' thresholds are no better on average (on ten faces 2.29 and 3.60 mm, with ours 2.02
-        and 4.04). Other faces end in a minimum of their own, from which the truth lies lower (37 against 27).
+        49). OpenCV's edges at the authors' thresholds were no better on average (on ten faces 2.29 and 3.60 mm, with ours 2.02
+        and 4.04, before the renderer's light was linear). Other faces end in a minimum of their own, from which the truth lies lower (37 against 27).
 
         Args:
             changes: settings that differ from the authors'.

@@ -1,6 +1,6 @@
 """Linear regression over any number of samples, which need not be kept: sums of products are all that it needs.
 
-For features x (F,) and targets y (K,), ridge regression minimises Σ ‖W z + b − y‖² + λ ‖W‖² with z the standardised features.
+For features x (F,) and targets y (K,), ridge regression minimises the mean over the samples of ‖W z + b − y‖², plus μ ‖W‖², with z the standardised features.
 Its solution follows from the sums of x, y, x xᵀ, x yᵀ and y yᵀ. So does the covariance of its errors.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SHRINKS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # λ in parts of the number of samples
+SHRINKS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # values of μ
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class LinearMap:
         deviation: (F,) of the features.
         weight: (K, F).
         bias: (K,).
-        shrink: λ, in parts of the number of samples.
+        shrink: μ.
     """
 
     mean: Tensor
@@ -84,7 +84,7 @@ class LeastSquares:
         """Solve for the weights.
 
         Args:
-            shrink: λ in parts of the number of samples.
+            shrink: μ.
 
         Raises:
             ValueError: Before there are two samples.
@@ -114,7 +114,7 @@ def solve_for(
         sums: Of the samples that were learnt from.
         features: (N, F) of others.
         targets: (N, K) of the others.
-        shrinks: λ to choose among, in parts of the number of samples.
+        shrinks: μ to choose among.
 
     Returns:
         The best of the maps by their squared error, each target in its own deviation.

@@ -106,3 +106,11 @@ def test_the_command_trains_goes_on_and_says_what_is_wrong(tmp_path, capsys):
     assert (
         main([*words, "--held-out", "0"]) == 2 and "--held-out must be 1 or more" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    "words", [["--rate", "0.1"], ["--minutes", "3"], ["--preset", "paper"], ["--size", "64"]]
+)
+def test_the_encoders_layer_has_no_recipe(tmp_path, capsys, words):
+    assert main(["train", "--out", str(tmp_path / "run"), "--network", "encoder", *words]) == 2
+    assert f"has no {words[0]}" in capsys.readouterr().err and not (tmp_path / "run").exists()
