@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +25,9 @@ from helpers.errors import UserError
 from helpers.evaluation import read_labelled, read_surface
 from helpers.evaluation.scans import read_landmarks
 from helpers.labelling.configuration import Configuration
+from helpers.labelling.factory import count_codes
 from helpers.labelling.labels import Labels, read_labels, write_labels
+from helpers.labelling.parquet import read_columns
 from helpers.labelling.store import MANIFEST, Store, read_manifest
 from helpers.landmarks import read_detection, write_points
 from helpers.mesh_files import write_obj, write_ply
@@ -36,6 +39,7 @@ from helpers.regression.log import read_log
 from tests.regression.pictures import FEW
 
 RNG = np.random.default_rng(0)
+ROWS = 20
 POINTS = RNG.uniform(10, 90, (68, 2))
 
 
@@ -169,10 +173,27 @@ def write_results(path: Path) -> None:
         np.savez_compressed(file, alpha=RNG.normal(size=99), beta=RNG.normal(size=99))
 
 
+CONFIGURATION = Configuration({"kind": "x"}, {"name": "open"}, 64, 4, ROWS, {"steps": 1})
+
+
 def write_manifest(path: Path) -> None:
-    configuration = Configuration({"kind": "x"}, {"name": "open"}, 64, 4, 10, {"steps": 1})
-    with Store(path.parent, configuration, 20):
+    with Store(path.parent, CONFIGURATION, ROWS):
         pass
+
+
+def write_shard(path: Path) -> None:
+    index, code = np.arange(ROWS), RNG.integers(-1, 3, ROWS)
+    with Store(path.parent, CONFIGURATION, ROWS) as store:
+        store.write(0, pa.table({"index": index, "code": code, "alpha": RNG.normal(size=ROWS)}))
+
+
+def read_shard(path: Path) -> list:
+    """A damaged shard is moved aside, and made again."""
+    with Store(path.parent, CONFIGURATION, ROWS) as store:
+        if store.finished():
+            return [count_codes(path.parent), *read_columns(path, None, "").to_pydict().values()]
+    assert path.with_name(f"damaged-{path.name}").exists() and not path.exists()
+    raise UserError(f"{path}: was moved aside")
 
 
 def read_mesh(path: Path) -> list:
@@ -210,7 +231,8 @@ FORMATS = [
     Format("labels.parquet", write_parquet, read_parquet, checksum=True),
     Format("rows.parquet", write_parquet, read_measured, checksum=True),
     Format("anna_1.npz", write_results, lambda p: read_measured(p.parent), checksum=True),
-    Format(MANIFEST, write_manifest, lambda p: [read_manifest(p.parent)[0].fingerprint()]),
+    Format(MANIFEST, write_manifest, lambda p: [read_manifest(p.parent)[0].fingerprint()], checksum=True),
+    Format("shard-00000.parquet", write_shard, read_shard, checksum=True),
     Format("photos.rec", write_records, read_records),
     Format("network.pt", write_network, read_network, checksum=True),
     Format("last.pt", write_checkpoint, read_checkpoint, checksum=True),
