@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from helpers.commands._model import add_model, load_model
+from helpers.device import can_compute
 from helpers.errors import UserError
 from helpers.files import make_folder
 from helpers.progress import progress_bar
@@ -126,6 +127,9 @@ def over_photos(
 
     Returns:
         The exit status: 0 all done, 1 some photographs failed, 2 wrong arguments.
+
+    Raises:
+        UserError: The GPU has failed, and the photographs that are left cannot be done by this process.
     """
     try:
         prepared = prepare(args)
@@ -145,6 +149,10 @@ def over_photos(
                 lines.append(line)
                 if line is not None:
                     bar.write(line, sys.stdout)
+                elif not can_compute(args.device):
+                    raise UserError(
+                        f"{args.device} has failed and needs a new process: run the command again, from {path} on"
+                    )
             bar.update()
     return 1 if None in lines else 0
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.commands import fit as command
+from helpers.errors import UserError
 from helpers.face_model import load
 from helpers.landmarks import dlib_backend, stored_points, write_points
 from helpers.photo import crop_face, default_photos, read_photo
@@ -288,6 +289,17 @@ def test_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "write_results", full)
     assert fit(ASTRONAUT, "--out", tmp_path) == 1
     assert capsys.readouterr().err.splitlines() == [f"{ASTRONAUT}: [Errno 28] No space left on device"]
+
+
+def test_a_gpu_that_fails_ends_the_run_and_blames_no_other_photograph(tmp_path, capsys, monkeypatch):
+    def illegal(*_):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(command, "write_results", illegal)
+    monkeypatch.setattr(command, "can_compute", lambda device: False)
+    with pytest.raises(UserError, match=f"has failed.*from {HOPPER} on"):
+        fit(HOPPER, ASTRONAUT, "--out", tmp_path, "--size", 96)
+    assert HOPPER in (said := capsys.readouterr().err) and ASTRONAUT not in said
 
 
 def test_from_the_command_line(tmp_path):
