@@ -64,6 +64,7 @@ PROTOCOL_COLUMNS = {
     "worst": ("worst", ".2f"),
     "size": ("scaled by", ".3f"),
     "rounds": ("rounds", ".0f"),
+    "unfinished": ("not at rest", "d"),
 }
 SCAN_COLUMNS = {
     "face": ("", ""),
@@ -227,8 +228,10 @@ def _scans(args: argparse.Namespace) -> int:
                 note(problem)
                 continue
             numbers = {"rmse": error.rmse, "mean": error.mean, "median": error.median, **depth}
-            rows.append({"face": name, **numbers, "alignment": "" if error.converged else "not at rest"})
-            if error.converged or _start_is_sure(face, scan):
+            sure = _start_is_sure(face, scan)
+            doubt = "not at rest" if not error.converged else "" if sure else "by the noses alone"
+            rows.append({"face": name, **numbers, "alignment": doubt})
+            if error.converged or sure:
                 good.append((face, scan))
             else:
                 failed += 1

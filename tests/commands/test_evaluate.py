@@ -277,6 +277,7 @@ def test_an_alignment_that_went_wrong_is_no_result(measure):
     right = float(measure()[2][0]["rmse"])
     status, said, rows = measure(landmarks=lambda points: points[30:31])
     assert status == 0 and abs(float(rows[0]["rmse"]) - right) < 0.05
+    assert rows[0]["alignment"] == "by the noses alone"  # right only where both look the same way
     upside_down = np.diag([-1.0, -1.0, 1.0])
     status, said, rows = measure(lambda points: points @ upside_down, lambda points: points[30:31])
     assert status == 1 and "did not come to rest" in said.err and "give more landmarks" in said.err
@@ -288,6 +289,10 @@ def test_an_alignment_that_went_wrong_is_no_result(measure):
 def test_landmarks_in_another_unit_or_with_sides_exchanged_are_refused(measure):
     status, said, _ = measure(landmarks=lambda points: points / 1000)
     assert status == 1 and "scan.txt: the landmarks lie within" in said.err
+    status, said, _ = measure(landmarks=lambda points: points / 10)
+    assert status == 1 and "scan.txt: the landmarks lie within" in said.err
+    status, said, _ = measure(landmarks=lambda points: points + [0, 0, 60])
+    assert status == 1 and "scan.txt: the landmarks lie" in said.err and "mm off scan.ply" in said.err
     status, said, _ = measure(landmarks=lambda points: points[list(MIRRORED)])
     assert status == 1 and "left and right exchanged" in said.err
 
