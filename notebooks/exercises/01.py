@@ -15,7 +15,7 @@ small = load("open", level=0)
 
 # %% solution
 def modes_for(std, share):
-    """The smallest k so that the first k of the modes with deviations std (K,) hold `share` of the variance."""
+    """The smallest k for which the first k modes, of deviations std (K,), hold `share` of the variance."""
     ### BEGIN SOLUTION a whole number
     held = std.double().square().cumsum(0) / std.double().square().sum()
     return 0 if share <= 0 else int((held < share - 1e-9).sum()) + 1
@@ -37,6 +37,15 @@ def check_modes_for(modes_for):
 
 
 show.check(check_modes_for, modes_for)
+
+
+# %% hint
+# Which quantities of independent modes may be added, deviations or variances?
+
+
+# %% hint
+# `cumsum` of the squares, over their sum: at which place does it first reach `share`? Mind that a sum of
+# floats may miss 1 by a little.
 
 
 # %% why
@@ -88,7 +97,8 @@ def check_coefficients_of(coefficients_of):
         off = columns @ alpha.double() - (head - small.mean_shape).double()
         return float(off.square().sum(-1).mean().sqrt())
 
-    best = torch.linalg.lstsq(columns.flatten(0, 1), (head - small.mean_shape).double().reshape(-1, 1)).solution
+    wanted = (head - small.mean_shape).double().reshape(-1, 1)
+    best = torch.linalg.lstsq(columns.flatten(0, 1), wanted).solution
     show.expect(
         miss(coefficients_of(small, head, 10)),
         miss(best[:, 0]),
@@ -98,6 +108,15 @@ def check_coefficients_of(coefficients_of):
 
 
 show.check(check_coefficients_of, coefficients_of)
+
+
+# %% hint
+# A head is linear in its coefficients: mean + A alpha. What are the rows and columns of A?
+
+
+# %% hint
+# A has 3V rows and k columns, each a mode times its σ. `torch.linalg.lstsq`, or the normal equations $A^\top
+# A\,\alpha = A^\top b$ in double precision.
 
 
 # %% mistakes
@@ -124,12 +143,23 @@ def all_modes_then_the_first(model, head, k):
 
 # %% exercise: The other half of the face (medium, 10 minutes)
 # A hand covers half of the face. Return the most likely $\alpha$ from the vertices that are seen, each coordinate with an
-# error of `noise` mm. Where nothing is seen, the answer is the mean face.
+# error of `noise` mm. Where nothing is seen, the answer is the mean face. (The check asks for the slope of the energy at
+# your answer, by the function below. Where the energy is least, the slope is 0.)
+
+
+# %% given
+def slope_of_energy(alpha, model, head, seen, noise):
+    """The steepest slope of ½ ‖Aα − y‖² / noise² + ½ ‖α‖² at alpha, in parts of what one σ of the answer makes."""
+    alpha, A = alpha.detach().double().requires_grad_(), (model.shape_basis[seen] * model.shape_std).double()
+    off = A @ alpha - (head - model.mean_shape)[seen].double()
+    energy = 0.5 * off.square().sum() / noise**2 + 0.5 * alpha.square().sum()
+    curvature = A.square().sum((0, 1)) / noise**2 + 1
+    return float((torch.autograd.grad(energy, alpha)[0] / curvature.sqrt()).abs().max())
 
 
 # %% solution
 def completed(model, head, seen, noise):
-    """The most likely alpha (K,) of a head (V, 3) of which only the vertices `seen` (a list) are known, ± noise mm."""
+    """The most likely alpha (K,) of a head (V, 3) whose vertices `seen` (a list) are known, ± noise mm."""
     ### BEGIN SOLUTION (99,)
     A = (model.shape_basis[seen] * model.shape_std).reshape(-1, len(model.shape_std)).double()
     b = (head - model.mean_shape)[seen].reshape(-1, 1).double()
@@ -144,39 +174,32 @@ def check_completed(completed):
     head = small.shape(truth)[0]
     half = (small.mean_shape[:, 0] < 0).nonzero()[:, 0].tolist()
     show.expect(completed(small, head, [], 1.0), torch.zeros(99), "nothing is seen: the mean face")
-    show.expect(
-        completed(small, head, half, 1e6),
-        torch.zeros(99),
-        "seen with an error of 1 km: nearly the mean face",
-        within=0.1,
-    )
+    nearly = completed(small, head, half, 1e6)
+    show.expect(nearly, torch.zeros(99), "seen with an error of 1 km: nearly the mean face", within=0.1)
     one, nose = load("open", level=0, n_shape=1), int(small.landmarks[30])
     a, b = (one.shape_basis[nose, :, 0] * one.shape_std[0]).double(), torch.tensor([1.0, 2.0, 6.0]).double()
     expected = ((a @ b) / (a @ a + 3.0**2))[None].float()
-    show.expect(
-        completed(one, one.mean_shape + b.float(), [nose], 3.0),
-        expected,
-        "one mode, one vertex, ± 3 mm",
-        within=1e-3,
-    )
+    got = completed(one, one.mean_shape + b.float(), [nose], 3.0)
+    show.expect(got, expected, "one mode, one vertex, ± 3 mm", within=1e-3)
     for noise in (0.5, 5.0, 50.0):
-        alpha = completed(small, head, half, noise).detach().double().requires_grad_()
-        A = (small.shape_basis[half] * small.shape_std).double()
-        off = A @ alpha - (head - small.mean_shape)[half].double()
-        energy = 0.5 * off.square().sum() / noise**2 + 0.5 * alpha.square().sum()
-        slope = torch.autograd.grad(energy, alpha)[0]
-        steepest = (A.square().sum((0, 1)) / noise**2 + 1).sqrt()  # what one standard deviation of the answer makes
-        show.expect_below(
-            (slope / steepest).abs().max(),
-            0.02,
-            f"half is seen, ± {noise:g} mm: the slope of ½ ‖Aα − y‖² / noise² + ½ ‖α‖² at the answer",
-        )
+        slope = slope_of_energy(completed(small, head, half, noise), small, head, half, noise)
+        show.expect_below(slope, 0.02, f"half is seen, ± {noise:g} mm: the slope of the energy at the answer")
     alpha = completed(small, head, half, 0.05)
     miss = (small.shape(alpha[None].float())[0] - head).norm(dim=1).square().mean().sqrt()
     show.expect_below(miss, 1.0, "half is seen to 0.05 mm: the error of the whole head", "mm")
 
 
 show.check(check_completed, completed)
+
+
+# %% hint
+# It is "A head from 68 points" with other vertices: minimise $\lVert A\alpha - y\rVert^2 / \text{noise}^2 +
+# \lVert\alpha\rVert^2$.
+
+
+# %% hint
+# Set the slope to 0 and multiply by noise²: $(A^\top A + \text{noise}^2 I)\,\alpha = A^\top y$. An empty list
+# of vertices makes an A without rows; the formula holds.
 
 
 # %% why

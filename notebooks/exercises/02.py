@@ -13,7 +13,7 @@ from helpers.rendering import render
 
 # %% exercise: Which side do we see? (easy, 5 minutes)
 # Write `faces_camera(p)`: for triangles `p` (F, 3, 2) in pixels, True where the triangle turns its outside to the camera. From
-# outside triangles are anticlockwise. But $v$ points down. A triangle without area faces nobody.
+# outside triangles are anticlockwise. But $v$ points down. A triangle without area does not count.
 
 # %% given
 corners = torch.tensor([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 50.0
@@ -60,6 +60,15 @@ def check_faces_camera(faces_camera):
 
 
 show.check(check_faces_camera, faces_camera)
+
+
+# %% hint
+# The sign of the area of a triangle, as in "One triangle".
+
+
+# %% hint
+# Twice the signed area of corners p, q, x is $(q_u - p_u)(x_v - p_v) - (q_v - p_v)(x_u - p_u)$. Draw one with
+# $v$ downwards: which sign has an anticlockwise one?
 
 
 # %% why
@@ -111,6 +120,14 @@ def check_perspective(perspective):
 
 
 show.check(check_perspective, perspective)
+
+
+# %% hint
+# "In perspective" says what is linear on the image: $1/z$ and $m/z$.
+
+
+# %% hint
+# Which $m$ gives the weight of corner $k$? One that is 1 at this corner and 0 at the others.
 
 
 # %% why
@@ -188,6 +205,14 @@ def check_yaw_step(yaw_step):
 
 
 show.check(check_yaw_step, yaw_step)
+
+
+# %% hint
+# Call the step $d$. Which $d$ makes $\sum (\text{image} + d\,\text{slope} - \text{target})^2$ smallest?
+
+
+# %% hint
+# Set the derivative by $d$ to 0: $d \sum \text{slope}^2 = \sum \text{slope}\,(\text{target} - \text{image})$.
 
 
 # %% why

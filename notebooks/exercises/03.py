@@ -7,7 +7,7 @@ from helpers import show
 from helpers.camera import Camera, Pose
 from helpers.face_model import load
 from helpers.landmarks import SimulatedDetector
-from helpers.pose import estimate_pose, scaled_orthographic_pose
+from helpers.pose import MIRRORED, estimate_pose, scaled_orthographic_pose
 
 model = load("open", level=1)
 points_3d = model.mean_shape[model.landmarks]  # (68, 3) mm
@@ -61,29 +61,33 @@ def check_mirror_points(mirror_points):
         within=1e-3,
     )
     show.expect(tuple(got.shape), (68, 2), "the shape of the answer")
-    # Every point on its own, so that the message can name the one that is wrong.
-    partners = [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
-    partners += [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    partners += [*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
-    parts = {17: "jaw", 27: "brows", 36: "nose", 48: "eyes", 60: "outer rim of the lips", 68: "inner rim of the lips"}
-    for i, j in enumerate(partners):
+    parts = {17: "jaw", 27: "brows", 36: "nose", 48: "eyes", 60: "outer rim of lips", 68: "inner rim of lips"}
+    for i, j in enumerate(
+        MIRRORED
+    ):  # every point on its own, so that the message can name the one that is wrong
         part = next(name for end, name in parts.items() if i < end)
+        there = torch.stack([223 - seen[j, 0], seen[j, 1]])
         show.expect(
-            got[i],
-            torch.stack([223 - seen[j, 0], seen[j, 1]]),
-            f"point {i} of the mirrored image ({part}), which was point {j}",
-            within=1e-3,
+            got[i], there, f"point {i} of the mirrored image ({part}), which was point {j}", within=1e-3
         )
     show.expect(mirror_points(got, 224), seen, "mirrored twice", within=1e-3)
     show.expect(mirror_points(seen, 1000)[:, 0], got[:, 0] + 776, "width 1000: every u", within=1e-3)
-    yaws = [
-        float(estimate_pose(points[None], points_3d[None], camera).pose.yaw_pitch_roll()[0, 0])
-        for points in (seen, got)
-    ]
+    poses = [estimate_pose(points[None], points_3d[None], camera).pose for points in (seen, got)]
+    yaws = [float(pose.yaw_pitch_roll()[0, 0]) for pose in poses]
     show.expect(yaws[1], -yaws[0], "the yaw of the mirrored face, in degrees", within=0.5)
 
 
 show.check(check_mirror_points, mirror_points)
+
+
+# %% hint
+# Two things happen: the u of each point changes, and the points change places. Which point of the original is
+# point 36 of the mirrored image?
+
+
+# %% hint
+# Pairs add up to a constant within a part: jaw 16, brows 43, below the nose 66. Eyes and lips run in circles;
+# pair corner with corner, then upper with upper.
 
 
 # %% mistakes
@@ -185,6 +189,14 @@ def check_weighted_pos(weighted_pos):
 show.check(check_weighted_pos, weighted_pos)
 
 
+# %% hint
+# Begin with the two means, weighted. Then the linear equations of "Scaled orthography", about these means.
+
+
+# %% hint
+# `lstsq` minimises a plain sum of squares. Multiply both sides of equation $i$ by $\sqrt{w_i}$.
+
+
 # %% mistakes
 def weights_ignored(points, model_points, weights, f, c):
     pose = scaled_orthographic_pose(points[None], model_points[None], camera.to(torch.float64))
@@ -245,6 +257,15 @@ def check_find_inliers(find_inliers):
 
 
 show.check(check_find_inliers, find_inliers)
+
+
+# %% hint
+# `torch.rand(draws, 68).topk(6).indices` draws six different points for each row.
+
+
+# %% hint
+# Weights (draws, 68) with ones at the drawn points go to `estimate_pose`, and so do the points, expanded. Its
+# `residual` is (draws, 68).
 
 
 # %% mistakes

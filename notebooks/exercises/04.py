@@ -40,6 +40,15 @@ def check_newton_step(newton_step):
 show.check(check_newton_step, newton_step)
 
 
+# %% hint
+# The energy after a step $\Delta$ is $\tfrac12\lVert r + J\Delta\rVert^2 + \tfrac12\lambda\lVert x +
+# \Delta\rVert^2$.
+
+
+# %% hint
+# Its gradient by $\Delta$ is 0 where $(J^\top J + \lambda I)\Delta = -(J^\top r + \lambda x)$.
+
+
 # %% mistakes
 def uphill(r, J, x, lam):
     return torch.linalg.solve(J.T @ J + lam * torch.eye(len(x)), J.T @ r + lam * x)
@@ -77,6 +86,14 @@ def check_robust_weight(robust_weight):
 
 
 show.check(check_robust_weight, robust_weight)
+
+
+# %% hint
+# Differentiate both energies by $r$, with $x = r^2$.
+
+
+# %% hint
+# The robust one has the slope $r / (1 + r^2/k^2)$, the weighted one $w\,r$.
 
 
 # %% mistakes
@@ -134,6 +151,14 @@ def check_coordinate_sigma(coordinate_sigma):
 
 
 show.check(check_coordinate_sigma, coordinate_sigma)
+
+
+# %% hint
+# If $x = B\alpha$ and $\alpha$ has the covariance $C$, what is the covariance of $x$?
+
+
+# %% hint
+# $B C B^\top$, (3, 3). Variances are on its diagonal.
 
 
 # %% mistakes

@@ -36,8 +36,16 @@ def check_weights(weights):
 show.check(check_weights, weights)
 
 
+# %% hint
+# First the missing ones, then the case that all are 0, then the division.
+
+
+# %% hint
+# `torch.nan_to_num(confidence, nan=0.0)`.
+
+
 # %% why
-# A person of whom nothing certain is known still needs a label; a division by zero would give nan, and nan spreads.
+# A person without any confidence still needs a label. A division by zero would give nan, and nan spreads.
 
 
 # %% mistakes
@@ -105,6 +113,14 @@ def check_shared_and_own(shared_and_own):
 show.check(check_shared_and_own, shared_and_own)
 
 
+# %% hint
+# In $1/n$ the formula is a straight line. What are its slope and its value at 0?
+
+
+# %% hint
+# `lstsq` with the columns 1 and $1/n$, a row for each count.
+
+
 # %% why
 # $e_n$ is a straight line in $1/n$; where it meets the axis is the error of infinitely many photographs.
 
@@ -150,7 +166,7 @@ def check_product(product):
     show.expect(
         product(torch.zeros(5, 3), torch.ones(5, 3)), torch.zeros(3), "five that know no more than the prior"
     )
-    # Measurements y with variance v, from a truth with the prior N(0, 1): one fit of all at once is the answer.
+    # Measurements y with variance v, of a truth with the prior N(0, 1): one fit of all at once is right.
     g = torch.Generator().manual_seed(0)
     v = 0.2 + torch.rand(6, 40, generator=g)
     y = torch.randn(40, generator=g) + v.sqrt() * torch.randn(6, 40, generator=g)
@@ -165,6 +181,16 @@ def check_product(product):
 
 
 show.check(check_product, product)
+
+
+# %% hint
+# Each precision, 1 / variance, is that of a measurement plus 1 for the prior. How often is the prior in their
+# sum?
+
+
+# %% hint
+# The mean is a weighted one, with the precisions as weights. In the denominator take off the priors that are
+# too many.
 
 
 # %% why

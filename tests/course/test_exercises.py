@@ -103,6 +103,14 @@ def twice(x):
 # %% check
 print(twice(1))
 
+# %% hint
+# Is there a sum?
+#
+# Or a product?
+
+# %% hint
+# `x + x`.
+
 # %% why
 # Because.
 
@@ -121,6 +129,7 @@ def test_reading():
         "easy",
         5,
     )
+    assert exercise.hints == ("Is there a sum?\n\nOr a product?", "`x + x`.")
     assert exercise.task == "Return `x` twice.\n\nThat is all." and exercise.why == "Because."
     assert exercise.stub == 'def twice(x):\n    """Two of x."""\n    return None  # your code: a number'
     assert exercise.answer == 'def twice(x):\n    """Two of x."""\n    return 2 * x'
@@ -166,6 +175,7 @@ def test_put_replaces_the_part_and_keeps_outputs_and_neighbours():
     assert "gone" not in sources and not any("old" in source for source in sources)
     check = next(cell for cell in notebook.cells if cell.source == "print(twice(1))")
     assert check.execution_count == 7 and check.outputs[0].text == "2" and check.metadata.tags == ["check"]
+    assert sources[-4].count("<summary>Hint</summary>") == 2 and sources[-4].endswith("`x + x`.\n</details>")
     assert "return 2 * x" in sources[-3] and "BEGIN" not in "".join(sources)
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)
