@@ -149,7 +149,7 @@ def all_modes_then_the_first(model, head, k):
 
 # %% given
 def slope_of_energy(alpha, model, head, seen, noise):
-    """The steepest slope of ½ ‖Aα − y‖² / noise² + ½ ‖α‖² at alpha, in parts of what one σ of the answer makes."""
+    """The steepest slope of ½ ‖Aα − y‖² / noise² + ½ ‖α‖² at alpha; 1 is what one σ of the answer makes."""
     alpha, A = alpha.detach().double().requires_grad_(), (model.shape_basis[seen] * model.shape_std).double()
     off = A @ alpha - (head - model.mean_shape)[seen].double()
     energy = 0.5 * off.square().sum() / noise**2 + 0.5 * alpha.square().sum()
