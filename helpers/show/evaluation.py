@@ -115,7 +115,7 @@ def agreement_picture(images, alpha, beta, model, most: int = 8) -> np.ndarray:
     shape, colour = (made[rows.to(made.device)] for made in (model.shape(alpha), model.texture(beta)))
     faces = [heads(shape, model.triangles), heads(shape, model.triangles, colour)]
     titles = [f"{float(cosine[k]):.2f}" for k in rows]
-    return table([[images[k] for k in rows], *faces], ["photograph\n(cosine)", "shape", "skin"], titles)
+    return table([[images[k] for k in rows], *faces], ["photo\n(cosine)", "shape", "skin"], titles)
 
 
 def _bars(axes, values: dict, title: str) -> None:

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.crop import FaceCrop
+from helpers.datasets import known_faces
 from helpers.errors import UserError
 from helpers.evaluation import own_photographs
 from helpers.evaluation.own_photographs import OwnPhotographs, agreement
 from helpers.face_model import load
+from helpers.labelling.crop_source import Loaded
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,38 @@ def test_the_least_agreeing_person_is_the_one_with_a_stranger_among_her_photogra
     own.alpha[rows[0]], own.beta[rows[0]] = -own.alpha[rows[0]], -own.beta[rows[0]]
     found = agreement(own, model)
     assert found.people[found.least] == "p002" and found.apart.argmax() == found.least
+
+
+class TwoPhotographs:
+    """A source of two faces and a file that cannot be read."""
+
+    def __init__(self, faces, blank):
+        image = faces.image.clone()
+        image[blank] = torch.rand(image[blank].shape, generator=torch.Generator().manual_seed(0))
+        whole = torch.ones(image.shape[:3])
+        self.crop = FaceCrop(image, whole, faces.landmarks, torch.ones(2), torch.zeros(2, 2))
+
+    def __len__(self):
+        return 3
+
+    def name(self, place):
+        return f"ada/{place}.png", "ada"
+
+    def load(self, places, size):
+        failed = {2: ("unreadable", "is empty")} if 2 in places else {}
+        return Loaded([p for p in places if p < 2], self.crop, torch.ones(2), failed)
+
+
+def test_what_the_fit_doubts_does_not_count_and_is_explained(model):
+    source = TwoPhotographs(known_faces(model, 2, seed=2), blank=1)
+    found = own_photographs.read_photographs(source, own_photographs.by_fit(model), progress=False)
+    assert found.names == ["ada/0.png"] and found.alpha.shape == (1, 99) and found.place.tolist() == [0]
+    assert [each.id for each in found.dropped] == ["ada/2.png", "ada/1.png"]
+    assert (
+        found.dropped[0].explanation == "is empty"
+        and found.dropped[1].reason
+        and found.dropped[1].explanation
+    )
 
 
 def test_people_with_one_photograph_do_not_count_and_two_others_must_remain(model):
