@@ -9,6 +9,7 @@ import torch
 
 from helpers.evaluation import Verification, make_pairs
 from helpers.evaluation import compare_methods as comparison
+from helpers.evaluation.reported import reported_rows
 from helpers.evaluation.tables import text_table, write_csv
 from helpers.face_model import load
 
@@ -247,3 +248,10 @@ def test_rows_of_recognition_tell_how_much_they_rest_on():
     assert (
         row["low"] <= row["auc"] <= row["high"] and math.isnan(row["tar"]) and row["within"] > row["between"]
     )
+
+
+def test_reported_numbers_name_their_source():
+    rows = {row["method"]: row for row in reported_rows()}
+    assert list(rows) == ["mean face", "flow-based", "fit", "pooled fits", "network", "network, pooled"]
+    assert all(str(row["source"]).startswith("reported: Tran et al.") for row in rows.values())
+    assert rows["network, pooled"]["mean"] == 1.53 < rows["mean face"]["mean"] == 1.88
