@@ -281,7 +281,7 @@ def _photographs(args: argparse.Namespace) -> int:
             k = measured[name]
             row |= {what: float(getattr(found, what)[k]) for what in ("cosine", "apart", "tone")}
         rows.append(row)
-    _report(args.out / "people.csv", rows, PEOPLE_COLUMNS, "People, each over her photographs that count")
+    _report(args.out / "people.csv", rows, PEOPLE_COLUMNS, "People, each over the photographs that count")
     rows = [
         {"what": "shape, mm", "within": found.within, "between": found.between},
         {"what": "tone of skin, °", "within": found.tone_within, "between": found.tone_between},
@@ -312,9 +312,9 @@ def _meaning(found: Agreement, by: str) -> str:
     )
     return (
         f"Of the variance of shapes {100 * found.share:.0f} % lies between people.\n"
-        f"Area under the ROC {area.mean:.3f} ({told}): in so large a part of the cases a pair of photographs of one person is more "
-        "alike than a pair of two people.\n"
-        "This shows that the numbers are steady and differ between these people. It does not show that the faces are right: numbers "
+        f"Area under the ROC {area.mean:.3f} ({told}): the chance that a pair of photographs of one person is more alike than "
+        "a pair of two people.\n"
+        "An area near 1 shows that the numbers are steady and differ between these people, not that the faces are right: numbers "
         + ("of a network that recognises people anyway" if by == "network" else "that are wrong in one way")
         + " may be steady, too, and photographs of one day share light, camera and hair. Only scans tell how far a face is off."
     )

@@ -18,6 +18,8 @@ METHOD_COLOURS = {
     "network": ORANGE,
     "network, pooled": RED,
     "image only": GREEN,
+    "flow-based": YELLOW,
+    "random map": INK,
 }
 LINES = ("-", "--", "-.", (0, (1, 1)))  # where curves fall on each other, all are seen
 
