@@ -123,7 +123,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--photos", type=_count, default=4, metavar="N", help="photographs of each (default: 4)"
     )
     parser.add_argument(
-        "--folds", type=_count, default=10, metavar="N", help="folds of people for the accuracy (default: 10)"
+        "--folds",
+        type=_count,
+        default=10,
+        metavar="N",
+        help="folds of people for the accuracy of --coefficients (default: 10)",
     )
     parser.add_argument(
         "--network", metavar="FILE", type=Path, help="network to measure (default: the one of the course)"

@@ -153,7 +153,7 @@ def test_meshes_of_the_face_model_need_no_landmarks_whichever_side_they_are_on(t
         (["--meshes", "a"], "belong together"),
         (["--pairs", "p.txt"], "--coefficients must say"),
         (["--people", "1"], "2 or more"),
-        (["--people", "8", "--folds", "5"], "from 2 to half"),
+        (["--folds", "1"], "2 or more"),
         (["--meshes", "a", "--scans", "b", "--coefficients", "c"], "one at a time"),
     ],
 )
