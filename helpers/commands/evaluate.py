@@ -264,7 +264,7 @@ def _photographs(args: argparse.Namespace) -> int:
         network = load_network(args.network, device=args.device)
         network.require(model)
         find = own.by_network(network)
-        source = PhotographSource(folder, "folder", args.seed, own.network_square)
+        source = PhotographSource(folder, "folder", args.seed, cut=own.network_square)
     read = own.read_photographs(source, find)
     rows = [{"reason": "used", "photographs": len(read.names), "example": ""}]
     for reason, count in Counter(each.reason for each in read.dropped).most_common():

@@ -37,6 +37,7 @@ class PhotographSource:
         photos: Sequence[PhotoEntry],
         kind: str,
         seed: int = 0,
+        *,
         cut: Callable[[np.ndarray, Detection, int], FaceCrop] = fit_square,
     ):
         self.photos, self.kind, self.seed, self.cut = photos, kind, seed, cut
