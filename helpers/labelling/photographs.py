@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
-from helpers.crop import crop_face, stack_crops
+from helpers.crop import FaceCrop, crop_face, stack_crops
 from helpers.datasets import PhotoEntry
 from helpers.datasets.photo_source import printable
 from helpers.errors import UserError
 from helpers.labelling.crop_source import Loaded
 from helpers.labelling.labeller import one_line
 from helpers.landmarks import Detection, landmarks_for
+
+
+def fit_square(image: np.ndarray, face: Detection, size: int) -> FaceCrop:
+    """What the fit looks at."""
+    return crop_face(image, face.points, size)
 
 
 class PhotographSource:
@@ -24,10 +29,18 @@ class PhotographSource:
         photos: a `helpers.datasets.PhotoFolder` or `PhotoRecords`, or any sequence of `PhotoEntry`.
         kind: what to call it in the configuration.
         seed: of the detector.
+        cut: makes the crop of an image, a face and a size in px.
     """
 
-    def __init__(self, photos: Sequence[PhotoEntry], kind: str, seed: int = 0):
-        self.photos, self.kind, self.seed = photos, kind, seed
+    def __init__(
+        self,
+        photos: Sequence[PhotoEntry],
+        kind: str,
+        seed: int = 0,
+        *,
+        cut: Callable[[np.ndarray, Detection, int], FaceCrop] = fit_square,
+    ):
+        self.photos, self.kind, self.seed, self.cut = photos, kind, seed, cut
         self.unreadable = list(getattr(photos, "unreadable", ()))
 
     def __len__(self) -> int:
@@ -59,7 +72,7 @@ class PhotographSource:
         for place in places:
             try:
                 image, face = self._face(place)
-                crops.append(crop_face(image, face.points, size))
+                crops.append(self.cut(image, face, size))
             except _NoFace as error:
                 failed[place] = ("no_face", one_line(error))
             except Exception as error:  # broken files raise many kinds, and none may stop the others

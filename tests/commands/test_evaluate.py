@@ -153,7 +153,7 @@ def test_meshes_of_the_face_model_need_no_landmarks_whichever_side_they_are_on(t
         (["--meshes", "a"], "belong together"),
         (["--pairs", "p.txt"], "--coefficients must say"),
         (["--people", "1"], "2 or more"),
-        (["--people", "8", "--folds", "5"], "from 2 to half"),
+        (["--folds", "1"], "2 or more"),
         (["--meshes", "a", "--scans", "b", "--coefficients", "c"], "one at a time"),
     ],
 )
@@ -217,19 +217,22 @@ def test_labelled_coefficients_are_recognised(tmp_path, capsys):
     assert "take fewer folds" in capsys.readouterr().err
 
 
-def test_synthetic_people_are_the_default(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("population", ["foreign", "own"])
+def test_synthetic_people_are_the_default(tmp_path, capsys, monkeypatch, open3d, population):
     from helpers.commands import evaluate
 
     monkeypatch.setattr(evaluate, "_network", lambda args, model: None)
-    arguments = ["--people", "4", "--photos", "2", "--folds", "2", "--out", str(tmp_path), "--seed", "1"]
-    assert main(["evaluate", *arguments]) == 0
+    arguments = ["--people", "3", "--photos", "2", "--out", str(tmp_path), "--seed", "1"]
+    assert main(["evaluate", *arguments, "--population", population]) == 0
     rows = {row["method"]: row for row in table(tmp_path / "shape.csv")}
-    assert list(rows) == ["mean face", "single fit", "pooled fits"]
-    assert float(rows["single fit"]["similarity"]) < float(rows["mean face"]["similarity"])
-    found = {(row["method"], row["kind"]): float(row["auc"]) for row in table(tmp_path / "recognition.csv")}
-    assert found["mean face", "plain"] == 0.5 < found["single fit", "plain"]
+    assert list(rows) == ["mean face", "landmarks only", "fit", "pooled fits"]
+    assert float(rows["fit"]["every"]) < float(rows["mean face"]["every"]) and rows["fit"]["low"] == ""
+    assert float(rows["pooled fits"]["low"]) <= float(rows["pooled fits"]["difference"])
+    found = {row["method"]: row for row in table(tmp_path / "recognition.csv")}
+    assert list(found) == ["landmarks only", "fit", "pooled fits"] and found["fit"]["two"] == "12"
+    assert found["fit"]["tar"] == "nan" == found["fit"]["low"]  # three people are too few for either
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("errors.png", "roc.png"))
-    assert "4 synthetic people" in capsys.readouterr().out
+    assert f"3 {population} people" in capsys.readouterr().out
 
 
 def test_a_network_that_is_missing_or_of_another_face_model(tmp_path, capsys):
