@@ -19,6 +19,8 @@ People, not photographs, are held out for validation.
 --network encoder starts from a face recognition network, held as it is, and learns one linear layer by least squares: one pass
 over --steps (1000) times --batch (64) pictures, into DIR/network.pt and last.pt. Of the recipe it takes these two and no more.
 Ctrl-C writes last.pt first; the same command with --resume goes on from it."""
+HELD_OUT = 400  # people to validate on
+ENCODER, ENCODER_STEPS, ENCODER_BATCH = "encoder", 1000, 64
 EPILOG = """Several processes or GPUs: torchrun --nproc-per-node N -m helpers train … (the batch is shared among them).
 Exit status: 0 done, 1 stopped by an error, 2 wrong arguments."""
 
@@ -45,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of `label`, for landmarks; without it faces are looked for",
     )
     what.add_argument(
-        "--held-out", type=_count, default=400, metavar="N", help="people to validate on (default: 400)"
+        "--held-out",
+        type=_count,
+        metavar="N",
+        help=f"people to validate on (default: {HELD_OUT}; of labelled people a fifth, if that is less)",
     )
     what.add_argument(
         "--level",
@@ -125,7 +130,6 @@ RECIPE = (
     "validate_every",
     "patience",
 )
-ENCODER, ENCODER_STEPS, ENCODER_BATCH = "encoder", 1000, 64
 # Each group of people has a seed of its own, counted up from here. People to validate on start far beyond, and small seeds
 # are left to whoever evaluates: nobody is met twice.
 SEED_STEP, TRAINING_SEED, HELD_OUT_SEED = 2**34, 2**32, 2**33
@@ -143,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(
                 "--photos and --labels belong together: name both, or neither for synthetic people"
             )
-        if args.held_out < 1:
+        if args.held_out is not None and args.held_out < 1:
             raise UserError(
                 "--held-out must be 1 or more: without people to validate on nobody knows which weights are best"
             )
@@ -295,7 +299,7 @@ def _people(args: argparse.Namespace, settings):
     how = {"size": settings.size, "model": args.model, "level": args.level}
     first = args.seed * SEED_STEP % 2**62  # what a generator takes
     source = PeopleSource(ENDLESS, seed=first + TRAINING_SEED, **how)
-    held_out = PeopleSource(args.held_out, seed=first + HELD_OUT_SEED, **how)
+    held_out = PeopleSource(args.held_out or HELD_OUT, seed=first + HELD_OUT_SEED, **how)
     return source, held_out
 
 

@@ -18,7 +18,7 @@ from helpers.landmarks.detection import (
     eye_distance,
 )
 from helpers.landmarks.dlib_backend import smallest_face
-from helpers.landmarks.files import FileDetector, read_detection, read_points, write_points
+from helpers.landmarks.files import FileDetector, file_beside, read_detection, read_points, write_points
 from helpers.landmarks.registry import Detector, any_backend, detect, detector, missing_backends
 from helpers.landmarks.simulated import SimulatedDetector
 from helpers.landmarks.stored import stored_name, stored_points
@@ -35,6 +35,7 @@ __all__ = [
     "detect",
     "detector",
     "eye_distance",
+    "file_beside",
     "landmarks_for",
     "missing_backends",
     "read_detection",
