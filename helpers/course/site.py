@@ -28,6 +28,7 @@ PAGES = (
     "paper",
     "naive_is_real",
     "exercises",
+    "own_data",
     "teacher",
     "troubleshooting",
     "elsewhere",

@@ -116,7 +116,7 @@ def solve_for(
         sums: Of the samples that were learnt from.
         features: (N, F) of others.
         targets: (N, K) of the others.
-        shrinks: μ to choose among, rising. The error falls with μ and then rises: what comes after its first rise is not tried.
+        shrinks: μ to choose among. They are tried from the largest down until the error rises: few samples want a large one.
 
     Returns:
         The best of the maps by their squared error, each target in its own deviation.
@@ -127,8 +127,9 @@ def solve_for(
         found = sums.solve(shrink)
         return found, float(((found(features) - targets) / scale).square().mean())
 
-    best, least = tried(shrinks[0])
-    for shrink in shrinks[1:]:
+    largest, *smaller = sorted(shrinks, reverse=True)
+    best, least = tried(largest)
+    for shrink in smaller:
         found, error = tried(shrink)
         if error > least:
             break
