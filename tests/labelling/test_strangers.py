@@ -33,7 +33,6 @@ def test_many_photographs_are_compared_in_parts():
     generator = torch.Generator().manual_seed(1)
     N = AT_ONCE + 5
     x, person = torch.randn(N, 3, generator=generator), torch.arange(N) % 4
-    assert torch.equal(likeness(x, person).nearest[-4:], likeness(x, person).nearest[torch.arange(N - 4, N)])
     alone = torch.nn.functional.normalize(x)[-1] @ torch.nn.functional.normalize(x).T
     means = torch.stack([alone[person == p].mean() for p in range(4)])
     means[person[-1]] = -1
