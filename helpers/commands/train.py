@@ -89,7 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--under", type=float, metavar="λ2", help="weight of staying too near the mean face")
     how.add_argument(
-        "--loss-per", choices=("face", "coefficient"), help="sum over the coefficients, or their mean"
+        "--loss-per",
+        choices=("face", "caffe", "coefficient"),
+        help="sum over the coefficients, half of it, or their mean",
     )
     how.add_argument(
         "--emphasis", type=float, metavar="POWER", help="of σ, by which modes count; 0 as in the paper"
@@ -102,7 +104,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--steps", type=int, metavar="N")
     how.add_argument("--minutes", type=float, help="instead of --steps: the schedule follows the clock")
     how.add_argument("--optimiser", choices=("sgd", "adamw"))
-    how.add_argument("--rate", type=float, help="largest learning rate")
+    how.add_argument("--rate", type=float, help="largest learning rate, of the last layer")
+    how.add_argument("--body-rate", type=float, metavar="SHARE", help="of all other layers, in parts of it")
     how.add_argument("--schedule", choices=("plateau", "cosine", "constant"))
     how.add_argument("--clip", type=float, metavar="LENGTH", help="longest gradient; 0 for any")
     how.add_argument(
@@ -138,6 +141,7 @@ RECIPE = (
     "minutes",
     "optimiser",
     "rate",
+    "body_rate",
     "schedule",
     "clip",
     "average",

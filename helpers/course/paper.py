@@ -127,13 +127,13 @@ STEPS = (
         ("regression.AsymmetricEuclideanLoss",), ("regression/test_loss::test_cases_by_hand", "regression/test_loss::test_the_gradient"),
     ),
     Step(
-        "ResNet-101 with ImageNet weights, its last layer replaced by 198 outputs", REPORTED, "06", "The real network",
+        "ResNet-101 trained for face recognition, its last layer replaced by 198 outputs", REPORTED, "06", "The real network",
         ("regression.build_network",), ("regression/test_network::test_networks_say_as_many_numbers_as_asked",),
     ),
     Step(
-        "batches of 144, momentum 0.9, weight decay 5e-4, rate 0.01, divided by 10 when the validation loss stalls", REPORTED, "06", "The full training",
+        "batches of 144, momentum 0.9, weight decay 5e-4, rate 0.01, a tenth of it below the last layer, divided by 10 when the validation loss stalls", REPORTED, "06", "The full training",
         ("regression.PRESETS", "regression.train"), (
-            "regression/test_settings::test_the_paper_preset_is_what_the_course_tells_of_the_paper", "regression/test_training::test_the_papers_rate_wants_the_loss_of_a_coefficient",
+            "regression/test_settings::test_the_paper_preset_is_what_the_course_tells_of_the_paper", "regression/test_training::test_the_papers_rate_wants_the_mean_over_the_coefficients",
             "regression/test_distributed::test_two_processes_train_like_one",
         ),
     ),

@@ -1,7 +1,7 @@
 """Networks that predict 198 coefficients from a picture of a face: torchvision's ResNets with another last layer.
 
-Tran et al. (2017) take a ResNet-101 trained on ImageNet, replace its last layer by one with 198 outputs, and train all of
-it further. ResNet-18 and ResNet-50 are the same idea with fewer layers; `small` is for a notebook, where a network
+Tran et al. (2017), as reported, take a ResNet-101 trained for face recognition, replace its last layer by one with 198
+outputs, and train all of it further. ResNet-18 and ResNet-50 are the same idea with fewer layers; `small` is for a notebook, where a network
 must learn within a minute.
 """
 
@@ -36,12 +36,14 @@ FIRST_GUESS = 0.01
 
 
 class FaceRegressor(nn.Module):
-    """A backbone, with the image cut and its colours normalised first.
+    """A backbone, with the image cut and its colours brought to the backbone's scale first.
 
     Args:
         backbone: Images (B, 3, S, S) to numbers (B, outputs); its last layer is called `fc`.
         window: The share of the side, in the middle of the image, that the backbone gets. In the authors' crop the face
             takes about half of the side, so a network may leave the rim out and spend its pixels on the face. 1 is all of it.
+        mean_image: (3, S, S), of the cut images, blue, green and red from 0 to 255, as `mean_image` takes it: the backbone gets
+            what an image has beyond it, as the networks of Caffe do. None: red, green and blue, each normalised.
 
     Raises:
         ValueError: For a window that is not from 0.3 to 1.
@@ -49,8 +51,9 @@ class FaceRegressor(nn.Module):
 
     mean: Tensor
     std: Tensor
+    mean_image: Tensor | None
 
-    def __init__(self, backbone: SmallResNet | ResNet, window: float = 1.0):
+    def __init__(self, backbone: SmallResNet | ResNet, window: float = 1.0, mean_image: Tensor | None = None):
         super().__init__()
         if not 0.3 <= window <= 1:
             raise ValueError(f"window must be from 0.3 to 1, got {window}")
@@ -58,6 +61,7 @@ class FaceRegressor(nn.Module):
         self.window = float(window)
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean_image", mean_image)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, outputs) numbers for images (B, S, S, 3) sRGB, 0 to 1. Raises ValueError for another shape."""
@@ -65,7 +69,18 @@ class FaceRegressor(nn.Module):
             raise ValueError(f"image must have shape (B, S, S, 3), got {tuple(image.shape)}")
         # (B, S, S, 3) seen as (B, 3, S, S) is what torch calls channels_last: nothing is copied.
         image = self._cut(image).permute(0, 3, 1, 2)
-        return self.backbone((image - self.mean.to(image)) / self.std.to(image))
+        if self.mean_image is None:
+            return self.backbone((image - self.mean.to(image)) / self.std.to(image))
+        if image.shape[1:] != self.mean_image.shape:
+            raise ValueError(
+                f"the mean image has {self.mean_image.shape[1]} px, the cut images {image.shape[2]} px"
+            )
+        return self.backbone(255 * image.flip(1) - self.mean_image.to(image))
+
+    def set_mean_image(self, images: Tensor) -> None:
+        """Take the mean of images (N, S, S, 3) sRGB, 0 to 1, as what is subtracted."""
+        cut = self._cut(images).mean(0).permute(2, 0, 1)
+        self.mean_image = 255 * cut.flip(0).contiguous()
 
     @property
     def outputs(self) -> int:
@@ -89,7 +104,11 @@ def window_rim(size: int, window: float) -> int:
 
 
 def build_network(
-    name: str = "resnet101", outputs: int = N_COEFFICIENTS, weights: str | None = None, window: float = 1.0
+    name: str = "resnet101",
+    outputs: int = N_COEFFICIENTS,
+    weights: str | None = None,
+    window: float = 1.0,
+    mean_image: Tensor | None = None,
 ) -> FaceRegressor:
     """Make a network with random weights, or with ImageNet's in all layers but the last.
 
@@ -100,6 +119,7 @@ def build_network(
         outputs: Numbers it predicts of each face.
         weights: None, or "imagenet": torchvision's file in torch's cache, or else fetched (45, 98 or 171 MB).
         window: See `FaceRegressor`.
+        mean_image: See `FaceRegressor`.
 
     Returns:
         The network, (B, S, S, 3) sRGB from 0 to 1 to (B, outputs).
@@ -119,14 +139,14 @@ def build_network(
     if name == "small":
         if weights is not None:
             raise UserError("the network `small` has no ImageNet weights: leave them out, or take resnet18")
-        return FaceRegressor(SmallResNet(outputs), window)
+        return FaceRegressor(SmallResNet(outputs), window, mean_image)
     backbone = getattr(torchvision().models, name)(weights=None)
     if weights == "imagenet":
         _load_imagenet(backbone, name)
     backbone.fc = nn.Linear(backbone.fc.in_features, outputs)
     nn.init.normal_(backbone.fc.weight, std=FIRST_GUESS)
     nn.init.zeros_(backbone.fc.bias)
-    return FaceRegressor(backbone, window)
+    return FaceRegressor(backbone, window, mean_image)
 
 
 def _load_imagenet(backbone: ResNet, name: str) -> None:
@@ -207,8 +227,12 @@ def channels_last(
     return module.to(device, dtype, memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
 
 
-def without_decay(module: nn.Module) -> list[dict[str, Any]]:
-    """Parameters in two groups for an optimiser: weights of layers, and scales and offsets, which must not shrink."""
-    decay = [p for p in module.parameters() if p.dim() > 1]
-    rest = [p for p in module.parameters() if p.dim() <= 1]
-    return [{"params": decay}, {"params": rest, "weight_decay": 0.0}]
+def parameter_groups(module: nn.Module, body_rate: float = 1.0) -> list[dict[str, Any]]:
+    """Parameters in groups for an optimiser: weights of layers apart from scales and offsets, which must not shrink, and
+    the last layer, `fc`, apart from the others, whose rate is `body_rate` times as large ("share" of the group)."""
+    groups = []
+    for last, share in ((True, 1.0), (False, body_rate)):
+        mine = [p for name, p in module.named_parameters() if (".fc." in f".{name}") == last]
+        groups.append({"params": [p for p in mine if p.dim() > 1], "share": share})
+        groups.append({"params": [p for p in mine if p.dim() <= 1], "share": share, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]

@@ -138,13 +138,18 @@ def load_network(path: str | Path | None = None, device: str = "cpu", *, image_o
         path = IMAGE_ONLY if image_only or not _encoder_is_here() else SHIPPED
     path = Path(path)
     content = _read(path)
+    state = {key: _unpacked(value) for key, value in content["weights"].items()}
     # The random weights, replaced at once, must not use up the caller's numbers.
     with torch.random.fork_rng(devices=[]):
         if content["name"] == ENCODER:
             module = untrained(content["outputs"], device)
         else:
-            module = build_network(content["name"], content["outputs"], window=content["window"])
-    state = {key: _unpacked(value) for key, value in content["weights"].items()}
+            module = build_network(
+                content["name"],
+                content["outputs"],
+                window=content["window"],
+                mean_image=state.get("mean_image"),
+            )
     try:
         lacking, unknown = module.load_state_dict(state, strict=content["name"] != ENCODER)
         if unknown or any(not key.startswith("encoder.") for key in lacking):

@@ -28,7 +28,7 @@ from helpers.regression.checkpoint import check_folder, load_checkpoint, save_ch
 from helpers.regression.data import LabelledSource, StepBatches, as_float, step_loader
 from helpers.regression.distributed import Team
 from helpers.regression.log import Log, read_log
-from helpers.regression.network import FaceRegressor, build_network, channels_last, without_decay
+from helpers.regression.network import FaceRegressor, build_network, channels_last, parameter_groups
 from helpers.regression.rates import Plateau, rate_factor
 from helpers.regression.settings import TrainSettings
 from helpers.regression.validation import ShapeScale, WeightedLoss, autocast, faster_precision, validate
@@ -132,6 +132,8 @@ class _Run:
         if network is None:
             outputs = target_count(source)
             network = build_network(settings.network, outputs, settings.weights, settings.window)
+            if settings.input == "mean image":
+                network.set_mean_image(some_pictures(source, settings.batch, team.leads))
         self.bare = channels_last(network, self.device)
         self.module = team.wrapped(self.bare)
         precision = state["settings"]["precision"] if state else settings.precision
@@ -199,7 +201,7 @@ class _Run:
         s = self.settings
         share = self.seconds / (60 * s.minutes) if s.minutes else self.step / s.steps
         for group in self.optimiser.param_groups:
-            group["lr"] = s.rate * rate_factor(s, share) * self.plateau.factor
+            group["lr"] = s.rate * group["share"] * rate_factor(s, share) * self.plateau.factor
 
     def _gradient(self, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Forward and backward: the loss of this process' part of the batch, and the gradient's length before clipping."""
@@ -335,9 +337,16 @@ def target_count(source: LabelledSource) -> int:
     return source.batch(torch.zeros(1, dtype=torch.long))[1].shape[1]
 
 
+def some_pictures(source: LabelledSource, batch: int, talks: bool = True, count: int = 1024) -> Tensor:
+    """(N, S, S, 3), the first pictures of a source, `count` or all."""
+    some = torch.arange(min(count, len(source))).split(batch)
+    bar = progress_bar(some, "mean image", unit="batch", shown=talks)
+    return torch.cat([source.batch(indices)[0] for indices in bar])
+
+
 def make_optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """The optimiser of the settings, for all weights of a network."""
-    groups, s = without_decay(network), settings
+    groups, s = parameter_groups(network, settings.body_rate), settings
     if s.optimiser == "sgd":
         return torch.optim.SGD(groups, s.rate, momentum=s.momentum, weight_decay=s.weight_decay)
     return torch.optim.AdamW(groups, s.rate, weight_decay=s.weight_decay)

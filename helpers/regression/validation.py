@@ -54,12 +54,12 @@ class WeightedLoss(nn.Module):
                 raise UserError("emphasis needs the face model's σ: give `scale`, or emphasis 0")
             root = importance_of(scale.std, scale.texture_std, settings.emphasis).sqrt()
         self.register_buffer("root", root.cpu())
-        self.mean = settings.loss_per == "coefficient"
+        self.loss_per = settings.loss_per
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """() for predictions and targets (B, K)."""
         loss = self.loss(prediction * self.root, target * self.root)
-        return loss / target.shape[1] if self.mean else loss
+        return loss / {"face": 1, "caffe": 2, "coefficient": target.shape[1]}[self.loss_per]
 
 
 def validate(

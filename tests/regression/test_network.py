@@ -54,6 +54,19 @@ def test_networks_say_as_many_numbers_as_asked(name, millions):
     assert network.backbone.fc.weight.std() < 0.02  # so that the first guess is near the mean face
 
 
+def test_a_mean_image_is_taken_from_bgr_bytes_and_kept_in_the_file(tmp_path):
+    network = build_network("small", 3, window=0.5).eval()
+    images = torch.rand(4, 64, 64, 3)
+    network.set_mean_image(images)
+    cut = images[:, 16:48, 16:48, [2, 1, 0]].permute(0, 3, 1, 2)
+    torch.testing.assert_close(network(images), network.backbone(255 * cut - 255 * cut.mean(0)))
+    save_network(tmp_path / "network.pt", network, "small", 64)
+    again = load_network(tmp_path / "network.pt").module
+    torch.testing.assert_close(again.mean_image, network.mean_image, atol=1.0, rtol=0)
+    with pytest.raises(ValueError, match="mean image has 32 px"):
+        network(torch.rand(1, 40, 40, 3))
+
+
 def test_colours_are_brought_in_order_inside():
     network = build_network("small", 3).eval()
     image = torch.rand(2, 40, 40, 3)

@@ -16,6 +16,8 @@ from helpers.regression import PRESETS, settings_of
         ("quick", {"rate": -1.0}, "rate must be above 0"),
         ("quick", {"rate": float("nan")}, "rate must be above 0"),
         ("quick", {"loss": "l3"}, "asymmetric, l2, huber"),
+        ("quick", {"body_rate": 0.0}, "body_rate must be above 0"),
+        ("quick", {"input": "grey"}, "normalised, mean image"),
         ("quick", {"size": 8}, "at least 32"),
     ],
 )
@@ -34,4 +36,5 @@ def test_the_paper_preset_is_what_the_course_tells_of_the_paper():
         " weight decay": paper.weight_decay,
         " rate": paper.rate,
     }
+    assert "a tenth of it below the last layer" in told and paper.body_rate == 0.1
     assert "divided by 10 when the validation loss stalls" in told and paper.schedule == "plateau"

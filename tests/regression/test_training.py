@@ -1,5 +1,6 @@
 """The training loop: what can be cut off and gone on with, and what ends it."""
 
+import copy
 import itertools
 import signal
 from dataclasses import replace
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from helpers.errors import UserError
-from helpers.regression import PRESETS, Augmentation, TensorSource, train
+from helpers.regression import PRESETS, Augmentation, TensorSource, build_network, train
 from helpers.regression.checkpoint import load_checkpoint
 from helpers.regression.distributed import Team
 from helpers.regression.log import read_log
@@ -139,13 +140,12 @@ def test_too_many_of_them_end_the_run(tmp_path, one_thread):
 
 
 @pytest.mark.slow
-def test_the_papers_rate_wants_the_loss_of_a_coefficient(tmp_path, one_thread):
-    """The rate 0.01 overshoots where the loss sums over 198 coefficients, and is small enough for their mean."""
+def test_the_papers_rate_wants_the_mean_over_the_coefficients(tmp_path, one_thread):
+    """The rate 0.01 overshoots where the loss is half the sum over 198 coefficients, and is small enough for their mean."""
     source = pictures(32, outputs=198)
     settings = replace(
         PRESETS["paper"],
         network="resnet18",
-        weights=None,
         size=32,
         batch=8,
         steps=40,
@@ -153,10 +153,37 @@ def test_the_papers_rate_wants_the_loss_of_a_coefficient(tmp_path, one_thread):
         precision="float32",
     )
     with pytest.raises(UserError, match="lower --rate") as said:
-        train(source, pictures(8, 198, seed=1), replace(settings, loss_per="face"), tmp_path / "face")
-    assert "start again" in str(said.value) and not (tmp_path / "face" / "last.pt").exists()
+        train(source, pictures(8, 198, seed=1), replace(settings, loss_per="caffe"), tmp_path / "caffe")
+    assert "start again" in str(said.value) and not (tmp_path / "caffe" / "last.pt").exists()
     result = train(source, pictures(8, 198, seed=1), settings, tmp_path / "coefficient")
     assert max(result.losses) < 6 and sum(result.losses[-8:]) < sum(result.losses[:8])
+
+
+def test_the_layers_below_the_last_have_a_rate_of_their_own(tmp_path, one_thread):
+    """With plain gradient descent the first step of both is in proportion to the two rates."""
+    first = build_network("small", 4)
+    moved = {}
+    for share in (1.0, 0.1):
+        settings = replace(
+            FEW, steps=1, validate_every=1, optimiser="sgd", momentum=0.0, weight_decay=0.0, body_rate=share
+        )
+        network = copy.deepcopy(first)
+        after = train(TRAINING, HELD_OUT, settings, tmp_path / str(share), network=network).network
+        moved[share] = {name: after.state_dict()[name] - p.detach() for name, p in first.named_parameters()}
+    for name, step in moved[1.0].items():
+        assert step.abs().max() > 0
+        torch.testing.assert_close(
+            moved[0.1][name], step * (1.0 if ".fc." in name else 0.1), atol=1e-6, rtol=1e-3
+        )
+
+
+def test_the_mean_image_is_that_of_the_pictures_and_goes_on_with_a_run(tmp_path, one_thread):
+    settings = replace(FEW, input="mean image", steps=4)
+    network = train(TRAINING, HELD_OUT, settings, tmp_path).network
+    expected = TRAINING.images.float().mean(0).permute(2, 0, 1).flip(0)
+    torch.testing.assert_close(network.mean_image, expected, atol=1e-3, rtol=0)
+    on = train(TRAINING, HELD_OUT, replace(settings, steps=8, schedule="constant"), tmp_path, resume=True)
+    torch.testing.assert_close(on.network.mean_image, expected, atol=1e-3, rtol=0)
 
 
 class Interrupted(TensorSource):
