@@ -253,8 +253,14 @@ def _settings_from(start: Network, settings, args: argparse.Namespace):
     """The settings with the architecture and the pictures of the network that is gone on with."""
     from dataclasses import replace
 
-    size, window = start.size if args.size is None else settings.size, start.module.window
-    return replace(settings, network=start.name, weights=None, size=size, window=window)
+    module = _learning(start)
+    size = start.size if args.size is None else args.size
+    if module.mean_image is not None and size != start.size:
+        raise UserError(
+            f"--size {size}: the mean image of --start {args.start} is of pictures of {start.size} px: leave out --size"
+        )
+    seen = "normalised" if module.mean_image is None else "mean image"
+    return replace(settings, network=start.name, weights=None, size=size, window=module.window, input=seen)
 
 
 def _settings_for(pictures: int, settings, args: argparse.Namespace, world: int):
