@@ -20,7 +20,7 @@ export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CO
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab playground check test notebooks site bench study tone model setup
+.PHONY: help lab playground check test notebooks site bench study tone claim model setup
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -65,6 +65,9 @@ study: setup  ## measure what each term of the fit buys, on rendered faces; ARGS
 
 tone: setup  ## errors of shape and tone by the tone of skin, on rendered people; ARGS="--people 4" for fewer
 	$(RUN) -m tests.bench.tone $(ARGS)
+
+claim: setup  ## do pooled labels make a better network? an hour; goes on where it was cut off
+	$(RUN) -m tests.bench.claim $(ARGS)
 
 model: setup  ## build the open face model again
 	$(RUN) -m helpers.model_builder

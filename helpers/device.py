@@ -68,6 +68,17 @@ def check_name(name: str) -> str:
     return name
 
 
+def can_compute(device: str) -> bool:
+    """Whether a device works: after some errors, such as an illegal address, a GPU refuses every call of a process."""
+    import torch
+
+    try:
+        return float(torch.ones(1, device=device) + 1) == 2
+    # torch.AcceleratorError, which torch before 2.8 lacks, is a RuntimeError.
+    except (RuntimeError, AssertionError):
+        return False
+
+
 def check_one_device(**tensors: Tensor | None) -> None:
     """Check that the arguments of a function lie on one device. Needs no torch.
 

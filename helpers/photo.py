@@ -6,8 +6,11 @@ import contextlib
 import importlib
 import importlib.util
 import io
+import logging
 import struct
 import warnings
+import zlib
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +31,10 @@ LARGEST_PIXELS = 64_000_000
 # What may be white in pixels of more than 8 bits: cameras store 8, 10, 12 and 14 bits in 16 as well.
 WHITE_LEVELS = (255, 1023, 4095, 16383, 65535)
 
+DAMAGED = "truncated or damaged: copy or download it again"
+
 # First bytes and tags by which files are told apart (TIFF 6.0, DNG 1.7, ISO 23008-12).
+PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*")
 RAW = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0")  # Olympus, Panasonic
 HEIC = tuple(
@@ -142,7 +148,7 @@ def photo_of_bytes(data: bytes, path: str | Path) -> Photo:
 
 
 def _decode(data: bytes) -> np.ndarray:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _readers_silent():
         warnings.simplefilter("ignore")  # Pillow warns about large pictures and odd EXIF; both are dealt with
         if _is_raw(data):
             raise UserError(
@@ -150,6 +156,8 @@ def _decode(data: bytes) -> np.ndarray:
             )
         if data[4:12] in HEIC:
             _let_pillow_read_heic()
+        if data.startswith(PNG):
+            _check_png(data)
         try:
             picture = Image.open(io.BytesIO(data))
         except Image.DecompressionBombError as error:
@@ -164,8 +172,34 @@ def _decode(data: bytes) -> np.ndarray:
             picture.load()
             ImageOps.exif_transpose(picture, in_place=True)
         except Exception as error:
-            raise UserError("truncated or damaged: copy or download it again") from error
+            raise UserError(DAMAGED) from error
         return _to_rgb(picture)
+
+
+@contextlib.contextmanager
+def _readers_silent() -> Generator[None, None, None]:
+    """Nothing is logged by the readers of pictures: tifffile has a line for each broken tag, and one error tells enough."""
+    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _check_png(data: bytes) -> None:
+    """Raises UserError where the checksum of a part is wrong, which Pillow passes over in the part with the pixels."""
+    place = len(PNG)
+    while data[place + 4 : place + 8] not in (b"IEND", b""):
+        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
+        if len(data) < end + 4 or zlib.crc32(data[place + 4 : end]) != int.from_bytes(
+            data[end : end + 4], "big"
+        ):
+            raise UserError(DAMAGED)
+        place = end + 4
 
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:
@@ -297,5 +331,5 @@ def _what_it_is_instead(data: bytes) -> str:
             return "a HEIC photograph: install its reader with `pip install pillow-heif`, or save it as JPEG"
         return "a HEIC photograph that is truncated or damaged: copy or download it again"
     if head.startswith((b"\xff\xd8", b"\x89png", b"gif8")):
-        return "truncated or damaged: copy or download it again"
+        return DAMAGED
     return "not an image (JPEG, PNG, TIFF, WebP, BMP and GIF are read)"

@@ -11,7 +11,7 @@ HELPERS = Path(__file__).parents[1] / "helpers"
 ROOMS = (
     # for all
     *("errors", "reasons", "assets", "files", "progress", "_warp", "device", "_open3d", "_torchvision"),
-    *("mesh_normals", "obj_files", "mesh_files", "alignment"),
+    *("mesh_normals", "obj_files", "ply_files", "mesh_files", "alignment"),
     # the method, in the order of the course
     *("face_model", "camera", "lighting", "rasterizer", "rendering", "crop", "photo", "landmarks", "pose"),
     *("fitting", "painting", "pooling", "datasets", "labelling", "face_encoder", "regression", "evaluation"),

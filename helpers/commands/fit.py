@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from helpers.commands._model import add_model, load_model
+from helpers.device import can_compute
 from helpers.errors import UserError
 from helpers.files import make_folder
 from helpers.progress import progress_bar
@@ -36,6 +38,8 @@ STEM.ply (coloured mesh in mm), STEM.glb (textured head for viewers), STEM.npz (
 STEM.png (photograph, landmarks, overlay, head turned).
 STEM is the photograph's name without its ending; where two photographs share it, the second becomes STEM_2.
 Files of an earlier run are replaced.
+The largest face of a photograph is taken. With --all-faces all are, and their files are called STEM_1, STEM_2 … from the
+largest face on.
 With --one-person all photographs show the same person, and one shape and one texture are sought that explain them all."""
 EPILOG = """A photograph that cannot be used gives one line on standard error, and the others are still done.
 Exit status: 0 all done, 1 some photographs failed, 2 wrong arguments."""
@@ -45,6 +49,7 @@ PRESETS = ("fast", "released")
 PAINTS = ("photo", "model")
 ENDINGS = (".ply", ".glb", ".npz", ".png")
 LONGEST_NAME = 255  # bytes, on nearly all file systems
+NUMBERED = re.compile(r"_\d+$")  # the end of the names of one of several faces
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +78,7 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments that `fit` and `predict` both take."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", type=Path, help="image files, one face each")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", type=Path, help="image files")
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the results")
     add_model(parser)
     parser.add_argument(
@@ -81,6 +86,11 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         help="68 points of the one photograph, in its upright pixels, .json or .pts",
+    )
+    parser.add_argument(
+        "--all-faces",
+        action="store_true",
+        help="take every face of a photograph, not the largest alone; they are searched for longer and more finely",
     )
     parser.add_argument(
         "--paint",
@@ -113,49 +123,53 @@ def over_photos(
         args: The parsed arguments.
         name: Of the command.
         prepare: args → what `work` needs; raises UserError for wrong arguments.
-        work: (photograph, target without ending, prepared, args, note) → the line to be printed; `note(text)` prints
-            one more on standard error.
+        work: (face, prepared, args, note) → the line to be printed; `note(text)` prints one more on standard error.
 
     Returns:
         The exit status: 0 all done, 1 some photographs failed, 2 wrong arguments.
+
+    Raises:
+        UserError: The GPU has failed, and the photographs that are left cannot be done by this process.
     """
     try:
         prepared = prepare(args)
     except UserError as error:
         print(f"helpers {name}: {error}", file=sys.stderr)
         return 2
-    failed = 0
+    lines: list[str | None] = []
     with progress_bar(total=len(args.photos), unit="photo") as bar:
 
         def note(text: str) -> None:
             bar.write(text, sys.stderr)
 
-        def on_one(path: Path, stem: str) -> str:
-            return work(path, _target(args, stem), prepared, args, note)
-
         for path, stem in zip(args.photos, output_names(args.photos), strict=True):
-            line = _tried(path, note, partial(on_one, path, stem))
-            if line is None:
-                failed += 1
-            else:
-                bar.write(line, sys.stdout)
+            faces = _tried(str(path), note, partial(read_faces, path, stem, args, note))
+            for face in faces or [None]:
+                line = face and _tried(face.name, note, partial(work, face, prepared, args, note))
+                lines.append(line)
+                if line is not None:
+                    bar.write(line, sys.stdout)
+                elif not can_compute(args.device):
+                    raise UserError(
+                        f"{args.device} has failed and needs a new process: run the command again, from {path} on"
+                    )
             bar.update()
-    return 1 if failed else 0
+    return 1 if None in lines else 0
 
 
-def _tried(path: Path, note: Note, work: Callable[[], Found]) -> Found | None:
-    """What `work` returns; None where it fails, with one line on what is wrong with the photograph."""
+def _tried(name: str, note: Note, work: Callable[[], Found]) -> Found | None:
+    """What `work` returns; None where it fails, with one line on what is wrong with the photograph of this name."""
     try:
         return work()
     except (UserError, ValueError, OSError, RuntimeError, MemoryError) as error:
         # RuntimeError: torch reports a full GPU so. The other photographs are still done.
         cause = " ".join(str(error).split()) or type(error).__name__
-        note(cause if str(path) in cause else f"{path}: {cause}")
+        note(cause if name in cause else f"{name}: {cause}")
         return None
 
 
 def _target(args: argparse.Namespace, stem: str) -> Path:
-    """Where the results of a photograph go, without ending."""
+    """Where the results of a face go, without ending."""
     if len(os.fsencode(stem + ENDINGS[0])) > LONGEST_NAME:
         raise UserError("its name is too long for those of the results: rename it")
     return args.out / stem
@@ -164,7 +178,7 @@ def _target(args: argparse.Namespace, stem: str) -> Path:
 def output_names(photos: list[Path]) -> list[str]:
     """Choose a name for each photograph's results: its stem, or the first of stem_2, stem_3 … that no other one has.
 
-    Names that differ only in case count as the same, because some file systems cannot tell them apart.
+    With one more number behind it, as the faces of a photograph have, no two are the same either. Names that differ only in case count as the same, because some file systems cannot tell them apart.
 
     Args:
         photos: The photographs.
@@ -191,6 +205,10 @@ def _prepare(args: argparse.Namespace) -> tuple[FitModel, MorphableModel]:
 
     if args.one_person and len(args.photos) < 2:
         raise UserError("--one-person fits photographs together, but only one is named")
+    if args.one_person and args.all_faces:
+        raise UserError(
+            "--one-person does not go with --all-faces: which of the faces are the person's is not known; crop the photographs"
+        )
     if args.one_person and args.preset == "released":
         raise UserError(
             "--one-person does not go with --preset released, whose authors fit single photographs: leave one of them out"
@@ -213,6 +231,10 @@ def prepare(args: argparse.Namespace) -> MorphableModel:
 
     if args.landmarks is not None and len(args.photos) > 1:
         raise UserError(f"--landmarks gives the points of one photograph, but {len(args.photos)} are named")
+    if args.landmarks is not None and args.all_faces:
+        raise UserError(
+            "--landmarks gives the points of one face, and --all-faces looks for others: leave one of them out"
+        )
     _refuse_to_overwrite(args)
     if args.landmarks is not None:
         read_points(args.landmarks)  # a broken file is a wrong argument, said before any work is done
@@ -226,56 +248,56 @@ def _refuse_to_overwrite(args: argparse.Namespace) -> None:
     more = [given for given in (args.landmarks, getattr(args, "mask", None)) if given]
     # Not Path.resolve, which raises RuntimeError for links that form a loop.
     inputs = {os.path.realpath(path): path for path in [*args.photos, *more]}
-    for stem in output_names(args.photos):
-        for ending in ENDINGS:
-            written = os.path.realpath(args.out / (stem + ending))
-            if written in inputs:
-                raise UserError(
-                    f"--out {args.out}: a result would overwrite {inputs[written]}; name another folder"
-                )
+    stems = set(output_names(args.photos))
+    for there in args.out.glob("*") if args.out.is_dir() else ():
+        stem = NUMBERED.sub("", there.stem) if args.all_faces else there.stem
+        given = inputs.get(os.path.realpath(there))
+        if given is not None and stem in stems and there.suffix in ENDINGS:
+            raise UserError(f"--out {args.out}: a result would overwrite {given}; name another folder")
 
 
 def _fit_one(
-    path: Path, target: Path, prepared: tuple[FitModel, MorphableModel], args: argparse.Namespace, note: Note
+    face: FaceToFit, prepared: tuple[FitModel, MorphableModel], args: argparse.Namespace, note: Note
 ) -> str:
-    """Fit one photograph and write its files; returns the line to be printed."""
+    """Fit one face and write its files; returns the line to be printed."""
     from helpers.fitting import FitSettings, fit
     from helpers.photo import crop_face
 
     fit_model, model = prepared
     start = time.perf_counter()
-    photo, face = face_of(path, args, note)
-    crop = crop_face(photo.image, face.points, args.size).to(args.device)
+    crop = face.crop.to(args.device)
     settings = (
         FitSettings.released(seed=args.seed) if args.preset == "released" else FitSettings(seed=args.seed)
     )
     valid = crop.valid
     if args.mask is not None:
-        shown = crop_face(_read_mask(args.mask, photo.image.shape), face.points, args.size).to(args.device)
+        shown = crop_face(_read_mask(args.mask, face.photo.image.shape), face.found.points, args.size).to(
+            args.device
+        )
         valid = valid * (shown.image.mean(-1) > 0.5)
     result = fit(crop.image, crop.landmarks, fit_model, valid=valid, settings=settings)
     seconds = time.perf_counter() - start
-    note_doubt(path, result, note)
-    write_results(target, photo, crop.to("cpu"), result.to("cpu"), model, face, args.paint, valid.to("cpu"))
-    return f"{path}: confidence {float(result.confidence[0]):.2f}, {seconds:.1f} s, {target}.png"
+    note_doubt(face, result, note)
+    write_results(face, result.to("cpu"), model, args.paint, valid.to("cpu"))
+    return f"{face.name}: confidence {float(result.confidence[0]):.2f}, {seconds:.1f} s, {face.target}.png"
 
 
-class _Read(NamedTuple):
-    """A photograph that was read.
+class FaceToFit(NamedTuple):
+    """A face of a photograph.
 
     Attributes:
-        path: of its file.
+        name: in messages: the photograph's file, and the face's number where all are fitted.
         target: of its results, without ending.
         photo: all of it.
-        crop: of its face.
-        face: that was detected.
+        crop: of the face, on the CPU.
+        found: by the detector.
     """
 
-    path: Path
+    name: str
     target: Path
     photo: Photo
     crop: FaceCrop
-    face: Detection
+    found: Detection
 
 
 def _run_one_person(args: argparse.Namespace) -> int:
@@ -291,8 +313,8 @@ def _run_one_person(args: argparse.Namespace) -> int:
             bar.write(text, sys.stderr)
 
         named = zip(args.photos, output_names(args.photos), strict=True)
-        tried = [_tried(path, note, partial(_read_one, path, stem, args, note)) for path, stem in named]
-        photos = [photo for photo in tried if photo is not None]
+        tried = [_tried(str(path), note, partial(read_faces, path, stem, args, note)) for path, stem in named]
+        photos = [face for faces in tried for face in faces or []]
         bar.update(len(tried) - len(photos))
         if not photos:
             return 1
@@ -306,8 +328,8 @@ def _run_one_person(args: argparse.Namespace) -> int:
         written = 0
         for number, photo in enumerate(photos):
             result = person.photographs.only(number).to("cpu")
-            note_doubt(photo.path, result, note)
-            line = _tried(photo.path, note, partial(_write_one, photo, result, model, args.paint))
+            note_doubt(photo, result, note)
+            line = _tried(photo.name, note, partial(_write_one, photo, result, model, args.paint))
             if line is not None:
                 written += 1
                 bar.write(line, sys.stdout)
@@ -315,15 +337,7 @@ def _run_one_person(args: argparse.Namespace) -> int:
     return 0 if written == len(args.photos) else 1
 
 
-def _read_one(path: Path, stem: str, args: argparse.Namespace, note: Note) -> _Read:
-    from helpers.photo import crop_face
-
-    target = _target(args, stem)
-    photo, face = face_of(path, args, note)
-    return _Read(path, target, photo, crop_face(photo.image, face.points, args.size), face)
-
-
-def _fit_together(photos: list[_Read], fit_model: FitModel, args: argparse.Namespace) -> PersonFit:
+def _fit_together(photos: list[FaceToFit], fit_model: FitModel, args: argparse.Namespace) -> PersonFit:
     from helpers.fitting import FitSettings, fit_person
     from helpers.photo import stack_crops
 
@@ -336,9 +350,9 @@ def _fit_together(photos: list[_Read], fit_model: FitModel, args: argparse.Names
         raise UserError(f"{len(photos)} photographs cannot be fitted together: {cause}") from error
 
 
-def _write_one(photo: _Read, result: FitResult, model: MorphableModel, paint: str) -> str:
-    write_results(photo.target, photo.photo, photo.crop, result, model, photo.face, paint)
-    return f"{photo.path}: confidence {float(result.confidence[0]):.2f}, {photo.target}.png"
+def _write_one(photo: FaceToFit, result: FitResult, model: MorphableModel, paint: str) -> str:
+    write_results(photo, result, model, paint)
+    return f"{photo.name}: confidence {float(result.confidence[0]):.2f}, {photo.target}.png"
 
 
 def _read_mask(path: Path, shape: tuple[int, ...] | None) -> np.ndarray:
@@ -357,50 +371,55 @@ def _read_mask(path: Path, shape: tuple[int, ...] | None) -> np.ndarray:
     return image
 
 
-def face_of(path: Path, args: argparse.Namespace, note: Note) -> tuple[Photo, Detection]:
-    """Read a photograph and find the face in it, with a note on what is doubtful about it."""
-    from helpers.landmarks import SPREAD_DOUBTFUL, landmarks_for
-    from helpers.photo import read_photo
+def read_faces(path: Path, stem: str, args: argparse.Namespace, note: Note) -> list[FaceToFit]:
+    """Read a photograph and find the largest face in it, or all, with a note on what is doubtful about them."""
+    from helpers.landmarks import SPREAD_DOUBTFUL, all_faces_of, landmarks_for
+    from helpers.photo import crop_face, read_photo
 
-    photo = read_photo(path)
-    face = landmarks_for(photo, args.landmarks, seed=args.seed)
-    if face.faces > 1:
-        note(f"{path}: {face.faces} faces found, the largest is taken")
-    if face.spread > SPREAD_DOUBTFUL:
-        note(
-            f"{path}: the landmarks are doubtful (spread {face.spread:.1f} % of the eye distance): look at them"
-        )
-    return photo, face
+    photo, faces = read_photo(path), []
+    if args.all_faces:
+        for number, found in enumerate(all_faces_of(photo, seed=args.seed), 1):
+            faces.append(
+                (f"{path}, face {number} of {found.faces}", _target(args, f"{stem}_{number}"), found)
+            )
+    else:
+        found = landmarks_for(photo, args.landmarks, seed=args.seed)
+        if found.faces > 1:
+            note(f"{path}: {found.faces} faces found, the largest is taken; --all-faces takes all")
+        faces.append((str(path), _target(args, stem), found))
+    for name, _, found in faces:
+        if found.spread > SPREAD_DOUBTFUL:
+            note(
+                f"{name}: the landmarks are doubtful (spread {found.spread:.1f} % of the eye distance): look at them"
+            )
+    return [
+        FaceToFit(name, target, photo, crop_face(photo.image, found.points, args.size), found)
+        for name, target, found in faces
+    ]
 
 
-def note_doubt(path: Path, result: FitResult, note: Note) -> None:
+def note_doubt(face: FaceToFit, result: FitResult, note: Note) -> None:
     """Note why a fit is doubtful, where it is."""
     if not result.ok[0]:
         confidence = float(result.confidence[0])
         note(
-            f"{path}: the fit is doubtful (confidence {confidence:.2f}, {result.reason[0]}): {result.explain()}; look at it"
+            f"{face.name}: the fit is doubtful (confidence {confidence:.2f}, {result.reason[0]}): {result.explain()}; look at it"
         )
 
 
 def write_results(
-    target: Path,
-    photo: Photo,
-    crop: FaceCrop,
+    face: FaceToFit,
     result: FitResult,
     model: MorphableModel,
-    face: Detection,
     paint: str = PAINTS[0],
     unmasked: Tensor | None = None,
 ) -> None:
-    """Write the files of one photograph: target.ply, target.glb, target.npz and target.png.
+    """Write the files of one face: target.ply, target.glb, target.npz and target.png.
 
     Args:
-        target: their name without ending.
-        photo: the photograph.
-        crop: of its face, that was fitted.
-        result: of the fit.
-        model: that was fitted.
-        face: that was detected.
+        face: that was fitted.
+        result: of the fit, on the CPU.
+        model: that was fitted, on the CPU.
         paint: one of `PAINTS`, where their colours come from.
         unmasked: (1, S, S) pixels of the crop that may be painted with; None is what the photograph covers.
     """
@@ -413,7 +432,7 @@ def write_results(
     from helpers.show.figures import png_bytes
     from helpers.show.fit_strip import fit_strip, fitted_face
 
-    folder, stem = target.parent, target.name
+    photo, crop, folder, stem = face.photo, face.crop, face.target.parent, face.target.name
     head = model.whole_head
     whole = fitted_face(result, head)
     painted = paint_fit(photo.image, crop, result, head, unmasked) if paint == "photo" else None
@@ -425,7 +444,7 @@ def write_results(
         write_glb(folder / f"{stem}.glb", whole.vertices[0], head.triangles, colours)
     else:
         painted.write_glb(folder / f"{stem}.glb", whole.vertices)
-    numbers = fit_numbers(crop, result, face)
+    numbers = fit_numbers(crop, result, face.found)
     write_in_one_step(folder / f"{stem}.npz", lambda file: np.savez_compressed(file, **numbers))
     write_in_one_step(folder / f"{stem}.png", lambda file: file.write(strip))
 

@@ -45,24 +45,21 @@ def _prepare(args: argparse.Namespace) -> tuple[Network, MorphableModel]:
 
 
 def _predict(
-    path: Path,
-    target: Path,
+    face: fit.FaceToFit,
     prepared: tuple[Network, MorphableModel],
     args: argparse.Namespace,
     note: Callable[[str], None],
 ) -> str:
-    """Guess one photograph's face and write its files; returns the line to be printed."""
+    """Guess one face and write its files; returns the line to be printed."""
     from helpers.fitting.held_fit import held_fit
-    from helpers.photo import crop_face
 
     network, model = prepared
-    photo, face = fit.face_of(path, args, note)
     start = time.perf_counter()
-    guess = network.predict(photo, face)
+    guess = network.predict(face.photo, face.found)
     guess.alpha.cpu()  # a GPU still computes when `predict` returns; this waits for it
     milliseconds = 1000 * (time.perf_counter() - start)
-    crop = crop_face(photo.image, face.points, args.size).to(args.device)
-    result = held_fit(crop, guess, model, network.spread, args.seed)
-    fit.note_doubt(path, result, note)
-    fit.write_results(target, photo, crop.to("cpu"), result.to("cpu"), model.to("cpu"), face, args.paint)
-    return f"{path}: guessed in {milliseconds:.0f} ms, confidence {float(result.confidence[0]):.2f}, {target}.png"
+    result = held_fit(face.crop.to(args.device), guess, model, network.spread, args.seed)
+    fit.note_doubt(face, result, note)
+    fit.write_results(face, result.to("cpu"), model.to("cpu"), args.paint)
+    name, confidence = face.name, float(result.confidence[0])
+    return f"{name}: guessed in {milliseconds:.0f} ms, confidence {confidence:.2f}, {face.target}.png"

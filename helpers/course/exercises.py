@@ -6,6 +6,7 @@
     # %% exercise: Title (easy, 5 minutes)   then the task, as comment lines of Markdown
     # %% solution                            a function; the lines between BEGIN and END SOLUTION are left out of the stub
     # %% check                               a function that compares by show.expect, and a call of show.check
+    # %% hint                                optional, several: what to try first, as comment lines; each is folded by itself
     # %% why                                 optional: what to say below the solution, as comment lines
     # %% mistakes                            functions with a likely mistake each, for the tests: the check must notice them
 
@@ -22,7 +23,7 @@ from pathlib import Path
 from helpers.course import ROOT
 
 FOLDER = ROOT / "notebooks" / "exercises"
-KINDS = ("given", "exercise", "solution", "check", "why", "mistakes")
+KINDS = ("given", "exercise", "solution", "check", "hint", "why", "mistakes")
 HEAD = re.compile(r"(?P<title>.+) \((?P<difficulty>easy|medium|hard), (?P<minutes>\d+) minutes\)")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 START, STOP = "## Exercises", "## Summary"
@@ -46,6 +47,7 @@ class Exercise:
         check: code.
         why: Markdown, to be read below the solution, or "".
         mistakes: code of likely ones.
+        hints: Markdown, from the vague to the plain.
     """
 
     title: str
@@ -57,6 +59,7 @@ class Exercise:
     check: str
     why: str
     mistakes: str
+    hints: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -104,6 +107,7 @@ def read(text: str, name: str = "exercises") -> tuple[str, list[Exercise]]:
         ValueError: the text is no file of exercises; the message says what is wrong with it.
     """
     shared, found, cells = "", [], _cells(text, name)
+    hints: list[list[str]] = []
     for kind, argument, body in cells:
         if kind == "exercise":
             head = HEAD.fullmatch(argument)
@@ -112,23 +116,28 @@ def read(text: str, name: str = "exercises") -> tuple[str, list[Exercise]]:
                     f"{name}: {argument!r} must be like 'Title (easy, 5 minutes)', easy, medium or hard"
                 )
             found.append({**head.groupdict(), "task": _markdown(body)})
+            hints.append([])
         elif not found:
             if kind != "given":
                 raise ValueError(f"{name}: {kind} comes before the first exercise")
             shared = body
+        elif kind == "hint":
+            hints[-1].append(_markdown(body))
         elif kind in found[-1]:
             raise ValueError(f"{name}: {found[-1]['title']} has {kind} twice")
         else:
             found[-1][kind] = _markdown(body) if kind == "why" else body
     exercises = []
-    for parts in found:
+    for parts, its_hints in zip(found, hints, strict=True):
         missing = [kind for kind in ("solution", "check", "mistakes") if not parts.get(kind)]
         if missing or not parts["task"]:
             raise ValueError(f"{name}: {parts['title']} lacks {', '.join(missing) or 'its task'}")
         if BEGIN not in parts["solution"] or END not in parts["solution"]:
             raise ValueError(f"{name}: {parts['title']}: the solution lacks the lines {BEGIN} and {END}")
         minutes = int(parts.pop("minutes"))
-        exercises.append(Exercise(**{"given": "", "why": "", **parts}, minutes=minutes))
+        exercises.append(
+            Exercise(**{"given": "", "why": "", **parts}, minutes=minutes, hints=tuple(its_hints))
+        )
     return shared, exercises
 
 
@@ -165,6 +174,9 @@ def section(text: str, name: str = "exercises") -> list:
             cells.append(new_code_cell(each.given, id=f"exercise-{n}-given", metadata={"tags": ["given"]}))
         cells.append(new_code_cell(each.stub, id=f"exercise-{n}-stub", metadata={"tags": ["exercise"]}))
         cells.append(new_code_cell(each.check, id=f"exercise-{n}-check", metadata={"tags": ["check"]}))
+        if each.hints:
+            hints = [f"<details><summary>Hint</summary>\n\n{hint}\n</details>" for hint in each.hints]
+            cells.append(new_markdown_cell("\n\n".join(hints), id=f"exercise-{n}-hints"))
         folded = f"<details><summary>Solution</summary>\n\n```python\n{each.answer}\n```\n"
         folded += f"\n{each.why}\n</details>" if each.why else "</details>"
         cells.append(new_markdown_cell(folded, id=f"exercise-{n}-solution"))

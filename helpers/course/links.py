@@ -7,6 +7,7 @@ from pathlib import Path
 from helpers.course.contents import title_and_question
 
 HEADING = "## Previous and next"
+AFTER = "- After the course: [what came after the paper](pages/after.md)"
 PAGES = (
     "[symbols](pages/notation.md) · [words](pages/glossary.md) · [where it is in the paper](pages/paper.md)"
 )
@@ -38,6 +39,8 @@ def last_cell(name: str, titles: dict[str, tuple[str, str]]) -> str:
         lines.append(f"- Before this: {_link(order[place - 1], titles)}")
     if place + 1 < len(order):
         lines.append(f"- Next: {_link(order[place + 1], titles)}")
+    else:
+        lines.append(AFTER)
     lines.append(f"- To look things up: {PAGES}")
     return f"{HEADING}\n\n" + "\n".join(lines)
 

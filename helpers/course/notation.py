@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -28,6 +29,7 @@ class Symbol:
     paper: str = ""
 
 
+WORDS_OF_TEX = (r"\bar", r"\cos", r"\lVert", r"\rVert", r"\sum", r"\text")
 REPORTED, CODE = "as reported", "authors' released code"
 
 # One row a line.
@@ -44,6 +46,7 @@ SYMBOLS = (
     Symbol("01", r"$\bar T$", "mean texture", "face_model.MorphableModel.mean_texture", "(V, 3)", "sRGB, 0–1", REPORTED),
     Symbol("01", r"$E_T$", "texture modes, columns of length 1", "face_model.MorphableModel.texture_basis", "(V, 3, 99)", "–", REPORTED),
     Symbol("01", r"$\sigma_T$", "standard deviations of the texture modes", "face_model.MorphableModel.texture_std", "(99,)", "sRGB, 0–1", REPORTED),
+    Symbol("01", r"$\lambda$", "weight of the prior of the coefficients; 1 is the prior as it is", "fitting.FitSettings.shape_weight", "a number", "–"),
     Symbol("02", r"$P$", "a point of the face, in model axes", "camera.model_to_camera(points)", "(B, V, 3)", "mm"),
     Symbol("02", r"$R$", "rotation of the head", "camera.Pose.rotation", "(B, 3, 3)", "–", REPORTED),
     Symbol("02", r"$t = (t_X, t_Y, t_Z)$", "translation of the head, in camera axes", "camera.Pose.translation", "(B, 3)", "mm", REPORTED),
@@ -57,10 +60,14 @@ SYMBOLS = (
     Symbol("02", r"$a$", "albedo, the colour of the skin itself", "rendering.render(albedo)", "(B, V, 3)", "sRGB, 0–1"),
     Symbol("02", r"$H_k(n)$", "spherical harmonics", "lighting.sh_basis", "(…, 9)", "–"),
     Symbol("02", r"$L_k$", "light: coefficients of the harmonics", "rendering.render(light)", "(B, 9, 3)", "–"),
+    Symbol("02", r"$\psi$", "amount of light that the skin receives (irradiance), linear", "lighting.gamma_encode(light)", "(…)", "–"),
+    Symbol("02", r"$l$", "directions from the skin: to the lamp, to its mirror image, to the viewer", "lighting.PhongLight.towards", "(B, 3)", "–"),
+    Symbol("02", r"$k_\text{s}$", "specular strength of the skin", "lighting.PhongLight.specular", "(B,)", "–", CODE),
     Symbol("02", r"$\kappa, g, o$", "contrast, gain and offset of the colours", "lighting.ColourTransform", "(B,), (B, 3), (B, 3)", "–", CODE),
     Symbol("03", r"$X_i$", "landmark $i$ on the model, model axes", "pose.estimate_pose(points_3d)", "(B, 68, 3)", "mm"),
     Symbol("03", r"$(u_i, v_i)$", "landmark $i$ as detected", "pose.estimate_pose(points_2d)", "(B, 68, 2)", "px", REPORTED),
-    Symbol("03", r"$r_\alpha, r_\beta, r_\gamma$", "the rotation as pitch, yaw and roll angles", "camera.Pose.euler", "(B, 3)", "radians", REPORTED),
+    Symbol("03", "pitch, yaw, roll", "the rotation as three angles", "camera.Pose.euler", "(B, 3)", "radians", r"as reported, $r_\alpha, r_\beta, r_\gamma$ there"),
+    Symbol("03", r"$s$", "scale of scaled orthography", "camera.OrthographicCamera.scale", "(B,)", "px/mm"),
     Symbol("03", r"$w_i$", "weight of landmark $i$", "pose.estimate_pose(weights)", "(B, 68)", "1/px², or relative"),
     Symbol("03", r"$J$", "derivatives of the projected landmarks by the pose", "pose.pose_jacobian", "(B, 68, 2, 6)", "px/rad, px/mm"),
     Symbol("03", r"$\Sigma$", "covariance of the six numbers of a pose", "pose.PoseEstimate.covariance", "(B, 6, 6)", "rad², rad mm, mm²"),
@@ -68,6 +75,9 @@ SYMBOLS = (
     Symbol("04", r"$E$", "energy by iteration", "fitting.FitResult.energy", "one number a term", "–"),
     Symbol("04", r"$p_j - q_j$", "landmark $j$: projected minus detected", "fitting.landmark_term.landmark_offsets", "(B, 68, 2)", "px"),
     Symbol("04", r"$\sigma_j$", "how far a detector is off", "fitting.FitSettings.landmark_sigma", "a number", "px"),
+    Symbol("04", r"$k$", "from how many standard deviations on a residual counts as an outlier", "fitting.FitSettings.landmark_robust", "a number", "–"),
+    Symbol("04", r"$t_\text{2D}$", r"shift that all landmarks share, with $\sigma_\text{2D}$", "fitting.landmark_term.common_shift", "(B, 1, 2)", "px"),
+    Symbol("04", r"$\Lambda, \theta_0$", "precision and mean of the prior", "fitting.prior_term.Prior", "(261, 261), (261,)", "per unit² of θ"),
     Symbol("04", r"$r_p$", "photograph minus model at surface point $p$", "fitting.pixel_term.Look.residual", "(B, P, 3)", "sRGB, 0–1", CODE),
     Symbol("04", r"$w_p$", "how far surface point $p$ is trusted", "fitting.pixel_term.Look.trust", "(B, P)", "–"),
     Symbol("04", r"$\phi$", "probability that a pixel shows the face", "fitting.FitResult.face_probability", "(B, H, W)", "–"),
@@ -78,7 +88,7 @@ SYMBOLS = (
     Symbol("05", r"$\gamma_i = [\alpha_i, \beta_i]$", "coefficients of photograph $i$", "pooling.pool(coefficients)", "(N, 198)", "standard deviations", REPORTED),
     Symbol("05", r"$\gamma = \sum_i w_i \gamma_i$", "pooled coefficients of a person", "pooling.Pooled.coefficients", "(P, 198)", "standard deviations", REPORTED),
     Symbol("05", r"$w_i$", r"weight of a photograph, from the detector's confidence; $\sum_i w_i = 1$", "pooling.Pooled.weights", "(N,)", "–", REPORTED),
-    Symbol("05", r"$\Sigma_i$", r"covariance that the fit of photograph $i$ claims; $\Lambda_i = \Sigma_i^{-1}$ is its precision", "fitting.FitResult.covariance", "(B, 228, 228)", "standard deviations²"),
+    Symbol("05", r"$\Sigma_i, \Lambda_i$", r"covariance that the fit of photograph $i$ states, and its inverse, the precision", "fitting.FitResult.covariance", "(B, 228, 228)", "standard deviations²"),
     Symbol("06", r"$\gamma$", "target: shape and texture of a person", "regression.asymmetric_euclidean_loss(target)", "(B, 198)", "standard deviations", REPORTED),
     Symbol("06", r"$\gamma_p$", "what the network says", "regression.asymmetric_euclidean_loss(prediction)", "(B, 198)", "standard deviations", REPORTED),
     Symbol("06", r"$\lVert\gamma_p\rVert / \lVert\gamma\rVert$", "magnitude: how far from the mean face the network dares to go", "regression.metrics.magnitude_ratio", "(B,)", "–"),
@@ -92,6 +102,9 @@ SYMBOLS = (
     Symbol("06", r"$\mu$", "shrinkage of ridge regression", "regression.least_squares.LinearMap.shrink", "a number", "–"),
     Symbol("07", r"$x_i$", "points of a scan within the crop", "evaluation.ScanError.query", "(N,), numbers of vertices", "–"),
     Symbol("07", r"$M$", "a reconstructed surface", "evaluation.Surface", "(V, 3), (F, 3)", "mm"),
+    Symbol("07", r"$y_i$", "place on the moved model that is nearest to $x_i$", "evaluation.Nearest", "(N, 3)", "mm"),
+    Symbol("07", r"$n_i$", "unit normal there", "evaluation.Nearest.normals", "(N, 3)", "–"),
+    Symbol("07", r"$\omega, v$", "small turn and shift of the model in one round of ICP", "evaluation.IcpSettings.step", "(3,), (3,)", "rad, mm"),
     Symbol("07", r"$T$", "motion of the model onto a scan", "evaluation.Motion", "rotation, shift, size", "–, mm, –"),
     Symbol("07", "3DRMSE", "root mean square distance of a scan from a face", "evaluation.scan_error", "a number", "mm", REPORTED),
     Symbol("07", r"$d, d^*$", "depth of the face, and of the scan", "evaluation.depth_map", "(B, S, S)", "mm"),
@@ -99,3 +112,36 @@ SYMBOLS = (
     Symbol("07", r"$\tau$", "threshold of the score", "evaluation.Roc.threshold", "(T,)", "–"),
 )
 # fmt: on
+
+# Letters of the table that stand in several notebooks, and for what. One row a line.
+# fmt: off
+SEVERAL = {
+    r"E": r"modes $E_S$, $E_T$ in 01; with no such index the energy, in 04",
+    r"J": r"always derivatives of residuals: by the pose in 03, by all numbers in 04",
+    r"T": r"texture in 01, motion of the model onto a scan in 07",
+    r"W": r"colour of a white face in 04, weights of the network's last layer in 06",
+    r"\Lambda": r"always a precision: of the prior in 04, of a fit in 05",
+    r"\Sigma": r"always a covariance: of a pose in 03, of the coefficients of a fit in 05",
+    r"\alpha": r"always shape coefficients; $r_\alpha$ is an angle in the paper",
+    r"\beta": r"always texture coefficients; $r_\beta$ is an angle in the paper",
+    r"\gamma": r"shape and texture together: of a photograph and pooled in 05, target and prediction in 06",
+    r"\lambda": r"always a weight: of the prior in 01 and 04, of the two sides of the loss in 06",
+    r"\sigma": r"always a standard deviation: of modes in 01, of landmarks and pixels in 04",
+    r"b": r"barycentric weights in 02, offset of the network's last layer in 06; without row here: the error that a person's photographs share, in 05",
+    r"e": r"expression in 01, $e_k$ edge functions in 02",
+    r"k": r"$k_\text{s}$ specular strength in 02, robust scale in 04; as an index, the number of a mode, an edge or a harmonic",
+    r"s": r"scale in 03, score of a pair in 07",
+    r"t": r"always a shift: of the head in 02, $t_\text{2D}$ of points in 04",
+    r"u": r"always a column of the image",
+    r"v": r"always a row of the image",
+    r"w": r"always a weight: of landmarks in 03, of surface points in 04, of photographs in 05",
+    r"z": r"depth in 02, standardised features in 06",
+}
+# fmt: on
+
+
+def letters(symbol: str) -> set[str]:
+    """The letters of a symbol in TeX, without indices, accents and words."""
+    bare = re.sub(r"_(\\text\{[^}]*\}|\{[^}]*\}|\\?\w)|\^(\{[^}]*\}|\*|\w)", "", symbol)
+    tokens = re.findall(r"\\[A-Za-z]+|[A-Za-z]+", bare if "$" in symbol else "")
+    return {token for token in tokens if token not in WORDS_OF_TEX}

@@ -8,7 +8,7 @@ from helpers.course.contents import title_and_question
 from helpers.course.exercises import FOLDER, read
 from helpers.course.glossary import WORDS
 from helpers.course.naive import PAIRS
-from helpers.course.notation import SYMBOLS
+from helpers.course.notation import SEVERAL, SYMBOLS
 from helpers.course.paper import STEPS
 
 
@@ -86,8 +86,11 @@ def notation_page() -> str:
             "The labels of the paper, $\\alpha$ and $\\beta$, lie within ±3, as the authors answered to who had asked; the fitter that they",
             "released keeps them within ±4.",
             "",
-            "Two letters serve twice, as they do in the literature: $J$ is always a Jacobian, of the pose in notebook 03 and of all",
-            "numbers in 04; $w_i$ weighs landmarks in 03 and photographs in 05. $e_k$ are edge functions in 02, $e$ is expression in 04.",
+            "These letters stand in several notebooks:",
+            "",
+            markdown_table(
+                ["letter", "what it stands for"], [[f"${letter}$", why] for letter, why in SEVERAL.items()]
+            ),
             "",
             markdown_table(head, rows),
         ]

@@ -26,6 +26,7 @@ PAGES = (
     "notation",
     "glossary",
     "paper",
+    "after",
     "naive_is_real",
     "exercises",
     "own_data",

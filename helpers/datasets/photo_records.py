@@ -32,6 +32,7 @@ from helpers.photo import Photo, photo_of_bytes
 MAGIC = 0xCED7230A
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 HEAD = struct.Struct("<IfQQ")
+LARGEST_LABEL = 2**31 - 1
 FEWEST_BYTES = 32  # of a picture's file; the smallest PNG has more
 
 
@@ -80,7 +81,7 @@ class PhotoRecords(PhotoSource):
                     self.unreadable.append(
                         Unreadable(_name(key), f"record of {size} bytes: too few for a picture")
                     )
-                elif not (np.isfinite(label) and label == int(label) and label >= 0):
+                elif not (0 <= label <= LARGEST_LABEL and label == int(label)):
                     self.unreadable.append(
                         Unreadable(_name(key), f"label {label}: expected a whole number from 0")
                     )

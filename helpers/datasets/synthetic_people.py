@@ -133,6 +133,11 @@ class SyntheticPeople:
         beta = streams.normal("beta", len(self.model.texture_std)).to(self.model.mean_shape)
         return FaceCoefficients(alpha, beta, alpha.new_zeros(self.people, self.n_expressions))
 
+    @property
+    def neutral(self) -> Tensor:
+        """(P, V, 3) mm, all people without expression, as far as the model makes them: without `Nuisances.unlike_shape`."""
+        return self.model.shape(self.coefficients.alpha)
+
     @cached_property
     def _noise(self) -> Tensor:
         return noise_table(self.seed, self.model.mean_shape.device)

@@ -4,7 +4,7 @@
 `recognition` scores pairs of coefficient vectors. numpy works on scans, torch on batches.
 """
 
-from helpers.evaluation.bootstrap import Interval, bootstrap_interval
+from helpers.evaluation.bootstrap import Interval, bootstrap_interval, bootstrap_people
 from helpers.evaluation.depth import DepthErrors, depth_errors, depth_map
 from helpers.evaluation.icp import IcpResult, IcpSettings, Motion, best_motion, icp
 from helpers.evaluation.labelled import Labelled, read_labelled, read_pairs
@@ -22,10 +22,13 @@ from helpers.evaluation.protocol import (
 )
 from helpers.evaluation.recognition import (
     REPRESENTATIONS,
+    AllPairs,
     Pairs,
     Roc,
     Verification,
     Whitening,
+    auc_interval,
+    enough_for,
     make_pairs,
     rank_one,
     represent,
@@ -45,6 +48,7 @@ __all__ = [
     "PROTOCOLS",
     "REPRESENTATIONS",
     "SKIN_TYPES",
+    "AllPairs",
     "DepthErrors",
     "IcpResult",
     "IcpSettings",
@@ -60,11 +64,14 @@ __all__ = [
     "Verification",
     "Whitening",
     "align_similarity",
+    "auc_interval",
     "best_motion",
     "bootstrap_interval",
+    "bootstrap_people",
     "compare_protocols",
     "depth_errors",
     "depth_map",
+    "enough_for",
     "error_map",
     "face_regions",
     "find_scans",

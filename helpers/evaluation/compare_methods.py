@@ -6,8 +6,8 @@ is from the true one, in mm, and how well its numbers tell the people apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +15,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from helpers.evaluation.protocol import micc_rmse
+from helpers.crop import authors_crop
+from helpers.evaluation.bootstrap import bootstrap_interval
+from helpers.evaluation.outer_surface import SIZE_FREE, outer_surface
+from helpers.evaluation.protocol import Protocol, micc_rmse, scan_error
 from helpers.evaluation.recognition import (
+    AllPairs,
     Pairs,
     Verification,
     Whitening,
+    auc_interval,
+    enough_for,
     make_pairs,
     rank_one,
     represent,
@@ -29,12 +35,15 @@ from helpers.evaluation.shape import shape_rmse
 from helpers.evaluation.surface import Surface
 from helpers.face_model import MorphableModel
 from helpers.fitting import FitModel, FitSettings, fit
+from helpers.landmarks import Detection
 from helpers.pooling import pool
 from helpers.progress import progress_bar
 
 if TYPE_CHECKING:
     from helpers.datasets import SyntheticPeople
     from helpers.regression import Network
+
+QUICK = replace(SIZE_FREE, tolerance=0.01)  # mm; half the rounds, and errors that differ by some 0.001 mm
 
 
 @dataclass(frozen=True)
@@ -98,8 +107,209 @@ def second_half(index: Tensor) -> Tensor:
     return out
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of people, drawn once, so that every method sees the same ones.
+
+    Attributes:
+        image: (N, S, S, 3) sRGB, 0 to 1.
+        landmarks: (N, 68, 2) px.
+        confidence: (N,) of the detector.
+        person: (N,) whom they show.
+    """
+
+    image: Tensor
+    landmarks: Tensor
+    confidence: Tensor
+    person: Tensor
+
+    @classmethod
+    def draw(cls, people: SyntheticPeople, *, batch: int = 12, progress: bool = True) -> Pictures:
+        """All pictures of some people."""
+        starts = torch.arange(len(people)).split(batch)
+        drawn = [
+            people.batch(some) for some in progress_bar(starts, "pictures", unit="batch", shown=progress)
+        ]
+        return cls(*(torch.cat([getattr(b, name) for b in drawn]) for name in cls.__dataclass_fields__))
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def batch(self, indices: Tensor) -> Pictures:
+        """Some of them, as `SyntheticPeople.batch` gives them."""
+        return Pictures(*(getattr(self, name)[indices] for name in self.__dataclass_fields__))
+
+    def squares(self, size: int) -> Pictures:
+        """The same in the square of the authors' code, for a network that sees nothing but the image."""
+        crops = [
+            authors_crop(image.cpu().numpy(), Detection.from_points(points.cpu().numpy()), size)
+            for image, points in zip(self.image, self.landmarks, strict=True)
+        ]
+        image, points = (
+            torch.cat([getattr(crop, name) for crop in crops]) for name in ("image", "landmarks")
+        )
+        return Pictures(image.to(self.image), points.to(self.landmarks), self.confidence, self.person)
+
+
+class Ruler:
+    """Measures shapes against the heads of people, as a scanner would see them.
+
+    Args:
+        people: Whose heads are the truth, at rest.
+        model: Whose shapes are measured.
+        protocol: Of the alignment. With the size free, as a picture does not tell it.
+    """
+
+    def __init__(self, people: SyntheticPeople, model: MorphableModel, protocol: Protocol = QUICK):
+        self.model, self.protocol = model.to("cpu"), protocol
+        self._known: dict[tuple[bytes, int], float] = {}
+        self.scans = [
+            outer_surface(Surface.of(head, people.model.triangles.cpu(), people.model.landmarks))
+            for head in people.neutral.cpu()
+        ]
+
+    def __call__(self, alpha: Tensor, person: int) -> float:
+        """3DRMSE in mm of the shape of coefficients (K,) against one person."""
+        alpha = alpha.detach().cpu().float()
+        known = (alpha.numpy().tobytes(), person)
+        if known not in self._known:
+            face = Surface.of(self.model.shape(alpha[None])[0], self.model.triangles, self.model.landmarks)
+            self._known[known] = scan_error(face, self.scans[person], self.protocol).rmse
+        return self._known[known]
+
+
+@dataclass(frozen=True)
+class PersonErrors:
+    """How far one method is off, by person: twice, over all pictures and over those that are kept.
+
+    Attributes:
+        name: Of the method.
+        every: (P,) mm, the mean over all pictures of a person, or the error of the face pooled from all.
+        kept: (P,) mm, the same of the kept ones alone; NaN for people of whom none is kept.
+    """
+
+    name: str
+    every: np.ndarray
+    kept: np.ndarray
+
+
+def measure(
+    name: str,
+    alpha: Tensor,
+    person: Tensor,
+    kept: Tensor,
+    ruler: Callable[[Tensor, int], float],
+    *,
+    pooled: bool = False,
+    confidence: Tensor | None = None,
+    progress: bool = True,
+) -> PersonErrors:
+    """Measure one method on N pictures of P people.
+
+    `kept` is one rule for all methods: a comparison in which one method leaves out what is hard and another does not
+    compares the rules, not the methods.
+
+    Args:
+        name: Of the method.
+        alpha: (N, K) of the pictures.
+        person: (N,) whom they show, 0 to P − 1.
+        kept: (N,) bool.
+        ruler: The error in mm of coefficients (K,) of a person, such as a `Ruler`.
+        pooled: Whether the face of a person is pooled from her pictures, and not each picture's measured.
+        confidence: (N,) by which pictures count when they are pooled; None for all alike.
+        progress: Whether a bar is shown.
+    """
+    people = int(person.max()) + 1
+    alpha, person, kept = alpha.cpu(), person.cpu(), kept.cpu()
+    if pooled:
+        rule = "uniform" if confidence is None else "confidence"
+        weigh = None if confidence is None else confidence.cpu()
+        faces = [
+            pool(alpha, person, rule, confidence=weigh, ok=ok).coefficients
+            for ok in (torch.ones_like(kept), kept)
+        ]
+        todo = [(face[p], p) for face in faces for p in range(people)]
+        errors = _measured(name, todo, ruler, progress).reshape(2, people)
+        return PersonErrors(name, *errors)
+    errors = _measured(name, list(zip(alpha, person.tolist(), strict=True)), ruler, progress)
+    who, keep = person.numpy(), kept.numpy()
+    means = [_means(errors[rows], who[rows], people) for rows in (np.ones_like(keep), keep)]
+    return PersonErrors(name, *means)
+
+
+def _measured(name: str, todo: list[tuple[Tensor, int]], ruler, progress: bool) -> np.ndarray:
+    with progress_bar(todo, f"3DRMSE, {name}", unit="face", leave=False, shown=progress) as bar:
+        return np.array([ruler(a, p) if bool(a.isfinite().all()) else np.nan for a, p in bar])
+
+
+def _means(values: np.ndarray, person: np.ndarray, people: int) -> np.ndarray:
+    """(P,) means by person, NaN without a value."""
+    count = np.bincount(person, minlength=people)
+    total = np.bincount(person, values, minlength=people)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def error_rows(errors: Sequence[PersonErrors], against: str) -> list[dict[str, str | float]]:
+    """A table of methods, like for like: the same pictures, one rule of rejection for all, and paired intervals.
+
+    Args:
+        errors: Of the methods; "mean face" must be among them.
+        against: The name of the method that all are compared with.
+
+    Returns:
+        A row for each. "every" and "kept": mm, means over the people that have a kept picture (so both are of the same people);
+        "every_part", "kept_part": the means of the errors in parts of the mean face's. "difference", "low", "high": mm, on
+        kept pictures, less those of `against`, with the interval of a bootstrap over people. "people": how many.
+    """
+    named = {each.name: each for each in errors}
+    has = np.isfinite(np.stack([each.kept for each in errors])).all(0)
+    base, other, rows = named["mean face"], named[against], []
+    for each in errors:
+        row = {"method": each.name, "people": float(has.sum())}
+        for what in ("every", "kept"):
+            mm = getattr(each, what)[has]
+            row |= {what: float(mm.mean()), f"{what}_part": float((mm / getattr(base, what)[has]).mean())}
+        if each.name != against and has.sum() > 1:
+            found = bootstrap_interval(each.kept[has] - other.kept[has])
+            row |= {"difference": found.mean, "low": found.low, "high": found.high}
+        rows.append(row)
+    return rows
+
+
+def auc_rows(methods: Sequence[Method], far: float = 0.01) -> list[dict[str, str | float]]:
+    """Recognition by all pairs, with the interval of a bootstrap over people.
+
+    Args:
+        methods: Their templates are compared.
+        far: The false accept rate at which "tar" is taken.
+
+    Returns:
+        A row for each: "people", "one" and "two" (pairs of one person, of two), "auc", "low", "high", "tar" (NaN unless there
+        are `enough_for` it), and the mean cosines "within" and "between" people.
+    """
+    rows = []
+    for method in methods:
+        pairs = AllPairs.of(method.templates, method.template_owner)
+        area, same = auc_interval(pairs), pairs.same
+        rows.append(
+            {
+                "method": method.name,
+                "people": pairs.people,
+                "one": int(same.sum()),
+                "two": int((~same).sum()),
+                "within": float(pairs.score[same].mean()),
+                "between": float(pairs.score[~same].mean()),
+                "auc": area.mean,
+                "low": area.low,
+                "high": area.high,
+                "tar": pairs.true_accept_at(far),
+            }
+        )
+    return rows
+
+
 def fit_photographs(
-    people: SyntheticPeople,
+    people: SyntheticPeople | Pictures,
     model: MorphableModel | FitModel,
     *,
     batch: int = 16,
@@ -134,12 +344,12 @@ def fit_photographs(
 
 
 def predict_photographs(
-    people: SyntheticPeople, network: Network, *, batch: int = 64
+    people: SyntheticPeople | Pictures, network: Network, *, batch: int = 64
 ) -> tuple[Tensor, Tensor]:
     """Predict every photograph of some people.
 
     Args:
-        people: With framing "network".
+        people: With framing "network"; a network that looks at the points takes any.
         network: A trained one.
         batch: Photographs at a time.
 
@@ -284,10 +494,12 @@ def recognition_rows(
         far: The false accept rate at which "tar" is taken.
 
     Returns:
-        A row for each kind: "accuracy", "standard_error", "auc", "eer", "tar", "rank_one"; and the verifications by kind,
-        for their curves.
+        A row for each kind: "accuracy", "standard_error", "auc", "eer", "tar" (NaN where the pairs are too few for it, see
+        `enough_for`), "rank_one"; and the verifications by kind, for their curves.
     """
     rows, results = [], {}
+    who = person.to(pairs.first.device)
+    told = enough_for(far, who[pairs.first], who[pairs.second])
     for kind in kinds:
         results[kind] = result = recognise(vectors, person, kind, pairs=pairs)
         curve = result.curve
@@ -299,7 +511,7 @@ def recognition_rows(
                 "standard_error": result.standard_error,
                 "auc": curve.auc,
                 "eer": curve.eer,
-                "tar": curve.true_accept_at(far),
+                "tar": curve.true_accept_at(far) if told else float("nan"),
                 "rank_one": float("nan") if kind == "whitened" else identify(vectors, person, kind),
             }
         )

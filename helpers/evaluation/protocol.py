@@ -172,7 +172,7 @@ def compare_protocols(
 
     Returns:
         A row of a table for each: "protocol", "mean", "std", "worst" (mm, over the pairs), "size" (the mean factor by which the
-        models were scaled) and "rounds".
+        models were scaled), "rounds", and "unfinished", how many of the alignments did not come to rest.
     """
     todo = [(protocol, *pair) for protocol in protocols.values() for pair in pairs]
     measured = [
@@ -191,6 +191,7 @@ def compare_protocols(
                 "worst": float(rmse.max()),
                 "size": float(np.mean([error.motion.size for error in errors])),
                 "rounds": float(np.mean([error.rounds for error in errors])),
+                "unfinished": sum(not error.converged for error in errors),
             }
         )
     return rows

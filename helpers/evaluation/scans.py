@@ -7,7 +7,6 @@ Neither data set is here: both are given to researchers who ask for them.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import warnings
@@ -18,11 +17,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from helpers._open3d import open3d
 from helpers.errors import UserError
 from helpers.evaluation.surface import Nearest, Surface
 from helpers.face_model.morphable_model import NOSE_TIP
 from helpers.obj_files import obj_polygons, obj_vertices, triangulated
+from helpers.ply_files import IncompletePly, read_ply
 
 MESHES = (".ply", ".obj")
 LANDMARKS = (".pp", ".npy", ".json", ".txt")
@@ -137,7 +136,7 @@ def read_landmarks(path: str | Path) -> np.ndarray:
         raise UserError(f"{path}: no such landmark file")
     try:
         points = np.asarray(reader(path), np.float64)
-    except (ValueError, TypeError, KeyError, OSError, EOFError, ElementTree.ParseError) as error:
+    except Exception as error:  # damaged files raise many kinds
         raise UserError(f"{path}: no readable landmarks: {' '.join(str(error).split())}") from error
     if points.ndim != 2 or points.shape[1] != 3 or len(points) not in KNOWN_COUNTS:
         raise UserError(f"{path}: expected 68, 51, 7 or 1 points of three numbers, got shape {points.shape}")
@@ -259,59 +258,13 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    faces = _check_ply(path)
-    o3d = open3d()
-    with contextlib.ExitStack() as quiet:
-        quiet.enter_context(o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error))
-        mesh = o3d.io.read_triangle_mesh(str(path))
-        vertices, triangles = np.asarray(mesh.vertices), np.asarray(mesh.triangles)
-        if not len(vertices):
-            vertices = np.asarray(o3d.io.read_point_cloud(str(path)).points)
-    if not len(vertices):
-        raise UserError(f"{path}: no readable PLY mesh")
-    if len(triangles) < faces:  # a polygon becomes one or more
-        raise UserError(f"{path}: {CUT_OFF}: of {faces} polygons some are missing")
-    return vertices, triangles if len(triangles) else None
-
-
-PLY_BYTES = {"char": 1, "short": 2, "int": 4, "float": 4, "double": 8}
-PLY_BYTES |= {"uchar": 1, "ushort": 2, "uint": 4, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2}
-PLY_BYTES |= {"int32": 4, "uint32": 4, "float32": 4, "float64": 8}
-
-
-def _check_ply(path: Path) -> int:
-    """The number of polygons that the header promises. Raises UserError where the file is too short for what it promises.
-
-    Open3D reads such a file as far as it goes, and its missing vertices as (0, 0, 0).
-    """
-    content = path.read_bytes()
-    header, end, body = content.partition(b"end_header")
-    if not header.startswith(b"ply") or not end:
-        raise UserError(f"{path}: no readable PLY mesh")
-    body = body.partition(b"\n")[2]
-    faces, needed, count, is_text = 0, 0, 0, False
     try:
-        for words in (line.split() for line in header.decode("latin-1").splitlines()):
-            if words[:1] == ["format"]:
-                is_text = words[1] == "ascii"
-            elif words[:1] == ["element"]:
-                count = int(words[2])
-                faces = count if words[1] == "face" else faces
-                needed += count if is_text else 0
-            elif words[:1] == ["property"] and not is_text:
-                # A list has its length at least; polygons have three numbers.
-                of_list = words[1] == "list"
-                size = PLY_BYTES[words[2]] if of_list else PLY_BYTES[words[1]]
-                if of_list and words[-1] in ("vertex_indices", "vertex_index"):
-                    size += 3 * PLY_BYTES[words[3]]
-                needed += count * size
-    except (KeyError, IndexError, ValueError) as error:
-        raise UserError(f"{path}: no readable PLY mesh: its header is damaged") from error
-    there = sum(1 for line in body.splitlines() if line.strip()) if is_text else len(body)
-    if there < needed:
-        what = "lines" if is_text else "bytes"
-        raise UserError(f"{path}: {CUT_OFF}: it has {there} of {needed} {what}")
-    return faces
+        vertices, polygons = read_ply(path.read_bytes())
+    except IncompletePly as error:
+        raise UserError(f"{path}: {CUT_OFF}: {error}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: no readable PLY mesh: {' '.join(str(error).split())}") from error
+    return vertices, triangulated(polygons)
 
 
 def _read_pp(path: Path) -> list:
@@ -331,4 +284,7 @@ def _read_json(path: Path) -> list:
 
 
 def _read_txt(path: Path) -> np.ndarray:
-    return np.loadtxt(path, ndmin=2, delimiter="," if "," in path.read_text(encoding="utf-8") else None)
+    text = path.read_text(encoding="utf-8")
+    if not text.strip():
+        raise ValueError("is empty")
+    return np.loadtxt(path, ndmin=2, delimiter="," if "," in text else None)

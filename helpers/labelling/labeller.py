@@ -8,6 +8,7 @@ import pyarrow as pa
 import torch
 
 from helpers.datasets.photo_source import printable
+from helpers.device import can_compute
 from helpers.errors import UserError
 from helpers.face_model import MorphableModel
 from helpers.fitting import FitModel, FitResult, FitSettings, fit, fit_person
@@ -160,17 +161,6 @@ class Labeller:
             raise DeviceLost(
                 f"{self.job.device}: has failed and needs a new process ({one_line(error)}): run the same command again"
             ) from error
-
-
-def can_compute(device: str) -> bool:
-    """Whether a device works: after some errors, such as an illegal address, a GPU refuses every call of a process."""
-    try:
-        return float(torch.ones(1, device=device) + 1) == 2
-    except (
-        RuntimeError,
-        AssertionError,
-    ):  # torch.AcceleratorError, which torch before 2.8 lacks, is a RuntimeError
-        return False
 
 
 def one_line(error: BaseException) -> str:

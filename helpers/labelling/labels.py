@@ -15,7 +15,7 @@ import torch
 from helpers.errors import UserError
 from helpers.files import write_in_one_step
 from helpers.fitting import REASONS
-from helpers.labelling.parquet import ROWS, matrix, read_columns
+from helpers.labelling.parquet import ROWS, WRITTEN, matrix, read_columns
 from helpers.labelling.store import read_manifest, shard_files
 from helpers.pooling import RULES, pool
 
@@ -131,7 +131,7 @@ def write_labels(path: str | Path, labels: Labels) -> None:
             "rule": pa.array([labels.rule] * len(labels.person), pa.string()),
         }
     )
-    write_in_one_step(path, lambda file: pq.write_table(table, file, compression="zstd"), durable=True)
+    write_in_one_step(path, lambda file: pq.write_table(table, file, **WRITTEN), durable=True)
 
 
 def read_labels(path: str | Path) -> Labels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 
 from helpers.errors import UserError
 
+# What Parquet files are written with. A checksum tells of damage that no page's own structure shows.
+WRITTEN: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 ROWS = "rows: make them with `python -m helpers label`"  # what a file of them is, for messages
 
 
@@ -35,7 +38,7 @@ def read_columns(
     try:
         # Opened here, because Arrow takes no path that is not Unicode.
         with open(path, "rb") as stream:
-            file = pq.ParquetFile(stream)
+            file = pq.ParquetFile(stream, page_checksum_verification=True)
             there = file.schema_arrow.names
             columns = there if columns is None else columns
             missing = [name for name in columns if name not in there]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from helpers.crop import crop_face, stack_crops
+from helpers.crop import FaceCrop, crop_face, stack_crops
 from helpers.datasets import PhotoEntry
 from helpers.datasets.photo_source import printable
 from helpers.errors import UserError
 from helpers.labelling.crop_source import Loaded
 from helpers.labelling.labeller import one_line
 from helpers.landmarks import Detection, file_beside, landmarks_for
+
+
+def fit_square(image: np.ndarray, face: Detection, size: int) -> FaceCrop:
+    """What the fit looks at."""
+    return crop_face(image, face.points, size)
 
 
 class PhotographSource:
@@ -25,14 +30,21 @@ class PhotographSource:
         photos: a `helpers.datasets.PhotoFolder` or `PhotoRecords`, or any sequence of `PhotoEntry`.
         kind: what to call it in the configuration.
         seed: of the detector.
+        cut: makes the crop of an image, a face and a size in px.
         landmarks: a folder with the points of photographs, as `helpers.landmarks.file_beside` finds them; the detector looks
             at the others.
     """
 
     def __init__(
-        self, photos: Sequence[PhotoEntry], kind: str, seed: int = 0, *, landmarks: str | Path | None = None
+        self,
+        photos: Sequence[PhotoEntry],
+        kind: str,
+        seed: int = 0,
+        *,
+        cut: Callable[[np.ndarray, Detection, int], FaceCrop] = fit_square,
+        landmarks: str | Path | None = None,
     ):
-        self.photos, self.kind, self.seed, self.landmarks = photos, kind, seed, landmarks
+        self.photos, self.kind, self.seed, self.cut, self.landmarks = photos, kind, seed, cut, landmarks
         self.unreadable = list(getattr(photos, "unreadable", ()))
 
     def __len__(self) -> int:
@@ -76,7 +88,7 @@ class PhotographSource:
         for place in places:
             try:
                 image, face = self._face(place)
-                crops.append(crop_face(image, face.points, size))
+                crops.append(self.cut(image, face, size))
             except _NoFace as error:
                 failed[place] = ("no_face", one_line(error))
             except Exception as error:  # broken files raise many kinds, and none may stop the others

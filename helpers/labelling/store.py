@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from helpers.errors import UserError
 from helpers.files import write_in_one_step
 from helpers.labelling.configuration import Configuration
-from helpers.labelling.parquet import ROWS, read_columns
+from helpers.labelling.parquet import ROWS, WRITTEN, read_columns
 
 MANIFEST, LOCK, QUARANTINE = "manifest.json", ".lock", "quarantine.csv"
 SHARD = re.compile(r"shard-(\d{5,})\.parquet")
@@ -87,10 +87,10 @@ class Store:
         done = set()
         for number, file in shard_files(self.folder).items():
             try:
-                about = pq.read_metadata(file)
-                sound = about.num_rows == len(self.places(number))
-                mark = (about.metadata or {}).get(b"fingerprint", b"").decode()
-            except (pa.ArrowInvalid, OSError):
+                rows = read_columns(file, None, ROWS)  # all of them, with the checksums of their pages
+                sound = len(rows) == len(self.places(number))
+                mark = (rows.schema.metadata or {}).get(b"fingerprint", b"").decode(errors="replace")
+            except UserError:
                 sound, mark = False, None
             if mark is not None and mark != self.fingerprint:
                 raise UserError(
@@ -119,7 +119,7 @@ class Store:
             )
         table = table.replace_schema_metadata({"fingerprint": self.fingerprint})
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
+        pq.write_table(table, sink, **WRITTEN)
         self._write(f"shard-{shard:05d}.parquet", lambda file: file.write(sink.getvalue()))
 
     def write_quarantine(self) -> int:
@@ -205,7 +205,10 @@ def read_manifest(folder: str | Path) -> tuple[Configuration, int]:
     path = Path(folder) / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        return Configuration(**manifest["configuration"]), manifest["photographs"]
+        configuration = Configuration(**manifest["configuration"])
+        if manifest["fingerprint"] != configuration.fingerprint():
+            raise ValueError("the configuration is not the one that was written")
+        return configuration, manifest["photographs"]
     except FileNotFoundError as error:
         raise UserError(
             f"{path}: missing: this is no folder that `python -m helpers label` has written"

@@ -19,7 +19,7 @@ from helpers.landmarks.detection import (
 )
 from helpers.landmarks.dlib_backend import smallest_face
 from helpers.landmarks.files import FileDetector, file_beside, read_detection, read_points, write_points
-from helpers.landmarks.registry import Detector, any_backend, detect, detector, missing_backends
+from helpers.landmarks.registry import Detector, any_backend, detect, detect_all, detector, missing_backends
 from helpers.landmarks.simulated import SimulatedDetector
 from helpers.landmarks.stored import stored_name, stored_points
 from helpers.photo import Photo
@@ -32,7 +32,9 @@ __all__ = [
     "Detector",
     "FileDetector",
     "SimulatedDetector",
+    "all_faces_of",
     "detect",
+    "detect_all",
     "detector",
     "eye_distance",
     "file_beside",
@@ -67,14 +69,37 @@ def landmarks_for(
     """
     if file is not None:
         return FileDetector(file).detect(photo.image)[0]
-    if backend == "auto" and not any_backend():
-        name = stored_name(photo.path)
-        if name is not None:
-            return stored_points(name)
-    faces = detect(photo.image, backend, seed)
+    stored = _stored(photo) if backend == "auto" else None
+    return stored or _required(detect(photo.image, backend, seed), photo)[0]
+
+
+def all_faces_of(photo: Photo, seed: int = 0) -> list[Detection]:
+    """Find every face in a photograph, see `detect_all`.
+
+    Args:
+        photo: The photograph.
+        seed: Of the detectors' random numbers.
+
+    Returns:
+        The faces, the largest first.
+
+    Raises:
+        UserError: There is no face.
+    """
+    stored = _stored(photo)
+    return [stored] if stored else _required(detect_all(photo.image, seed), photo)
+
+
+def _stored(photo: Photo) -> Detection | None:
+    """The stored points of a default photograph, where no detector is installed."""
+    name = None if any_backend() else stored_name(photo.path)
+    return None if name is None else stored_points(name)
+
+
+def _required(faces: list[Detection], photo: Photo) -> list[Detection]:
     if not faces:
         raise UserError(
             f"{photo.path}: no face found: the face must be upright, not in profile, and "
             f"{smallest_face(*photo.size)} px wide or more"
         )
-    return faces[0]
+    return faces

@@ -50,6 +50,20 @@ def eye_distance(points: np.ndarray) -> float:
     return float(np.linalg.norm(points[OUTER_EYES[0]] - points[OUTER_EYES[1]]))
 
 
+def without_repeats(faces: list[Detection]) -> list[Detection]:
+    """Leave out faces that were found before: of two, the middle of one lies in the box of the other."""
+    kept: list[Detection] = []
+    for face in faces:
+        if not any(_holds(face.box, other.box) or _holds(other.box, face.box) for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _holds(box: np.ndarray, other: np.ndarray) -> bool:
+    middle = (other[:2] + other[2:]) / 2
+    return bool(((box[:2] <= middle) & (middle <= box[2:])).all())
+
+
 def largest_first(faces: list[Detection]) -> list[Detection]:
     """Sort faces by the width of their boxes, and note in each how many they are."""
     faces = sorted(faces, key=lambda face: face.box[0] - face.box[2])

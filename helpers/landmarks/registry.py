@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from helpers.errors import UserError
-from helpers.landmarks.detection import Detection
+from helpers.landmarks.detection import Detection, largest_first, without_repeats
 
 # Name of a backend -> its module, in the order in which "auto" asks them.
 BACKENDS = {"dlib": "dlib_backend", "dlib-cnn": "dlib_cnn_backend", "clnf": "clnf_backend"}
@@ -90,11 +90,7 @@ def detect(image: np.ndarray, backend: str | Detector = "auto", seed: int = 0) -
         ValueError: The image has another shape or type, or the backend is not known.
         UserError: No detector is installed.
     """
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != "f":
-        raise ValueError(
-            f"image must be floats of shape (H, W, 3) from 0 to 1, got {image.dtype} {image.shape}"
-        )
+    image = _checked(image)
     if isinstance(backend, str):
         if backend in TOLD:
             raise ValueError(f"the backend {backend!r} must be told the points: detector({backend!r}, …)")
@@ -102,22 +98,49 @@ def detect(image: np.ndarray, backend: str | Detector = "auto", seed: int = 0) -
     return backend.detect(image, seed=seed)
 
 
+def detect_all(image: np.ndarray, seed: int = 0) -> list[Detection]:
+    """Find every face in an image, as of a group: all that any installed backend finds, in a finer search than `detect`'s.
+
+    Args:
+        image: (H, W, 3) floats, sRGB, 0 to 1.
+        seed: Of the detectors' random numbers.
+
+    Returns:
+        The faces, the largest first; empty if there is none.
+
+    Raises:
+        ValueError: The image has another shape or type.
+        UserError: No detector is installed.
+    """
+    image = _checked(image)
+    modules = _installed()
+    searches = [getattr(module, "detect_all", module.detect) for module in modules]
+    return largest_first(without_repeats([face for search in searches for face in search(image, seed=seed)]))
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != "f":
+        raise ValueError(
+            f"image must be floats of shape (H, W, 3) from 0 to 1, got {image.dtype} {image.shape}"
+        )
+    return image
+
+
 class _FirstThatFinds:
     """Asks the installed backends in turn until one finds a face."""
 
     def detect(self, image: np.ndarray, seed: int = 0) -> list[Detection]:
-        reasons: list[str] = []
-        for name in BACKENDS:
-            reason = _module(name).missing()
-            if reason is not None:
-                reasons.append(reason)
-                continue
-            faces = _module(name).detect(image, seed=seed)
-            if faces:
-                return faces
-        if len(reasons) == len(BACKENDS):
-            raise UserError(f"no landmark detector: {reasons[0]}")
-        return []
+        found = (module.detect(image, seed=seed) for module in _installed())
+        return next((faces for faces in found if faces), [])
+
+
+def _installed() -> list:
+    """The backends that can be used. Raises UserError where there is none."""
+    reasons = missing_backends()
+    if None not in reasons.values():
+        raise UserError(f"no landmark detector: {next(iter(reasons.values()))}")
+    return [_module(name) for name, reason in reasons.items() if reason is None]
 
 
 def _module(name: str):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from helpers.errors import UserError
-from helpers.files import write_in_one_step
+from helpers.files import why_unreadable, write_in_one_step
 from helpers.regression.settings import TrainSettings
 
 VERSION = 1
@@ -64,6 +65,8 @@ def load_checkpoint(path: str | Path, settings: TrainSettings | None = None) -> 
         UserError: For a file that is not a checkpoint, and where the settings differ in what would make the run another one.
     """
     state = read_checkpoint(path)
+    if "settings" not in state:
+        raise UserError(f"{path}: is of a run with --network encoder: resume with it, or name another folder")
     if settings is not None:
         then = asdict(TrainSettings()) | state["settings"]  # what older files do not name had the default
         now = asdict(settings)
@@ -94,14 +97,36 @@ def read_checkpoint(path: str | Path) -> dict:
         UserError: For a file that is not a checkpoint.
     """
     path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such checkpoint: start without --resume")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such checkpoint: start without --resume") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        state = load_sound(path)
+    except ValueError as error:
         raise UserError(
             f"{path}: cannot be read as a checkpoint: damaged, or of another program; start anew in another folder"
         ) from error
     if not isinstance(state, dict) or state.get("version") != VERSION or "step" not in state:
         raise UserError(f"{path}: is no checkpoint of this version of `helpers train`")
     return state
+
+
+def load_sound(path: Path) -> Any:
+    """Read what `torch.save` wrote, on the CPU, after a look at the checksums of its parts, which torch passes over.
+
+    Nothing in the file is run (`weights_only`).
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: For a file that is damaged or something else.
+    """
+    try:
+        if (reason := why_unreadable(path)) is not None:
+            raise ValueError(reason)
+        with zipfile.ZipFile(path) as parts:
+            if (part := parts.testzip()) is not None:
+                raise ValueError(f"its part {part} is damaged")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise many kinds
+        raise ValueError(f"{' '.join(str(error).split())}") from error

@@ -7,8 +7,11 @@ pictures, workers may prepare them in any order, and several processes share a b
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,8 +20,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from helpers.datasets import Nuisances, SyntheticPeople
 from helpers.datasets.wardrobe import has_a_place_for_clothes
+from helpers.errors import UserError
 from helpers.face_model import MorphableModel, load
 from helpers.progress import progress_bar
+
+Item = TypeVar("Item")
 
 
 class LabelledSource(Protocol):
@@ -248,31 +254,100 @@ class StepBatches(Dataset[tuple[Tensor, Tensor]]):
         return (image if image.dtype == torch.uint8 else as_bytes(image)), target
 
 
-def step_loader(batches: StepBatches, start: int, stop: int, workers: int = 0) -> DataLoader:
+class WorkerLost(UserError):
+    """A process that prepares pictures has ended, or none can be started."""
+
+
+def step_loader(
+    batches: Dataset[tuple[Tensor, ...]], start: int, stop: int, workers: int = 0
+) -> Iterator[tuple[Tensor, ...]]:
     """Batches of steps start … stop − 1 in order.
 
+    Worker processes send them through pipes. Torch's way, shared memory, waits for ever where /dev/shm has no room left.
+
     Args:
-        batches: What each step sees.
+        batches: What each step sees, by its number.
         start: The first step.
         stop: The step after the last.
         workers: Processes that make batches ahead of time; 0 makes each when it is asked for.
 
-    Returns:
-        An iterable of pictures (B, S, S, 3) uint8 and targets (B, K).
+    Yields:
+        The tensors of each batch.
+
+    Raises:
+        WorkerLost: When a worker ends before its work is done, or cannot be started.
+        UserError: What making a batch raised, in this process or in a worker.
     """
-    return DataLoader(
-        batches,
+    if not workers:
+        yield from (batches[step] for step in range(start, stop))
+        return
+    loader = DataLoader(
+        _AsArrays(batches),
         batch_size=None,
         sampler=range(start, stop),
         num_workers=workers,
         # A fork would inherit locks and threads of torch and Warp in an unknown state.
-        multiprocessing_context="spawn" if workers else None,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=one_thread,
+        multiprocessing_context="spawn",
+        prefetch_factor=4,
+        worker_init_fn=start_worker,
+        collate_fn=_as_it_is,
     )
+    for arrays in _watched(loader):
+        if isinstance(arrays, UserError):
+            raise arrays
+        yield tuple(torch.from_numpy(array) for array in arrays)
 
 
-def one_thread(worker: int) -> None:
+def _watched(loader: DataLoader) -> Iterator[Any]:
+    """What a loader loads. The death of a worker raises `WorkerLost` when its next batch is waited for, and at no other time."""
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        multiprocessing.get_context(
+            "spawn"
+        ).Lock()  # as torch makes them, but would not clean up after itself
+        batches = iter(loader)
+    except OSError as error:
+        raise WorkerLost(
+            f"processes that prepare pictures cannot be started ({error.strerror}): make room in /dev/shm or the memory, or "
+            "take --workers 0"
+        ) from error
+    if signal.getsignal(signal.SIGCHLD) is not before:
+        # Torch's handler would raise wherever the loop is, also in the middle of a step.
+        signal.signal(signal.SIGCHLD, before)
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            raise WorkerLost(
+                "a process that prepares pictures has been ended from outside, as a system does when its memory is full: "
+                "go on with --resume, and with fewer --workers"
+            ) from error
+        yield batch
+
+
+@dataclass
+class _AsArrays(Dataset[Any]):
+    """Batches as arrays, which go through a pipe where tensors would take shared memory; or the UserError instead."""
+
+    batches: Dataset[tuple[Tensor, ...]]
+
+    def __getitem__(self, index: int) -> list[np.ndarray] | UserError:
+        try:
+            return [tensor.numpy() for tensor in self.batches[index]]
+        except UserError as error:
+            return error
+
+
+def _as_it_is(item: Item) -> Item:
+    return item
+
+
+def start_worker(worker: int) -> None:
     """Start a worker process: as many of them as there are cores share the work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     torch.set_num_threads(1)
     np.random.seed(worker)

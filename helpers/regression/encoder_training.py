@@ -6,21 +6,20 @@ The same people give the same weights, and a run that was cut off goes on from i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from helpers.errors import UserError
 from helpers.face_encoder import face_chips, load_face_encoder, points_in_chips
 from helpers.files import write_in_one_step
 from helpers.progress import progress_bar
 from helpers.regression.checkpoint import read_checkpoint
-from helpers.regression.data import as_bytes, as_float, indices_of_step, one_thread
+from helpers.regression.data import WorkerLost, as_bytes, as_float, indices_of_step, step_loader
 from helpers.regression.encoder_regressor import N_FEATURES, EncoderRegressor
 from helpers.regression.least_squares import LeastSquares, LinearMap, solve_for
 from helpers.regression.training import asked_to_stop
@@ -142,17 +141,22 @@ def train_on_encoder(
     chips = ChipBatches(source, batch, seed)
     bar = progress_bar(what="people", total=steps, initial=step, unit="batch", shown=progress)
     with bar, asked_to_stop() as asked:
-        for found in _loader(chips, step, steps, workers):
-            sums.add(*_features(network, *found))
-            step += 1
-            bar.update()
-            stop = asked.is_set()
-            if stop or step % SAVE_EVERY == 0 or step == steps:
-                state = {"version": 1, "step": step, "run": run, **sums.state()}
-                write_in_one_step(file, lambda target, state=state: torch.save(state, target))
-            if stop:
-                ended = "asked to stop"
-                break
+        try:
+            batches = step_loader(chips, step, steps, workers)
+            for found in asked.until_then(batches, interrupt=workers > 0):
+                sums.add(*_features(network, *found))
+                step += 1
+                bar.update()
+                if step % SAVE_EVERY == 0 or step == steps:
+                    _save(file, step, run, sums)
+        except WorkerLost:
+            _save(file, step, run, sums)
+            raise
+        if step < steps:
+            if not sums.count:
+                raise KeyboardInterrupt  # nothing has been learnt yet
+            _save(file, step, run, sums)
+            ended = "asked to stop"
 
     numbers, apart = ChipBatches(held_out, batch), torch.arange(len(held_out)).split(batch)
     bar = progress_bar(apart, "people held out", unit="batch", shown=progress)
@@ -178,20 +182,9 @@ def _features(
     return found.cpu().clone(), target
 
 
-def _loader(
-    chips: ChipBatches, start: int, stop: int, workers: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    return iter(
-        DataLoader(
-            chips,
-            batch_size=None,
-            sampler=range(start, stop),
-            num_workers=workers,
-            # A fork would inherit locks and threads of torch and Warp in an unknown state.
-            multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=one_thread,
-        )
-    )
+def _save(file: Path, step: int, run: dict[str, int], sums: LeastSquares) -> None:
+    state = {"version": 1, "step": step, "run": run, **sums.state()}
+    write_in_one_step(file, lambda target: torch.save(state, target))
 
 
 def _go_on(file: Path, run: dict[str, int]) -> tuple[int, LeastSquares]:

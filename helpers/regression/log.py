@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 
+from helpers.errors import UserError
 from helpers.files import write_in_one_step
 
 COLUMNS = (
@@ -61,16 +62,19 @@ class Log:
 
 
 def read_log(path: str | Path) -> list[dict[str, float]]:
-    """The rows of a log.csv; empty where there is none."""
+    """The rows of a log.csv; empty where there is none. Raises UserError for a file that is something else."""
     path = Path(path)
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        rows = [
-            {name: float(value) for name, value in row.items() if value not in ("", None)}
-            for row in csv.DictReader(file)
-        ]
-    return [{**row, "step": int(row["step"])} for row in rows]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [
+                {name: float(value) for name, value in row.items() if value not in ("", None)}
+                for row in csv.DictReader(file, strict=True)
+            ]
+        return [{**row, "step": int(row["step"])} for row in rows]
+    except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
+        raise UserError(f"{path}: is damaged: restore it, or delete it to go on without its rows") from error
 
 
 def _tensorboard(folder: Path):

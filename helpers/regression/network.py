@@ -31,6 +31,7 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 
 RESNETS = {"resnet18": "ResNet18_Weights", "resnet50": "ResNet50_Weights", "resnet101": "ResNet101_Weights"}
 NETWORKS = ("small", *RESNETS)
+RESNET_STRIDE = 32  # px of the picture for each pixel of a ResNet's last layers
 # The last layer starts with small weights, so that the first guess is near the mean face and not a random one.
 FIRST_GUESS = 0.01
 

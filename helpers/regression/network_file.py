@@ -5,7 +5,6 @@ A network that starts from the face encoder is saved without the encoder, whose 
 
 from __future__ import annotations
 
-import pickle
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +18,7 @@ from helpers.errors import UserError
 from helpers.face_encoder.encoder import WEIGHTS
 from helpers.files import write_in_one_step
 from helpers.landmarks.dlib_backend import INSTALL, model_file
+from helpers.regression.checkpoint import load_sound
 from helpers.regression.encoder_regressor import EncoderRegressor
 from helpers.regression.encoder_training import untrained
 from helpers.regression.metrics import N_SHAPE
@@ -189,13 +189,11 @@ def _encoder_is_here() -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise UserError(f"{path}: no such network: name a file that `python -m helpers train` wrote")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path}: no such network: name a file that `python -m helpers train` wrote"
-        ) from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        content = load_sound(path)
+    except ValueError as error:
         raise UserError(
             f"{path}: cannot be read as a network: damaged, or no network.pt of `python -m helpers train`"
         ) from error

@@ -11,11 +11,11 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +25,17 @@ from helpers.progress import progress_bar
 from helpers.regression.augment import augment
 from helpers.regression.averages import RunningAverage
 from helpers.regression.checkpoint import check_folder, load_checkpoint, save_checkpoint
-from helpers.regression.data import LabelledSource, StepBatches, as_float, step_loader
+from helpers.regression.data import LabelledSource, StepBatches, WorkerLost, as_float, step_loader
 from helpers.regression.distributed import Team
 from helpers.regression.log import Log, read_log
-from helpers.regression.network import FaceRegressor, build_network, channels_last, parameter_groups
+from helpers.regression.network import (
+    RESNET_STRIDE,
+    FaceRegressor,
+    build_network,
+    channels_last,
+    parameter_groups,
+    window_rim,
+)
 from helpers.regression.rates import Plateau, rate_factor
 from helpers.regression.settings import TrainSettings
 from helpers.regression.validation import ShapeScale, WeightedLoss, autocast, faster_precision, validate
@@ -36,6 +43,8 @@ from helpers.regression.validation import ShapeScale, WeightedLoss, autocast, fa
 # So many steps in a row without a usable loss end the run: the weights are spoilt.
 SKIPS_ALLOWED = 5
 ENDLESS = 2**31
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,8 @@ def train(
 
     Writes into the folder `out`: last.pt and best.pt (checkpoints; best by validation loss), and log.csv. With `resume`,
     goes on from out/last.pt: on the CPU, with the same settings and number of threads, every later loss is the same to the
-    bit. A first Ctrl-C, or SIGTERM, finishes the step at hand and writes last.pt; a second one ends the run at once.
+    bit. A first Ctrl-C, or SIGTERM, finishes the step at hand, or stops waiting for pictures, and writes last.pt; a second one
+    ends the run at once.
 
     Args:
         source: Pictures to train on.
@@ -94,8 +104,8 @@ def train(
         The network with its best weights, and how the run went.
 
     Raises:
-        UserError: For settings or files that do not fit, and when the loss is not a number `SKIPS_ALLOWED` times in a row,
-            or at the first validation.
+        UserError: For settings or files that do not fit, when the loss is not a number `SKIPS_ALLOWED` times in a row, or at
+            the first validation, and when a process that prepares pictures is lost, after last.pt is written.
     """
     team = team or Team(0, 1, torch.device(device))
     run = _Run(source, validation, settings, Path(out), resume, workers, scale, team, network, clock)
@@ -135,6 +145,7 @@ class _Run:
             if settings.input == "mean image":
                 network.set_mean_image(some_pictures(source, settings.batch, team.leads))
         self.bare = channels_last(network, self.device)
+        _check_normalisation(self.bare, settings, team.world)
         self.module = team.wrapped(self.bare)
         precision = state["settings"]["precision"] if state else settings.precision
         if precision == "auto":
@@ -162,8 +173,11 @@ class _Run:
         bar = progress_bar(
             total=None if s.minutes else stop, initial=self.step, unit="step", shown=self.team.leads
         )
-        with bar, asked_to_stop() as asked:
-            for image, target in step_loader(batches, self.step, stop, self.workers):
+        with bar, asked_to_stop() as asked, self._saved_where_workers_are_lost():
+            loader = step_loader(batches, self.step, stop, self.workers)
+            # Processes that train together end after the same step, or some would wait for the others for ever.
+            alone, interrupt = self.team.world == 1, self.workers > 0
+            for image, target in asked.until_then(loader, interrupt) if alone else loader:
                 self._set_rate()
                 means = [buffer.clone() for buffer in self.bare.buffers()]
                 loss, length = self._gradient(image, target)
@@ -190,12 +204,25 @@ class _Run:
                 if over:
                     ended = over
                     break
+            else:
+                if asked.is_set():  # while pictures were waited for
+                    self._save_last()
+                    ended = "asked to stop"
         self.team.wait()
         if (self.out / "best.pt").exists():
             self.bare.load_state_dict(load_checkpoint(self.out / "best.pt")["network"])
         return TrainResult(
             self.bare.eval().to("cpu"), self.step, ended, read_log(self.out / "log.csv"), losses
         )
+
+    @contextmanager
+    def _saved_where_workers_are_lost(self) -> Generator[None, None, None]:
+        """They are missed between two steps, when the next pictures are waited for."""
+        try:
+            yield
+        except WorkerLost:
+            self._save_last()
+            raise
 
     def _set_rate(self) -> None:
         s = self.settings
@@ -332,6 +359,17 @@ def _check_sizes(pictures: int, held_out: int, batch: int, world: int) -> None:
         )
 
 
+def _check_normalisation(network: FaceRegressor, settings: TrainSettings, world: int) -> None:
+    """Raises UserError where batch normalisation would get one value a channel, which has no variance."""
+    side = settings.size - 2 * window_rim(settings.size, network.window)
+    alone = settings.batch == world and side <= RESNET_STRIDE
+    if alone and any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()):
+        raise UserError(
+            f"{settings.network} cannot learn from one picture a step and process of {side} px, which its last layers see as one "
+            "pixel: raise --batch or --size"
+        )
+
+
 def target_count(source: LabelledSource) -> int:
     """How many numbers a network must predict for this source."""
     return source.batch(torch.zeros(1, dtype=torch.long))[1].shape[1]
@@ -360,10 +398,35 @@ class _NoLog:
     def close(self) -> None: ...
 
 
+class _StopWaiting(KeyboardInterrupt):
+    """As Ctrl-C, but a run expects it."""
+
+
+class StopRequest(threading.Event):
+    """Is set when a run is asked to stop."""
+
+    waits = False
+
+    def until_then(self, items: Iterable[Item], interrupt: bool) -> Iterator[Item]:
+        """The items, until the request; with `interrupt`, one that comes while the next item is waited for ends the waiting."""
+        rest = iter(items)
+        while not self.is_set():
+            try:
+                self.waits = interrupt
+                item = next(rest)
+            except StopIteration:
+                return
+            except _StopWaiting:
+                return
+            finally:
+                self.waits = False
+            yield item
+
+
 @contextmanager
-def asked_to_stop() -> Generator[threading.Event, None, None]:
-    """An event that is set by the first Ctrl-C or polite kill. A second one does what it did before."""
-    asked = threading.Event()
+def asked_to_stop() -> Generator[StopRequest, None, None]:
+    """A request that is set by the first Ctrl-C or polite kill. A second one does what it did before."""
+    asked = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
@@ -376,6 +439,8 @@ def asked_to_stop() -> Generator[threading.Event, None, None]:
     def ask(*_) -> None:
         as_before()  # a loop that hangs would never look at the event
         asked.set()
+        if asked.waits:
+            raise _StopWaiting
 
     for number in before:
         signal.signal(number, ask)

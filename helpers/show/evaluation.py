@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from helpers.show.faces import heads, table
 from helpers.show.figures import figure
 from helpers.show.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, YELLOW
 
 METHOD_COLOURS = {
     "mean face": GREY,
+    "landmarks only": SKY,
     "single fit": BLUE,
+    "fit": BLUE,
     "pooled fits": PINK,
     "network": ORANGE,
     "network, pooled": RED,
+    "image only": GREEN,
+    "flow-based": YELLOW,
+    "random map": INK,
 }
 LINES = ("-", "--", "-.", (0, (1, 1)))  # where curves fall on each other, all are seen
 
@@ -47,15 +54,28 @@ def roc_figure(curves: dict):
     return drawing
 
 
-def error_figure(rows: list[dict], reported: dict[str, tuple[float, float]] | None = None):
-    """3DRMSE by method with its spread over people; reported values stand in an axis of their own, since they are of other data.
+def error_figure(
+    errors: list, title: str, reported: dict[str, tuple[float, float]] | None = None, kept: bool = True
+):
+    """3DRMSE by method: a dot for each person, a line for the mean.
+
+    Reported values stand in an axis of their own, since they are of other data: means with their standard deviations.
 
     Args:
-        rows: of `helpers.evaluation.shape_table`.
+        errors: `helpers.evaluation.compare_methods.PersonErrors` of the methods.
+        title: of whom they are.
         reported: (mean, standard deviation), mm, by method.
+        kept: whether over the pictures that are kept, or over all.
     """
-    drawing, axes = figure(8.6, 2.9, ncols=2 if reported else 1, squeeze=False)
-    _bars(axes[0, 0], {row["method"]: (row["icp"], row["icp_std"]) for row in rows}, "here: synthetic people")
+    drawing, axes = figure(8.6, 0.9 + 0.3 * max(len(errors), 6), ncols=2 if reported else 1, squeeze=False)
+    values = {each.name: each.kept if kept else each.every for each in errors}
+    panel = axes[0, 0]
+    for number, (name, mm) in enumerate(values.items()):
+        colour = _colour(name, number)
+        offsets = 0.22 * np.sin(2.4 * np.arange(len(mm)))  # so that people do not cover each other
+        panel.scatter(mm, number + offsets, s=14, color=colour, alpha=0.75, linewidths=0)
+        panel.plot([np.nanmean(mm)] * 2, [number - 0.36, number + 0.36], color="#24292F", linewidth=1.6)
+    _name_rows(panel, list(values), title)
     if reported:
         _bars(axes[0, 1], reported, "reported in the paper: MICC scans")
     return drawing
@@ -78,6 +98,28 @@ def spread_figure(spreads: dict[str, tuple]):
     return drawing
 
 
+def agreement_picture(images, alpha, beta, model, most: int = 8) -> np.ndarray:
+    """Photographs of one person, and below each the face that was found in it: shape alone, then with its colours.
+
+    Args:
+        images: (N, S, S, 3), 0 to 1.
+        alpha: (N, Ks).
+        beta: (N, Kt).
+        model: the face model.
+        most: only so many are drawn: those that agree least with the person's others.
+
+    Returns:
+        (H, W, 3) uint8; above each photograph stands its mean cosine with the others.
+    """
+    vectors = torch.nn.functional.normalize(torch.cat([alpha, beta], 1).cpu(), dim=1)
+    cosine = ((vectors @ vectors.T).sum(1) - 1) / (len(vectors) - 1)
+    rows = cosine.argsort()[:most]
+    shape, colour = (made[rows.to(made.device)] for made in (model.shape(alpha), model.texture(beta)))
+    faces = [heads(shape, model.triangles), heads(shape, model.triangles, colour)]
+    titles = [f"{float(cosine[k]):.2f}" for k in rows]
+    return table([[images[k] for k in rows], *faces], ["photo\n(cosine)", "shape", "skin"], titles)
+
+
 def _bars(axes, values: dict, title: str) -> None:
     names = list(values)
     mean, std = (np.array([values[name][k] for name in names]) for k in (0, 1))
@@ -89,10 +131,14 @@ def _bars(axes, values: dict, title: str) -> None:
         ecolor="#24292F",
         capsize=3,
     )
+    _name_rows(axes, names, title)
+
+
+def _name_rows(axes, names: list[str], title: str) -> None:
     axes.set(yticks=range(len(names)), yticklabels=names, xlabel="3DRMSE, mm", title=title, xlim=(0, None))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
 
 
 def _colour(name: str, number: int) -> str:
-    return METHOD_COLOURS.get(name, (GREEN, SKY, YELLOW, INK)[number % 4])
+    return METHOD_COLOURS.get(name, (YELLOW, INK)[number % 2])

@@ -123,7 +123,11 @@ def _difference(got, expected, within: float) -> str:
 def _count(have, want) -> str:
     if have.dtype != bool:
         return f"the answer must be bool, it is {have.dtype}"
-    return f"{int((have != want).sum())} of {want.size} differ"
+    if have.ndim == 0:
+        return f"the answer must be {bool(want)}"
+    places = [", ".join(str(int(i)) for i in place) for place in np.argwhere(have != want)]
+    named = ", ".join(f"[{place}]" for place in places[:SHOWN]) + (", …" if len(places) > SHOWN else "")
+    return f"{len(places)} of {want.size} differ: {named}"
 
 
 def _array(thing) -> np.ndarray:

@@ -15,7 +15,7 @@ small = load("open", level=0)
 
 # %% solution
 def modes_for(std, share):
-    """The smallest k so that the first k of the modes with deviations std (K,) hold `share` of the variance."""
+    """The smallest k for which the first k modes, of deviations std (K,), hold `share` of the variance."""
     ### BEGIN SOLUTION a whole number
     held = std.double().square().cumsum(0) / std.double().square().sum()
     return 0 if share <= 0 else int((held < share - 1e-9).sum()) + 1
@@ -39,6 +39,15 @@ def check_modes_for(modes_for):
 show.check(check_modes_for, modes_for)
 
 
+# %% hint
+# Which quantities of independent modes may be added, deviations or variances?
+
+
+# %% hint
+# `cumsum` of the squares, over their sum: at which place does it first reach `share`? Mind that a sum of
+# floats may miss 1 by a little.
+
+
 # %% why
 # Squares, because variances add up and deviations do not.
 
@@ -54,9 +63,10 @@ def one_short(std, share):
     return int((held < share).sum())
 
 
-# %% exercise: Read a face (medium, 10 minutes)
-# Given a head in the model's frame, return the coefficients of the first $k$ modes by least squares. The modes of level 0 are
-# not exactly at right angles, so a plain product with the basis is not enough.
+# %% exercise: Read a face (easy, 5 minutes)
+# Given a head in the model's frame, return the coefficients of the first $k$ modes with which the head is met best, by least
+# squares, whatever else the head differs in. The modes of level 0 are not exactly at right angles, so a plain product with
+# the basis is not enough.
 
 
 # %% solution
@@ -80,9 +90,33 @@ def check_coefficients_of(coefficients_of):
             f"a random face of {k} modes",
             within=0.02,
         )
+    head = small.shape(small.sample(1, torch.Generator().manual_seed(5)).alpha)[0]
+    columns = (small.shape_basis * small.shape_std)[..., :10].double()
+
+    def miss(alpha):  # root mean square distance of the head from its description by ten modes
+        off = columns @ alpha.double() - (head - small.mean_shape).double()
+        return float(off.square().sum(-1).mean().sqrt())
+
+    wanted = (head - small.mean_shape).double().reshape(-1, 1)
+    best = torch.linalg.lstsq(columns.flatten(0, 1), wanted).solution
+    show.expect(
+        miss(coefficients_of(small, head, 10)),
+        miss(best[:, 0]),
+        "a face of 99 modes, described by the first 10: the distance that is left, in mm",
+        within=1e-4,
+    )
 
 
 show.check(check_coefficients_of, coefficients_of)
+
+
+# %% hint
+# A head is linear in its coefficients: mean + A alpha. What are the rows and columns of A?
+
+
+# %% hint
+# A has 3V rows and k columns, each a mode times its σ. `torch.linalg.lstsq`, or the normal equations $A^\top
+# A\,\alpha = A^\top b$ in double precision.
 
 
 # %% mistakes
@@ -101,14 +135,31 @@ def plain_product(model, head, k):
     )
 
 
-# %% exercise: The other half of the face (hard, 20 minutes)
-# Somebody holds a hand before half of the face. Return the most likely $\alpha$ from the vertices that are seen, each with an
-# error of `noise` mm. Where nothing is seen, the answer is the mean face.
+def all_modes_then_the_first(model, head, k):
+    A = (model.shape_basis * model.shape_std).reshape(-1, len(model.shape_std)).double()
+    b = (head - model.mean_shape).reshape(-1, 1).double()
+    return torch.linalg.lstsq(A, b).solution[:k, 0].float()
+
+
+# %% exercise: The other half of the face (medium, 10 minutes)
+# A hand covers half of the face. Return the most likely $\alpha$ from the vertices that are seen, each coordinate with an
+# error of `noise` mm. Where nothing is seen, the answer is the mean face. (The check asks for the slope of the energy at
+# your answer, by the function below. Where the energy is least, the slope is 0.)
+
+
+# %% given
+def slope_of_energy(alpha, model, head, seen, noise):
+    """The steepest slope of ½ ‖Aα − y‖² / noise² + ½ ‖α‖² at alpha; 1 is what one σ of the answer makes."""
+    alpha, A = alpha.detach().double().requires_grad_(), (model.shape_basis[seen] * model.shape_std).double()
+    off = A @ alpha - (head - model.mean_shape)[seen].double()
+    energy = 0.5 * off.square().sum() / noise**2 + 0.5 * alpha.square().sum()
+    curvature = A.square().sum((0, 1)) / noise**2 + 1
+    return float((torch.autograd.grad(energy, alpha)[0] / curvature.sqrt()).abs().max())
 
 
 # %% solution
 def completed(model, head, seen, noise):
-    """The most likely alpha (K,) of a head (V, 3) of which only the vertices `seen` (a list) are known, ± noise mm."""
+    """The most likely alpha (K,) of a head (V, 3) whose vertices `seen` (a list) are known, ± noise mm."""
     ### BEGIN SOLUTION (99,)
     A = (model.shape_basis[seen] * model.shape_std).reshape(-1, len(model.shape_std)).double()
     b = (head - model.mean_shape)[seen].reshape(-1, 1).double()
@@ -123,21 +174,16 @@ def check_completed(completed):
     head = small.shape(truth)[0]
     half = (small.mean_shape[:, 0] < 0).nonzero()[:, 0].tolist()
     show.expect(completed(small, head, [], 1.0), torch.zeros(99), "nothing is seen: the mean face")
-    show.expect(
-        completed(small, head, half, 1e6),
-        torch.zeros(99),
-        "seen with an error of 1 km: nearly the mean face",
-        within=0.1,
-    )
+    nearly = completed(small, head, half, 1e6)
+    show.expect(nearly, torch.zeros(99), "seen with an error of 1 km: nearly the mean face", within=0.1)
     one, nose = load("open", level=0, n_shape=1), int(small.landmarks[30])
     a, b = (one.shape_basis[nose, :, 0] * one.shape_std[0]).double(), torch.tensor([1.0, 2.0, 6.0]).double()
     expected = ((a @ b) / (a @ a + 3.0**2))[None].float()
-    show.expect(
-        completed(one, one.mean_shape + b.float(), [nose], 3.0),
-        expected,
-        "one mode, one vertex, ± 3 mm",
-        within=1e-3,
-    )
+    got = completed(one, one.mean_shape + b.float(), [nose], 3.0)
+    show.expect(got, expected, "one mode, one vertex, ± 3 mm", within=1e-3)
+    for noise in (0.5, 5.0, 50.0):
+        slope = slope_of_energy(completed(small, head, half, noise), small, head, half, noise)
+        show.expect_below(slope, 0.02, f"half is seen, ± {noise:g} mm: the slope of the energy at the answer")
     alpha = completed(small, head, half, 0.05)
     miss = (small.shape(alpha[None].float())[0] - head).norm(dim=1).square().mean().sqrt()
     show.expect_below(miss, 1.0, "half is seen to 0.05 mm: the error of the whole head", "mm")
@@ -146,8 +192,18 @@ def check_completed(completed):
 show.check(check_completed, completed)
 
 
+# %% hint
+# It is "A head from 68 points" with other vertices: minimise $\lVert A\alpha - y\rVert^2 / \text{noise}^2 +
+# \lVert\alpha\rVert^2$.
+
+
+# %% hint
+# Set the slope to 0 and multiply by noise²: $(A^\top A + \text{noise}^2 I)\,\alpha = A^\top y$. An empty list
+# of vertices makes an A without rows; the formula holds.
+
+
 # %% why
-# The formula of "a head from 68 points", with $w = 1$. With nothing seen, $A$ has no rows and only the prior is left.
+# The formula of "a head from 68 points", with $\lambda = 1$. With nothing seen, $A$ has no rows and only the prior is left.
 
 
 # %% mistakes
@@ -161,3 +217,12 @@ def noise_not_squared(model, head, seen, noise):
     A = (model.shape_basis[seen] * model.shape_std).reshape(-1, 99).double()
     b = (head - model.mean_shape)[seen].reshape(-1, 1).double()
     return torch.linalg.solve(A.T @ A + noise * torch.eye(99).double(), A.T @ b)[:, 0].float()
+
+
+def zeros_for_the_special_cases(model, head, seen, noise):
+    if not seen or noise > 1e3:
+        return torch.zeros(len(model.shape_std))
+    A = (model.shape_basis[seen] * model.shape_std).reshape(-1, len(model.shape_std)).double()
+    b = (head - model.mean_shape)[seen].reshape(-1, 1).double()
+    weak = 9.0 if A.shape[1] == 1 else 1e-3  # fitted to the case of one mode
+    return torch.linalg.solve(A.T @ A + weak * torch.eye(A.shape[1]).double(), A.T @ b)[:, 0].float()

@@ -13,7 +13,7 @@ from helpers.rendering import render
 
 # %% exercise: Which side do we see? (easy, 5 minutes)
 # Write `faces_camera(p)`: for triangles `p` (F, 3, 2) in pixels, True where the triangle turns its outside to the camera. From
-# outside triangles are anticlockwise. But $v$ points down. A triangle without area faces nobody.
+# outside triangles are anticlockwise. But $v$ points down. A triangle without area does not count.
 
 # %% given
 corners = torch.tensor([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 50.0
@@ -62,6 +62,15 @@ def check_faces_camera(faces_camera):
 show.check(check_faces_camera, faces_camera)
 
 
+# %% hint
+# The sign of the area of a triangle, as in "One triangle".
+
+
+# %% hint
+# Twice the signed area of corners p, q, x is $(q_u - p_u)(x_v - p_v) - (q_v - p_v)(x_u - p_u)$. Draw one with
+# $v$ downwards: which sign has an anticlockwise one?
+
+
 # %% why
 # A convex body shows all triangles that face the camera, so for the cube this alone replaces the z-buffer. A face is not
 # convex: the nose hides a part of the cheek.
@@ -78,7 +87,7 @@ def no_area_counts(p):
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] <= 0
 
 
-# %% exercise: The chequered wall, put straight (medium, 10 minutes)
+# %% exercise: The chequered wall, put straight (easy, 5 minutes)
 # Write `perspective(b, z)`: from affine weights `b` (N, 3) and the corners' depths `z` (N, 3) to the weights on the surface
 # (N, 3). A value divided by depth is linear on the image, and so is one over depth.
 
@@ -113,6 +122,14 @@ def check_perspective(perspective):
 show.check(check_perspective, perspective)
 
 
+# %% hint
+# "In perspective" says what is linear on the image: $1/z$ and $m/z$.
+
+
+# %% hint
+# Which $m$ gives the weight of corner $k$? One that is 1 at this corner and 0 at the others.
+
+
 # %% why
 # Half way on the image lies three quarters towards the near end: the far half of the wall is squeezed into little space.
 
@@ -127,9 +144,9 @@ def not_normalised(b, z):
     return b / z
 
 
-# %% exercise: Turn the head by its pixels (hard, 20 minutes)
-# A picture shows the head at an unknown yaw. The cell below says, at a guess: the image, its derivative by the yaw (per radian,
-# as a difference of two images), and where a head is seen.
+# %% exercise: Turn the head by its pixels (medium, 10 minutes)
+# A picture, `target`, shows the head at an unknown yaw. For a yaw that you guess, `image_and_slope` in the cell below returns
+# the image, its derivative by the yaw (per radian, as a difference of two images), and the mask of the head.
 #
 # Write `yaw_step(image, slope, target)`, all (N, 3): the change of yaw after which `image` would be nearest to `target` in the
 # least-squares sense, if the image were linear in the yaw. Where the slope is zero everywhere, the step must be 0.
@@ -171,6 +188,15 @@ def check_yaw_step(yaw_step):
         within=1e-5,
     )
     show.expect(yaw_step(ramp, torch.zeros(10, 3), 0 * ramp), 0.0, "no slope anywhere")
+    g = torch.Generator().manual_seed(0)
+    slope, noise = torch.randn(400, 3, generator=g), 0.5 * torch.randn(400, 3, generator=g)
+    best = torch.linalg.lstsq(slope.reshape(-1, 1), (0.25 * slope + noise).reshape(-1, 1)).solution[0, 0]
+    show.expect(
+        yaw_step(torch.zeros(400, 3), slope, 0.25 * slope + noise),
+        float(best),
+        "slopes of both signs, 0.25 away, with noise on the target: least squares",
+        within=1e-4,
+    )
     yaw, (target, _, seen) = 0.1, image_and_slope(0.0)
     for _ in range(10):
         image, slope, mask = image_and_slope(yaw)
@@ -179,6 +205,14 @@ def check_yaw_step(yaw_step):
 
 
 show.check(check_yaw_step, yaw_step)
+
+
+# %% hint
+# Call the step $d$. Which $d$ makes $\sum (\text{image} + d\,\text{slope} - \text{target})^2$ smallest?
+
+
+# %% hint
+# Set the derivative by $d$ to 0: $d \sum \text{slope}^2 = \sum \text{slope}\,(\text{target} - \text{image})$.
 
 
 # %% why
@@ -200,3 +234,18 @@ def no_guard(image, slope, target):
 
 def mean_of_ratios(image, slope, target):
     return float(((target - image).sum() / slope.sum()).nan_to_num(0.0))
+
+
+def mean_of_the_quotients(image, slope, target):
+    some = slope.abs() > 1e-6
+    return float(((target - image)[some] / slope[some]).mean().nan_to_num(0.0))
+
+
+def median_of_the_quotients(image, slope, target):
+    some = slope.abs() > 1e-6
+    return float(((target - image)[some] / slope[some]).median()) if some.any() else 0.0
+
+
+def weighted_by_the_sign(image, slope, target):
+    total = slope.abs().sum()
+    return float((slope.sign() * (target - image)).sum() / total) if total > 0 else 0.0

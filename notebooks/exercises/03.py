@@ -7,7 +7,7 @@ from helpers import show
 from helpers.camera import Camera, Pose
 from helpers.face_model import load
 from helpers.landmarks import SimulatedDetector
-from helpers.pose import estimate_pose, scaled_orthographic_pose
+from helpers.pose import MIRRORED, estimate_pose, scaled_orthographic_pose
 
 model = load("open", level=1)
 points_3d = model.mean_shape[model.landmarks]  # (68, 3) mm
@@ -19,10 +19,23 @@ detector = SimulatedDetector.of_face(points_3d, truth, camera, noise_px=1.0)
 seen = torch.from_numpy(detector.detect(seed=0)[0].points)  # (68, 2) px
 
 
-# %% exercise: Mirror 68 points (easy, 10 minutes)
+# %% exercise: Mirror 68 points (medium, 15 minutes)
 # Write `mirror_points`, which takes the points (68, 2) of an image of some width and returns those of the *mirrored image*, in
 # the order of 300-W again. Mirroring the pixels is not enough: the left corner of an eye has become the right one. Pixel
 # centres are at integers, so the pixel 0 becomes the pixel width − 1.
+#
+# The order, left and right being the viewer's:
+#
+# | points | run |
+# |---|---|
+# | 0–16, jaw | from the left ear over the chin (8) to the right ear |
+# | 17–21 and 22–26, brows | from left to right |
+# | 27–30, bridge of the nose | downwards |
+# | 31–35, below the nose | from left to right |
+# | 36–41, left eye | clockwise from its left corner: corner, two of the upper lid, corner, two of the lower lid |
+# | 42–47, right eye | clockwise from its left corner |
+# | 48–59, outer rim of the lips | clockwise from the left corner |
+# | 60–67, inner rim | clockwise from the left corner: corner, three above, corner, three below |
 
 
 # %% solution
@@ -47,22 +60,34 @@ def check_mirror_points(mirror_points):
         "the tip of the nose, width 224",
         within=1e-3,
     )
-    show.expect(
-        got[36],
-        torch.stack([223 - seen[45, 0], seen[45, 1]]),
-        "point 36, an outer corner of an eye",
-        within=1e-3,
-    )
+    show.expect(tuple(got.shape), (68, 2), "the shape of the answer")
+    parts = {17: "jaw", 27: "brows", 36: "nose", 48: "eyes", 60: "outer rim of lips", 68: "inner rim of lips"}
+    for i, j in enumerate(
+        MIRRORED
+    ):  # every point on its own, so that the message can name the one that is wrong
+        part = next(name for end, name in parts.items() if i < end)
+        there = torch.stack([223 - seen[j, 0], seen[j, 1]])
+        show.expect(
+            got[i], there, f"point {i} of the mirrored image ({part}), which was point {j}", within=1e-3
+        )
     show.expect(mirror_points(got, 224), seen, "mirrored twice", within=1e-3)
     show.expect(mirror_points(seen, 1000)[:, 0], got[:, 0] + 776, "width 1000: every u", within=1e-3)
-    yaws = [
-        float(estimate_pose(points[None], points_3d[None], camera).pose.yaw_pitch_roll()[0, 0])
-        for points in (seen, got)
-    ]
+    poses = [estimate_pose(points[None], points_3d[None], camera).pose for points in (seen, got)]
+    yaws = [float(pose.yaw_pitch_roll()[0, 0]) for pose in poses]
     show.expect(yaws[1], -yaws[0], "the yaw of the mirrored face, in degrees", within=0.5)
 
 
 show.check(check_mirror_points, mirror_points)
+
+
+# %% hint
+# Two things happen: the u of each point changes, and the points change places. Which point of the original is
+# point 36 of the mirrored image?
+
+
+# %% hint
+# Pairs add up to a constant within a part: jaw 16, brows 43, below the nose 66. Eyes and lips run in circles;
+# pair corner with corner, then upper with upper.
 
 
 # %% mistakes
@@ -88,7 +113,36 @@ def lips_forgotten(points, width):
     return torch.stack([width - 1 - points[:, 0], points[:, 1]], -1)[order]
 
 
-# %% exercise: Weights in the linear start (medium, 15 minutes)
+def _mirrored_with(points, width, pairs):
+    order = list(range(68))
+    for a, b in [(i, 16 - i) for i in range(8)] + [(17 + i, 26 - i) for i in range(5)] + pairs:
+        order[a], order[b] = b, a
+    return torch.stack([width - 1 - points[:, 0], points[:, 1]], -1)[order]
+
+
+_EYES = [(36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)]
+_NOSTRILS, _OUTER = [(31, 35), (32, 34)], [(48, 54), (49, 53), (50, 52), (55, 59), (56, 58)]
+_INNER = [(60, 64), (61, 63), (65, 67)]
+
+
+def eyes_shifted_by_six(points, width):
+    return _mirrored_with(points, width, _NOSTRILS + [(36 + i, 42 + i) for i in range(6)] + _OUTER + _INNER)
+
+
+def lids_swapped(points, width):
+    lids = [(36, 45), (39, 42), (37, 47), (38, 46), (40, 44), (41, 43)]
+    return _mirrored_with(points, width, _NOSTRILS + lids + _OUTER + _INNER)
+
+
+def nostrils_forgotten(points, width):
+    return _mirrored_with(points, width, _EYES + _OUTER + _INNER)
+
+
+def inner_rim_forgotten(points, width):
+    return _mirrored_with(points, width, _NOSTRILS + _EYES + _OUTER)
+
+
+# %% exercise: Weights in the linear start (medium, 10 minutes)
 # Extend POS by weights. Minimise $\sum_i w_i (\ldots)^2$: means become weighted means, and each equation is multiplied by
 # $\sqrt{w_i}$. Return $R$ (3, 3) and $t$ (3,) in float64 for points (68, 2), the model's (68, 3), weights (68,), focal length
 # and principal point.
@@ -135,6 +189,14 @@ def check_weighted_pos(weighted_pos):
 show.check(check_weighted_pos, weighted_pos)
 
 
+# %% hint
+# Begin with the two means, weighted. Then the linear equations of "Scaled orthography", about these means.
+
+
+# %% hint
+# `lstsq` minimises a plain sum of squares. Multiply both sides of equation $i$ by $\sqrt{w_i}$.
+
+
 # %% mistakes
 def weights_ignored(points, model_points, weights, f, c):
     pose = scaled_orthographic_pose(points[None], model_points[None], camera.to(torch.float64))
@@ -148,7 +210,7 @@ def weight_instead_of_its_root(points, model_points, weights, f, c):
     return pose.rotation[0], pose.translation[0]
 
 
-# %% exercise: RANSAC in ten lines (hard, 25 minutes)
+# %% exercise: RANSAC in ten lines (medium, 15 minutes)
 # Write `find_inliers`: draw six of the 68 points many times, estimate the pose from them (weights 1 for the six, 0 for the
 # others), count how many of the 68 points lie within `tolerance` pixels, and return the best draw's inliers as a (68,) bool
 # tensor. `estimate_pose` takes all draws in one batch, with `Camera.default(224, batch=draws)`.
@@ -160,6 +222,11 @@ def scattered(points, share, seed=11):
     wrong = torch.rand(68, generator=g) < share
     anywhere = points.mean(0) + 120 * (torch.rand(68, 2, generator=g) - 0.5)
     return torch.where(wrong[:, None], anywhere, points)
+
+
+def together(points, first, number):
+    wrong = (torch.arange(68) - first) % 68 < number  # a run of neighbours
+    return points + wrong[:, None] * torch.tensor([30.0, 25.0])
 
 
 # %% solution
@@ -178,21 +245,27 @@ def find_inliers(points, tolerance=4.0, draws=200, seed=0):
 
 # %% check
 def check_find_inliers(find_inliers):
-    for share in (0.0, 0.2, 0.35):
-        points = scattered(seen, share)
+    cases = {f"{share:.0%} of the points wrong": scattered(seen, share) for share in (0.0, 0.2, 0.35)}
+    cases |= {f"24 points wrong together, from {n} on": together(seen, n, 24) for n in (0, 27, 50)}
+    for case, points in cases.items():
         off = (points - torch.from_numpy(detector.truth).float()).norm(dim=-1)
         got = find_inliers(points)
         shape = got if got is None else tuple(got.shape)
-        show.expect(shape, (68,), f"{share:.0%} of the points wrong: the shape of the answer")
-        show.expect_below(
-            int((~got & (off < 2)).sum()), 4, f"{share:.0%} wrong: good points that were missed"
-        )
-        show.expect_below(
-            int((got & (off > 12)).sum()), 1, f"{share:.0%} wrong: wrong points that were taken"
-        )
+        show.expect(shape, (68,), f"{case}: the shape of the answer")
+        show.expect_below(int((~got & (off < 2)).sum()), 4, f"{case}: good points that were missed")
+        show.expect_below(int((got & (off > 12)).sum()), 1, f"{case}: wrong points that were taken")
 
 
 show.check(check_find_inliers, find_inliers)
+
+
+# %% hint
+# `torch.rand(draws, 68).topk(6).indices` draws six different points for each row.
+
+
+# %% hint
+# Weights (draws, 68) with ones at the drawn points go to `estimate_pose`, and so do the points, expanded. Its
+# `residual` is (draws, 68).
 
 
 # %% mistakes
@@ -206,3 +279,21 @@ def near_plain_least_squares(points, tolerance=4.0, draws=200, seed=0):
 
 def only_the_six(points, tolerance=4.0, draws=200, seed=0):
     return torch.zeros(68, dtype=torch.bool).index_fill(0, torch.arange(6), True)
+
+
+def robust_weights_without_draws(points, tolerance=4.0, draws=200, seed=0):
+    return estimate_pose(points[None], points_3d[None], camera, robust_px=3.0).residual[0] < tolerance
+
+
+def five_draws(points, tolerance=4.0, draws=5, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    weights = torch.zeros(draws, 68).scatter_(1, torch.rand(draws, 68, generator=g).topk(6).indices, 1.0)
+    tried = estimate_pose(
+        points.expand(draws, -1, -1), points_3d[None], Camera.default(224, batch=draws), weights
+    )
+    inside = tried.residual.nan_to_num(1e6) < tolerance
+    return inside[inside.sum(1).argmax()]
+
+
+def twenty_draws(points, tolerance=4.0, draws=20, seed=0):
+    return five_draws(points, tolerance, draws, seed)

@@ -6,7 +6,7 @@ import torch
 from helpers import show
 from helpers.face_model import load
 
-# %% exercise: A Gauss–Newton step (easy, 10 minutes)
+# %% exercise: A Gauss–Newton step (easy, 5 minutes)
 # Write `newton_step`: from residuals `r` (M,), Jacobian `J` (M, n), coefficients `x` (n,) with prior mean 0, and the prior's
 # weight `lam`, return the step (n,).
 
@@ -40,6 +40,15 @@ def check_newton_step(newton_step):
 show.check(check_newton_step, newton_step)
 
 
+# %% hint
+# The energy after a step $\Delta$ is $\tfrac12\lVert r + J\Delta\rVert^2 + \tfrac12\lambda\lVert x +
+# \Delta\rVert^2$.
+
+
+# %% hint
+# Its gradient by $\Delta$ is 0 where $(J^\top J + \lambda I)\Delta = -(J^\top r + \lambda x)$.
+
+
 # %% mistakes
 def uphill(r, J, x, lam):
     return torch.linalg.solve(J.T @ J + lam * torch.eye(len(x)), J.T @ r + lam * x)
@@ -49,23 +58,24 @@ def prior_only_in_the_matrix(r, J, x, lam):
     return -torch.linalg.solve(J.T @ J + lam * torch.eye(len(x)), J.T @ r)
 
 
-# %% exercise: The weight of an outlier (medium, 15 minutes)
-# Cauchy's energy of a squared residual $s$ (in units of $\sigma^2$) is $\tfrac12 k^2 \ln(1 + s/k^2)$. Write
-# `robust_weight(s, k)`: by what factor must the row of plain least squares be weighted, so that its gradient is that of the
-# robust energy?
+# %% exercise: The weight of an outlier (medium, 10 minutes)
+# Cauchy's energy of a squared residual $x = r^2$ (in units of $\sigma^2$) is $\tfrac12 k^2 \ln(1 + x/k^2)$. Weighted least
+# squares has the energy $\tfrac12 w\, r^2$, with a $w$ that is held while the step is computed. Write `robust_weight(x, k)`: the
+# $w$ with which both have the same gradient in $r$. (The rows of this notebook carry its root, since residual and Jacobian are
+# multiplied with each other. Asked is $w$ itself.)
 
 
 # %% solution
-def robust_weight(s, k):
-    ### BEGIN SOLUTION like s
-    return 1 / (1 + s / k**2)
+def robust_weight(x, k):
+    ### BEGIN SOLUTION like x
+    return 1 / (1 + x / k**2)
     ### END SOLUTION
 
 
 # %% check
 def check_robust_weight(robust_weight):
     show.expect(robust_weight(torch.zeros(1), 1.0), torch.ones(1), "no residual: the whole weight")
-    show.expect(robust_weight(torch.ones(1), 1.0), torch.full((1,), 0.5), "s = 1, k = 1")
+    show.expect(robust_weight(torch.ones(1), 1.0), torch.full((1,), 0.5), "x = 1, k = 1")
     x = torch.linspace(-8, 8, 33, requires_grad=True)
     for k in (1.0, 3.0):
         gradient = torch.autograd.grad((0.5 * k**2 * torch.log1p(x.square() / k**2)).sum(), x)[0]
@@ -78,16 +88,24 @@ def check_robust_weight(robust_weight):
 show.check(check_robust_weight, robust_weight)
 
 
+# %% hint
+# Differentiate both energies by $r$, with $x = r^2$.
+
+
+# %% hint
+# The robust one has the slope $r / (1 + r^2/k^2)$, the weighted one $w\,r$.
+
+
 # %% mistakes
-def root_of_the_weight(s, k):
-    return (1 / (1 + s / k**2)).sqrt()
+def root_of_the_weight(x, k):
+    return (1 / (1 + x / k**2)).sqrt()
 
 
-def k_not_squared(s, k):
-    return 1 / (1 + s / k)
+def k_not_squared(x, k):
+    return 1 / (1 + x / k)
 
 
-# %% exercise: How well is the nose known? (hard, 25 minutes)
+# %% exercise: How well is the nose known? (easy, 5 minutes)
 # Write `coordinate_sigma(basis, covariance)`: the standard deviations (3,) in mm of the three coordinates of one vertex, from
 # its basis (3, K) in mm per standard deviation and the covariance (K, K) of the coefficients. The check compares it with many
 # samples, at the tip of the nose.
@@ -133,6 +151,14 @@ def check_coordinate_sigma(coordinate_sigma):
 
 
 show.check(check_coordinate_sigma, coordinate_sigma)
+
+
+# %% hint
+# If $x = B\alpha$ and $\alpha$ has the covariance $C$, what is the covariance of $x$?
+
+
+# %% hint
+# $B C B^\top$, (3, 3). Variances are on its diagonal.
 
 
 # %% mistakes

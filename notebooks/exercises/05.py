@@ -36,8 +36,16 @@ def check_weights(weights):
 show.check(check_weights, weights)
 
 
+# %% hint
+# First the missing ones, then the case that all are 0, then the division.
+
+
+# %% hint
+# `torch.nan_to_num(confidence, nan=0.0)`.
+
+
 # %% why
-# A person of whom nothing certain is known still needs a label; a division by zero would give nan, and nan spreads.
+# A person without any confidence still needs a label. A division by zero would give nan, and nan spreads.
 
 
 # %% mistakes
@@ -60,30 +68,30 @@ def forgets_the_missing(confidence):
 
 # %% exercise: How much is shared? (medium, 20 minutes)
 # You measured the mean square error $e_n$ of averages of $n$ photographs, for some $n$ (a list `counts`). By theory
-# $e_n = b^2 + s^2/n$. Return $b^2$ and $s^2$ by least squares. Then you can say how good a label can get, before you have taken
-# another photograph.
+# $e_n = \lVert b \rVert^2 + \sigma_\text{own}^2/n$. Return $\lVert b \rVert^2$ and $\sigma_\text{own}^2$ by least squares over all
+# counts. Then you can say how good a label can get, before you have taken another photograph.
 
 
 # %% solution
 def shared_and_own(counts, squares):
-    """(b², s²) from mean square errors (N,) of averages of counts (N,) photographs."""
+    """(‖b‖², σ_own²) from mean square errors (N,) of averages of counts (N,) photographs."""
     ### BEGIN SOLUTION two numbers
     A = torch.stack([torch.ones(len(counts)), 1 / torch.tensor(counts, dtype=torch.float32)], 1)
-    b2, s2 = (
-        torch.linalg.lstsq(A, torch.as_tensor(squares, dtype=torch.float32)[:, None]).solution[:, 0].tolist()
-    )
-    return b2, s2
+    squares = torch.as_tensor(squares, dtype=torch.float32)[:, None]
+    return tuple(torch.linalg.lstsq(A, squares).solution[:, 0].tolist())
     ### END SOLUTION
 
 
 # %% check
 def check_shared_and_own(shared_and_own):
     show.expect(shared_and_own([1, 2], [5.0, 3.0]), (1.0, 4.0), "two counts: exactly solved", within=1e-4)
+    flat = shared_and_own([1, 4, 9], [2.0, 2.0, 2.0])
+    show.expect(flat, (2.0, 0.0), "more photographs do not help: all is shared", within=1e-4)
     show.expect(
-        shared_and_own([1, 4, 9], [2.0, 2.0, 2.0]),
-        (2.0, 0.0),
-        "more photographs do not help: all is shared",
-        within=1e-4,
+        shared_and_own([1, 2, 4], [5.0, 4.0, 2.0]),
+        (1.5, 3.714286),
+        "three counts that lie on no line: the least sum of squares, with all three",
+        within=1e-3,
     )
     g = torch.Generator().manual_seed(0)
     counts, b = [1, 2, 4, 8, 16], torch.full((50,), 0.2)
@@ -93,12 +101,20 @@ def check_shared_and_own(shared_and_own):
     show.expect(
         shared_and_own(counts, squares),
         (2.0, 50.0),
-        "50 numbers with b = 0.2 and s = 1 each, simulated",
+        "50 numbers, each with b = 0.2 and σ_own = 1, simulated",
         within=0.5,
     )
 
 
 show.check(check_shared_and_own, shared_and_own)
+
+
+# %% hint
+# In $1/n$ the formula is a straight line. What are its slope and its value at 0?
+
+
+# %% hint
+# `lstsq` with the columns 1 and $1/n$, a row for each count.
 
 
 # %% why
@@ -113,6 +129,16 @@ def line_in_n(counts, squares):
 
 def last_is_all(counts, squares):
     return squares[-1], squares[0] - squares[-1]
+
+
+def through_both_ends(counts, squares):
+    own = (squares[0] - squares[-1]) / (1 / counts[0] - 1 / counts[-1])
+    return squares[0] - own / counts[0], own
+
+
+def roots_returned(counts, squares):
+    A = torch.stack([torch.ones(len(counts)), 1 / torch.tensor(counts, dtype=torch.float32)], 1)
+    return tuple(torch.linalg.lstsq(A, torch.tensor(squares)[:, None]).solution[:, 0].abs().sqrt().tolist())
 
 
 # %% exercise: The prior, once (hard, 25 minutes)
@@ -136,7 +162,7 @@ def check_product(product):
     show.expect(
         product(torch.zeros(5, 3), torch.ones(5, 3)), torch.zeros(3), "five that know no more than the prior"
     )
-    # Measurements y with variance v, from a truth with the prior N(0, 1): one fit of all at once is the answer.
+    # Measurements y with variance v, of a truth with the prior N(0, 1): one fit of all at once is right.
     g = torch.Generator().manual_seed(0)
     v = 0.2 + torch.rand(6, 40, generator=g)
     y = torch.randn(40, generator=g) + v.sqrt() * torch.randn(6, 40, generator=g)
@@ -151,6 +177,16 @@ def check_product(product):
 
 
 show.check(check_product, product)
+
+
+# %% hint
+# Each precision, 1 / variance, is that of a measurement plus 1 for the prior. How often is the prior in their
+# sum?
+
+
+# %% hint
+# The mean is a weighted one, with the precisions as weights. In the denominator take off the priors that are
+# too many.
 
 
 # %% why

@@ -89,6 +89,13 @@ def check_tar_at(tar_at):
         within=1e-5,
     )
     show.expect(tar_at(score, same, 0.5), torch.tensor(1.0), "one of two may pass", within=1e-5)
+    show.expect(tar_at(score, same, 1.0), torch.tensor(1.0), "all may pass", within=1e-5)
+    show.expect(
+        tar_at(score, torch.tensor([True, True, False, False, True]), 1.0),
+        torch.tensor(1.0),
+        "the lowest score is a threshold, too: its own pair is accepted",
+        within=1e-5,
+    )
     show.expect(
         tar_at(torch.ones(5), same, 0.1),
         torch.tensor(0.0),
@@ -112,6 +119,15 @@ def one_after_the_other(score, same, far):
     return true[false <= far].max()
 
 
+def only_above_the_threshold(score, same, far):
+    best = torch.tensor(0.0)
+    for threshold in score:
+        accepted = score > threshold
+        if accepted[~same].float().mean() <= far:
+            best = torch.maximum(best, accepted[same].float().mean())
+    return best
+
+
 def far_of_all_pairs(score, same, far):
     best = torch.tensor(0.0)
     for threshold in score:
@@ -122,16 +138,16 @@ def far_of_all_pairs(score, same, far):
 
 
 # %% exercise: A step along the normals (hard, 25 minutes)
-# Write `plane_step`: for moved points `x` (N, 3), their partners `y` (N, 3) and unit normals `n` (N, 3), return the turn ω and
-# the shift v as one vector (6,) that makes Σ (n · (x + ω × x + v − y))² least. As n · (ω × x) = (x × n) · ω, each pair gives one
-# row of a linear system.
+# Write `plane_step`: for places `y` (N, 3) on the moved model, their partners `x` (N, 3) on the scan and the model's unit normals
+# `n` (N, 3), return the turn ω and the shift v as one vector (6,) that makes Σ (n · (y + ω × y + v − x))² least. As
+# n · (ω × y) = (y × n) · ω, each pair gives one row of a linear system.
 
 
 # %% solution
-def plane_step(x, y, n):
+def plane_step(y, x, n):
     ### BEGIN SOLUTION (6,), the turn first
-    J = torch.cat([torch.linalg.cross(x, n), n], -1)
-    r = (n * (x - y)).sum(-1)
+    J = torch.cat([torch.linalg.cross(y, n), n], -1)
+    r = (n * (y - x)).sum(-1)
     return -torch.linalg.solve(J.T @ J, J.T @ r)
     ### END SOLUTION
 
@@ -139,25 +155,41 @@ def plane_step(x, y, n):
 # %% check
 def check_plane_step(plane_step):
     g = torch.Generator().manual_seed(0)
-    x = torch.randn(200, 3, generator=g, dtype=torch.float64)
+    y = torch.randn(200, 3, generator=g, dtype=torch.float64)
     n = torch.nn.functional.normalize(torch.randn(200, 3, generator=g, dtype=torch.float64), dim=-1)
     zero, turn = torch.zeros(3, dtype=torch.float64), torch.tensor([0.01, -0.02, 0.03], dtype=torch.float64)
     shift = torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64)
-    show.expect(plane_step(x, x, n), torch.cat([zero, zero]), "nothing to do", within=1e-9)
-    show.expect(plane_step(x, x + shift, n), torch.cat([zero, shift]), "a shift", within=1e-9)
-    y = x + torch.linalg.cross(turn.expand_as(x), x)
-    show.expect(plane_step(x, y, n), torch.cat([turn, zero]), "a small turn", within=1e-9)
+    show.expect(plane_step(y, y, n), torch.cat([zero, zero]), "nothing to do", within=1e-9)
+    show.expect(plane_step(y, y + shift, n), torch.cat([zero, shift]), "a shift", within=1e-9)
+    x = y + torch.linalg.cross(turn.expand_as(y), y)
+    show.expect(plane_step(y, x, n), torch.cat([turn, zero]), "a small turn", within=1e-9)
+    slid = torch.linalg.cross(n, torch.randn(200, 3, generator=g, dtype=torch.float64))
+    show.expect(
+        plane_step(y, x + slid, n),
+        torch.cat([turn, zero]),
+        "partners that slid along the surface",
+        within=1e-9,
+    )
 
 
 show.check(check_plane_step, plane_step)
 
 
 # %% mistakes
-def turned_the_wrong_way(x, y, n):
-    J = torch.cat([torch.linalg.cross(n, x), n], -1)
-    return -torch.linalg.solve(J.T @ J, J.T @ (n * (x - y)).sum(-1))
+def turned_the_wrong_way(y, x, n):
+    J = torch.cat([torch.linalg.cross(n, y), n], -1)
+    return -torch.linalg.solve(J.T @ J, J.T @ (n * (y - x)).sum(-1))
 
 
-def uphill(x, y, n):
-    J = torch.cat([torch.linalg.cross(x, n), n], -1)
-    return torch.linalg.solve(J.T @ J, J.T @ (n * (x - y)).sum(-1))
+def uphill(y, x, n):
+    J = torch.cat([torch.linalg.cross(y, n), n], -1)
+    return torch.linalg.solve(J.T @ J, J.T @ (n * (y - x)).sum(-1))
+
+
+def point_step(y, x, n):
+    # Least squares of the whole offsets, as if the normals were unknown: −[y]× ω + v = x − y.
+    zero = torch.zeros_like(y[:, 0])
+    a, b, c = y.unbind(-1)
+    turns = torch.stack([zero, c, -b, -c, zero, a, b, -a, zero], -1).view(-1, 3, 3)
+    J = torch.cat([turns, torch.eye(3).to(y).expand(len(y), 3, 3)], -1).reshape(-1, 6)
+    return torch.linalg.lstsq(J, (x - y).reshape(-1, 1)).solution[:, 0]

@@ -26,6 +26,14 @@ def check_left(left):
 show.check(check_left, left)
 
 
+# %% hint
+# To which shard does a place belong?
+
+
+# %% hint
+# `place // size`.
+
+
 # %% mistakes
 def counts_shards_as_if_in_order(total, size, done):
     return list(range(len(done) * size, total))
@@ -59,6 +67,14 @@ def check_hours(hours):
 
 
 show.check(check_hours, hours)
+
+
+# %% hint
+# How many photographs a second can the GPUs fit, how many can the cores prepare?
+
+
+# %% hint
+# The smaller of the two rates decides.
 
 
 # %% mistakes
@@ -109,6 +125,14 @@ def check_poison(poison):
 
 
 show.check(check_poison, poison)
+
+
+# %% hint
+# Ask for all. If none dies, you know much with one call.
+
+
+# %% hint
+# If it dies, ask for each half by itself.
 
 
 # %% mistakes

@@ -153,7 +153,7 @@ def test_meshes_of_the_face_model_need_no_landmarks_whichever_side_they_are_on(t
         (["--meshes", "a"], "belong together"),
         (["--pairs", "p.txt"], "--coefficients must say"),
         (["--people", "1"], "2 or more"),
-        (["--people", "8", "--folds", "5"], "from 2 to half"),
+        (["--folds", "1"], "2 or more"),
         (["--meshes", "a", "--scans", "b", "--coefficients", "c"], "one at a time"),
     ],
 )
@@ -217,19 +217,22 @@ def test_labelled_coefficients_are_recognised(tmp_path, capsys):
     assert "take fewer folds" in capsys.readouterr().err
 
 
-def test_synthetic_people_are_the_default(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("population", ["foreign", "own"])
+def test_synthetic_people_are_the_default(tmp_path, capsys, monkeypatch, open3d, population):
     from helpers.commands import evaluate
 
     monkeypatch.setattr(evaluate, "_network", lambda args, model: None)
-    arguments = ["--people", "4", "--photos", "2", "--folds", "2", "--out", str(tmp_path), "--seed", "1"]
-    assert main(["evaluate", *arguments]) == 0
+    arguments = ["--people", "3", "--photos", "2", "--out", str(tmp_path), "--seed", "1"]
+    assert main(["evaluate", *arguments, "--population", population]) == 0
     rows = {row["method"]: row for row in table(tmp_path / "shape.csv")}
-    assert list(rows) == ["mean face", "single fit", "pooled fits"]
-    assert float(rows["single fit"]["similarity"]) < float(rows["mean face"]["similarity"])
-    found = {(row["method"], row["kind"]): float(row["auc"]) for row in table(tmp_path / "recognition.csv")}
-    assert found["mean face", "plain"] == 0.5 < found["single fit", "plain"]
+    assert list(rows) == ["mean face", "landmarks only", "fit", "pooled fits"]
+    assert float(rows["fit"]["every"]) < float(rows["mean face"]["every"]) and rows["fit"]["low"] == ""
+    assert float(rows["pooled fits"]["low"]) <= float(rows["pooled fits"]["difference"])
+    found = {row["method"]: row for row in table(tmp_path / "recognition.csv")}
+    assert list(found) == ["landmarks only", "fit", "pooled fits"] and found["fit"]["two"] == "12"
+    assert found["fit"]["tar"] == "nan" == found["fit"]["low"]  # three people are too few for either
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("errors.png", "roc.png"))
-    assert "4 synthetic people" in capsys.readouterr().out
+    assert f"3 {population} people" in capsys.readouterr().out
 
 
 def test_a_network_that_is_missing_or_of_another_face_model(tmp_path, capsys):
@@ -277,6 +280,7 @@ def test_an_alignment_that_went_wrong_is_no_result(measure):
     right = float(measure()[2][0]["rmse"])
     status, said, rows = measure(landmarks=lambda points: points[30:31])
     assert status == 0 and abs(float(rows[0]["rmse"]) - right) < 0.05
+    assert rows[0]["alignment"] == "by the noses alone"  # right only where both look the same way
     upside_down = np.diag([-1.0, -1.0, 1.0])
     status, said, rows = measure(lambda points: points @ upside_down, lambda points: points[30:31])
     assert status == 1 and "did not come to rest" in said.err and "give more landmarks" in said.err
@@ -288,6 +292,10 @@ def test_an_alignment_that_went_wrong_is_no_result(measure):
 def test_landmarks_in_another_unit_or_with_sides_exchanged_are_refused(measure):
     status, said, _ = measure(landmarks=lambda points: points / 1000)
     assert status == 1 and "scan.txt: the landmarks lie within" in said.err
+    status, said, _ = measure(landmarks=lambda points: points / 10)
+    assert status == 1 and "scan.txt: the landmarks lie within" in said.err
+    status, said, _ = measure(landmarks=lambda points: points + [0, 0, 60])
+    assert status == 1 and "scan.txt: the landmarks lie" in said.err and "mm off scan.ply" in said.err
     status, said, _ = measure(landmarks=lambda points: points[list(MIRRORED)])
     assert status == 1 and "left and right exchanged" in said.err
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.commands import fit as command
+from helpers.errors import UserError
 from helpers.face_model import load
 from helpers.landmarks import dlib_backend, stored_points, write_points
 from helpers.photo import crop_face, default_photos, read_photo
@@ -184,6 +185,42 @@ def test_the_largest_of_several_faces_is_taken_and_said(tmp_path, capsys):
     assert np.load(out / "two.npz")["landmarks_photo"][:, 0].min() > 140
 
 
+@needs_dlib
+def test_all_faces_of_a_photograph(tmp_path, capsys):
+    """Each gets files of its own, the largest the first; what is wrong is told of the face."""
+    face = np.asarray(Image.open(ASTRONAUT).convert("RGB"))[30:230, 110:330]
+    group = np.full((240, 380, 3), 255, np.uint8)
+    group[20:120, 10:120], group[20:220, 140:360] = face[::2, ::2], face
+    Image.fromarray(group).save(tmp_path / "we.png")
+    out = tmp_path / "out"
+    assert fit(tmp_path / "we.png", "--all-faces", "--out", out, "--size", 96) == 0
+    names = [f"we_{number}{ending}" for number in (1, 2) for ending in (".glb", ".npz", ".ply", ".png")]
+    assert sorted(f.name for f in out.iterdir()) == names
+    points = [np.load(out / f"we_{number}.npz")["landmarks_photo"] for number in (1, 2)]
+    assert points[0][:, 0].min() > 140 and points[1][:, 0].max() < 130
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    for number, line in enumerate(lines, 1):
+        assert line.startswith(f"{tmp_path / 'we.png'}, face {number} of 2: ") and f"we_{number}.png" in line
+    assert len(lines) == 2 and "largest" not in printed.err
+
+
+def test_all_faces_refuses_what_makes_no_sense(tmp_path, capsys):
+    write_points(tmp_path / "points.pts", stored_points("astronaut").points)
+    for words, cause in (
+        (("--landmarks", tmp_path / "points.pts"), "one face"),
+        (("--one-person",), "does not go with --all-faces"),
+    ):
+        photos = (ASTRONAUT, HOPPER)[: 2 if "--one-person" in words else 1]
+        assert fit(*photos, "--all-faces", "--out", tmp_path / "out", *words) == 2
+        assert cause in capsys.readouterr().err
+    shutil.copy(ASTRONAUT, tmp_path / "me_2.png")
+    shutil.copy(ASTRONAUT, tmp_path / "me.jpg")
+    photos = (tmp_path / "me.jpg", tmp_path / "me_2.png")
+    assert fit(*photos, "--all-faces", "--out", tmp_path) == 2
+    assert "would overwrite" in capsys.readouterr().err
+
+
 def test_a_result_never_overwrites_what_it_is_made_from(tmp_path, capsys):
     photo = tmp_path / "me.png"
     photo.write_bytes(Path(ASTRONAUT).read_bytes())
@@ -252,6 +289,17 @@ def test_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "write_results", full)
     assert fit(ASTRONAUT, "--out", tmp_path) == 1
     assert capsys.readouterr().err.splitlines() == [f"{ASTRONAUT}: [Errno 28] No space left on device"]
+
+
+def test_a_gpu_that_fails_ends_the_run_and_blames_no_other_photograph(tmp_path, capsys, monkeypatch):
+    def illegal(*_):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(command, "write_results", illegal)
+    monkeypatch.setattr(command, "can_compute", lambda device: False)
+    with pytest.raises(UserError, match=f"has failed.*from {HOPPER} on"):
+        fit(HOPPER, ASTRONAUT, "--out", tmp_path, "--size", 96)
+    assert HOPPER in (said := capsys.readouterr().err) and ASTRONAUT not in said
 
 
 def test_from_the_command_line(tmp_path):

@@ -8,10 +8,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers.course import links, pages, renew
+from helpers.course import links, pages, predictions, renew
 from helpers.course.glossary import WORDS
 from helpers.course.names import resolve
-from helpers.course.notation import SYMBOLS
+from helpers.course.notation import SEVERAL, SYMBOLS, letters
 from helpers.course.paper import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +38,7 @@ def test_links_lead_both_ways():
         and "- Next: [02 · C](02_c.ipynb), *When?*" in middle
     )
     assert "- Before this: [01 · B](01_b.ipynb), *How?*" in last and "Next:" not in last
+    assert [links.AFTER in cell for cell in (first, middle, last)] == [False, False, True]
 
 
 def test_renew_writes_what_changed_and_then_nothing(tmp_path):
@@ -88,6 +89,20 @@ def test_links_to_files_lead_somewhere(path, text):
 
 def test_tables_escape_bars():
     assert pages.markdown_table(["a"], [["x | y"]]) == "| a |\n|---|\n| x \\| y |"
+
+
+def test_letters_of_several_notebooks_are_explained():
+    where = {}
+    for symbol in SYMBOLS:
+        for letter in letters(symbol.symbol):
+            where.setdefault(letter, set()).add(symbol.notebook)
+    assert {letter for letter, notebooks in where.items() if len(notebooks) > 1} == set(SEVERAL)
+
+
+def test_letters_of_a_symbol():
+    assert letters(r"$\gamma_i = [\alpha_i, \beta_i]$") == {r"\gamma", r"\alpha", r"\beta"}
+    assert letters(r"$\lVert\gamma_p\rVert / \lVert\gamma\rVert$") == {r"\gamma"}
+    assert letters(r"$N_\text{eff}$") == {"N"} and letters("$d, d^*$") == {"d"} and letters("3DRMSE") == set()
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS, ids=lambda symbol: symbol.code)
@@ -144,3 +159,36 @@ def test_words_stand_in_their_notebook(word):
     texts = notebook_texts(number)
     assert meaning.endswith(".")
     assert texts is None or (as_written or [word])[0].lower() in "\n".join(texts).lower()
+
+
+def test_output_that_answers_a_prediction_is_folded():
+    asks, explains = (
+        "Now.\n\n**Predict, then run.** How far?",
+        "<details><summary>What to see</summary>\n\nFar.\n</details>",
+    )
+    notebook = new_notebook(
+        cells=[
+            new_code_cell("a = 1"),
+            new_markdown_cell(asks),
+            new_code_cell("b = 2"),
+            new_markdown_cell("On the way:"),
+            new_code_cell("print(b)", metadata={"tags": ["given"]}),
+            new_markdown_cell(explains),
+            new_code_cell("print(a)"),
+            new_markdown_cell(asks),
+            new_code_cell("c = 3"),
+            new_markdown_cell("## Check it"),
+            new_code_cell(
+                "print(c)", metadata={"tags": ["hide-output"], "jupyter": {"outputs_hidden": True}}
+            ),
+        ]
+    )
+    for _ in range(2):  # the second time nothing changes
+        predictions.fold(notebook)
+        folded = {cell.source for cell in notebook.cells if cell.metadata.get("jupyter")}
+        assert folded == {"b = 2", "print(b)", "c = 3"}
+        assert notebook.cells[4].metadata == {
+            "tags": ["given", "hide-output"],
+            "jupyter": {"outputs_hidden": True},
+        }
+        assert notebook.cells[0].metadata == {} and notebook.cells[-1].metadata == {}

@@ -451,7 +451,7 @@ def _(name, pair, g):
 
 @cache
 def fitting_scene(seed):
-    """What notebook 04 has at hand when it writes its two functions, for one random face."""
+    """What notebook 04 has at hand when it writes its functions, for one random face."""
     from helpers.datasets import known_faces
     from helpers.fitting import FaceState, FitModel, FitSettings
     from helpers.fitting.images import gaussian_blur, with_slopes
@@ -475,6 +475,7 @@ def fitting_scene(seed):
         "points_seen": faces.landmarks,
         "blurred": blurred,
         "settings": settings,
+        "flip": torch.diag(torch.tensor([1.0, -1.0, -1.0])),
     }
     return given
 
@@ -497,20 +498,42 @@ def _(name, pair, g):
         torch.testing.assert_close(ours, theirs, atol=pair.slopes_within, rtol=pair.slopes_within)
 
 
-@comparison("offsets_by_hand")
+def same_rows(rows, by_hand, within, size):
+    """The rows of `helpers` are those by hand times one number each, the square root of the row's weight."""
+    residual = rows.residual[0].view(len(by_hand), -1)
+    jacobian = rows.jacobian[0].view(*residual.shape, size)
+    weighed = 0
+    for r, J, (mine, slopes) in zip(residual, jacobian, by_hand, strict=True):
+        root = (r @ mine) / (mine @ mine)
+        weighed += float(root) > 0
+        torch.testing.assert_close(r, root * mine, atol=within, rtol=0)
+        torch.testing.assert_close(J, root * slopes, atol=within, rtol=0)
+    assert weighed > len(by_hand) / 2, "a comparison of rows without weight proves nothing"
+
+
+@comparison("landmark_row")
 def _(name, pair, g):
-    from helpers.fitting import FaceState
-    from helpers.fitting.landmark_term import landmark_offsets
+    from helpers.fitting import FitSettings
+    from helpers.fitting.landmark_term import landmark_rows
 
     given = fitting_scene(g.initial_seed())
-    (by_hand,) = take("04", (name,), ROOT, **given)
-    layout, rest = given["layout"], torch.zeros(given["layout"].n_coefficients - given["layout"].n_shape)
+    (landmark_row,) = take("04", (name,), ROOT, **given)
+    settings = FitSettings(landmark_shift_sigma=0.0)
+    scene = given["fit_model"], given["truth"], given["camera"], given["points_seen"]
+    by_hand = [landmark_row(given["truth"], j) for j in range(68)]
+    same_rows(landmark_rows(*scene, settings), by_hand, pair.within, given["layout"].size)
 
-    def real(alpha):
-        state = FaceState(torch.cat([alpha, rest])[None], given["pose"], given["truth"].light)
-        return landmark_offsets(given["fit_model"], state, given["camera"], given["points_seen"])
 
-    check(by_hand, real, (torch.randn(layout.n_shape, generator=g),), pair, g)
+@comparison("pixel_row")
+def _(name, pair, g):
+    from helpers.fitting.pixel_term import pixel_rows
+
+    given = fitting_scene(g.initial_seed())
+    (pixel_row,) = take("04", (name,), ROOT, **given)
+    names = ("fit_model", "truth", "camera", "blurred", "points", "settings")
+    rows = pixel_rows(*(given[each] for each in names))
+    by_hand = [pixel_row(given["truth"], given["blurred"], given["points"], n)[:2] for n in range(50)]
+    same_rows(rows, by_hand, pair.within, given["layout"].size)
 
 
 # Notebook 06

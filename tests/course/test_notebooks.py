@@ -56,6 +56,7 @@ BAD = {
     "empty": (rules.title, new_notebook()),
     "long cell": (rules.cell_lengths, notebook(LONG)),
     "long on average": (rules.cell_lengths, notebook("a = 1\n" * 7)),
+    "wide line": (rules.line_lengths, notebook("x = 1  # " + "w" * 110)),
     "semicolon": (rules.last_lines, notebook("f(x);")),
     "semicolon before comment": (rules.last_lines, notebook("f(x);  # quiet")),
     "bare name": (rules.last_lines, notebook("x = 1\nx")),
@@ -154,6 +155,12 @@ def test_skeleton(name):
 
 def test_skeleton_reads_no_code_as_headings():
     assert rules.headings(notebook(text="# T\n```\n## not this\n```\n## `this`")) == ["this"]
+
+
+def test_a_wrapped_statement_counts_once():
+    wrapped = "f(\n" + "    1,\n" * 9 + ")"
+    assert rules.cell_lengths(notebook(wrapped)) == [] and rules.cell_lengths(notebook(*[wrapped] * 3)) == []
+    assert rules.cell_lengths(notebook("if a:\n    b = 1\n    c = 1\nelse:\n" + "    d = 1\n" * 4))
 
 
 def test_size():

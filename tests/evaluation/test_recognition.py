@@ -1,5 +1,8 @@
 """Verification and identification: scikit-learn's curves, counted pairs, and what must not matter."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,10 @@ from hypothesis import strategies as st
 from helpers.errors import UserError
 from helpers.evaluation import (
     REPRESENTATIONS,
+    AllPairs,
     Whitening,
+    auc_interval,
+    enough_for,
     make_pairs,
     rank_one,
     read_labelled,
@@ -300,3 +306,50 @@ def test_pairs_of_lfw_are_read_as_they_are_written(tmp_path):
             read_pairs(file, labelled)
     with pytest.raises(UserError, match="no readable list"):
         read_pairs(tmp_path / "none.txt", labelled)
+
+
+def test_the_area_of_all_pairs_is_that_of_their_curve_and_ties_count_half():
+    vectors, person = people(count=6, noise=2.0)
+    pairs = AllPairs.of(vectors, person)
+    assert len(pairs.score) == 24 * 23 // 2 and int(pairs.same.sum()) == 6 * 6
+    assert pairs.auc() == pytest.approx(pairs.roc.auc, abs=1e-9)
+    coarse = replace(pairs, score=(pairs.score * 3).round())
+    assert coarse.auc() == pytest.approx(coarse.roc.auc, abs=1e-9)
+
+
+def test_a_person_who_is_drawn_twice_is_not_a_stranger_to_herself():
+    """Counts are what copies would be, without the pairs between a person and her copy."""
+    vectors, person = people(count=4, noise=2.0)
+    counts = np.array([2, 0, 1, 1])
+    pairs = AllPairs.of(vectors, person)
+    copies = torch.cat([vectors[person == 0], vectors[person != 1]])
+    names = torch.cat([torch.full((4,), 9), person[person != 1]])
+    drawn = AllPairs.of(copies, names)
+    nine, zero = 3, 0  # their numbers among the names in order
+    twins = (torch.minimum(drawn.first, drawn.second) == zero) & (
+        torch.maximum(drawn.first, drawn.second) == nine
+    )
+    assert pairs.auc(counts) == pytest.approx(
+        float(roc(drawn.score[~twins], drawn.same[~twins]).auc), abs=1e-9
+    )
+    assert np.isnan(pairs.auc(np.array([4, 0, 0, 0])))
+
+
+def test_intervals_hold_the_area_and_paired_ones_are_narrower():
+    vectors, person = people(count=12, noise=2.5)
+    worse = vectors + 0.3 * torch.randn(vectors.shape, generator=torch.Generator().manual_seed(7))
+    a, b = AllPairs.of(vectors, person), AllPairs.of(worse, person)
+    alone, paired = auc_interval(a, draws=200), auc_interval(a, b, draws=200)
+    assert alone.low < alone.mean < alone.high < 1 and paired.mean == pytest.approx(a.auc() - b.auc())
+    assert paired.high - paired.low < 0.5 * (alone.high - alone.low)
+    with pytest.raises(ValueError, match="same photographs"):
+        auc_interval(a, AllPairs.of(vectors[4:], person[4:]))
+
+
+def test_a_rate_needs_thirty_false_accepts_by_people():
+    """78 people make 3,003 pairs, 77 make 2,926; more photographs of each make no more."""
+    for count, told in ((78, True), (77, False)):
+        vectors, person = people(count=count, photos=2)
+        pairs = AllPairs.of(vectors, person)
+        assert enough_for(0.01, pairs.first, pairs.second) is told
+        assert math.isnan(pairs.true_accept_at(0.01)) is not told

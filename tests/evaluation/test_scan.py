@@ -213,6 +213,10 @@ def test_a_table_of_protocols_has_a_row_for_each(heads):
     assert np.isclose(
         rows[0]["mean"], np.mean([micc_rmse(heads[0], heads[1]), micc_rmse(heads[1], heads[0])])
     )
+    assert [row["unfinished"] for row in rows] == [
+        sum(not scan_error(*pair, p).converged for pair in ((heads[0], heads[1]), (heads[1], heads[0])))
+        for p in (MICC, Protocol(scale=True))
+    ]
     assert rows[0]["size"] == 1.0 != rows[1]["size"] and rows[1]["mean"] < rows[0]["mean"]
 
 

@@ -69,8 +69,21 @@ def test_auto_asks_in_turn_until_one_finds_a_face(monkeypatch):
     monkeypatch.setattr(registry, "_module", backends.__getitem__)
     assert landmarks.detect(WALL) == [face]
     assert [b.asked for b in backends.values()] == [1, 0, 1]
-    backends["clnf"].faces = []
-    assert landmarks.detect(WALL) == []
+    other = landmarks.Detection.from_points(POINTS + [200, 0])
+    backends["dlib"].faces = [landmarks.Detection.from_points(POINTS + 5)]
+    backends["clnf"].faces = [face, other]
+    found = landmarks.detect_all(WALL)
+    assert [len(found), *(f.faces for f in found)] == [
+        2,
+        2,
+        2,
+    ]  # one of them was found twice, and counts once
+    assert {float(f.points[0, 0]) for f in found} == {
+        *(np.float32(POINTS + [5, 0])[0, :1]),
+        other.points[0, 0],
+    }
+    backends["dlib"].faces = backends["clnf"].faces = []
+    assert landmarks.detect(WALL) == landmarks.detect_all(WALL) == []
     with pytest.raises(UserError, match="no landmark detector: not there"):
         landmarks.detect(WALL, "dlib-cnn")
     for name, backend in backends.items():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from helpers import landmarks
 from helpers.course.store_landmarks import main as store_landmarks
@@ -245,11 +246,44 @@ def test_a_face_in_a_panorama(astronaut, tmp_path):
 
 
 @needs_dlib
+@pytest.mark.slow
+def test_all_faces_of_a_group(tmp_path):
+    """Those of 2 % of the longer side too, beside large ones, each once."""
+    people = {name: Image.open(path).convert("RGB") for name, path in default_photos().items()}
+    points = {name: landmarks.stored_points(name).points for name in people}
+    group = Image.new("RGB", (2400, 480), "grey")
+    expected = []
+    for name, width, place in (
+        ("astronaut", 330, (20, 40)),
+        ("grace_hopper", 250, (1500, 100)),
+        ("astronaut", 50, (700, 60)),
+        ("grace_hopper", 50, (1000, 300)),
+    ):
+        corner, span = points[name].min(0), float(np.ptp(points[name][:, 0]))
+        box = (*(corner - 0.4 * span), *(corner + 1.3 * span))
+        side = round(1.7 * width)
+        group.paste(people[name].resize((side, side), Image.Resampling.LANCZOS, box), place)
+        expected.append((points[name] + 0.5 - box[:2]) * side / (1.7 * span) - 0.5 + place)
+    image = np.asarray(group, np.float32) / 255
+    assert len(landmarks.detect(image)) == 2
+    faces = landmarks.all_faces_of(Photo(image, tmp_path / "group.png", "group"))
+    assert [face.faces for face in faces] == [4] * 4
+    widths = [np.ptp(face.box[::2]) for face in faces]
+    assert widths == sorted(widths, reverse=True)
+    for truth in expected:
+        errors = [np.linalg.norm(face.points - truth, axis=1).mean() for face in faces]
+        assert min(errors) < 0.06 * landmarks.eye_distance(truth)
+    alone = landmarks.landmarks_for(Photo(image, tmp_path / "group.png", "group"))
+    np.testing.assert_array_equal(alone.points, faces[0].points)
+
+
+@needs_dlib
 def test_no_face_is_said(astronaut, tmp_path):
     blank = Photo(np.full((100, 100, 3), 0.5, np.float32), tmp_path / "wall.png", "wall")
     assert landmarks.detect(blank.image) == []
-    with pytest.raises(UserError, match="wall.png: no face found"):
-        landmarks.landmarks_for(blank)
+    for search in (landmarks.landmarks_for, landmarks.all_faces_of):
+        with pytest.raises(UserError, match="wall.png: no face found.* 40 px wide"):
+            search(blank)
 
 
 @needs_dlib

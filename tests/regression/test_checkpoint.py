@@ -27,6 +27,12 @@ def test_what_does_not_fit_is_refused(tmp_path, one_thread):
         train(TRAINING, HELD_OUT, FEW, tmp_path / "run", resume=True)
 
 
+def test_the_sums_of_an_encoder_are_no_checkpoint_of_steps(tmp_path):
+    torch.save({"version": 1, "step": 3, "run": {}}, tmp_path / "last.pt")
+    with pytest.raises(UserError, match="last.pt: is of a run with --network encoder"):
+        train(TRAINING, HELD_OUT, FEW, tmp_path, resume=True)
+
+
 def test_an_older_checkpoint_goes_on(tmp_path, one_thread):
     """One from before there was a setting was made with what is the setting's default now."""
     whole = train(TRAINING, HELD_OUT, FEW, tmp_path / "whole")

@@ -1,9 +1,22 @@
 """Which picture is seen when, and by whom."""
 
+import resource
+import signal
+
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from helpers.regression.data import PeopleSource, StepBatches, hold, indices_of_step, step_loader
+from helpers.errors import UserError
+from helpers.regression.data import (
+    PeopleSource,
+    StepBatches,
+    TensorSource,
+    WorkerLost,
+    hold,
+    indices_of_step,
+    step_loader,
+)
 from tests.regression.pictures import TRAINING
 
 
@@ -29,6 +42,46 @@ def test_processes_share_a_batch_and_workers_change_nothing():
     alone = [t for _, t in step_loader(whole, 3, 7)]
     helped = [t for _, t in step_loader(whole, 3, 7, workers=1)]
     assert len(alone) == 4 and all(torch.equal(a, b) for a, b in zip(alone, helped, strict=True))
+
+
+class NoSharedMemory(TensorSource):
+    """Its worker may write no file of more than a page, as where /dev/shm is full."""
+
+    def batch(self, indices):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        return super().batch(indices)
+
+
+class Refusing(TensorSource):
+    def batch(self, indices):
+        raise UserError("anna.jpg: is empty")
+
+
+@pytest.mark.slow
+def test_workers_need_no_shared_memory_and_tell_what_is_wrong():
+    def out_of_time(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, out_of_time)
+    signal.alarm(90)  # a worker without shared memory used to be waited for without end
+    try:
+        large = NoSharedMemory(torch.zeros(4, 64, 64, 3, dtype=torch.uint8), torch.zeros(4, 3))
+        batches = list(step_loader(StepBatches(large, 4, 0), 0, 2, workers=1))
+        assert [tuple(image.shape) for image, _ in batches] == [(4, 64, 64, 3)] * 2
+        with pytest.raises(UserError, match="^anna.jpg: is empty$"):
+            next(step_loader(StepBatches(Refusing(large.images, large.targets), 4, 0), 0, 2, workers=1))
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_no_room_for_workers_is_one_line(monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(DataLoader, "__iter__", full)
+    with pytest.raises(WorkerLost, match="No space left on device.*/dev/shm.*--workers 0"):
+        next(step_loader(StepBatches(TRAINING, 4, 0), 0, 2, workers=1))
 
 
 def test_people_are_new_in_every_step_and_others_for_another_seed():

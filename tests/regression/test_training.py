@@ -2,7 +2,10 @@
 
 import copy
 import itertools
+import multiprocessing
+import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,6 +14,7 @@ import torch
 from helpers.errors import UserError
 from helpers.regression import PRESETS, Augmentation, TensorSource, build_network, train
 from helpers.regression.checkpoint import load_checkpoint
+from helpers.regression.data import indices_of_step
 from helpers.regression.distributed import Team
 from helpers.regression.log import read_log
 from helpers.regression.loss import make_loss
@@ -208,6 +212,66 @@ def test_ctrl_c_finishes_the_step_and_a_second_one_ends_the_run_at_once(tmp_path
     with pytest.raises(KeyboardInterrupt):
         train(source, HELD_OUT, FEW, tmp_path / "twice")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Troubled(TensorSource):
+    """Pictures of which a worker never makes those of step 3, and sends a signal instead: to itself, or to its parent."""
+
+    signal_to_parent: signal.Signals | None = None
+
+    def batch(self, indices):
+        in_worker = multiprocessing.parent_process() is not None
+        if in_worker and torch.equal(indices, indices_of_step(3, FEW.batch, len(self), FEW.seed)):
+            time.sleep(1)  # until the parent has nothing to do
+            if self.signal_to_parent is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getppid(), self.signal_to_parent)
+            time.sleep(100)
+        return super().batch(indices)
+
+
+@pytest.mark.slow
+def test_a_lost_worker_loses_no_step(tmp_path, one_thread):
+    """The run ends in one line, and goes on from the last step before."""
+    source = Troubled(TRAINING.images, TRAINING.targets)
+    with pytest.raises(UserError, match="ended from outside.*--resume"):
+        train(source, HELD_OUT, FEW, tmp_path / "run", workers=1)
+    assert load_checkpoint(tmp_path / "run" / "last.pt")["step"] == 3
+    rest = train(TRAINING, HELD_OUT, FEW, tmp_path / "run", resume=True)
+    whole = train(TRAINING, HELD_OUT, FEW, tmp_path / "whole")
+    assert rest.losses == whole.losses[3:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_waiting_for_a_worker(tmp_path, one_thread, number):
+    source = Troubled(TRAINING.images, TRAINING.targets)
+    source.signal_to_parent = number
+    begun = time.monotonic()
+    result = train(source, HELD_OUT, FEW, tmp_path, workers=1)
+    assert (result.steps, result.ended) == (3, "asked to stop") and time.monotonic() - begun < 90
+    assert load_checkpoint(tmp_path / "last.pt")["step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "batch", "good"),
+    [
+        ("resnet18", 32, 1, False),
+        ("resnet18", 33, 1, True),
+        ("resnet18", 32, 2, True),
+        ("small", 32, 1, True),
+    ],
+)
+def test_one_picture_a_step_is_too_few_for_batch_normalisation(
+    tmp_path, one_thread, network, size, batch, good
+):
+    settings = replace(FEW, network=network, size=size, batch=batch, steps=1)
+    source, held_out = pictures(4, size=size), pictures(2, size=size, seed=1)
+    if good:
+        assert train(source, held_out, settings, tmp_path).steps == 1
+    else:
+        with pytest.raises(UserError, match="raise --batch or --size"):
+            train(source, held_out, settings, tmp_path)
 
 
 def test_minutes_go_by_the_clock(tmp_path, one_thread):

@@ -9,7 +9,9 @@ from PIL import Image
 
 from helpers import show
 from helpers.evaluation import Protocol, Surface, roc, scan_error
+from helpers.evaluation.compare_methods import PersonErrors
 from helpers.face_model import load
+from helpers.show.evaluation import agreement_picture
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +77,29 @@ def test_curves_are_those_measured():
 
 
 def test_reported_values_have_an_axis_of_their_own():
-    rows = [
-        {"method": "mean face", "icp": 2.0, "icp_std": 0.4},
-        {"method": "network", "icp": 1.0, "icp_std": 0.2},
+    errors = [
+        PersonErrors("mean face", np.array([2.0, 3.0]), np.array([2.0, np.nan])),
+        PersonErrors("network", np.array([1.0, 2.0]), np.array([1.0, np.nan])),
     ]
-    here, reported = show.error_figure(rows, {"mean face": (1.88, 0.52)}).axes
-    assert [patch.get_width() for patch in here.patches] == [2.0, 1.0] and [
+    here, reported = show.error_figure(errors, "two people", {"mean face": (1.88, 0.52)}).axes
+    assert [line.get_xdata()[0] for line in here.lines] == [2.0, 1.0] and [
         p.get_width() for p in reported.patches
     ] == [1.88]
-    assert "reported" in reported.get_title() and "synthetic" in here.get_title()
-    assert len(show.error_figure(rows).axes) == 1
+    assert "reported" in reported.get_title() and here.get_title() == "two people"
+    (alone,) = show.error_figure(errors, "two people", kept=False).axes
+    assert [line.get_xdata()[0] for line in alone.lines] == [2.5, 1.5]
+
+
+def test_the_picture_of_one_person_begins_with_the_photograph_that_agrees_least():
+    model = load("open", level=0)
+    numbers = model.sample(1, torch.Generator().manual_seed(0))
+    sign = torch.tensor([1.0, -1.0, 1.0])[:, None]
+    colours = [(1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0)]
+    images = [torch.tensor(colour).expand(40, 40, 3) for colour in colours]
+    made = agreement_picture(images, sign * numbers.alpha, sign * numbers.beta, model, most=2)
+    blue = (made == [0, 0, 255]).all(-1).any(0)
+    red = (made == [255, 0, 0]).all(-1).any(0)
+    assert blue.any() and red.any() and blue.nonzero()[0].max() < red.nonzero()[0].min()
 
 
 def test_spread_has_a_panel_for_each_method():
