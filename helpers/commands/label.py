@@ -28,6 +28,7 @@ With other settings it refuses, because rows of two settings must not be mixed.
 With --joint the photographs of a person are fitted together, and their rows have the same shape and texture. A person is
 never cut between batches, unless there are more than --batch photographs: those are fitted in even groups, which the last
 line tells."""
+PRESETS = ("fast", "released", "quick")
 EPILOG = """A photograph that cannot be used is quarantined, and the run goes on.
 Exit status: 0 every photograph has its row, 1 stopped before that (a full disk, say), 2 wrong arguments."""
 
@@ -65,7 +66,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shard", type=_number(1), default=1000, metavar="N", help="photographs a file (default: 1000)"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="fewer steps and points in the fit: for trying out"
+        "--preset",
+        choices=PRESETS,
+        default="fast",
+        help="settings of the fit, which the manifest records. fast: the course's own (default); released: those of the "
+        "fitter that the paper's authors released; quick: fewer steps and points, for trying out",
+    )
+    parser.add_argument(
+        "--quick", action="store_const", const="quick", dest="preset", help="the same as --preset quick"
+    )
+    parser.add_argument(
+        "--landmarks",
+        metavar="DIR",
+        type=Path,
+        help="68 points of photographs, PERSON/PHOTO.json or .pts; it may be SOURCE itself. Where a photograph has no such "
+        "file, the detector looks for its face",
     )
     parser.add_argument(
         "--workers",
@@ -83,11 +98,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the command; returns the exit status."""
+    from helpers.fitting import FitSettings
     from helpers.labelling import LabelOptions, label, quick_settings
 
+    presets = {"fast": FitSettings, "released": FitSettings.released, "quick": quick_settings}
     try:
+        if args.joint and args.preset == "released":
+            raise UserError(
+                "--joint does not go with --preset released, whose authors fit single photographs: leave one of them out"
+            )
         options = LabelOptions(
-            settings=quick_settings() if args.quick else None,
+            settings=presets[args.preset](),
             size=args.size,
             batch=args.batch,
             shard=args.shard,
@@ -101,8 +122,12 @@ def run(args: argparse.Namespace) -> int:
     except UserError as error:
         print(f"helpers label: {error}", file=sys.stderr)
         return 2
+    from helpers.labelling.left_out import left_out_of, left_out_table
+
     summary = label(source, args.out, options, model=model)
     print(f"{args.out}: {summary}")
+    if summary.doubtful or summary.quarantined:
+        print(left_out_table(left_out_of(args.out), "not pooled"))
     if summary.quarantined:
         print(f"{args.out / 'quarantine.csv'}: why {summary.quarantined} of them have no fit")
     return 0
@@ -113,7 +138,9 @@ def _prepare(args: argparse.Namespace) -> tuple[MorphableModel, CropSource]:
     from helpers.labelling import open_source
 
     model = load_model(args, level=args.level)
-    return model, open_source(args.source, model=model, size=args.size, seed=args.seed)
+    return model, open_source(
+        args.source, model=model, size=args.size, seed=args.seed, landmarks=args.landmarks
+    )
 
 
 def _number(least: int, most: int = 10**9):

@@ -5,20 +5,31 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers.commands._model import add_model, load_model
 from helpers.errors import UserError
-from helpers.files import make_folder
+from helpers.files import make_folder, write_in_one_step
+
+if TYPE_CHECKING:
+    from helpers.regression import Network
+    from helpers.regression.network import FaceRegressor
 
 NAME = "train"
 HELP = "train a network that guesses a face's 198 numbers"
 DESCRIPTION = """Train a network and write into DIR: network.pt (for `predict`), log.csv, curve.png, best.pt and last.pt (to go on from).
 Without --photos it learns from synthetic people, each drawn and photographed once, labelled by their true numbers.
-With --photos SOURCE --labels FILE it learns from photographs and the labels that `label` and `pool` made of them.
-People, not photographs, are held out for validation.
+With --photos SOURCE --labels FILE it learns from photographs and the labels that `label` and `pool` made of them, and tells
+how many photographs and people are used, and what is left out. Batch, steps and validations follow their number.
+People, not photographs, are held out for validation; DIR/held_out.txt names those of --photos.
 --network encoder starts from a face recognition network, held as it is, and learns one linear layer by least squares: one pass
-over --steps (1000) times --batch (64) pictures, into DIR/network.pt and last.pt. Of the recipe it takes these two and no more.
+over --steps (1000) times --batch (64) pictures, or over all of --photos, into DIR/network.pt and last.pt. Of the recipe it
+takes these two and no more. With fewer than a thousand people it is the one to take.
 Ctrl-C writes last.pt first; the same command with --resume goes on from it."""
+HELD_OUT = 400  # people to validate on
+MOST_PASSES = 100  # over labelled pictures, where --steps does not tell
+FEW_PEOPLE = 1000  # below which the encoder's layer is advised
+ENCODER, ENCODER_STEPS, ENCODER_BATCH = "encoder", 1000, 64
 EPILOG = """Several processes or GPUs: torchrun --nproc-per-node N -m helpers train … (the batch is shared among them).
 Exit status: 0 done, 1 stopped by an error, 2 wrong arguments."""
 
@@ -45,7 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of `label`, for landmarks; without it faces are looked for",
     )
     what.add_argument(
-        "--held-out", type=_count, default=400, metavar="N", help="people to validate on (default: 400)"
+        "--held-out",
+        type=_count,
+        metavar="N",
+        help=f"people to validate on (default: {HELD_OUT}; of labelled people a fifth, if that is less)",
     )
     what.add_argument(
         "--level",
@@ -60,6 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     how = parser.add_argument_group("the recipe, where it is to differ from the preset's")
     how.add_argument("--network", choices=("small", "resnet18", "resnet50", "resnet101", "encoder"))
+    how.add_argument(
+        "--start",
+        metavar="FILE",
+        type=Path,
+        help="network.pt to go on learning from, of the same face model; 'shipped' is the course's that sees the image alone",
+    )
     how.add_argument(
         "--weights", choices=("none", "imagenet"), help="of all layers but the last, to start from"
     )
@@ -129,7 +149,6 @@ RECIPE = (
     "validate_every",
     "patience",
 )
-ENCODER, ENCODER_STEPS, ENCODER_BATCH = "encoder", 1000, 64
 # Each group of people has a seed of its own, counted up from here. People to validate on start far beyond, and small seeds
 # are left to whoever evaluates: nobody is met twice.
 SEED_STEP, TRAINING_SEED, HELD_OUT_SEED = 2**34, 2**32, 2**33
@@ -143,15 +162,18 @@ def run(args: argparse.Namespace) -> int:
         settings = _settings(args)
         if args.network == ENCODER:
             _check_without_recipe(args)
+        elif args.start is not None and args.weights is not None:
+            raise UserError("--start and --weights are two beginnings: name one of them")
         if (args.photos is None) != (args.labels is None):
             raise UserError(
                 "--photos and --labels belong together: name both, or neither for synthetic people"
             )
-        if args.held_out < 1:
+        if args.held_out is not None and args.held_out < 1:
             raise UserError(
                 "--held-out must be 1 or more: without people to validate on nobody knows which weights are best"
             )
         model = load_model(args, level=args.level)
+        start = None if args.start is None else _start(args, model)
         make_folder(args.out)
     except UserError as error:
         print(f"helpers train: {error}", file=sys.stderr)
@@ -159,11 +181,16 @@ def run(args: argparse.Namespace) -> int:
     if args.network == ENCODER:
         return _train_on_encoder(args, settings, model)
     with team(args.device) as ours:
-        return _train(args, settings, model, ours)
+        return _train(args, settings, model, ours, start)
 
 
 def _check_without_recipe(args: argparse.Namespace) -> None:
     """Raises UserError where something is asked for that least squares does not have."""
+    if args.start is not None:
+        raise UserError(
+            "--network encoder has no --start: least squares finds the best weights from the pictures alone, from "
+            "wherever it would start. A network that is trained by gradient has one: leave out --network"
+        )
     asked = [name for name in (*RECIPE, "weights", "augment") if getattr(args, name) is not None]
     refused = [name for name in asked if name not in ("network", "steps", "batch")]
     if args.preset != "quick":
@@ -192,7 +219,61 @@ def _settings(args: argparse.Namespace):
     return settings
 
 
-def _train(args: argparse.Namespace, settings, model, ours) -> int:
+def _start(args: argparse.Namespace, model) -> Network:
+    """The network that --start names. Raises UserError where it cannot be gone on with."""
+    from helpers.regression import load_network
+
+    shipped = str(args.start) == "shipped"
+    network = load_network(None, image_only=True) if shipped else load_network(args.start)
+    if network.needs_points:
+        raise UserError(
+            f"--start {args.start}: is the encoder's layer, which least squares finds and no gradient trains: start from a "
+            "network that sees the image alone, such as --start shipped"
+        )
+    if args.network not in (None, network.name):
+        raise UserError(
+            f"--start {args.start}: is a {network.name}, not a {args.network}: leave out --network"
+        )
+    try:
+        network.require(model)
+    except UserError as error:
+        raise UserError(f"--start {args.start}: {error}") from error
+    return network
+
+
+def _learning(start: Network) -> FaceRegressor:
+    """Its module, with weights that learn."""
+    from helpers.regression.network import FaceRegressor
+
+    assert isinstance(start.module, FaceRegressor)
+    return start.module.requires_grad_(True)
+
+
+def _settings_from(start: Network, settings, args: argparse.Namespace):
+    """The settings with the architecture and the pictures of the network that is gone on with."""
+    from dataclasses import replace
+
+    module = _learning(start)
+    size = start.size if args.size is None else args.size
+    if module.mean_image is not None and size != start.size:
+        raise UserError(
+            f"--size {size}: the mean image of --start {args.start} is of pictures of {start.size} px: leave out --size"
+        )
+    seen = "normalised" if module.mean_image is None else "mean image"
+    return replace(settings, network=start.name, weights=None, size=size, window=module.window, input=seen)
+
+
+def _settings_for(pictures: int, settings, args: argparse.Namespace, world: int):
+    """The settings for so many pictures: no batch larger than all of them, and no passes over them without end."""
+    from dataclasses import replace
+
+    batch = settings.batch if args.batch else max(world, min(settings.batch, pictures) // world * world)
+    steps = settings.steps if args.steps else max(1, min(settings.steps, MOST_PASSES * pictures // batch))
+    often = settings.validate_every if args.validate_every else min(settings.validate_every, -(-steps // 20))
+    return replace(settings, batch=batch, steps=steps, validate_every=often)
+
+
+def _train(args: argparse.Namespace, settings, model, ours, start: Network | None = None) -> int:
     from helpers.regression import save_network, train
     from helpers.regression.checkpoint import check_folder
     from helpers.regression.data import hold
@@ -201,15 +282,26 @@ def _train(args: argparse.Namespace, settings, model, ours) -> int:
     from helpers.show.training import training_curve
 
     check_folder(args.out, args.resume)  # before pictures are made, which takes a while
+    if start is not None:
+        settings = _settings_from(start, settings, args)
     if args.photos is None:
         source, held_out = _people(args, settings)
         validation = hold(held_out, progress=ours.leads)
     else:
         source, validation = _folder(args, settings, model, ours.leads)
+        settings = _settings_for(len(source), settings, args, ours.world)
+        if ours.leads and start is None and len(source.people) < FEW_PEOPLE:
+            print(
+                f"{len(source.people)} people are few for a network that learns to see from them: --network encoder learns one "
+                "linear layer, and --start shipped goes on with a network that has seen synthetic people",
+                file=sys.stderr,
+            )
     scale = ShapeScale(model.shape_std, model.n_vertices, model.texture_std)
-    if ours.leads:
-        pictures = "synthetic people without end" if source.endless else f"{len(source)} pictures"
-        print(f"{pictures} to train on, {len(validation)} of other people to validate on", file=sys.stderr)
+    if ours.leads and args.photos is None:
+        print(
+            f"synthetic people without end to train on, {len(validation)} others to validate on",
+            file=sys.stderr,
+        )
     result = train(
         source,
         validation,
@@ -219,6 +311,7 @@ def _train(args: argparse.Namespace, settings, model, ours) -> int:
         workers=args.workers,
         scale=scale,
         team=ours,
+        network=None if start is None else _learning(start),
     )
     if ours.leads:
         rows = read_log(args.out / "log.csv")
@@ -299,7 +392,7 @@ def _people(args: argparse.Namespace, settings):
     how = {"size": settings.size, "model": args.model, "level": args.level}
     first = args.seed * SEED_STEP % 2**62  # what a generator takes
     source = PeopleSource(ENDLESS, seed=first + TRAINING_SEED, **how)
-    held_out = PeopleSource(args.held_out, seed=first + HELD_OUT_SEED, **how)
+    held_out = PeopleSource(args.held_out or HELD_OUT, seed=first + HELD_OUT_SEED, **how)
     return source, held_out
 
 
@@ -313,9 +406,13 @@ def _folder(args: argparse.Namespace, settings, model, talks: bool):
             raise UserError(
                 f"{args.rows}: was fitted with {name}, not with {model.name}: name that one by --model"
             )
-    return read_folder(
+    source, held_out = read_folder(
         args.photos, args.labels, args.rows, settings.size, args.held_out, args.seed, model, talks=talks
     )
+    if talks:
+        text = "".join(f"{person}\n" for person in sorted(held_out.people))
+        write_in_one_step(args.out / "held_out.txt", lambda file: file.write(text.encode()))
+    return source, held_out
 
 
 def _command(args: argparse.Namespace) -> str:

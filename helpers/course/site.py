@@ -29,6 +29,7 @@ PAGES = (
     "after",
     "naive_is_real",
     "exercises",
+    "own_data",
     "teacher",
     "troubleshooting",
     "elsewhere",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def pool_shards(
     by: str = "detector",
     also: Sequence[str] = (),
     partial: bool = False,
+    there: Collection[str] | None = None,
 ) -> Labels:
     """Pool the rows of a folder by person.
 
@@ -64,6 +65,7 @@ def pool_shards(
         by: whose confidence weighs, the "detector"'s (the paper) or the "fit"'s.
         also: reasons of doubtful fits that count all the same, such as "unconverged"; otherwise only good fits do.
         partial: pool what is there, of a run that is not finished.
+        there: ids of the photographs that may count; None for all.
 
     Raises:
         UserError: for another rule, a folder without rows, and, unless `partial`, a run that is not finished. For the rule
@@ -80,7 +82,7 @@ def pool_shards(
             "pool by another rule, such as uniform"
         )
     files = _files(folder, partial)
-    names, index, confidence, usable = _read_small(files, f"{by}_confidence", codes)
+    names, index, confidence, usable = _read_small(files, f"{by}_confidence", codes, there)
     # One array for all, filled file by file: no row is in memory twice.
     order = np.argsort(index, kind="stable")
     coefficients = _gather(files, ("alpha", "beta"), order)
@@ -176,14 +178,16 @@ def _files(folder: str | Path, partial: bool) -> list[Path]:
     return files
 
 
-def _read_small(files: list[Path], confidence: str, codes: np.ndarray):
+def _read_small(files: list[Path], confidence: str, codes: np.ndarray, there: Collection[str] | None):
     """Names of the people in order; and for each row the number of its person, its confidence, and whether it counts."""
     people, weights, usable = [], [], []
     for file in files:
-        table = read_columns(file, ["person", confidence, "code"], ROWS)
+        table = read_columns(file, ["person", confidence, "code", *([] if there is None else ["id"])], ROWS)
         people.append(table.column("person").combine_chunks().dictionary_encode())
         weights.append(matrix(table, confidence, file)[:, 0])
         usable.append(np.isin(table.column("code").to_numpy(), codes))
+        if there is not None:
+            usable[-1] &= np.array([name in there for name in table.column("id").to_pylist()], bool)
     together = pa.chunked_array(people).unify_dictionaries().combine_chunks()
     if isinstance(together, pa.ChunkedArray):
         together = together.chunk(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from helpers.datasets.photo_source import printable
 from helpers.errors import UserError
 from helpers.labelling.crop_source import Loaded
 from helpers.labelling.labeller import one_line
-from helpers.landmarks import Detection, landmarks_for
+from helpers.landmarks import Detection, file_beside, landmarks_for
 
 
 def fit_square(image: np.ndarray, face: Detection, size: int) -> FaceCrop:
@@ -30,6 +31,8 @@ class PhotographSource:
         kind: what to call it in the configuration.
         seed: of the detector.
         cut: makes the crop of an image, a face and a size in px.
+        landmarks: a folder with the points of photographs, as `helpers.landmarks.file_beside` finds them; the detector looks
+            at the others.
     """
 
     def __init__(
@@ -39,8 +42,9 @@ class PhotographSource:
         seed: int = 0,
         *,
         cut: Callable[[np.ndarray, Detection, int], FaceCrop] = fit_square,
+        landmarks: str | Path | None = None,
     ):
-        self.photos, self.kind, self.seed, self.cut = photos, kind, seed, cut
+        self.photos, self.kind, self.seed, self.cut, self.landmarks = photos, kind, seed, cut, landmarks
         self.unreadable = list(getattr(photos, "unreadable", ()))
 
     def __len__(self) -> int:
@@ -55,16 +59,28 @@ class PhotographSource:
         return name, name.rpartition("/")[0]
 
     def describe(self) -> dict:
-        """Ids and people, in order, and the seed of the detector. Where the photographs lie is not part of it."""
+        """Ids and people, in order, the seed of the detector, and the points that are given. Where they lie is not part of it."""
         digest = hashlib.sha256()
         for place in range(len(self)):
             digest.update(printable("\0".join(self.name(place))).encode() + b"\n")
-        return {
+        about = {
             "kind": self.kind,
             "photographs": len(self),
             "sha256": digest.hexdigest()[:16],
             "seed": self.seed,
         }
+        return about if self.landmarks is None else {**about, "landmarks": self._given_points()}
+
+    def _given_points(self) -> dict:
+        digest, files = hashlib.sha256(), 0
+        for entry in self.photos:
+            if (file := self._landmark_file(entry)) is not None:
+                digest.update(f"{entry.id}\n".encode() + file.read_bytes())
+                files += 1
+        return {"files": files, "sha256": digest.hexdigest()[:16]}
+
+    def _landmark_file(self, entry: PhotoEntry) -> Path | None:
+        return None if self.landmarks is None else file_beside(self.landmarks, entry.id)
 
     def load(self, places: Sequence[int], size: int) -> Loaded:
         """Crops of these photographs, and why others have none: see `CropSource.load`."""
@@ -90,9 +106,10 @@ class PhotographSource:
     def _face(self, place: int) -> tuple[np.ndarray, Detection]:
         if place >= len(self.photos):
             raise UserError(self.unreadable[place - len(self.photos)].reason)
-        photo = self.photos[place].load()
+        entry = self.photos[place]
+        photo, file = entry.load(), self._landmark_file(entry)
         try:
-            return photo.image, landmarks_for(photo, seed=self.seed)
+            return photo.image, landmarks_for(photo, file, seed=self.seed)
         except UserError as error:
             raise _NoFace(str(error)) from error
 

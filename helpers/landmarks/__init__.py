@@ -18,7 +18,7 @@ from helpers.landmarks.detection import (
     eye_distance,
 )
 from helpers.landmarks.dlib_backend import smallest_face
-from helpers.landmarks.files import FileDetector, read_detection, read_points, write_points
+from helpers.landmarks.files import FileDetector, file_beside, read_detection, read_points, write_points
 from helpers.landmarks.registry import Detector, any_backend, detect, detect_all, detector, missing_backends
 from helpers.landmarks.simulated import SimulatedDetector
 from helpers.landmarks.stored import stored_name, stored_points
@@ -37,6 +37,7 @@ __all__ = [
     "detect_all",
     "detector",
     "eye_distance",
+    "file_beside",
     "landmarks_for",
     "missing_backends",
     "read_detection",

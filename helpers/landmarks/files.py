@@ -59,6 +59,20 @@ def read_detection(path: str | Path) -> Detection:
     return Detection.from_points(points, confidence, spread, str(extra.get("backend", "file")))
 
 
+def file_beside(folder: str | Path, photograph: str) -> Path | None:
+    """Find the landmark file of a photograph in a folder that is laid out as the photographs are.
+
+    Args:
+        folder: Of the landmark files; it may be that of the photographs.
+        photograph: Path of the photograph below its own folder, such as "anna/1.jpg".
+
+    Returns:
+        folder/anna/1.json, or else folder/anna/1.pts; None where neither is there.
+    """
+    beside = (Path(folder, photograph).with_suffix(ending) for ending in (".json", ".pts"))
+    return next((file for file in beside if file.exists()), None)
+
+
 class FileDetector:
     """The points of one photograph from its file, as a detector: `FileDetector("me.json").detect(image)`."""
 

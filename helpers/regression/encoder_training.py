@@ -56,8 +56,11 @@ class ChipBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
     seed: int = 0
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The batch of a number."""
-        return self.of(indices_of_step(index, self.batch, len(self.source), self.seed, self.source.endless))
+        """The batch of a number. Of a source that ends, the last one may be short: every picture is summed once."""
+        first, count = index * self.batch, len(self.source)
+        if not self.source.endless:
+            return self.of(torch.arange(first, min(first + self.batch, count)))
+        return self.of(indices_of_step(index, self.batch, count, self.seed, True))
 
     def of(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The batch of these pictures."""
@@ -114,7 +117,7 @@ def train_on_encoder(
         source: Pictures to learn from.
         held_out: Pictures of other people: for the shrinkage, and for the covariance.
         out: Folder, there already.
-        steps: Batches to sum up, in all the calls of a run.
+        steps: Batches to sum up, in all the calls of a run; at most those of one pass over a source that ends.
         batch: Pictures per step.
         seed: Of the order.
         device: What to compute on.
@@ -125,9 +128,11 @@ def train_on_encoder(
     Raises:
         UserError: For a source without pictures, a last.pt of another run, and without the encoder's weights.
     """
-    for name, pictures, least in (("to learn from", source, batch), ("held out", held_out, 2)):
-        if len(pictures) < least:
-            raise UserError(f"{len(pictures)} pictures {name}: at least {least} are needed")
+    for name, pictures in (("to learn from", source), ("held out", held_out)):
+        if len(pictures) < 2:
+            raise UserError(f"{len(pictures)} pictures {name}: at least 2 are needed")
+    if not source.endless:
+        steps = min(steps, -(-len(source) // batch))
     outputs = held_out.with_points(torch.zeros(1, dtype=torch.long))[2].shape[1]
     network = untrained(outputs, device)
     file, run = Path(out) / SUMS, {"seed": seed, "batch": batch, "outputs": outputs, "pictures": len(source)}

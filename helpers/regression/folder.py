@@ -22,11 +22,13 @@ from helpers.datasets import PhotoEntry, PhotoFolder, PhotoRecords
 from helpers.errors import UserError
 from helpers.face_model import MorphableModel, load
 from helpers.labelling.labels import read_labels
+from helpers.labelling.left_out import grouped, left_out_table
 from helpers.labelling.parquet import matrix, read_columns
 from helpers.landmarks import Detection, landmarks_for
 from helpers.photo import Photo
 from helpers.progress import progress_bar
 
+MOST_HELD_OUT = 400  # people
 POSE_COLUMNS = (
     "alpha",
     "expression",
@@ -103,7 +105,7 @@ def read_folder(
     labels: str | Path,
     rows: str | Path | None,
     size: int,
-    held_out: int,
+    held_out: int | None = None,
     seed: int = 0,
     model: MorphableModel | None = None,
     *,
@@ -112,18 +114,18 @@ def read_folder(
 ) -> tuple[FolderSource, FolderSource]:
     """Photographs to train on, and those of other people to validate on.
 
-    Photographs of people without a label, and those without a face or a usable fit, are left out. Which people are held
-    out follows from the seed and their names alone.
+    Photographs of people without a label, and those without a face or a usable fit, are left out, which is told on standard
+    error. Which people are held out follows from the seed and their names alone.
 
     Args:
         photos: A folder with one folder per person, a RecordIO file NAME.rec, or any collection of `PhotoEntry`s.
         labels: The Parquet file that `pool` wrote.
         rows: The folder (or one file) that `label` wrote; with None faces are looked for in every photograph, once, here.
         size: Of the crops, px.
-        held_out: How many people to validate on.
+        held_out: How many people to validate on; None for a fifth of them, at least 1 and at most `MOST_HELD_OUT`.
         seed: Of the choice of these people.
         model: The face model of labels and rows; None for the open one.
-        talks: Whether a progress bar is shown.
+        talks: Whether a progress bar is shown, and told what is used and what is left out.
         find: Finds the face where no rows are given; a UserError leaves the photograph out.
 
     Returns:
@@ -133,7 +135,7 @@ def read_folder(
         UserError: For files that do not fit together.
     """
     model = load("open", level=0) if model is None else model
-    entries = _entries(photos)
+    entries = photo_entries(photos)
     pooled = read_labels(labels)
     persons, targets = pooled.person, torch.tensor(pooled.coefficients)
     if not bool(torch.isfinite(targets).all()):
@@ -150,6 +152,8 @@ def read_folder(
     people = sorted({e.person for e in usable})
     if not people:
         raise UserError(f"{labels}: no label is of a person in {photos}: make both from the same folder")
+    if held_out is None:
+        held_out = min(MOST_HELD_OUT, max(1, len(people) // 5))
     if not 1 <= held_out < len(people):
         raise UserError(
             f"--held-out {held_out}: there are {len(people)} labelled people; keep some to train on, and hold out at least 1"
@@ -161,10 +165,29 @@ def read_folder(
         found = [LabelledPhoto(e.id, e.person, e.load, points[e.id]) for e in usable if chosen(e.person)]
         return FolderSource(found, targets[[place[e.person] for e in found]], size)
 
-    return part(lambda person: person not in aside), part(lambda person: person in aside)
+    learnt, validated = part(lambda person: person not in aside), part(lambda person: person in aside)
+    if talks:
+        groups = [
+            *grouped(
+                "no label",
+                "pool gave their person no label",
+                [(e.id, e.person) for e in entries if e.person not in place],
+            ),
+            *grouped(
+                "no points",
+                "no face was found" if rows is None else f"{rows} has no fit of them",
+                [(e.id, e.person) for e in known if e.id not in points],
+            ),
+        ]
+        for part_of, what in ((learnt, "to learn from"), (validated, "held out to validate on")):
+            print(f"{len(part_of)} photographs of {len(part_of.people)} people {what}", file=sys.stderr)
+        if groups:
+            print(left_out_table(groups), file=sys.stderr)
+    return learnt, validated
 
 
-def _entries(photos: str | Path | Iterable[PhotoEntry]) -> list[PhotoEntry]:
+def photo_entries(photos: str | Path | Iterable[PhotoEntry]) -> list[PhotoEntry]:
+    """The photographs of a folder, a RecordIO file or another collection. Raises UserError where there are none."""
     if not isinstance(photos, str | Path):
         return list(photos)
     return list(PhotoRecords(photos) if Path(photos).suffix == ".rec" else PhotoFolder(photos))
