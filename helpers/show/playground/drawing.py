@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
-
 import torch
 from torch import Tensor
 
 from helpers.crop import crop_face
 from helpers.rasterizer import interpolate
 from helpers.rendering import render
-from helpers.show.figures import as_bytes
 from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face, alone
 from helpers.show.playground.person import Person
 from helpers.show.views import CLAY, is_whole
-
-JPEG_QUALITY = 88
 
 
 class Sketch:
@@ -129,12 +124,3 @@ def _soft(mask: Tensor, size: int) -> Tensor:
     reach = max(1, round(size / 75))
     weight = torch.nn.functional.avg_pool2d(mask[:, None].float(), 2 * reach + 1, 1, reach)[0, 0]
     return (2 * weight - 1).clamp(0, 1)
-
-
-def quick_jpeg(image) -> bytes:
-    """An image (H, W, 3) as JPEG: a photograph takes a tenth of the bytes of a PNG, and less time to pack."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(as_bytes(image)).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return buffer.getvalue()

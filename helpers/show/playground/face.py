@@ -144,11 +144,16 @@ def harmonics_turned(light: Tensor, around: float, up: float) -> Tensor:
     a, u = radians(around), radians(up)
     about_y = rotation_from_vector(torch.tensor([0.0, a, 0.0], dtype=torch.float64))
     about_x = rotation_from_vector(torch.tensor([-u, 0.0, 0.0], dtype=torch.float64))
+    return harmonics_rotated(light, about_x @ about_y)
+
+
+def harmonics_rotated(light: Tensor, rotation: Tensor) -> Tensor:
+    """Spherical harmonics (1, 9, 3) of lamps that were rotated (3, 3)."""
     normals = torch.nn.functional.normalize(
         torch.randn(64, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=-1
     )
     # A surface that looks along n now receives what the one along Rᵀ n did.
-    before = sh_basis(normals @ (about_x @ about_y))
+    before = sh_basis(normals @ rotation.double())
     turn = torch.linalg.lstsq(sh_basis(normals), before).solution
     return (turn @ light.double()).to(light)
 

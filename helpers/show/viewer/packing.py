@@ -17,6 +17,7 @@ from helpers.show.on_cpu import on_cpu
 from helpers.show.views import is_whole
 
 VIEWER = (Path(__file__).parent / "viewer.js").read_text("utf-8")
+VIEWER_STYLE = (Path(__file__).parent / "viewer.css").read_text("utf-8")
 TYPES = {"f32": np.float32, "i16": np.int16, "i8": np.int8, "u8": np.uint8, "u32": np.uint32}
 JPEG_QUALITY = 90
 # Where heads turn: between the ears, at the height of the nose. mm, model axes.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from helpers.face_model import MorphableModel
 from helpers.painting import PaintedFace
-from helpers.show.viewer.packing import VIEWER, jpeg_of, packed_mesh, packed_model
+from helpers.show.viewer.packing import VIEWER, VIEWER_STYLE, jpeg_of, packed_mesh, packed_model
 
 HERE = Path(__file__).parent
 MODES = ("photograph", "model", "clay", "plain", "studio")
@@ -29,7 +29,7 @@ class FaceViewer(anywidget.AnyWidget):
     """
 
     _esm = VIEWER + (HERE / "widget.js").read_text("utf-8")
-    _css = (HERE / "viewer.css").read_text("utf-8")
+    _css = VIEWER_STYLE
     mesh = traitlets.Dict().tag(sync=True)
     mode = traitlets.Enum(MODES, "studio").tag(sync=True)
     coefficients = traitlets.Dict().tag(sync=True)
