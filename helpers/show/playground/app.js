@@ -69,7 +69,8 @@ function render({ model, el }) {
     h("button", { onclick: () => grow(1.05) , title: "enlarge all points" }, "larger"),
     h("button", { onclick: () => grow(1 / 1.05), title: "shrink all points" }, "smaller"),
     h("button", { onclick: () => grow(1, 3), title: "turn all points clockwise" }, "↻"),
-    h("button", { onclick: () => send({ do: "find" }), title: "forget what was moved, ask the detector" }, "find again"), hidden));
+    h("button", { onclick: () => send({ do: "find" }), title: "forget what was moved, ask the detector" }, "find again"), hidden),
+    h("div", { class: "face-hint" }, "Drop a photograph of a face anywhere on this page. It stays on this computer."));
 
   // ---- the face
   const canvas = h("canvas", { class: "face-canvas", tabindex: 0, role: "img",
@@ -351,7 +352,7 @@ function render({ model, el }) {
   }
   let five = [], ten = [];
   function name() {
-    five = get("directions").map(({ label, unit, low, high }, d) => slider(label, unit, low, high, (high - low) / 200, (value) => {
+    five = get("directions").map(({ label, unit, low, high }, d) => slider(label, unit, low, high, 10 ** Math.floor(Math.log10((high - low) / 100)), (value) => {
       look.named[d] = value;
       draw();
     }));

@@ -208,7 +208,7 @@ class Playground:
         entries, paints = [], dict(page.paints)
         for person in self.people:
             old = known.get(person.key, {})
-            entry = {"id": person.key, "name": person.name, "fitted": person.result is not None}
+            entry = {"id": person.key, "name": person.title, "fitted": person.result is not None}
             entry["thumb"] = old.get("thumb") or jpeg_of(
                 crop_face(person.photo.image, person.detection.points, 96).image[0]
             )
@@ -385,7 +385,7 @@ class Playground:
         if person.placed:
             self._say(person.note, "doubtful")
             return
-        self._say(person.note or f"{person.name}: fitting …")
+        self._say(person.note or f"{person.title}: fitting …")
         page.painted = False
         try:
             person = self._guessed(person)

@@ -25,7 +25,7 @@ from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face, harmonics_rotated
 from helpers.show.playground.look import Look
 from helpers.show.playground.person import Person
-from helpers.show.viewer import standalone_page
+from helpers.show.viewer import standalone_page, unpainted
 from helpers.show.views import portraits
 
 KINDS = {
@@ -90,7 +90,7 @@ def file_of(kind: str, shown: Shown, model: MorphableModel, coarse: MorphableMod
     painted = painted_as(shown, head)
     if kind == "html":
         light = harmonics_rotated(face.light, face.pose.rotation[0].T)[0]
-        data = standalone_page(vertices[0], head.texture(face.beta)[0], light, painted, person.name)
+        data = standalone_page(vertices[0], head.texture(face.beta)[0], light, painted, unpainted(head), person.title)
     elif kind == "gif":
         data = turntable(vertices, head.triangles, painted.colours)
     elif kind == "png":

@@ -39,6 +39,8 @@ PLACED_SHARE = 0.4  # of the shorter side, that the points take at first where n
 MOVED_DOUBTFUL = 0.08  # of the distance between the outer corners of the eyes
 COVERED = 0.5  # probability below which a pixel of the fitted face is drawn as covered
 
+NAMES = {"astronaut": "Eileen Collins", "grace_hopper": "Grace Hopper"}  # of the course's photographs
+
 _keys = map(str, itertools.count())
 
 
@@ -72,6 +74,11 @@ class Person:
     def name(self) -> str:
         """The photograph's."""
         return self.photo.name
+
+    @property
+    def title(self) -> str:
+        """Who it is, where that is known; else the photograph's name."""
+        return NAMES.get(self.name, self.name)
 
     @property
     def fit_result(self) -> FitResult:
@@ -236,18 +243,18 @@ def verdict(person: Person) -> tuple[bool, str]:
     """Whether the fit is good, and one sentence on how far it can be trusted."""
     result = person.fit_result
     if not result.ok[0]:
-        return False, f"{person.name}: doubtful: {result.explain()}."
+        return False, f"{person.title}: doubtful: {result.explain()}."
     away = distance_from_found(person)
     if away is not None and away > MOVED_DOUBTFUL:
         return (
             False,
-            f"{person.name}: doubtful: the points lie {100 * away:.0f} % of the distance between the eyes from where the "
+            f"{person.title}: doubtful: the points lie {100 * away:.0f} % of the distance between the eyes from where the "
             "detector finds them.",
         )
     covered = float(result.covered[0])
     if covered >= SHOWN_FROM:
-        return True, f"{person.name}: a good fit; {100 * covered:.0f} % of the face is covered, as drawn."
-    return True, f"{person.name}: a good fit."
+        return True, f"{person.title}: a good fit; {100 * covered:.0f} % of the face is covered, as drawn."
+    return True, f"{person.title}: a good fit."
 
 
 def distance_from_found(person: Person) -> float | None:

@@ -17,12 +17,13 @@ from helpers.show.on_cpu import on_cpu
 from helpers.show.views import is_whole
 
 VIEWER = (Path(__file__).parent / "viewer.js").read_text("utf-8")
+INSIDE = ("mouth_interior", "teeth")
 VIEWER_STYLE = (Path(__file__).parent / "viewer.css").read_text("utf-8")
 TYPES = {"f32": np.float32, "i16": np.int16, "i8": np.int8, "u8": np.uint8, "u32": np.uint32}
 JPEG_QUALITY = 90
-# Where heads turn: between the ears, at the height of the nose. mm, model axes.
-PIVOT = (0.0, -22.0, -55.0)
-FACE_HEIGHT, HEAD_HEIGHT = 240.0, 305.0  # mm, that the height of the view shows
+# Where heads turn, and the middle of the view: between the ears, a little below the eyes. mm, model axes.
+PIVOT = (0.0, -8.0, -55.0)
+FACE_HEIGHT, HEAD_HEIGHT = 230.0, 272.0  # mm, that the narrower side of the view shows
 
 
 def packed_model(model: MorphableModel, atlas: Atlas | None = None) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def packed_model(model: MorphableModel, atlas: Atlas | None = None) -> dict[str,
         Name to number, or to {"type", "data"}; see `unpacked` in viewer.js.
     """
     model = on_cpu(model)
-    packed = packed_mesh(model.mean_shape, model.triangles, model.mean_texture, atlas)
+    packed = packed_mesh(model.mean_shape, model.triangles, model.mean_texture, atlas, unpainted(model))
     assert model.expression_basis is not None and model.expression_std is not None
     for name, basis, std, kind in (
         ("shape", model.shape_basis, model.shape_std, "i16"),
@@ -53,7 +54,7 @@ def packed_model(model: MorphableModel, atlas: Atlas | None = None) -> dict[str,
 
 
 def packed_mesh(
-    vertices: Tensor, triangles: Tensor, colours: Tensor, atlas: Atlas | None = None
+    vertices: Tensor, triangles: Tensor, colours: Tensor, atlas: Atlas | None = None, own: Tensor | None = None
 ) -> dict[str, Any]:
     """A mesh with colours.
 
@@ -62,6 +63,7 @@ def packed_mesh(
         triangles: (F, 3).
         colours: (V, 3) sRGB, 0 to 1.
         atlas: of this mesh, if it is to be painted.
+        own: (V,) how far each vertex keeps its colour under the paint, 0 to 1; None is 0.
 
     Returns:
         As `packed_model`.
@@ -75,6 +77,7 @@ def packed_mesh(
     return {
         "mean": _array("f32", vertices),
         "colours": _array("f32", colours),
+        "own": _array("u8", torch.zeros(V) if own is None else (on_cpu(own) * 255).round()),
         "vertex": _array("u32", torch.arange(V) if atlas is None else atlas_vertex),
         "uv": _array("f32", torch.zeros(V, 2) if atlas is None else atlas_uv),
         "triangles": _array("u32", triangles if atlas is None else atlas_triangles),
@@ -82,6 +85,13 @@ def packed_mesh(
         "pivot": list(PIVOT),
         "view": HEAD_HEIGHT if whole else FACE_HEIGHT,
     }
+
+
+def unpainted(model: MorphableModel) -> Tensor:
+    """(V,) 1 for teeth and the inside of the mouth, 0 else: which of them a photograph shows changes with every smile."""
+    masks = model.masks or {}
+    none = torch.zeros(model.n_vertices)
+    return torch.stack([masks.get(name, none) for name in INSIDE]).amax(0).clamp(0, 1)
 
 
 def jpeg_of(image, quality: int = JPEG_QUALITY) -> bytes:

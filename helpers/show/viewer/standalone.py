@@ -17,7 +17,7 @@ PAGE = Path(__file__).parent / "standalone.html"
 
 
 def standalone_page(
-    vertices: Tensor, colours: Tensor, light: Tensor, painted: PaintedFace, title: str
+    vertices: Tensor, colours: Tensor, light: Tensor, painted: PaintedFace, own: Tensor, title: str
 ) -> bytes:
     """One painted head as a page of HTML, about 3 MB.
 
@@ -26,10 +26,11 @@ def standalone_page(
         colours: (V, 3) sRGB, the model's own.
         light: (9, 3) harmonics of the photograph's light, model axes.
         painted: one face, laid out by the atlas of this mesh.
+        own: (V,) how far each vertex keeps its own colour under the paint, as `unpainted` has it.
         title: whose face it is.
     """
     atlas = painted.atlas
-    mesh = packed_mesh(vertices, atlas.vertex[atlas.triangles], colours, atlas)
+    mesh = packed_mesh(vertices, atlas.vertex[atlas.triangles], colours, atlas, own)
     packed = {
         "mesh": {name: _as_text(value) for name, value in mesh.items()},
         "light": light.flatten().tolist(),

@@ -2,21 +2,12 @@
 // Nothing else is loaded; the same file serves the widget, the playground and pages that open without a network.
 
 const VERTEX = `#version 300 es
-in vec3 position; in vec3 normal; in vec2 uv; in vec3 colour; in vec3 gain;
-uniform mat4 project; uniform mat3 turn; uniform vec3 pivot; uniform float distance;
-out vec3 vNormal; out vec3 vView; out vec2 vUv; out vec3 vColour; out vec3 vGain;
-void main() {
-  vec3 at = turn * (position - pivot) - vec3(0.0, 0.0, distance);
-  vNormal = normal; vView = turn * normal; vUv = uv; vColour = colour; vGain = gain;
-  gl_Position = project * vec4(at, 1.0);
-}`;
-const FRAGMENT = `#version 300 es
 precision highp float;
-in vec3 vNormal; in vec3 vView; in vec2 vUv; in vec3 vColour; in vec3 vGain;
+in vec3 position; in vec3 normal; in vec2 uv; in vec3 colour; in vec3 gain; in float own;
+uniform mat4 project; uniform mat3 turn; uniform vec3 pivot; uniform float distance;
 uniform int mode;  // 0 painted, 1 the model's colours in its light, 2 clay, 3 colours as they are, 4 colours in studio light
-uniform sampler2D paintA; uniform sampler2D paintB; uniform float share; uniform float fresh;
 uniform vec3 light[9]; uniform vec3 lightA[9]; uniform vec3 lightB[9]; uniform vec3 studio[9]; uniform mat3 carried; uniform float power;
-out vec4 pixel;
+out vec2 vUv; out vec3 vShaded; out vec3 vGainA; out vec3 vGainB; out float vOwn;
 vec3 received(vec3 l[9], vec3 n) {
   vec3 e = l[0] + l[1] * n.x + l[2] * n.y + l[3] * n.z + l[4] * n.x * n.y + l[5] * n.x * n.z + l[6] * n.y * n.z
     + l[7] * (n.x * n.x - n.y * n.y) + l[8] * (3.0 * n.z * n.z - 1.0);
@@ -24,25 +15,34 @@ vec3 received(vec3 l[9], vec3 n) {
   return mix(12.92 * e, 1.055 * pow(max(e, vec3(0.0031308)), vec3(1.0 / 2.4)) - 0.055, step(0.0031308, e));
 }
 void main() {
-  vec3 n = normalize(vNormal), v = normalize(vView);
-  vec3 lit = received(light, carried * n) * power;
-  vec3 shaded = vColour * lit;
-  if (mode == 0) {
-    vec3 a = texture(paintA, vUv).rgb * clamp(lit / max(received(lightA, n), 0.12), 0.3, 2.5);
-    vec3 b = texture(paintB, vUv).rgb * clamp(lit / max(received(lightB, n), 0.12), 0.3, 2.5);
-    shaded = mix(shaded, mix(a, b, share) * vGain, fresh);
-  } else if (mode == 2) {
-    shaded = vec3(0.72, 0.72, 0.74) * received(studio, v);
-  } else if (mode == 3) {
-    shaded = vColour;
-  } else if (mode == 4) {
-    shaded = vColour * received(studio, v);
+  vec3 lit = received(light, carried * normal) * power;
+  if (mode < 2) vShaded = colour * lit;
+  else if (mode == 2) vShaded = vec3(0.72, 0.72, 0.74) * received(studio, turn * normal);
+  else vShaded = mode == 3 ? colour : colour * received(studio, turn * normal);
+  if (mode == 0) {  // the paint has the light of its photograph in it
+    vGainA = gain * clamp(lit / max(received(lightA, normal), 0.12), 0.3, 2.5);
+    vGainB = gain * clamp(lit / max(received(lightB, normal), 0.12), 0.3, 2.5);
   }
-  pixel = vec4(clamp(shaded, 0.0, 1.0), 1.0);
+  vUv = uv; vOwn = own;
+  gl_Position = project * vec4(turn * (position - pivot) - vec3(0.0, 0.0, distance), 1.0);
+}`;
+const FRAGMENT = `#version 300 es
+precision highp float; precision highp int;
+in vec2 vUv; in vec3 vShaded; in vec3 vGainA; in vec3 vGainB; in float vOwn;
+uniform int mode; uniform sampler2D paintA; uniform sampler2D paintB; uniform float share; uniform float fresh;
+out vec4 pixel;
+void main() {
+  vec3 shown = vShaded;
+  if (mode == 0 && fresh > 0.0) {
+    vec3 paint = texture(paintA, vUv).rgb * vGainA;
+    if (share > 0.0) paint = mix(paint, texture(paintB, vUv).rgb * vGainB, share);
+    shown = mix(shown, paint, fresh * (1.0 - vOwn));
+  }
+  pixel = vec4(clamp(shown, 0.0, 1.0), 1.0);
 }`;
 const MODES = { photograph: 0, model: 1, clay: 2, plain: 3, studio: 4 };
 const STUDIO = [0.35, 0.22, 0.31, 0.66, 0, 0, 0, 0, 0].flatMap((each) => [each, each, each]);
-const FAR = 1500, VIEW = 320;  // mm: how far the camera stands, and what the height of the canvas shows there
+const FAR = 1500;  // mm that the camera stands away
 const SWAY = 42, PERIOD = 9;  // degrees to each side, seconds
 const RADIANS = Math.PI / 180;
 
@@ -60,31 +60,44 @@ function unpacked(packed) {
   return mesh;
 }
 
-/** Values that follow coefficients: mean + Σ (coefficient · scale) · mode, updated by what has changed. */
+/** Values that follow coefficients: mean + Σ (coefficient · scale) · mode. Steps along one line, such as a slider makes, cost
+ *  one mode, not all. */
 class Sum {
   constructor(mean, parts) {
     this.mean = mean;
-    this.parts = parts.map(({ modes, scale }) => ({ modes, scale, now: new Float64Array(scale.length) }));
+    this.modes = parts.flatMap(({ modes, scale }) => Array.from(scale, (each, k) => ({ scale: each, mode: modes.subarray(k * mean.length, (k + 1) * mean.length) })));
+    this.counts = parts.map(({ scale }) => scale.length);
+    this.now = new Float64Array(this.modes.length);
     this.value = Float32Array.from(mean);
+    this.line = { along: null, value: new Float32Array(mean.length) };
   }
   set(...wanted) {
-    const n = this.mean.length;
-    let changes = 0;
-    this.parts.forEach((part, p) => part.now.forEach((old, k) => { changes += ((wanted[p] || [])[k] || 0) !== old; }));
-    if (!changes) return false;
-    if (changes > 20) {  // all of it anew, so that rounding cannot add up
-      this.value.set(this.mean);
-      this.parts.forEach((part) => part.now.fill(0));
-    }
-    this.parts.forEach((part, p) => {
-      for (let k = 0; k < part.now.length; k++) {
-        const want = (wanted[p] || [])[k] || 0, step = (want - part.now[k]) * part.scale[k];
-        if (step) for (let i = 0, j = k * n; i < n; i++, j++) this.value[i] += step * part.modes[j];
-        part.now[k] = want;
+    const step = new Float64Array(this.now.length);
+    let k = 0, largest = 0;
+    this.counts.forEach((count, p) => {
+      for (let i = 0; i < count; i++, k++) {
+        step[k] = ((wanted[p] || [])[i] || 0) - this.now[k];
+        if (Math.abs(step[k]) > Math.abs(step[largest])) largest = k;
       }
     });
+    if (!this.modes.length || !step[largest]) return false;
+    const { along, value } = this.line, size = along && along[largest] ? step[largest] / along[largest] : 0;
+    const close = 1e-4 * Math.abs(step[largest]);
+    if (size && step.every((each, i) => Math.abs(each - size * along[i]) <= close)) {
+      this._add(value, size);
+    } else {
+      value.fill(0);
+      step.forEach((each, i) => {
+        const by = each * this.modes[i].scale, mode = this.modes[i].mode;
+        if (by) for (let j = 0; j < value.length; j++) value[j] += by * mode[j];
+      });
+      this.line.along = step;
+      this._add(value, 1);
+    }
+    step.forEach((each, i) => { this.now[i] += each; });
     return true;
   }
+  _add(value, size) { for (let j = 0; j < value.length; j++) this.value[j] += size * value[j]; }
 }
 
 class FaceView {
@@ -138,10 +151,11 @@ class FaceView {
       gl.attachShader(program, shader);
     }
     gl.linkProgram(program);
+    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program));
     gl.useProgram(program);
     this.at = (name) => gl.getUniformLocation(program, name);
     this.buffers = {};
-    for (const [name, size] of Object.entries({ position: 3, normal: 3, uv: 2, colour: 3, gain: 3 })) {
+    for (const [name, size] of Object.entries({ position: 3, normal: 3, uv: 2, colour: 3, gain: 3, own: 1 })) {
       const buffer = gl.createBuffer(), place = gl.getAttribLocation(program, name);
       gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
       gl.enableVertexAttribArray(place);
@@ -174,6 +188,8 @@ class FaceView {
     this.faces = Uint32Array.from(mesh.triangles, (corner) => mesh.vertex[corner]);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers.uv);
     gl.bufferData(gl.ARRAY_BUFFER, mesh.uv, gl.STATIC_DRAW);
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers.own);  // vertices that keep the model's colours under the paint
+    gl.bufferData(gl.ARRAY_BUFFER, Float32Array.from(mesh.vertex, (v) => mesh.own[v] / 255), gl.STATIC_DRAW);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.index);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, mesh.triangles, gl.STATIC_DRAW);
     gl[mesh.closed ? "enable" : "disable"](gl.CULL_FACE);
