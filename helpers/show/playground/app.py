@@ -182,9 +182,7 @@ class Playground:
         person, head, face = self.person, self.head, self.face
         vertices = head.shape(face.alpha, face.expression)
         colours = painted_as(self._shown(), head).colours
-        turned = [
-            portraits(vertices, head.triangles, colours, yaw, 256, lit=False)[0] for yaw in STILL_YAWS
-        ]
+        turned = [portraits(vertices, head.triangles, colours, yaw, 256, lit=False)[0] for yaw in STILL_YAWS]
         sketch = self.sketch
         return tile([sketch.photograph(person), sketch.over(person.face, person), *turned], height=180)
 
@@ -195,7 +193,9 @@ class Playground:
         with page.hold_sync():
             if scene.people != before.people:
                 self._show_people()
-            if person is not None and (person is not before.people.get(scene.chosen) or scene.chosen != before.chosen):
+            if person is not None and (
+                person is not before.people.get(scene.chosen) or scene.chosen != before.chosen
+            ):
                 self._show_person(person, before.people.get(before.chosen))
             page.chosen = scene.chosen
             page.can_undo = bool(self._history)
@@ -263,16 +263,10 @@ class Playground:
     # What the page asks for
 
     def answer(self, message: dict[str, Any]) -> None:
-        """Do what a message of the page asks: at once what is quick, else in the thread."""
+        """Have the thread do what a message of the page asks, one after the other."""
         asked = str(message.get("do"))
-        if asked == "look":
-            with self._sentences():
-                look = Look.of_page(message.get("look") or {})
-                self._remember()
-                self.scene = replace(self.scene, look=look)
-                self.page.can_undo = True
-            return
         job = {
+            "look": lambda: self.change(message.get("look") or {}),
             "undo": lambda: self.undo(),
             "choose": lambda: self.choose(str(message.get("id"))),
             "upload": lambda: self.upload(str(message.get("name")), message.get("data", b"")),
@@ -288,6 +282,12 @@ class Playground:
         """Take back the last change."""
         if self._history:
             self._show(self._history.pop(), look=True)
+
+    def change(self, look: dict[str, Any]) -> None:
+        """Take over what the sliders are at, which the page shows already."""
+        made = Look.of_page(look)
+        self._remember()
+        self._show(replace(self.scene, look=made))
 
     def choose(self, key: str) -> None:
         """Show another person."""
@@ -401,10 +401,7 @@ class Playground:
         if network is None or person.placed:
             return person
         guess = network.predict(person.photo, person.detection)
-        numbers = self._numbers(None) | {
-            "alpha": guess.alpha[0].tolist(),
-            "beta": guess.beta[0].tolist(),
-        }
+        numbers = self._numbers(None) | {"alpha": guess.alpha[0].tolist(), "beta": guess.beta[0].tolist()}
         with self.page.hold_sync():
             self.page.now, self.page.stage = numbers, "the network's guess"
         return replace(person, guess=guess)

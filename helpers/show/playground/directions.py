@@ -187,6 +187,8 @@ def _fine(values: Tensor, triangles: Tensor) -> Tensor:
     many = torch.zeros(len(values)).index_add(0, first, torch.ones(len(first))) * 2
     smooth = values
     for _ in range(SMOOTHINGS):
-        around = torch.zeros_like(values).index_add(0, first, smooth[second]).index_add(0, second, smooth[first])
+        around = (
+            torch.zeros_like(values).index_add(0, first, smooth[second]).index_add(0, second, smooth[first])
+        )
         smooth = (smooth + around / many.clamp(min=1)[:, None]) / 2
     return values - smooth

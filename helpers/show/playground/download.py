@@ -90,7 +90,9 @@ def file_of(kind: str, shown: Shown, model: MorphableModel, coarse: MorphableMod
     painted = painted_as(shown, head)
     if kind == "html":
         light = harmonics_rotated(face.light, face.pose.rotation[0].T)[0]
-        data = standalone_page(vertices[0], head.texture(face.beta)[0], light, painted, unpainted(head), person.title)
+        data = standalone_page(
+            vertices[0], head.texture(face.beta)[0], light, painted, unpainted(head), person.title
+        )
     elif kind == "gif":
         data = turntable(vertices, head.triangles, painted.colours)
     elif kind == "png":
@@ -131,6 +133,10 @@ def painted_as(shown: Shown, head: MorphableModel) -> PaintedFace:
     gain = (now.clamp(min=DARKEST) / was.clamp(min=DARKEST)).clamp(*GAIN)
     if not torch.allclose(gain, torch.ones_like(gain)):
         texture = texture * own.atlas.spread(gain)
+    # Teeth and the inside of the mouth are the model's, as on the page.
+    keep = unpainted(head)[None, :, None]
+    kept, inside = own.atlas.spread(torch.cat([now * keep, keep], -1)).split([3, 1], -1)
+    texture = kept + (1 - inside) * texture
     return replace(own, texture=texture.clamp(0, 1))
 
 

@@ -44,7 +44,7 @@ NAMES = {"astronaut": "Eileen Collins", "grace_hopper": "Grace Hopper"}  # of th
 _keys = map(str, itertools.count())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two with the same arrays are two all the same
 class Person:
     """A photograph, and what is known of it so far.
 
@@ -234,23 +234,20 @@ def fitted(person: Person, fit_model: FitModel, on_iteration=None) -> Person:
 def painted(person: Person, head: MorphableModel) -> Person:
     """The fitted person with a head in the colours of the photograph."""
     assert person.crop is not None
-    return replace(
-        person, painted=paint_fit(person.photo.image, person.crop, person.fit_result, head)
-    )
+    return replace(person, painted=paint_fit(person.photo.image, person.crop, person.fit_result, head))
 
 
 def verdict(person: Person) -> tuple[bool, str]:
     """Whether the fit is good, and one sentence on how far it can be trusted."""
-    result = person.fit_result
-    if not result.ok[0]:
-        return False, f"{person.title}: doubtful: {result.explain()}."
-    away = distance_from_found(person)
+    result, away = person.fit_result, distance_from_found(person)
     if away is not None and away > MOVED_DOUBTFUL:
+        share = f"{100 * away:.0f} % of the distance between the eyes"
         return (
             False,
-            f"{person.title}: doubtful: the points lie {100 * away:.0f} % of the distance between the eyes from where the "
-            "detector finds them.",
+            f"{person.title}: doubtful: the points lie {share} from where the detector finds them.",
         )
+    if not result.ok[0]:
+        return False, f"{person.title}: doubtful: {result.explain()}."
     covered = float(result.covered[0])
     if covered >= SHOWN_FROM:
         return True, f"{person.title}: a good fit; {100 * covered:.0f} % of the face is covered, as drawn."

@@ -8,4 +8,13 @@ from helpers.show.viewer.packing import VIEWER, VIEWER_STYLE, jpeg_of, packed_me
 from helpers.show.viewer.standalone import standalone_page
 from helpers.show.viewer.widget import FaceViewer
 
-__all__ = ["VIEWER", "VIEWER_STYLE", "FaceViewer", "jpeg_of", "packed_mesh", "packed_model", "standalone_page", "unpainted"]
+__all__ = [
+    "VIEWER",
+    "VIEWER_STYLE",
+    "FaceViewer",
+    "jpeg_of",
+    "packed_mesh",
+    "packed_model",
+    "standalone_page",
+    "unpainted",
+]

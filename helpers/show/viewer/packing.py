@@ -19,6 +19,7 @@ from helpers.show.views import is_whole
 VIEWER = (Path(__file__).parent / "viewer.js").read_text("utf-8")
 INSIDE = ("mouth_interior", "teeth")
 VIEWER_STYLE = (Path(__file__).parent / "viewer.css").read_text("utf-8")
+LARGEST = {"i16": 32767, "i8": 127}
 TYPES = {"f32": np.float32, "i16": np.int16, "i8": np.int8, "u8": np.uint8, "u32": np.uint32}
 JPEG_QUALITY = 90
 # Where heads turn, and the middle of the view: between the ears, a little below the eyes. mm, model axes.
@@ -47,14 +48,18 @@ def packed_model(model: MorphableModel, atlas: Atlas | None = None) -> dict[str,
         ("texture", model.texture_basis, model.texture_std, "i8"),
     ):
         modes = (basis * std).flatten(0, 1).T
-        scale = modes.abs().amax(1).clamp(min=1e-12) / np.iinfo(TYPES[kind]).max
+        scale = modes.abs().amax(1).clamp(min=1e-12) / LARGEST[kind]
         packed[name] = _array(kind, (modes / scale[:, None]).round())
         packed[f"{name}_scale"] = _array("f32", scale)
     return packed
 
 
 def packed_mesh(
-    vertices: Tensor, triangles: Tensor, colours: Tensor, atlas: Atlas | None = None, own: Tensor | None = None
+    vertices: Tensor,
+    triangles: Tensor,
+    colours: Tensor,
+    atlas: Atlas | None = None,
+    own: Tensor | None = None,
 ) -> dict[str, Any]:
     """A mesh with colours.
 
@@ -68,19 +73,19 @@ def packed_mesh(
     Returns:
         As `packed_model`.
     """
-    vertices, triangles, colours, atlas_uv, atlas_vertex, atlas_triangles = on_cpu(
-        (vertices, triangles, colours)
-        + ((None,) * 3 if atlas is None else (atlas.uv, atlas.vertex, atlas.triangles))
-    )
+    vertices, triangles, colours = on_cpu((vertices, triangles, colours))
     whole = is_whole(vertices)
     V = len(vertices)
+    vertex, uv = torch.arange(V), torch.zeros(V, 2)
+    if atlas is not None:
+        vertex, uv, triangles = on_cpu((atlas.vertex, atlas.uv, atlas.triangles))
     return {
         "mean": _array("f32", vertices),
         "colours": _array("f32", colours),
         "own": _array("u8", torch.zeros(V) if own is None else (on_cpu(own) * 255).round()),
-        "vertex": _array("u32", torch.arange(V) if atlas is None else atlas_vertex),
-        "uv": _array("f32", torch.zeros(V, 2) if atlas is None else atlas_uv),
-        "triangles": _array("u32", triangles if atlas is None else atlas_triangles),
+        "vertex": _array("u32", vertex),
+        "uv": _array("f32", uv),
+        "triangles": _array("u32", triangles),
         "closed": whole,
         "pivot": list(PIVOT),
         "view": HEAD_HEIGHT if whole else FACE_HEIGHT,

@@ -30,7 +30,7 @@ def standalone_page(
         title: whose face it is.
     """
     atlas = painted.atlas
-    mesh = packed_mesh(vertices, atlas.vertex[atlas.triangles], colours, atlas, own)
+    mesh = packed_mesh(vertices, atlas.triangles, colours, atlas, own)
     packed = {
         "mesh": {name: _as_text(value) for name, value in mesh.items()},
         "light": light.flatten().tolist(),

@@ -65,6 +65,4 @@ class FaceViewer(anywidget.AnyWidget):
         if painted is None:
             return cls(mesh=packed_model(model), **{"mode": "studio", **options})
         paint = jpeg_of(painted.texture[0])
-        return cls(
-            mesh=packed_model(model, painted.atlas), paint=paint, **{"mode": "photograph", **options}
-        )
+        return cls(mesh=packed_model(model, painted.atlas), paint=paint, **{"mode": "photograph", **options})
