@@ -25,7 +25,7 @@ from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face, harmonics_rotated
 from helpers.show.playground.look import Look
 from helpers.show.playground.person import Person
-from helpers.show.viewer import standalone_page, unpainted
+from helpers.show.viewer import mask, standalone_page, unpainted
 from helpers.show.views import portraits
 
 KINDS = {
@@ -131,6 +131,7 @@ def painted_as(shown: Shown, head: MorphableModel) -> PaintedFace:
             for beta, light in ((base, fit.light), (face.beta, face.light))
         )
     gain = (now.clamp(min=DARKEST) / was.clamp(min=DARKEST)).clamp(*GAIN)
+    gain = torch.lerp(gain, torch.ones_like(gain), mask(head, "eyes")[None, :, None])
     if not torch.allclose(gain, torch.ones_like(gain)):
         texture = texture * own.atlas.spread(gain)
     # Teeth and the inside of the mouth are the model's, as on the page.
@@ -157,7 +158,7 @@ def turntable(vertices: Tensor, triangles: Tensor, colours: Tensor) -> bytes:
     """
     from PIL import Image
 
-    half = [SWAY * math.sin(math.pi * (k / (FRAMES // 2) - 0.5)) for k in range(FRAMES // 2 + 1)]
+    half = half_sway(FRAMES, SWAY)
     there = [portraits(vertices, triangles, colours, yaw, SIDE, lit=False)[0] for yaw in half]
     frames = [Image.fromarray(as_bytes(frame)) for frame in there + there[-2:0:-1]]
     # One palette for all frames, of the middle one: colours must not flicker.
@@ -167,6 +168,11 @@ def turntable(vertices: Tensor, triangles: Tensor, colours: Tensor) -> bytes:
     pause = round(1000 * SECONDS / len(frames))
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=pause, loop=0)
     return buffer.getvalue()
+
+
+def half_sway(frames: int, most: float) -> list[float]:
+    """Yaws from the left to the right, degrees, of a head that sways to `most` on both sides in so many frames, and back."""
+    return [most * math.sin(math.pi * (k / (frames // 2) - 0.5)) for k in range(frames // 2 + 1)]
 
 
 def as_result(face: Face, person: Person) -> FitResult:

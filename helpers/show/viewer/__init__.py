@@ -4,7 +4,15 @@ given, its basis, which is sent once. From then on numbers are sent, and no mesh
 `FaceViewer` is a widget for notebooks, `standalone_page` a page that opens without a network and without Python.
 """
 
-from helpers.show.viewer.packing import VIEWER, VIEWER_STYLE, jpeg_of, packed_mesh, packed_model, unpainted
+from helpers.show.viewer.packing import (
+    VIEWER,
+    VIEWER_STYLE,
+    jpeg_of,
+    mask,
+    packed_mesh,
+    packed_model,
+    unpainted,
+)
 from helpers.show.viewer.standalone import standalone_page
 from helpers.show.viewer.widget import FaceViewer
 
@@ -13,6 +21,7 @@ __all__ = [
     "VIEWER_STYLE",
     "FaceViewer",
     "jpeg_of",
+    "mask",
     "packed_mesh",
     "packed_model",
     "standalone_page",

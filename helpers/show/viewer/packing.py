@@ -41,6 +41,7 @@ def packed_model(model: MorphableModel, atlas: Atlas | None = None) -> dict[str,
     """
     model = on_cpu(model)
     packed = packed_mesh(model.mean_shape, model.triangles, model.mean_texture, atlas, unpainted(model))
+    packed["eyes"] = _array("u8", (mask(model, "eyes") * 255).round())
     assert model.expression_basis is not None and model.expression_std is not None
     for name, basis, std, kind in (
         ("shape", model.shape_basis, model.shape_std, "i16"),
@@ -86,6 +87,7 @@ def packed_mesh(
         "vertex": _array("u32", vertex),
         "uv": _array("f32", uv),
         "triangles": _array("u32", triangles),
+        "eyes": _array("u8", torch.zeros(V)),
         "closed": whole,
         "pivot": list(PIVOT),
         "view": HEAD_HEIGHT if whole else FACE_HEIGHT,
@@ -94,9 +96,13 @@ def packed_mesh(
 
 def unpainted(model: MorphableModel) -> Tensor:
     """(V,) 1 for teeth and the inside of the mouth, 0 else: which of them a photograph shows changes with every smile."""
-    masks = model.masks or {}
+    return mask(model, *INSIDE)
+
+
+def mask(model: MorphableModel, *names: str) -> Tensor:
+    """(V,) the largest of some masks, 0 to 1; 0 where the model has none of them."""
     none = torch.zeros(model.n_vertices)
-    return torch.stack([masks.get(name, none) for name in INSIDE]).amax(0).clamp(0, 1)
+    return torch.stack([(model.masks or {}).get(name, none) for name in names]).amax(0).clamp(0, 1)
 
 
 def jpeg_of(image, quality: int = JPEG_QUALITY) -> bytes:

@@ -262,7 +262,8 @@ class FaceView {
   _colours() {
     const now = this.colour.value, base = this.base.value, gains = new Float32Array(now.length);
     for (let i = 0; i < now.length; i++) {
-      gains[i] = Math.min(2.5, Math.max(0.3, Math.max(now[i], 0.03) / Math.max(base[i], 0.03)));
+      const gain = Math.min(2.5, Math.max(0.3, Math.max(now[i], 0.03) / Math.max(base[i], 0.03)));
+      gains[i] = 1 + (gain - 1) * (1 - this.mesh.eyes[Math.floor(i / 3)] / 255);  // eyes stay the photograph's
     }
     this._spread(now, this.out.colour);
     this._spread(gains, this.out.gain);
