@@ -490,9 +490,9 @@ def test_a_closed_page_leaves_no_kernel(page):
     if page.kind == "lab":
         pytest.skip("JupyterLab keeps its kernels")
     log = page.folder / "server.log"
-    assert "Culling" not in log.read_text(), "the kernel of an open page stays"
+    assert "Culling 'idle'" not in log.read_text(), "the kernel of an open page stays"
     page.driver.get("about:blank")
-    wait_until(lambda: "Culling" in log.read_text(), "the kernel is gone")
+    wait_until(lambda: "Culling 'idle'" in log.read_text(), "the kernel is gone")
 
 
 def wait_until(true, what, seconds=PATIENCE, tell=lambda: ""):

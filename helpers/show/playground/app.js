@@ -3,13 +3,14 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const KINDS = { alpha: "shape α", expression: "expression e", beta: "skin β" };
-const PAGE = 10, LIMIT = 5, TWEEN = 350;  // modes shown at a time; standard deviations; ms
+const PAGE = 10, LIMIT = 5, TWEEN = 350, FADE = 500;  // modes shown at a time; standard deviations; ms; ms
 
 /** A DOM node: attributes, and children that are nodes or text. Attributes that begin with "on" are listeners. */
 function h(tag, attributes = {}, ...children) {
   const node = tag.startsWith("svg:") ? document.createElementNS(SVG, tag.slice(4)) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node[name] = value;
+    else if (name.startsWith("aria-")) node.setAttribute(name, value);
     else if (value !== false && value !== undefined && value !== null) node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children);
@@ -121,7 +122,7 @@ function render({ model, el }) {
   app.view = view;  // for tests, which count its pictures
 
   // ---- what is seen: the fitted numbers, and what the sliders make of them
-  let look = plain(), shown = null, from = null, begun = 0;
+  let look = plain(), shown = null, from = null, begun = 0, last = 0;
   const person = (id) => get("people").find((each) => each.id === id);
   function composed() {
     const now = get("now"), other = person(look.other), to = other && other.fitted ? other : now, out = {};
@@ -161,9 +162,10 @@ function render({ model, el }) {
       if (t === 1) from = null;
     }
     if (view.fresh !== wanted) {
-      view.fresh = wanted > view.fresh ? Math.min(wanted, view.fresh + 0.04) : wanted;
+      view.fresh = wanted > view.fresh ? Math.min(wanted, view.fresh + (now - last) / FADE) : wanted;
       view.draw();
     }
+    last = now;
   };
   function change(what, dragged = false) {
     Object.assign(look, what);
