@@ -27,6 +27,7 @@ from helpers.show.playground.face import (
     Face,
     between,
     harmonics_turned,
+    light_of_head,
     mixed,
     relit,
     stretched,
@@ -316,7 +317,7 @@ def test_people_are_mixed(play, back):
     first, second = play.people
     look(play, other=second.key, shape=1.0, light=1.0)
     assert torch.allclose(play.face.alpha, second.face.alpha) and torch.equal(play.face.beta, first.face.beta)
-    assert torch.allclose(play.face.light, second.face.light)
+    assert torch.allclose(light_of_head(play.face), light_of_head(second.face), atol=1e-5)
     look(play, other=second.key, shape=0.5, skin=0.5, light=0.0)
     assert torch.allclose(play.face.beta, (first.face.beta + second.face.beta) / 2, atol=1e-6)
     look(play, other="nobody", shape=1.0, skin=0.0)
@@ -493,13 +494,28 @@ def test_paint_follows_the_tone(play, back):
     from helpers.show.playground.download import painted_as
 
     skin = play.coarse.masks["skin"].bool()
-    before = painted_as(play._shown(), play.head).colours[0, : len(skin)][skin].mean()
+    before = painted_as(play._shown(), play.head)[1][0, : len(skin)][skin].mean()
     look(play, named=(0.0, 0.0, 0.0, 0.0, -15.0))
-    after = painted_as(play._shown(), play.head).colours[0, : len(skin)][skin].mean()
+    after = painted_as(play._shown(), play.head)[1][0, : len(skin)][skin].mean()
     assert 0.5 < after / before < 0.9
     look(play, named=(0.0,) * 5, power=0.6)
-    dim = painted_as(play._shown(), play.head).colours[0, : len(skin)][skin].mean()
+    dim = painted_as(play._shown(), play.head)[1][0, : len(skin)][skin].mean()
     assert 0.6 < dim / before < 0.95
+
+
+def test_paint_stays_where_nothing_is_changed(play, back):
+    from helpers.show.playground.download import painted_as
+
+    own = play.people[0].painted.colours
+    outside = ~(play.head.masks["teeth"] + play.head.masks["mouth_interior"]).bool()
+    same = painted_as(play._shown(), play.head)[1]
+    # Beside the teeth colours are mixed.
+    assert ((same - own)[:, outside].abs() < 0.02).float().mean() > 0.995
+    # All of the other, in the other's light, is the other's paint.
+    second = play.people[1]
+    look(play, other=second.key, shape=1.0, expression=1.0, skin=1.0, light=1.0)
+    theirs = painted_as(play._shown(), play.head)[1]
+    assert ((theirs - second.painted.colours)[:, outside].abs() < 0.02).float().mean() > 0.995
 
 
 def test_failures_are_sentences(play, back):

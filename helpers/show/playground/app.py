@@ -25,7 +25,7 @@ from helpers.show.playground import person as people
 from helpers.show.playground.directions import Direction, named_directions
 from helpers.show.playground.download import Shown, file_of, painted_as
 from helpers.show.playground.drawing import Sketch
-from helpers.show.playground.face import Face, harmonics_rotated
+from helpers.show.playground.face import Face, harmonics_rotated, light_of_head
 from helpers.show.playground.look import Look
 from helpers.show.playground.person import Person
 from helpers.show.playground.sentences import plain, sentence
@@ -181,7 +181,7 @@ class Playground:
         """The photograph, the fit laid over it, and the painted head from three sides: (H, W, 3) uint8."""
         person, head, face = self.person, self.head, self.face
         vertices = head.shape(face.alpha, face.expression)
-        colours = painted_as(self._shown(), head).colours
+        _, colours = painted_as(self._shown(), head)
         turned = [portraits(vertices, head.triangles, colours, yaw, 256, lit=False)[0] for yaw in STILL_YAWS]
         sketch = self.sketch
         return tile([sketch.photograph(person), sketch.over(person.face, person), *turned], height=180)
@@ -252,7 +252,7 @@ class Playground:
                 "light": DEFAULT_LIGHT.flatten().tolist()
             }
         face = person.face
-        light = harmonics_rotated(face.light, face.pose.rotation[0].T)
+        light = light_of_head(face)
         numbers = {name: getattr(face, name)[0].tolist() for name in ("alpha", "expression", "beta")}
         return numbers | {"light": light.flatten().tolist()}
 

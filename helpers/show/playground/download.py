@@ -17,12 +17,12 @@ from helpers.face_model import MorphableModel
 from helpers.fitting import FitResult
 from helpers.fitting.numbers import fit_numbers
 from helpers.mesh_files import write_ply
-from helpers.painting import PaintedFace, lit_colours, paint_fit
+from helpers.painting import PaintedFace, lit_colours, paint_fit, push_pull
 from helpers.painting.fill import DARKEST, GAIN
 from helpers.show.figures import as_bytes, png_bytes
 from helpers.show.fit_strip import fit_strip
 from helpers.show.on_cpu import on_cpu
-from helpers.show.playground.face import Face, harmonics_rotated
+from helpers.show.playground.face import Face, light_of_head
 from helpers.show.playground.look import Look
 from helpers.show.playground.person import Person
 from helpers.show.viewer import mask, standalone_page, unpainted
@@ -87,14 +87,14 @@ def file_of(kind: str, shown: Shown, model: MorphableModel, coarse: MorphableMod
     model = on_cpu(model if kind in ("glb", "ply", "png") else coarse)
     head = model.whole_head
     vertices = head.shape(face.alpha, face.expression if face.expression.shape[1] else None)
-    painted = painted_as(shown, head)
+    painted, colours = painted_as(shown, head)
     if kind == "html":
-        light = harmonics_rotated(face.light, face.pose.rotation[0].T)[0]
+        light = light_of_head(face)[0]
         data = standalone_page(
             vertices[0], head.texture(face.beta)[0], light, painted, unpainted(head), person.title
         )
     elif kind == "gif":
-        data = turntable(vertices, head.triangles, painted.colours)
+        data = turntable(vertices, head.triangles, colours)
     elif kind == "png":
         data = png_bytes(fit_strip(person.crop, result, model, painted=painted))
     else:
@@ -103,42 +103,44 @@ def file_of(kind: str, shown: Shown, model: MorphableModel, coarse: MorphableMod
             path = Path(folder) / f"face.{kind}"
             if kind == "ply":
                 V = model.n_vertices
-                write_ply(path, vertices[0, :V], model.triangles, painted.colours[0, :V])
+                write_ply(path, vertices[0, :V], model.triangles, colours[0, :V])
             else:
                 painted.write_glb(path, vertices)
             data = path.read_bytes()
     return f"{person.name}.{kind}", data
 
 
-def painted_as(shown: Shown, head: MorphableModel) -> PaintedFace:
+def painted_as(shown: Shown, head: MorphableModel) -> tuple[PaintedFace, Tensor]:
     """The head in the colours of the photograph; what the sliders change of the model's colours, they change of these.
 
     Args:
         shown: the face.
         head: whole, of any fineness.
+
+    Returns:
+        The paint, and the colours (1, V, 3) that it has at the vertices.
     """
     face, other = shown.face, shown.other
     own = _paint(shown.person, head)
     texture = own.texture
     if other is not None and shown.look.skin:
         texture = torch.lerp(texture, _paint(other, head).texture, shown.look.skin)
-    fit = shown.person.face
-    base = shown.look.base(fit, None if other is None else other.face)
+    base = shown.look.painted(shown.person.face, None if other is None else other.face)
     with torch.no_grad():
         vertices = head.shape(face.alpha, face.expression)
         was, now = (
-            lit_colours(vertices, head.triangles, head.texture(beta), face.pose, light)
-            for beta, light in ((base, fit.light), (face.beta, face.light))
+            lit_colours(vertices, head.triangles, head.texture(each.beta), face.pose, each.light)
+            for each in (base, face)
         )
     gain = (now.clamp(min=DARKEST) / was.clamp(min=DARKEST)).clamp(*GAIN)
+    # Eyes stay the photograph's. Teeth and the inside of the mouth are the model's, as on the page.
     gain = torch.lerp(gain, torch.ones_like(gain), mask(head, "eyes")[None, :, None])
-    if not torch.allclose(gain, torch.ones_like(gain)):
-        texture = texture * own.atlas.spread(gain)
-    # Teeth and the inside of the mouth are the model's, as on the page.
-    keep = unpainted(head)[None, :, None]
-    kept, inside = own.atlas.spread(torch.cat([now * keep, keep], -1)).split([3, 1], -1)
-    texture = kept + (1 - inside) * texture
-    return replace(own, texture=texture.clamp(0, 1))
+    mouth = unpainted(head)[None, :, None]
+    layers = own.atlas.spread(torch.cat([gain, now, mouth], -1))
+    gain, lit, inside = push_pull(layers, own.atlas.raster.mask.to(gain)).split([3, 3, 1], -1)
+    painted = replace(own, texture=torch.lerp(texture * gain, lit, inside).clamp(0, 1))
+    # Teeth are narrow: at a vertex, the texture has some of what is beside them.
+    return painted, torch.lerp(painted.colours, now, mouth)
 
 
 def _paint(person: Person, head: MorphableModel) -> PaintedFace:

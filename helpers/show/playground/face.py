@@ -158,6 +158,16 @@ def harmonics_rotated(light: Tensor, rotation: Tensor) -> Tensor:
     return (turn @ light.double()).to(light)
 
 
+def light_of_head(face: Face) -> Tensor:
+    """The light (1, 9, 3) of a face in the axes of its head, so that it goes along when the head is turned."""
+    return harmonics_rotated(face.light, face.pose.rotation[0].T)
+
+
+def with_light_of_head(face: Face, light: Tensor) -> Face:
+    """The face in a light (1, 9, 3) that is given in the axes of its head."""
+    return replace(face, light=harmonics_rotated(light, face.pose.rotation[0]))
+
+
 def alone(face: Face, size: int = 224, yaw: float = 0.0) -> Face:
     """The head by itself in studio light, turned by `yaw` degrees."""
     pose, camera, _ = studio((yaw,), size, whole=True)

@@ -7,11 +7,10 @@ from math import isfinite
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from helpers.errors import UserError
 from helpers.show.playground.directions import Direction
-from helpers.show.playground.face import Face, harmonics_turned
+from helpers.show.playground.face import Face, harmonics_turned, light_of_head, with_light_of_head
 
 KINDS = ("alpha", "expression", "beta")
 
@@ -94,9 +93,12 @@ class Look:
         for kind, edits in self.edits.items():
             for k, value in edits.items():
                 made[kind][0, k] += value
-        light = torch.lerp(face.light, to.light, self.light)
-        return replace(face, **made, light=harmonics_turned(light, self.around, 0.0) * self.power)
+        light = torch.lerp(light_of_head(face), light_of_head(to), self.light)
+        light = harmonics_turned(light, self.around, 0.0) * self.power
+        return with_light_of_head(replace(face, **made), light)
 
-    def base(self, face: Face, other: Face | None = None) -> Tensor:
-        """β (1, Kt) that the paint of the photographs stands for."""
-        return torch.lerp(face.beta, (other or face).beta, self.skin)
+    def painted(self, face: Face, other: Face | None = None) -> Face:
+        """The face whose texture and light are in the paint of the photographs, mixed by `skin`."""
+        to = other or face
+        light = torch.lerp(light_of_head(face), light_of_head(to), self.skin)
+        return with_light_of_head(replace(face, beta=torch.lerp(face.beta, to.beta, self.skin)), light)

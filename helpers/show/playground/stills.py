@@ -27,16 +27,16 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the morph
 def look_of(look: Look, person: Person, head: MorphableModel, directions=(), other=None, yaw: float = 0.0):
     """The painted head as the page shows it with these sliders: a picture (S, S, 3)."""
     face = look.applied(person.face, directions, None if other is None else other.face)
-    colours = painted_as(Shown(face, person, look, other), head).colours
+    _, colours = painted_as(Shown(face, person, look, other), head)
     vertices = head.shape(face.alpha, face.expression)
     return portraits(vertices, head.triangles, colours, yaw, 224, lit=False)[0]
 
 
 def named_strip(person: Person, head: MorphableModel, directions: tuple[Direction, ...]) -> np.ndarray:
-    """One person as fitted, and with each of the named sliders moved two thirds of its way."""
+    """One person as fitted, and with each of the named sliders moved half of its way."""
     looks = {"as fitted": Look()}
     for number, each in enumerate(directions):
-        amount = round(each.high * 2 / 3, 1)
+        amount = each.high / 2
         named = tuple(amount if k == number else 0.0 for k in range(len(directions)))
         looks[f"{each.label}, +{amount:g} {each.unit}"] = Look(named=named)
     pictures = [look_of(look, person, head, directions) for look in looks.values()]
