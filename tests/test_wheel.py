@@ -63,7 +63,12 @@ def run_elsewhere(installed, *words):
 
 
 def test_what_a_wheel_holds(installed):
-    for file in ("py.typed", "show/viewer/viewer.js", "show/playground/app.css", "show/viewer/standalone.html"):
+    for file in (
+        "py.typed",
+        "show/viewer/viewer.js",
+        "show/playground/app.css",
+        "show/viewer/standalone.html",
+    ):
         assert (installed / "helpers" / file).is_file()
     carried = sorted(path.name for path in (installed / "helpers" / "_assets").rglob("*.*"))
     assert carried == [

@@ -11,7 +11,7 @@ from helpers.rendering import render
 from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face, alone
 from helpers.show.playground.person import Person
-from helpers.show.views import CLAY, is_whole
+from helpers.show.views import is_whole
 
 
 class Sketch:
@@ -78,24 +78,6 @@ class Sketch:
     def over(self, face: Face, person: Person) -> Tensor:
         """The face laid over a photograph, whose crop it must be seen in."""
         return self.draw(face, self.photograph(person), skin_only=True)
-
-    def painted(self, face: Face, colours: Tensor | None = None) -> Tensor:
-        """The face in colours (V, 3) that are not its own, or the whole head in clay: (S, S, 3)."""
-        vertices, mesh = self.vertices(face), self.head if colours is None else self.model
-        vertices = vertices[:, : mesh.n_vertices]
-        colours = torch.tensor(CLAY).expand_as(vertices) if colours is None else colours[None]
-        with torch.no_grad():
-            drawn = render(
-                vertices,
-                mesh.triangles,
-                colours,
-                face.pose,
-                face.seen_at(self.size),
-                face.light,
-                antialias=True,
-                cull_backfaces=self.hide_inside and mesh is self.head,
-            )
-        return drawn.image[0].clamp(0, 1)
 
     def alone(self, face: Face, yaw: float = 0.0) -> Tensor:
         """The head by itself in studio light, turned by `yaw` degrees."""

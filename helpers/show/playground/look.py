@@ -94,7 +94,7 @@ class Look:
             for k, value in edits.items():
                 made[kind][0, k] += value
         light = torch.lerp(light_of_head(face), light_of_head(to), self.light)
-        light = harmonics_turned(light, self.around, 0.0) * self.power
+        light = harmonics_turned(light, self.around) * self.power
         return with_light_of_head(replace(face, **made), light)
 
     def painted(self, face: Face, other: Face | None = None) -> Face:
