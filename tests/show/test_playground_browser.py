@@ -285,6 +285,7 @@ def test_the_page_opens_with_a_painted_face(page):
 def test_the_face_turns_by_itself_until_it_is_touched(page):
     from selenium.webdriver.common.action_chains import ActionChains
 
+    page.face()
     page.press("turn by itself")
     first = page.view("return view.yaw")
     wait_until(lambda: abs(page.view("return view.yaw") - first) > 5, "it turns")
