@@ -12,17 +12,21 @@ import torch
 from PIL import Image
 
 from helpers.assets import ASSETS
-from helpers.crop import FaceCrop, crop_face
-from helpers.face_model import MorphableModel, load
+from helpers.crop import crop_face
+from helpers.face_model import load
 from helpers.files import write_in_one_step
-from helpers.fitting import FitResult, fit
+from helpers.fitting import FitModel, fit
 from helpers.landmarks import stored_points
-from helpers.painting import PaintedFace, paint_fit
+from helpers.painting import paint_fit
 from helpers.photo import default_photos, read_photo
 from helpers.show.course_map import road_figure
 from helpers.show.figures import encoded
 from helpers.show.fit_strip import fit_strip
-from helpers.show.playground.download import half_sway
+from helpers.show.playground.download import Shown, half_sway, painted_as
+from helpers.show.playground.look import Look
+from helpers.show.playground.person import fitted as fitted_person
+from helpers.show.playground.person import from_file
+from helpers.show.playground.person import painted as painted_person
 from helpers.show.views import portraits
 
 FIRST_FACE = "voila/voila/templates/playground/static/first_face.webp"
@@ -47,9 +51,12 @@ def road() -> bytes:
 
 def cover() -> bytes:
     """The default photographs, fitted from their stored points: their strips one above the other, as JPEG."""
+    photos = [(read_photo(file), stored_points(name).points) for name, file in default_photos().items()]
     model, strips = load("open"), []
-    for number, name in enumerate(default_photos()):
-        crop, result, painted = fitted(name, model)
+    for number, (photo, points) in enumerate(photos):
+        crop = crop_face(photo.image, points)
+        result = fit(crop.image, crop.landmarks, model, valid=crop.valid)
+        painted = paint_fit(photo.image, crop, result, model.whole_head)
         strips.append(fit_strip(crop, result, model, height=240, titles=number == 0, painted=painted))
     return encoded(np.concatenate(strips))[1]
 
@@ -57,14 +64,17 @@ def cover() -> bytes:
 def first_face() -> bytes:
     """The first default photograph as a painted head that turns to both sides: WebP with transparency."""
     model = load("open", level=1)
-    _, result, painted = fitted(next(iter(default_photos())), model)
     head = model.whole_head
-    vertices = head.shape(result.alpha, result.expression)
+    person = fitted_person(from_file(next(iter(default_photos().values()))), FitModel(model))
+    person = painted_person(person, head)
+    face = person.face
+    _, colours = painted_as(Shown(face, person, Look()), head)
+    vertices = head.shape(face.alpha, face.expression)
     frames = []
     for yaw in half_sway(FRAMES, SWAY):
         # What differs between a white and a black ground is not the head.
         white, black = (
-            portraits(vertices, head.triangles, painted.colours, yaw, SIDE, lit=False, background=grey)[0]
+            portraits(vertices, head.triangles, colours, yaw, SIDE, lit=False, background=grey)[0]
             for grey in (1.0, 0.0)
         )
         alpha = 1 - (white - black).mean(-1, keepdim=True).clamp(0, 1)
@@ -82,14 +92,6 @@ def first_face() -> bytes:
         minimize_size=True,
     )
     return film.getvalue()
-
-
-def fitted(name: str, model: MorphableModel) -> tuple[FaceCrop, FitResult, PaintedFace]:
-    """A default photograph's crop, its fit from the stored points, and the painted whole head."""
-    photo = read_photo(default_photos()[name])
-    crop = crop_face(photo.image, stored_points(name).points)
-    result = fit(crop.image, crop.landmarks, model, valid=crop.valid)
-    return crop, result, paint_fit(photo.image, crop, result, model.whole_head)
 
 
 if __name__ == "__main__":
