@@ -29,9 +29,11 @@ lab: setup  ## open the course in JupyterLab
 	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. $(AS_ROOT) \
 		--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
-# Voilà shows a notebook's widgets and text without its code; like JupyterLab it asks for its token.
+# Voilà shows the playground's page alone; like JupyterLab it asks for its token. A kernel whose tab was closed goes after a
+# minute or two: each holds more than a gigabyte.
 playground: setup  ## open the playground in the browser, without its code; needs no reading
 	JUPYTER_PATH="$(CURDIR)/assets/voila" $(RUN) -m voila notebooks/08_playground.ipynb --template=playground \
+		--MappingKernelManager.cull_idle_timeout=60 --MappingKernelManager.cull_interval=20 \
 		--Voila.ip=127.0.0.1 --token $(ARGS)
 
 # One process for each core, each with one thread.

@@ -61,6 +61,6 @@ def test_no_arrow_points_back(room):
 def test_what_computes_needs_no_screen():
     """matplotlib, IPython, open3d and the widgets are loaded by whoever shows something, not by what computes."""
     rooms = [f"helpers.{room}" for room in ROOMS[: ROOMS.index("show")]]
-    code = f"import sys, {', '.join(rooms)}; print([m for m in ('IPython', 'matplotlib', 'open3d', 'ipywidgets', 'k3d') if m in sys.modules])"
+    code = f"import sys, {', '.join(rooms)}; print([m for m in ('IPython', 'matplotlib', 'open3d', 'ipywidgets', 'anywidget') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HELPERS.parent)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

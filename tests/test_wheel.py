@@ -63,7 +63,13 @@ def run_elsewhere(installed, *words):
 
 
 def test_what_a_wheel_holds(installed):
-    assert (installed / "helpers" / "py.typed").is_file()
+    for file in (
+        "py.typed",
+        "show/viewer/viewer.js",
+        "show/playground/app.css",
+        "show/viewer/standalone.html",
+    ):
+        assert (installed / "helpers" / file).is_file()
     carried = sorted(path.name for path in (installed / "helpers" / "_assets").rglob("*.*"))
     assert carried == [
         "LICENCE.md",

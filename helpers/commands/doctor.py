@@ -37,7 +37,7 @@ PACKAGES = {
     "pyarrow": "pyarrow",
     "tqdm": "tqdm",
 }
-NOTEBOOK_PARTS = ("jupyterlab", "ipywidgets", "anywidget", "k3d")
+NOTEBOOK_PARTS = ("jupyterlab", "ipywidgets", "anywidget")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The two pictures of the README: both default photographs, fitted, and the road. Run by `make notebooks`."""
+"""The two pictures of the README (both default photographs, fitted, and the road), and the head that turns while the playground
+starts. Run by `make notebooks`."""
 
 from __future__ import annotations
 
@@ -7,23 +8,35 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
+from PIL import Image
 
 from helpers.assets import ASSETS
 from helpers.crop import crop_face
 from helpers.face_model import load
 from helpers.files import write_in_one_step
-from helpers.fitting import fit
+from helpers.fitting import FitModel, fit
 from helpers.landmarks import stored_points
 from helpers.painting import paint_fit
 from helpers.photo import default_photos, read_photo
 from helpers.show.course_map import road_figure
 from helpers.show.figures import encoded
 from helpers.show.fit_strip import fit_strip
+from helpers.show.playground.download import Shown, half_sway, painted_as
+from helpers.show.playground.look import Look
+from helpers.show.playground.person import fitted as fitted_person
+from helpers.show.playground.person import from_file
+from helpers.show.playground.person import painted as painted_person
+from helpers.show.views import portraits
+
+FIRST_FACE = "voila/voila/templates/playground/static/first_face.webp"
+FRAMES, SWAY, SECONDS, SIDE, QUALITY = 36, 42.0, 6.0, 420, 60
 
 
 def main(folder: Path = ASSETS) -> int:
-    """Write cover.jpg and road.png into a folder."""
-    for name, data in (("cover.jpg", cover()), ("road.png", road())):
+    """Write cover.jpg, road.png and the playground's first face into a folder."""
+    for name, data in (("cover.jpg", cover()), ("road.png", road()), (FIRST_FACE, first_face())):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_in_one_step(folder / name, lambda file, data=data: file.write(data))
     return 0
 
@@ -46,6 +59,39 @@ def cover() -> bytes:
         painted = paint_fit(photo.image, crop, result, model.whole_head)
         strips.append(fit_strip(crop, result, model, height=240, titles=number == 0, painted=painted))
     return encoded(np.concatenate(strips))[1]
+
+
+def first_face() -> bytes:
+    """The first default photograph as a painted head that turns to both sides: WebP with transparency."""
+    model = load("open", level=1)
+    head = model.whole_head
+    person = fitted_person(from_file(next(iter(default_photos().values()))), FitModel(model))
+    person = painted_person(person, head)
+    face = person.face
+    _, colours = painted_as(Shown(face, person, Look()), head)
+    vertices = head.shape(face.alpha, face.expression)
+    frames = []
+    for yaw in half_sway(FRAMES, SWAY):
+        # What differs between a white and a black ground is not the head.
+        white, black = (
+            portraits(vertices, head.triangles, colours, yaw, SIDE, lit=False, background=grey)[0]
+            for grey in (1.0, 0.0)
+        )
+        alpha = 1 - (white - black).mean(-1, keepdim=True).clamp(0, 1)
+        frames.append(torch.cat([black / alpha.clamp(min=0.02), alpha], -1).clamp(0, 1))
+    pictures = [Image.fromarray((255 * frame + 0.5).byte().numpy()) for frame in frames + frames[-2:0:-1]]
+    film, pause = io.BytesIO(), round(1000 * SECONDS / FRAMES)
+    pictures[FRAMES // 4].save(
+        film,
+        "WEBP",
+        save_all=True,
+        append_images=pictures[FRAMES // 4 + 1 :] + pictures[: FRAMES // 4],
+        duration=pause,
+        loop=0,
+        quality=QUALITY,
+        minimize_size=True,
+    )
+    return film.getvalue()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ It may import any room of the method. Notebooks import it, and commands where th
 
 `figures`, `style` and `views` are what every picture is made with, `on_cpu` the door through which all that is drawn comes;
 `faces`, `fit_strip`, `fitting`, `pose`, `rendering`, `pooling`, `evaluation` and `training` draw one step of the method each;
-`sliders/` holds the figures that follow sliders, `mesh` the one to turn with the mouse, `playground/` notebook 08.
+`sliders/` holds the figures that follow sliders, `viewer/` the face that the browser draws and turns, `mesh` stills with it below,
+`playground/` notebook 08.
 `course_map` is the road, `source` shows code, `exercise_checks` says what is wrong with an answer.
 """
 

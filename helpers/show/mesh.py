@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ def mesh(
     yaws=STILL_YAWS,
     lit: bool = True,
 ) -> None:
-    """Show a face or a whole head from several sides, and, in a running notebook, below it as a k3d view to turn and zoom.
+    """Show a face or a whole head from several sides, and, in a running notebook, below it as a view to turn and zoom.
 
     Args:
         vertices: (V, 3) or (1, V, 3) mm in model axes.
@@ -43,7 +42,7 @@ def mesh(
     colours = torch.tensor(CLAY).expand_as(vertices) if colours is None else torch.as_tensor(colours)
     colours = on_cpu(colours).float().reshape(-1, 3)
     picture(stills(vertices, triangles, colours, yaws, lit=lit), alt=alt)
-    display_live(lambda: k3d_plot(vertices, triangles, colours), live)
+    display_live(lambda: viewer(vertices, triangles, colours, about=alt, lit=lit), live)
 
 
 def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224, lit: bool = True) -> np.ndarray:
@@ -80,30 +79,11 @@ def stills(vertices, triangles, colours, yaws=STILL_YAWS, size: int = 224, lit: 
     return tile(list(shown.image.clamp(0, 1)))
 
 
-def k3d_plot(vertices: torch.Tensor, triangles: torch.Tensor, colours: torch.Tensor):
-    """A mesh (V, 3) mm with triangles (F, 3) and colours (V, 3), 0 to 1, to turn and zoom: a k3d plot."""
-    import k3d as package
+def viewer(vertices: torch.Tensor, triangles: torch.Tensor, colours: torch.Tensor, **options):
+    """A mesh to turn and zoom: a `helpers.show.viewer.FaceViewer`, which takes the same arguments."""
+    from helpers.show.viewer import FaceViewer
 
-    k3d: Any = package  # its annotations are wrong: it takes arrays, and `plot` is also the name of a module
-    plot = k3d.plot(grid_visible=False, menu_visibility=False, background_color=0xFFFFFF, height=420)
-    plot += k3d.mesh(
-        vertices.numpy(),
-        triangles.numpy().astype(np.uint32),
-        colors=packed_colours(colours),
-        flat_shading=False,
-        side="front" if is_whole(vertices) else "double",
-        name="face",
-    )
-    centre = vertices.mean(0)
-    plot.camera_auto_fit = False
-    plot.camera = [*(centre + torch.tensor([0.0, 0.0, 330.0])).tolist(), *centre.tolist(), 0.0, 1.0, 0.0]
-    return plot
-
-
-def packed_colours(colours: torch.Tensor) -> np.ndarray:
-    """Colours (V, 3), 0 to 1, as k3d has them: one number 0xRRGGBB each, (V,) uint32."""
-    packed = (colours.clamp(0, 1) * 255 + 0.5).to(torch.int64) @ torch.tensor([1 << 16, 1 << 8, 1])
-    return packed.numpy().astype(np.uint32)
+    return FaceViewer.of_mesh(vertices, triangles, colours, **options)
 
 
 def display_live(make, live: bool | None = None) -> None:

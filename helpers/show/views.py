@@ -45,7 +45,14 @@ def studio(yaws=(0.0,), size: int = 224, whole: bool = False) -> tuple[Pose, Cam
 
 
 def portraits(
-    vertices, triangles, colours, yaw: float = 0.0, size: int = 224, *, lit: bool = True
+    vertices,
+    triangles,
+    colours,
+    yaw: float = 0.0,
+    size: int = 224,
+    *,
+    lit: bool = True,
+    background: float = 1.0,
 ) -> list[torch.Tensor]:
     """Faces or whole heads in studio light.
 
@@ -56,6 +63,7 @@ def portraits(
         yaw: how far they are turned, degrees.
         size: px of each square.
         lit: False for colours that have their light in them, such as `helpers.painting` makes.
+        background: grey, 0 to 1.
 
     Returns:
         B pictures (size, size, 3), 0 to 1.
@@ -65,5 +73,15 @@ def portraits(
     pose, camera, light = studio((yaw,) * len(vertices), size, whole)
     light = light if lit else PLAIN_LIGHT.expand_as(light)
     with torch.no_grad():
-        drawn = render(vertices, triangles, colours, pose, camera, light, supersample=2, cull_backfaces=whole)
+        drawn = render(
+            vertices,
+            triangles,
+            colours,
+            pose,
+            camera,
+            light,
+            background=background,
+            supersample=2,
+            cull_backfaces=whole,
+        )
     return list(drawn.image.clamp(0, 1))

@@ -35,7 +35,8 @@ def test_json(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("thing", "module"), [("torch", "torch"), ("Warp", "warp"), ("packages", "roma"), ("notebooks", "k3d")]
+    ("thing", "module"),
+    [("torch", "torch"), ("Warp", "warp"), ("packages", "roma"), ("notebooks", "anywidget")],
 )
 def test_missing_packages(thing, module, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, module, None)  # importing it now raises ModuleNotFoundError

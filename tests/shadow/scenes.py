@@ -58,7 +58,8 @@ from helpers.rendering import render, vertex_normals
 from helpers.show.faces import error_heads, heads
 from helpers.show.fitting import state_overlay
 from helpers.show.playground.drawing import Sketch
-from helpers.show.playground.face import Face, relit, stretched, turned_by
+from helpers.show.playground.face import Face
+from helpers.show.playground.look import Look
 from helpers.show.pose import head_over
 from helpers.show.rendering import depth_colours, normal_colours
 from helpers.show.sliders import PoseGame, modes_table
@@ -631,7 +632,7 @@ def painting(device):
 @scene
 def playground(device):
     found, sketch = fitted(device, n=1), Sketch(model_on(device), 48)
-    face = relit(turned_by(stretched(Face.of_fit(found), 1.2), 5.0, 0.0, 0.0), 10.0, 5.0, 1.1, 1.0)
+    face = Look(likeness=1.2, around=10.0, power=1.1).applied(Face.of_fit(found), ())
     paper = photographs(device, 1)[0][0, :48, :48]
     return sketch.draw(face), sketch.draw(face, paper, skin_only=True), sketch.alone(Face.mean(sketch.model))
 

@@ -217,7 +217,7 @@ def test_millimetre_scale_is_fixed():
 
 def test_meshes_are_stills_where_nothing_is_live(shown, monkeypatch):
     from helpers.face_model import load
-    from helpers.show.mesh import STATIC, _in_a_live_kernel, k3d_plot
+    from helpers.show.mesh import STATIC, _in_a_live_kernel, viewer
 
     model = load("open", level=0)
     monkeypatch.setattr("IPython.get_ipython", lambda: argparse.Namespace(kernel=object()))
@@ -239,19 +239,21 @@ def test_meshes_are_stills_where_nothing_is_live(shown, monkeypatch):
 
     monkeypatch.delenv(STATIC)
     assert _in_a_live_kernel()
-    pytest.importorskip("k3d")
-    colours = torch.zeros_like(model.mean_shape)
-    colours[:, 0], colours[:, 2] = 1, 0.5
-    (live,) = k3d_plot(model.mean_shape, model.triangles, colours).objects
-    assert live.vertices.shape == model.mean_shape.shape and len(live.indices) == len(model.triangles)
-    assert set(np.ravel(live.colors)) == {0xFF0080}
+    live = viewer(model.mean_shape, model.triangles, torch.full_like(model.mean_shape, 0.5), lit=False)
+    packed = live.mesh
+    assert live.mode == "plain" and not packed["closed"]
+    mean = np.frombuffer(packed["mean"]["data"], np.float32).reshape(-1, 3)
+    assert np.array_equal(mean, model.mean_shape.numpy())
+    assert np.array_equal(
+        np.frombuffer(packed["triangles"]["data"], np.uint32), model.triangles.flatten().numpy()
+    )
 
 
 @pytest.mark.slow
 def test_computing_does_not_load_what_shows():
     code = (
         "import sys, helpers.photo, helpers.crop, helpers.landmarks, helpers.mesh_files, helpers.commands.fit\n"
-        "loaded = {'IPython', 'matplotlib', 'open3d', 'k3d', 'dlib', 'helpers.show'} & set(sys.modules)\n"
+        "loaded = {'IPython', 'matplotlib', 'open3d', 'anywidget', 'dlib', 'helpers.show'} & set(sys.modules)\n"
         "sys.exit(', '.join(loaded) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)

@@ -85,7 +85,4 @@ def test_the_playground_lays_the_face_alone_over_a_photograph(model):
     over = [sketch.draw(face, paper, skin_only=True) for sketch in (bare, whole)]
     assert torch.equal(*over) and (over[0] != paper).any()
     alone = [(sketch.alone(face, 60) < 0.98).any(-1).sum() for sketch in (bare, whole)]
-    clay = [(sketch.painted(face) < 0.98).any(-1).sum() for sketch in (bare, whole)]
-    assert alone[1] > 1.4 * alone[0] and clay[1] > 1.2 * clay[0]
-    colours = model.mean_texture  # a map of the face has a number for its vertices only
-    assert torch.equal(*(sketch.painted(face, colours) for sketch in (bare, whole)))
+    assert alone[1] > 1.4 * alone[0]

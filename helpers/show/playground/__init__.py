@@ -1,7 +1,7 @@
-"""The playground of notebook 08: widgets over the fit, to be driven by hand.
+"""The playground of notebook 08: photograph left, face right, and sliders.
 
-`face` and `person` hold what is computed, `drawing` draws it quickly, `upload`, `landmark_editor` and `download` talk
-to the browser, and each of `choose`, `change`, `live`, `two` and `guess` is a panel of the page. `app` joins them.
+`face`, `look`, `person`, `directions` and `download` hold what is computed, `drawing` draws it for those who only read, `widget`
+is the page in the browser (app.js, app.css), and `app` joins them.
 """
 
 from helpers.show.playground.app import Playground

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
-
 import torch
 from torch import Tensor
 
 from helpers.crop import crop_face
 from helpers.rasterizer import interpolate
 from helpers.rendering import render
-from helpers.show.figures import as_bytes
 from helpers.show.on_cpu import on_cpu
 from helpers.show.playground.face import Face, alone
 from helpers.show.playground.person import Person
-from helpers.show.views import CLAY, is_whole
-
-JPEG_QUALITY = 88
+from helpers.show.views import is_whole
 
 
 class Sketch:
@@ -84,24 +79,6 @@ class Sketch:
         """The face laid over a photograph, whose crop it must be seen in."""
         return self.draw(face, self.photograph(person), skin_only=True)
 
-    def painted(self, face: Face, colours: Tensor | None = None) -> Tensor:
-        """The face in colours (V, 3) that are not its own, or the whole head in clay: (S, S, 3)."""
-        vertices, mesh = self.vertices(face), self.head if colours is None else self.model
-        vertices = vertices[:, : mesh.n_vertices]
-        colours = torch.tensor(CLAY).expand_as(vertices) if colours is None else colours[None]
-        with torch.no_grad():
-            drawn = render(
-                vertices,
-                mesh.triangles,
-                colours,
-                face.pose,
-                face.seen_at(self.size),
-                face.light,
-                antialias=True,
-                cull_backfaces=self.hide_inside and mesh is self.head,
-            )
-        return drawn.image[0].clamp(0, 1)
-
     def alone(self, face: Face, yaw: float = 0.0) -> Tensor:
         """The head by itself in studio light, turned by `yaw` degrees."""
         return self.draw(alone(face, self.size, yaw))
@@ -129,12 +106,3 @@ def _soft(mask: Tensor, size: int) -> Tensor:
     reach = max(1, round(size / 75))
     weight = torch.nn.functional.avg_pool2d(mask[:, None].float(), 2 * reach + 1, 1, reach)[0, 0]
     return (2 * weight - 1).clamp(0, 1)
-
-
-def quick_jpeg(image) -> bytes:
-    """An image (H, W, 3) as JPEG: a photograph takes a tenth of the bytes of a PNG, and less time to pack."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(as_bytes(image)).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return buffer.getvalue()

@@ -8,7 +8,7 @@ from math import radians
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera, Pose, rotation_from_vector, vector_from_rotation
+from helpers.camera import Camera, Pose, rotation_from_vector
 from helpers.lighting import STUDIO_LIGHT, sh_basis
 from helpers.show.on_cpu import on_cpu
 from helpers.show.views import studio
@@ -80,77 +80,34 @@ def mixed(faces: dict[str, Face], source: dict[str, str]) -> Face:
     )
 
 
-def between(first: Face, second: Face, share: float, expression: bool = True) -> Face:
-    """On the straight line of the coefficients; pose and light stay the first's.
-
-    Args:
-        first: at share 0.
-        second: at share 1.
-        share: where on the line, also beyond its ends.
-        expression: False keeps the first's.
-    """
-
-    def at(name: str) -> Tensor:
-        return torch.lerp(getattr(first, name), getattr(second, name), share)
-
-    moved = replace(first, alpha=at("alpha"), beta=at("beta"))
-    return replace(moved, expression=at("expression")) if expression else moved
-
-
-def stretched(face: Face, likeness: float) -> Face:
-    """The same person, `likeness` times as far from the mean face: 0 is the mean, 1 as it was, 2 a caricature."""
-    return replace(face, alpha=face.alpha * likeness, beta=face.beta * likeness)
-
-
-def turned_by(face: Face, yaw: float, pitch: float, roll: float) -> Face:
-    """The head turned by these degrees about the viewer's axes, after the turn that it already has; the light stays."""
-    step = Pose.from_euler(
-        torch.tensor([[radians(-pitch), radians(yaw), radians(roll)]]), torch.zeros(1, 3)
-    ).rotation
-    turn = vector_from_rotation(step @ face.pose.rotation)
-    return replace(face, pose=Pose(turn, face.pose.translation))
-
-
-def relit(
-    face: Face, around: float = 0.0, up: float = 0.0, directed: float = 1.0, brightness: float = 1.0
-) -> Face:
-    """The face in its own light, changed.
-
-    Args:
-        face: with its light.
-        around: the lamps are carried round the head by this, degrees.
-        up: and up by this, degrees.
-        directed: factor of the part of the light that has a direction.
-        brightness: factor of all of it.
-    """
-    light = harmonics_turned(face.light, around, up)
-    light = torch.cat([light[:, :1], light[:, 1:] * directed], 1) * brightness
-    return replace(face, light=light)
-
-
-def harmonics_turned(light: Tensor, around: float, up: float) -> Tensor:
-    """Spherical harmonics of lamps that were carried. Exact: a turn maps the harmonics of each order onto themselves.
-
-    Args:
-        light: (1, 9, 3) before.
-        around: first about the vertical axis, to the viewer's right, degrees.
-        up: and then up, degrees.
-
-    Returns:
-        (1, 9, 3).
-    """
-    if not around and not up:
+def harmonics_turned(light: Tensor, around: float) -> Tensor:
+    """Spherical harmonics (1, 9, 3) of lamps that were carried about the vertical axis, `around` degrees to the right."""
+    if not around:
         return light
-    a, u = radians(around), radians(up)
-    about_y = rotation_from_vector(torch.tensor([0.0, a, 0.0], dtype=torch.float64))
-    about_x = rotation_from_vector(torch.tensor([-u, 0.0, 0.0], dtype=torch.float64))
+    about_y = torch.tensor([0.0, radians(around), 0.0], dtype=torch.float64)
+    return harmonics_rotated(light, rotation_from_vector(about_y))
+
+
+def harmonics_rotated(light: Tensor, rotation: Tensor) -> Tensor:
+    """Spherical harmonics (1, 9, 3) of lamps that were rotated (3, 3). Exact: a turn maps the harmonics of each order onto
+    themselves."""
     normals = torch.nn.functional.normalize(
         torch.randn(64, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=-1
     )
     # A surface that looks along n now receives what the one along Rᵀ n did.
-    before = sh_basis(normals @ (about_x @ about_y))
+    before = sh_basis(normals @ rotation.double())
     turn = torch.linalg.lstsq(sh_basis(normals), before).solution
     return (turn @ light.double()).to(light)
+
+
+def light_of_head(face: Face) -> Tensor:
+    """The light (1, 9, 3) of a face in the axes of its head, so that it goes along when the head is turned."""
+    return harmonics_rotated(face.light, face.pose.rotation[0].T)
+
+
+def with_light_of_head(face: Face, light: Tensor) -> Face:
+    """The face in a light (1, 9, 3) that is given in the axes of its head."""
+    return replace(face, light=harmonics_rotated(light, face.pose.rotation[0]))
 
 
 def alone(face: Face, size: int = 224, yaw: float = 0.0) -> Face:
