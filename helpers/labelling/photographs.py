@@ -59,7 +59,7 @@ class PhotographSource:
         for place in places:
             try:
                 image, face = self._face(place)
-                crops.append(crop_face(image, face.points, size))
+                crops.append(crop_face(image, face.points, size, device="cpu"))
             except _NoFace as error:
                 failed[place] = ("no_face", one_line(error))
             except Exception as error:  # broken files raise many kinds, and none may stop the others

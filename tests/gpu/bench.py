@@ -31,7 +31,6 @@ from tests.bench.registry import turned_heads
 
 BATCHES = (1, 2, 8, 32, 128, 512)
 MOST_RUNS = 10
-GROWTH = 4.0  # at most as many times longer takes the next batch, which is two to four times larger
 
 
 @dataclass(frozen=True)
@@ -131,19 +130,22 @@ def measure(name: str, device: str, scale: Scale, seconds: float) -> Iterator[di
         name, batch, runs, `ms` the median of a run, `per_second` items, `peak_mb` of the GPU's memory; or why it stopped.
     """
     end = time.perf_counter() + seconds
-    longest = 0.0  # seconds of all that the last batch took
+    setup = each = 0.0  # seconds of the last batch: to make it, and to run it for one item
     for batch in scale.batches:
         begun = time.perf_counter()
-        if longest and begun + GROWTH * longest > end:
+        if begun + setup + 2 * each * batch > end:  # once to warm up, and once timed
             yield {"name": name, "batch": batch, "skipped": "no time left"}
             return
         try:
-            times = timed(WORKS[name](device, batch, scale), device, (end - begun) / 3)
+            work = WORKS[name](device, batch, scale)
+            setup = time.perf_counter() - begun
+            times = timed(work, device, (end - begun) / 6)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             yield {"name": name, "batch": batch, "skipped": "does not fit into memory"}
             return
-        longest, median = time.perf_counter() - begun, statistics.median(times)
+        median = statistics.median(times)
+        each = median / batch
         row = {"name": name, "batch": batch, "runs": len(times), "ms": 1e3 * median}
         yield row | {"per_second": batch / median, "peak_mb": peak_mb(device)}
 

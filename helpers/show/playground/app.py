@@ -40,9 +40,9 @@ class Playground:
         """
         self.size = size
         # What is fitted and downloaded is fine; what follows a slider is a quarter of that, and four times as quick.
-        self.model = load("open")
+        self.model = load("open", device="cpu")
         self.fit_model = FitModel(self.model)
-        self.sketch = Sketch(load("open", level=1), size)
+        self.sketch = Sketch(load("open", level=1, device="cpu"), size)
         self._watchers = []
         files = list(default_photos().values()) if photographs is None else list(photographs)
         self.people: dict[str, Person] = {

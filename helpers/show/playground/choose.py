@@ -99,8 +99,10 @@ class Choose(Panel):
         from helpers.camera import Camera
 
         size = people.FIT_SIZE
-        camera = Camera.default(size)
-        photograph = people.crop_face(person.photo.image, person.detection.points, size).image[0]
+        camera = Camera.default(size, device="cpu")
+        photograph = people.crop_face(person.photo.image, person.detection.points, size, device="cpu").image[
+            0
+        ]
 
         def told(progress):
             self.progress.value = progress.iteration / max(progress.total, 1)

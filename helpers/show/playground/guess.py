@@ -143,7 +143,7 @@ def available(path=None) -> tuple[object | None, str]:
     except ImportError:
         return None, "The network that guesses the numbers is not part of this version of the course."
     try:
-        return load_network(path), ""
+        return load_network(path, "cpu"), ""
     except UserError as error:
         if path is not None:
             return None, f"No network to ask: {plain(str(error))}."
