@@ -20,7 +20,7 @@ export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CO
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab playground check test notebooks site bench study tone claim model setup
+.PHONY: help lab playground check test notebooks site bench gpu study tone claim model setup
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -57,6 +57,9 @@ notebooks: setup  ## execute the notebooks again and store what they show
 
 bench: setup  ## measure speed and error; NAMES="a b" for some, --help in NAMES lists them
 	$(RUN) -m tests.bench $(NAMES)
+
+gpu: setup  ## for whoever has an NVIDIA GPU: hold it to the CPU, and take its times; under six minutes
+	$(RUN) -m tests.gpu $(ARGS)
 
 site: setup  ## build the course as a web site in build/site, to be read without Jupyter
 	@$(RUN) -c "import sphinx, myst_nb, furo, sphinx_revealjs; __import__('sphinx-mathjax-offline')" 2>/dev/null || $(RUN) -m pip install --quiet --editable ".[site]"

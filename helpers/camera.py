@@ -19,7 +19,7 @@ import roma
 import torch
 from torch import Tensor
 
-from helpers.device import check_one_device
+from helpers.device import check_one_device, default_device
 
 # The authors' released fitter keeps the focal length fixed at 1000 px.
 DEFAULT_FOCAL = 1000.0
@@ -110,7 +110,7 @@ def rotation_from_euler(angles: Tensor) -> Tensor:
         (…, 3, 3).
     """
     r_alpha, r_beta, r_gamma = angles.unbind(-1)
-    return roma.euler_to_rotmat(EULER_ORDER, torch.stack([r_beta, r_alpha, r_gamma], -1))
+    return roma.euler_to_rotmat(EULER_ORDER, [r_beta, r_alpha, r_gamma])
 
 
 def euler_from_rotation(rotation: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class Camera:
         size: int | tuple[int, int] = 224,
         focal: float = DEFAULT_FOCAL,
         batch: int = 1,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Camera:
         """A camera that looks through the middle of an image.
@@ -163,7 +163,7 @@ class Camera:
             size: One side, or (H, W), px.
             focal: Focal length, px.
             batch: Number of images.
-            device: Where the tensors go.
+            device: Where the tensors go; None is `helpers.device.default_device()`.
             dtype: Their precision.
 
         Raises:
@@ -209,7 +209,7 @@ class OrthographicCamera:
         size: int | tuple[int, int] = 224,
         scale: float = 1.0,
         batch: int = 1,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> OrthographicCamera:
         """A camera that looks through the middle of an image.
@@ -218,7 +218,7 @@ class OrthographicCamera:
             size: One side, or (H, W), px.
             scale: px per mm.
             batch: Number of images.
-            device: Where the tensors go.
+            device: Where the tensors go; None is `helpers.device.default_device()`.
             dtype: Their precision.
 
         Raises:
@@ -248,13 +248,14 @@ def _centred(
     name: str,
     value: float,
     batch: int,
-    device: torch.device | str,
+    device: torch.device | str | None,
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor, tuple[int, int]]:
     """The focal length or the scale, the middle of the image, and its two sides, for a batch."""
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1 or value <= 0:
         raise ValueError(f"size and {name} must be positive, got size {(height, width)}, {name} {value}")
+    device = default_device() if device is None else device
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=device, dtype=dtype).repeat(batch, 1)
     return torch.full((batch,), float(value), device=device, dtype=dtype), middle, (height, width)
 

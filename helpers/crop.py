@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import Camera
+from helpers.device import default_device
 
 # The longer side of the box around the 68 points takes this share of the square ...
 FACE_SHARE = 0.5
@@ -123,7 +124,9 @@ def stack_crops(crops: list[FaceCrop]) -> FaceCrop:
     return FaceCrop(*(torch.cat([getattr(c, name) for c in crops]) for name in FaceCrop.__dataclass_fields__))
 
 
-def crop_face(image: np.ndarray, points: np.ndarray, size: int = 224) -> FaceCrop:
+def crop_face(
+    image: np.ndarray, points: np.ndarray, size: int = 224, device: torch.device | str | None = None
+) -> FaceCrop:
     """Cut the square around a face out of a photograph.
 
     The square may be of any size and reach past the photograph's edge. It is resampled with a cubic kernel
@@ -133,6 +136,7 @@ def crop_face(image: np.ndarray, points: np.ndarray, size: int = 224) -> FaceCro
         image: (H, W, 3) sRGB, 0 to 1.
         points: (N, 2) px, those of the face.
         size: Side of the crop, px.
+        device: Where its tensors lie; None is `helpers.device.default_device()`.
 
     Returns:
         One crop.
@@ -143,11 +147,15 @@ def crop_face(image: np.ndarray, points: np.ndarray, size: int = 224) -> FaceCro
     image, points = _checked(image, points)
     low, high = points.min(0), points.max(0)
     side = (high - low).max() / FACE_SHARE
-    return _cut(image, points, (low + high) / 2 - [0, RAISED * side] - side / 2, side, size)
+    return _cut(image, points, (low + high) / 2 - [0, RAISED * side] - side / 2, side, size, device)
 
 
 def authors_crop(
-    photo: HasImage | np.ndarray, detection: HasFace, size: int = 224, source: str = "landmarks"
+    photo: HasImage | np.ndarray,
+    detection: HasFace,
+    size: int = 224,
+    source: str = "landmarks",
+    device: torch.device | str | None = None,
 ) -> FaceCrop:
     """Cut out the square that the authors' released code makes for its network, which takes it at 224 × 224 px.
 
@@ -161,6 +169,7 @@ def authors_crop(
         source: "landmarks" measures by the box around the 68 points, "box" by the detector's box. The two sets of
             factors belong to two ways of finding a face and frame it about alike; the box's were set for the boxes of
             their detector, so with another one the landmarks are the safer choice.
+        device: As of `crop_face`.
 
     Returns:
         One crop.
@@ -176,7 +185,9 @@ def authors_crop(
     left, up, right, _ = AUTHORS_REACH[source]
     half = (high - low).max() / 2
     # Left and right, like up and down, add up to the same: the square's side.
-    return _cut(image, points, (low + high) / 2 - half * np.array([left, up]), half * (left + right), size)
+    return _cut(
+        image, points, (low + high) / 2 - half * np.array([left, up]), half * (left + right), size, device
+    )
 
 
 def _checked(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -194,7 +205,14 @@ def _checked(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndar
     return image, points
 
 
-def _cut(image: np.ndarray, points: np.ndarray, corner: np.ndarray, side: float, size: int) -> FaceCrop:
+def _cut(
+    image: np.ndarray,
+    points: np.ndarray,
+    corner: np.ndarray,
+    side: float,
+    size: int,
+    device: torch.device | str | None,
+) -> FaceCrop:
     """The square from `corner` (2,), its upper left edges, of `side` px of the photograph, as size × size pixels."""
     if not (np.isfinite(side) and side > 0) or size < 1:
         raise ValueError(f"points must span a face and size be positive, got side {side}, size {size}")
@@ -206,8 +224,10 @@ def _cut(image: np.ndarray, points: np.ndarray, corner: np.ndarray, side: float,
     square = _apply(across, _apply(down, image).transpose(1, 0, 2)).transpose(1, 0, 2)
     square = np.clip(square, 0, 1) * (valid[..., None] > 0)
 
+    device = default_device() if device is None else device
+
     def batch(values):
-        return torch.from_numpy(np.array(values, np.float32))[None]
+        return torch.from_numpy(np.array(values, np.float32))[None].to(device)
 
     return FaceCrop(
         batch(square), batch(valid), batch((points - origin) * scale), batch(scale), batch(origin)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from helpers.errors import UserError
@@ -10,12 +12,35 @@ from helpers.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+DEVICE = "HELPERS_DEVICE"  # names where to compute, in the environment, for notebooks above all
+
+
+def default_device() -> str:
+    """Where what is loaded or made lies if nobody says: where HELPERS_DEVICE says, else on the CPU.
+
+    Returns:
+        "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UserError: HELPERS_DEVICE is set to what this machine cannot use.
+    """
+    return _named(os.environ.get(DEVICE) or "cpu")
+
+
+@cache
+def _named(name: str) -> str:
+    try:
+        return resolve(name)
+    except UserError as error:
+        raise UserError(f"{DEVICE}={name} in the environment: {error}") from error
+
 
 def resolve(name: str = "auto") -> str:
     """Find the device that a name means on this machine.
 
     Args:
-        name: "auto", "cpu", "cuda" or "cuda:N". "auto" is CUDA where torch can use it, else the CPU.
+        name: "auto", "cpu", "cuda" or "cuda:N". "auto" is what HELPERS_DEVICE names; where that is not set, CUDA where torch
+            can use it, else the CPU.
 
     Returns:
         "cpu", "cuda" or "cuda:N".
@@ -24,7 +49,8 @@ def resolve(name: str = "auto") -> str:
         UserError: The name is unknown, or this machine has no CUDA, or fewer GPUs than asked for; or torch has a GPU that
             Warp, which runs the kernels, cannot use.
     """
-    check_name(name)
+    if check_name(name) == "auto" and os.environ.get(DEVICE, "auto") != "auto":
+        return default_device()
     if name == "cpu":
         return name
     import torch

@@ -9,6 +9,11 @@ from helpers._open3d import open3d as load_open3d
 from helpers.errors import UserError
 
 
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs an NVIDIA GPU")
+
+
 @pytest.fixture(scope="session")
 def open3d():
     """The module, or a skip where a machine without a desktop lacks its system libraries; never a skip in CI."""

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from helpers.camera import Camera, project
-from helpers.device import check_one_device
+from helpers.device import check_one_device, default_device, resolve
+from helpers.errors import UserError
 from helpers.face_model import load
 from helpers.pooling import pool
 from helpers.pose import estimate_pose
+from helpers.show.cells import CELLS, CellsOn
 
 HERE, THERE = torch.zeros(2, 3), torch.zeros(2, 3, device="meta")
 
@@ -31,3 +33,41 @@ def test_each_argument_is_named_with_its_device():
 def test_functions_have_the_check_at_their_door(call):
     with pytest.raises(ValueError, match="one device"):
         call()
+
+
+def test_the_environment_names_the_device(monkeypatch):
+    monkeypatch.delenv("HELPERS_DEVICE", raising=False)
+    assert default_device() == "cpu"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("warp.get_cuda_device_count", lambda: 1)
+    assert default_device() == "cpu" and resolve("auto") == "cuda"
+    monkeypatch.setenv("HELPERS_DEVICE", "cpu")
+    assert resolve("auto") == "cpu" and resolve("cuda") == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("gpu", "is no device"), ("cuda:7", "use --device cpu|GPU\\(s\\)")]
+)
+def test_a_device_that_is_not_there_is_refused_by_the_variables_name(monkeypatch, name, why):
+    monkeypatch.setenv("HELPERS_DEVICE", name)
+    for call in (
+        default_device,
+        lambda: resolve("auto"),
+        lambda: load("open", level=0),
+        lambda: Camera.default(8),
+    ):
+        with pytest.raises(UserError, match=f"HELPERS_DEVICE={name} in the environment: .*({why})"):
+            call()
+
+
+def test_what_a_cell_makes_lies_where_the_course_computes():
+    made = """import torch
+x, y = torch.zeros(2), torch.zeros(2, device="cpu")
+z = torch.tensor([1.0], requires_grad=True)"""
+    cell, other = {"__name__": CELLS}, {"__name__": "helpers"}
+    with CellsOn("meta"):
+        exec(made, cell)
+        exec(made, other)
+    assert [cell[name].device.type for name in "xyz"] == ["meta", "cpu", "meta"]
+    assert cell["z"].is_leaf and cell["z"].requires_grad
+    assert [other[name].device.type for name in "xyz"] == ["cpu", "cpu", "cpu"]

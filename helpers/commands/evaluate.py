@@ -418,7 +418,7 @@ def _depth(face: Surface, scan: Surface, motion: Motion) -> dict[str, float]:
     known = torch.from_numpy(scan.landmarks).isfinite().all(1).numpy()
     if known.sum() < 3:
         return {}
-    model = load("open", level=0)
+    model = load("open", level=0, device="cpu")
     front = best_motion(
         scan.landmarks[known], Surface.of(model.mean_shape, None, model.landmarks).landmarks[known]
     )

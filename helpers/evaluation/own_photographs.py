@@ -107,7 +107,7 @@ class Agreement:
 
 def network_square(image: np.ndarray, face: Detection, size: int) -> FaceCrop:
     """What a network looks at."""
-    return authors_crop(image, face, size)
+    return authors_crop(image, face, size, device="cpu")
 
 
 def read_photographs(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from helpers.device import default_device
 from helpers.errors import UserError
 from helpers.face_model.alignment import align
 from helpers.face_model.beard import beard_layer
@@ -45,7 +46,7 @@ def load(
     level: int = 2,
     n_shape: int = 99,
     n_texture: int = 99,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     part: str | None = None,
 ) -> MorphableModel:
     """Load a face model by name or from a file.
@@ -63,7 +64,7 @@ def load(
         level: Level of detail of the open model, 0, 1 or 2; means nothing for other models.
         n_shape: Number of leading shape modes to keep; a file with fewer gives what it has.
         n_texture: The same for texture modes.
-        device: Where the model's tensors are to lie.
+        device: Where the model's tensors are to lie; None is `helpers.device.default_device()`.
         part: Part of ICT-FaceKit: "narrow", "face" (if not given) or "head".
 
     Returns:
@@ -76,6 +77,7 @@ def load(
     >>> model.shape(torch.zeros(1, 10)).shape == (1, model.n_vertices, 3)
     True
     """
+    device = default_device() if device is None else device
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -3,7 +3,8 @@
     source → batches → workers (detect, crop, fit) → rows → shards on disk → `pool_shards` → one label per person
 
 `label` runs it, and goes on where an earlier run was stopped. Batches are the unit of work and are the same however many
-workers there are, so one process, several, or a Ray cluster write the same rows. Only the process that calls `label` writes.
+workers there are, so one process, several, or a Ray cluster write the same rows, on GPUs but for the last digits. Only the
+process that calls `label` writes.
 """
 
 from helpers.labelling.configuration import Configuration, LabelOptions, quick_settings

@@ -87,7 +87,7 @@ def label(
         UserError: if `out` belongs to another configuration, if the disk is full, or if workers cannot be had.
     """
     options = replace(options or LabelOptions(), **changes)
-    model = load("open") if model is None else model
+    model = load("open", device="cpu") if model is None else model
     if model.landmarks is None:
         raise UserError(f"the model {model.name} has no landmarks, so it cannot be fitted")
     model = model.to("cpu")

@@ -20,7 +20,7 @@ from helpers.landmarks import Detection, file_beside, landmarks_for
 
 def fit_square(image: np.ndarray, face: Detection, size: int) -> FaceCrop:
     """What the fit looks at."""
-    return crop_face(image, face.points, size)
+    return crop_face(image, face.points, size, device="cpu")
 
 
 class PhotographSource:

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from helpers.device import default_device
+
 # How bright red, green and blue appear: the weights of the luminance of television (ITU-R BT.601).
 LUMINANCE = (0.299, 0.587, 0.114)
 GAMMA = 2.2
@@ -49,9 +51,10 @@ class ColourTransform:
 
     @classmethod
     def identity(
-        cls, batch: int = 1, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+        cls, batch: int = 1, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> ColourTransform:
-        """The transform that changes nothing."""
+        """The transform that changes nothing; by default on `helpers.device.default_device()`."""
+        device = default_device() if device is None else device
         one = torch.ones(batch, device=device, dtype=dtype)
         return cls(one, one[:, None].repeat(1, 3), torch.zeros(batch, 3, device=device, dtype=dtype))
 

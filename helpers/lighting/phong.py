@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from helpers.device import default_device
+
 # Fixed in the released fitter: the highlight's strength, 80 of 255 grey levels, and its exponent.
 SPECULAR = 80 / 255
 SHININESS = 16.0
@@ -50,9 +52,13 @@ class PhongLight:
 
     @classmethod
     def defaults(
-        cls, batch: int = 1, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+        cls, batch: int = 1, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> PhongLight:
-        """A lamp a little to the right of and above the viewer, with the authors' specular and shininess."""
+        """A lamp a little to the right of and above the viewer, with the authors' specular and shininess.
+
+        By default on `helpers.device.default_device()`.
+        """
+        device = default_device() if device is None else device
 
         def rows(*values: float) -> Tensor:
             return torch.tensor([values], device=device, dtype=dtype).repeat(batch, 1)

@@ -70,7 +70,7 @@ def view(
         colours = torch.full_like(vertices, GREY)
     turn = torch.tensor([[0.0, np.deg2rad(yaw), 0.0]], dtype=torch.float32)
     # The model's y is up and the camera's is down, hence the sign of the offset.
-    camera = Camera.default(size, focal=DISTANCE * size / height)
+    camera = Camera.default(size, focal=DISTANCE * size / height, device="cpu")
     pose = Pose(turn, torch.tensor([[0.0, 0.0, DISTANCE]]))
     shifted = vertices - torch.tensor(centre, dtype=torch.float32)
     drawn = render(shifted[None], triangles, colours[None], pose, camera, STUDIO_LIGHT[None], supersample=2)

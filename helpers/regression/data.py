@@ -108,7 +108,7 @@ class PeopleSource:
     def group(self, number: int) -> SyntheticPeople:
         """The people of one group. Made where they are used: a worker gets the settings, not the tensors."""
         if self._model is None:
-            self._model = load(self.model, level=self.level)
+            self._model = load(self.model, level=self.level, device="cpu")  # a worker without a GPU
         if number not in self._groups:
             while len(self._groups) > 1:
                 del self._groups[next(iter(self._groups))]

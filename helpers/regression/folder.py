@@ -134,7 +134,7 @@ def read_folder(
     Raises:
         UserError: For files that do not fit together.
     """
-    model = load("open", level=0) if model is None else model
+    model = load("open", level=0, device="cpu") if model is None else model
     entries = photo_entries(photos)
     pooled = read_labels(labels)
     persons, targets = pooled.person, torch.tensor(pooled.coefficients)
@@ -230,7 +230,7 @@ def landmarks_of_rows(path: str | Path, model: MorphableModel | None = None) -> 
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files:
         raise UserError(f"{path}: holds no rows: make them with `python -m helpers label`")
-    model = load("open", level=0) if model is None else model
+    model = load("open", level=0, device="cpu") if model is None else model
     found: dict[str, np.ndarray] = {}
     for file in files:
         table = read_columns(file, ["id", *POSE_COLUMNS], "rows: make them with `python -m helpers label`")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from helpers.assets import ASSETS
+from helpers.device import default_device
 from helpers.errors import UserError
 from helpers.face_encoder.encoder import WEIGHTS
 from helpers.files import write_in_one_step
@@ -119,13 +120,15 @@ def _unpacked(weight: Tensor | dict[str, Tensor]) -> Tensor:
     return weight["int8"].float() * weight["scale"].view(-1, *[1] * (weight["int8"].dim() - 1))
 
 
-def load_network(path: str | Path | None = None, device: str = "cpu", *, image_only: bool = False) -> Network:
+def load_network(
+    path: str | Path | None = None, device: str | None = None, *, image_only: bool = False
+) -> Network:
     """Read a network that `save_network` wrote. Nothing in the file is run (`weights_only`).
 
     Args:
         path: The file; None for the network that comes with the course. Where the face encoder's weights are not installed,
             that is the one that sees the image alone, with a word on it.
-        device: Where it is to compute.
+        device: Where it is to compute; None is `helpers.device.default_device()`.
         image_only: Take the latter in any case; for `path` None.
 
     Returns:
@@ -134,6 +137,7 @@ def load_network(path: str | Path | None = None, device: str = "cpu", *, image_o
     Raises:
         UserError: For a file that is missing, damaged or something else, and where the encoder that it needs is missing.
     """
+    device = default_device() if device is None else device
     if path is None:
         path = IMAGE_ONLY if image_only or not _encoder_is_here() else SHIPPED
     path = Path(path)

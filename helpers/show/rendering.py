@@ -80,7 +80,7 @@ def _profile(vertices, triangles, half: float, size: int = 440) -> np.ndarray:
     """The face in clay as seen from its right, looking to the page's left, `half` mm to each side: (S, S, 3)."""
     vertices = torch.as_tensor(vertices, dtype=torch.float32).reshape(1, -1, 3)
     pose = Pose(torch.tensor([[0.0, -np.pi / 2, 0.0]]), torch.tensor([[0.0, 0.0, FAR]]))
-    camera = Camera.default(size, focal=FAR * size / (2 * half))
+    camera = Camera.default(size, focal=FAR * size / (2 * half), device="cpu")
     albedo = torch.tensor(CLAY).expand_as(vertices)
     with torch.no_grad():
         drawn = render(vertices, triangles, albedo, pose, camera, STUDIO_LIGHT[None], supersample=2)

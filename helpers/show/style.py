@@ -36,9 +36,16 @@ SIGNED_MM_MAP, SIGNED_MM_RANGE = "RdBu_r", (-4.0, 4.0)
 
 
 def style() -> None:
-    """Set matplotlib's defaults for the course. Called by every function here that draws with it."""
+    """Set matplotlib's defaults for the course, and have cells compute where HELPERS_DEVICE says.
+
+    Called by every notebook at its start, and by every function here that draws with matplotlib.
+    """
     import matplotlib
     from cycler import cycler
+
+    from helpers.show.cells import follow_default_device
+
+    follow_default_device()
 
     matplotlib.rcParams.update(
         {

@@ -40,7 +40,7 @@ def studio(yaws=(0.0,), size: int = 224, whole: bool = False) -> tuple[Pose, Cam
     turn = torch.zeros(B, 3)
     turn[:, 1] = torch.tensor([radians(yaw) for yaw in yaws])
     pose = Pose(turn, place(whole).repeat(B, 1))
-    camera = Camera.default(size, focal=1000 * size / 224, batch=B)
+    camera = Camera.default(size, focal=1000 * size / 224, batch=B, device="cpu")
     return pose, camera, STUDIO_LIGHT[None].repeat(B, 1, 1)
 
 

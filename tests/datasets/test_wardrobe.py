@@ -294,7 +294,7 @@ def test_a_model_without_hairline_is_refused(model):
         HeadMap.of(replace(model, masks=None))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_cuda_dresses_alike(model, wardrobe, faces, outfits):
     def moved(value):
         if is_dataclass(value):

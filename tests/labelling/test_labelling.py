@@ -316,7 +316,7 @@ def test_a_device_that_does_not_work_is_known():
     assert can_compute("cpu") and not can_compute("cuda:99")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_gpu_after_a_failed_assertion_cannot_compute():
     """In a process of its own, because nothing brings the GPU back to it."""
     code = """if True:

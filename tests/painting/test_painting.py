@@ -224,7 +224,7 @@ def test_a_fit_is_painted_with_the_whole_photograph_s_resolution(head):
     assert seen_half[at < 55].max() < 0.01 and (seen_half - seen)[at > 66].abs().max() < 0.01
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.gpu
 def test_cuda_paints_the_same(head):
     image, vertices, pose, camera = photograph(head, pattern(head), [20.0])
     base = torch.full_like(vertices, 0.5)

@@ -20,7 +20,7 @@ def main(library: str, names: list[str]) -> int:
     """Run scenes, all if none is named; 1 if one went wrong."""
     guard.load(Path(library))
     from tests.shadow import device
-    from tests.shadow.compare import difference
+    from tests.shadow.compare import compare
 
     device.install()
     from tests.shadow.scenes import SCENES
@@ -33,7 +33,7 @@ def main(library: str, names: list[str]) -> int:
             device.WAITS.clear()
             found = SCENES[name]("cuda")
             waits = device.WAITS.copy()
-            fault = difference(expected, found)
+            fault = compare(expected, found).fault
         except Exception as error:
             fault = (
                 f"{type(error).__name__}: {error}\n{''.join(traceback.format_tb(error.__traceback__)[-6:])}"

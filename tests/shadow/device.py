@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+from torch.overrides import handle_torch_function, has_torch_function
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -67,6 +68,8 @@ class Shadow(torch.Tensor):
         return run(operation, args, kwargs or {})
 
     def numpy(self, *_, **__):
+        if has_torch_function((self,)):  # as torch's own asks the modes that are active
+            return handle_torch_function(torch.Tensor.numpy, (self,), self)
         raise TypeError("can't convert cuda:0 device type tensor to numpy")
 
     __array__ = numpy

@@ -55,6 +55,7 @@ from helpers.regression import Augmentation, TensorSource, augment, build_networ
 from helpers.regression.metrics import measures
 from helpers.regression.validation import ShapeScale, spread_on
 from helpers.rendering import render, vertex_normals
+from helpers.show.cells import CELLS, CellsOn
 from helpers.show.faces import error_heads, heads
 from helpers.show.fitting import state_overlay
 from helpers.show.playground.drawing import Sketch
@@ -67,6 +68,8 @@ from tests.regression.pictures import FEW
 
 Scene = Callable[[str], Any]
 SCENES: dict[str, Scene] = {}
+# What looks at the shadow itself, and means nothing on a GPU.
+OF_THE_SHADOW = ("what_a_gpu_refuses",)
 
 
 def scene(work: Scene) -> Scene:
@@ -370,9 +373,13 @@ def fits_with_other_solvers(device):
 
 
 @scene
-def fits_with_edges(device):
-    oriented = fast(edge_weight=50.0, edge_form="oriented nearest")
-    return fitted(device, oriented, n=1), fitted(device, FitSettings.released(), n=1)
+def fit_with_edges(device):
+    return fitted(device, fast(edge_weight=50.0, edge_form="oriented nearest"), n=1)
+
+
+@scene
+def fit_as_released(device):
+    return fitted(device, FitSettings.released(), n=1)
 
 
 @scene
@@ -651,6 +658,25 @@ def pictures(device):
         "head": head_over(drawn.image[0], model.mean_shape, face.triangles, face.pose, face.camera),
         "game": PoseGame(model, size=32).draw(),
     }
+
+
+@scene
+def cells_of_a_notebook(device):
+    cell = """
+import numpy as np, torch
+α = torch.zeros(2, 5)
+α[1] = torch.randn(5, generator=torch.Generator().manual_seed(0))
+leaf = torch.ones(2, 5, requires_grad=True)
+face = model.shape(α + leaf)
+face.sum().backward()
+curve = np.asarray(face[0, :3].detach()) + face[1, :3].detach().numpy()
+place, here = face.device, torch.zeros(1, device="cpu")
+"""
+    names = {"__name__": CELLS, "model": model_on(device)}
+    with CellsOn(device) if device != "cpu" else contextlib.nullcontext():
+        exec(cell, names)
+    assert names["α"].device == names["place"] and names["here"].device.type == "cpu"
+    return names["face"], names["leaf"].grad, names["curve"]
 
 
 @scene

@@ -71,7 +71,7 @@ def test_all_comes_to_the_cpu_without_gradients():
     assert on_cpu(model).triangles is model.triangles  # what is kept by mesh finds it again
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_what_a_gpu_computed_is_drawn():
     from helpers import show
 

@@ -9,7 +9,10 @@ from helpers.labelling.workers.events import Done, Event
 
 
 class HereCrew:
-    """Does each batch when it is waited for. On one thread, so that the rows are those of any worker, to the last bit."""
+    """Does each batch when it is waited for, on one thread: on a CPU the rows are those of any worker, to the last bit.
+
+    On a GPU sums are made in any order, and the last digits of two runs differ.
+    """
 
     def __init__(self, job: Job):
         self.job, self.load = job, {0: []}

@@ -95,7 +95,7 @@ class Playground:
             network: file of a network that guesses; None is the one of the course.
         """
         files = list(default_photos().values()) if photographs is None else list(photographs)
-        self.coarse = load("open", level=1)
+        self.coarse = load("open", level=1, device="cpu")
         self.head = self.coarse.whole_head
         self._network_file, self._network, self._asked = network, None, False
         self._fit_model: FitModel | None = None
@@ -121,7 +121,7 @@ class Playground:
     def fit_model(self) -> FitModel:
         """The same, laid out for fits."""
         if self._fit_model is None:
-            self._fit_model = FitModel(load("open"))
+            self._fit_model = FitModel(load("open", device="cpu"))
         return self._fit_model
 
     @property
@@ -210,7 +210,7 @@ class Playground:
             old = known.get(person.key, {})
             entry = {"id": person.key, "name": person.title, "fitted": person.result is not None}
             entry["thumb"] = old.get("thumb") or jpeg_of(
-                crop_face(person.photo.image, person.detection.points, 96).image[0]
+                crop_face(person.photo.image, person.detection.points, 96, device="cpu").image[0]
             )
             if person.result is not None:
                 entry |= self._numbers(person)
@@ -450,7 +450,7 @@ class Playground:
             try:
                 from helpers.regression import load_network
 
-                self._network = load_network(self._network_file)
+                self._network = load_network(self._network_file, "cpu")
             except (ImportError, UserError):
                 self._network = None
         return self._network

@@ -87,7 +87,7 @@ class Sketch:
         """(S, S, 3): the square of the photograph that the fit looked at."""
         key = person.photo.image, person.detection.points
         if self._photograph is None or any(a is not b for a, b in zip(key, self._photograph[0], strict=True)):
-            self._photograph = key, crop_face(*key, self.size).image[0]
+            self._photograph = key, crop_face(*key, self.size, device="cpu").image[0]
         return self._photograph[1]
 
     def _shape(self, alpha: Tensor, expression: Tensor) -> Tensor:

@@ -170,7 +170,7 @@ def placed(photo: Photo) -> Detection:
     """The points of the mean face, upright in the middle of the photograph."""
     from helpers.face_model import load
 
-    model = load("open", level=0)
+    model = load("open", level=0, device="cpu")
     points = model.mean_shape[model.landmarks].numpy()[:, :2] * [1, -1]
     low, high = points.min(0), points.max(0)
     height, width = photo.size
@@ -223,7 +223,7 @@ def fitted(person: Person, fit_model: FitModel, on_iteration=None) -> Person:
         fit_model: what is fitted.
         on_iteration: is called with a `helpers.fitting.FitProgress` at each step.
     """
-    crop = crop_face(person.photo.image, person.detection.points, FIT_SIZE)
+    crop = crop_face(person.photo.image, person.detection.points, FIT_SIZE, device="cpu")
     image, points, valid = (
         each.to(fit_model.triangles.device) for each in (crop.image, crop.landmarks, crop.valid)
     )

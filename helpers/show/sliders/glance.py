@@ -74,11 +74,11 @@ class GlanceSlider(LiveFigure):
         S = self.network.size
         rotation = torch.tensor([[0.0, math.radians(turn), 0.0]])
         pose = Pose(rotation, torch.tensor([[0.0, 0.0, 1200.0]]))
-        camera = Camera.default(S, focal=DEFAULT_FOCAL * S / 224)
+        camera = Camera.default(S, focal=DEFAULT_FOCAL * S / 224, device="cpu")
         points = project(model_to_camera(self.truth[:, self.model.landmarks], pose), camera)[0, :, :2]
         # The face is drawn in its crop at once; the blank picture only says where that lies.
         face = Detection.from_points(points.numpy())
-        square = authors_crop(np.zeros((S, S, 3), np.float32), face, S)
+        square = authors_crop(np.zeros((S, S, 3), np.float32), face, S, device="cpu")
         camera = square.camera_of_crop(camera)
         light = DEFAULT_LIGHT[None].clone()
         light[:, 1] += lamp

@@ -45,7 +45,7 @@ class PoseGame(LiveFigure):
         focal, self.whole = 1000 * size / 224, is_whole(self.model.mean_shape)
         if self.whole:
             size = round(size * HEAD_DISTANCE / DISTANCE)
-        self.size, self.camera = size, Camera.default(size, focal=focal)
+        self.size, self.camera = size, Camera.default(size, focal=focal, device="cpu")
         robust = ipywidgets.Checkbox(True, description=f"robust weights, {ROBUST_PX:g} px")
         super().__init__(
             self.draw,

@@ -37,7 +37,7 @@ class PoseLight(LiveFigure):
         """
         vertices, self.triangles, albedo = on_cpu((vertices, triangles, albedo))
         self.vertices, self.albedo = vertices.reshape(1, -1, 3), albedo.reshape(1, -1, 3)
-        self.camera = Camera.default(size, focal=1000 * size / 224)
+        self.camera = Camera.default(size, focal=1000 * size / 224, device="cpu")
         super().__init__(self.draw, size, size, alt="A face in the pose and the light that the sliders set")
 
     def draw(
