@@ -189,6 +189,31 @@ def test_a_file_gives_the_network_back(saved):
     assert path.stat().st_size < 1.3 * sum(p.numel() for p in network.parameters())
 
 
+def test_files_of_before_deflation_are_read_and_what_cannot_be_inflated_is_refused(tmp_path):
+    network = build_network("small", 3).eval()
+    path = tmp_path / "network.pt"
+    save_network(path, network, "small", 48)
+    now = load_network(path).module.state_dict()
+    content = torch.load(path, weights_only=True)
+    packed = content["weights"]["backbone.fc.weight"]
+    content["weights"] = {
+        name: eight_bits(value) if value.dim() > 1 else value.half()
+        for name, value in network.state_dict().items()
+    }
+    torch.save(content, path)
+    before = load_network(path).module.state_dict()
+    assert all(torch.equal(before[name], value) for name, value in now.items())
+    for wrong in (
+        packed | {"shape": torch.tensor([3, 5])},
+        packed | {"deflated": packed["deflated"][:9]},
+        {},
+    ):
+        content["weights"]["backbone.fc.weight"] = wrong
+        torch.save(content, path)
+        with pytest.raises(UserError, match=r"network\.pt: its weights"):
+            load_network(path)
+
+
 def test_eight_bits_are_within_half_a_step():
     weight = torch.randn(5, 3, 3, 3, generator=torch.Generator().manual_seed(1)) * torch.logspace(
         -3, 1, 5
