@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helpers.device import default_device
+
 SHRINKS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # values of μ
 
 
@@ -43,10 +45,11 @@ class LeastSquares:
     Args:
         features: F, how many there are.
         targets: K.
-        device: Where they are kept.
+        device: Where they are kept; None is `helpers.device.default_device()`.
     """
 
-    def __init__(self, features: int, targets: int, device: torch.device | str = "cpu"):
+    def __init__(self, features: int, targets: int, device: torch.device | str | None = None):
+        device = default_device() if device is None else device
         n = features + targets
         self.features, self.count = features, 0
         self.sums = torch.zeros(n, dtype=torch.float64, device=device)
