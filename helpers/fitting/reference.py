@@ -85,6 +85,6 @@ def pixel_residual(
 
 def pixel_jacobian(layout: Layout, *arguments: Tensor) -> tuple[Tensor, Tensor]:
     """Residual (P, 3) and its Jacobian (P, 3, layout.size) by forward-mode differentiation at a zero step."""
-    zero = torch.zeros(layout.size, dtype=arguments[0].dtype)
+    zero = torch.zeros(layout.size, dtype=arguments[0].dtype, device=arguments[0].device)
     jacobian = jacfwd(lambda s: pixel_residual(s, layout, *arguments))(zero)
     return pixel_residual(zero, layout, *arguments), jacobian

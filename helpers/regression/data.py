@@ -132,7 +132,7 @@ class PeopleSource:
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Photographs (B, S, S, 3) of the people of these numbers (B,), and their coefficients (B, K).
 
-        Raises IndexError for a number that is out of range.
+        They are drawn on the CPU, and lie where the numbers do. Raises IndexError for a number that is out of range.
         """
         image, _, target = self.with_points(indices)
         return image, target
@@ -143,6 +143,7 @@ class PeopleSource:
             raise IndexError(
                 f"people are numbered 0 to {self.people - 1}, got {indices.min()} to {indices.max()}"
             )
+        device, indices = indices.device, indices.cpu()
         groups = indices // GROUP
         rows, found = [], []
         for number in groups.unique().tolist():
@@ -151,7 +152,7 @@ class PeopleSource:
             target = torch.cat([batch.coefficients.alpha, batch.coefficients.beta], -1)
             found.append((batch.image, batch.landmarks, target))
         order = torch.cat(rows).argsort()
-        image, points, target = (torch.cat(part)[order] for part in zip(*found, strict=True))
+        image, points, target = (torch.cat(part)[order].to(device) for part in zip(*found, strict=True))
         return image, points, target
 
 

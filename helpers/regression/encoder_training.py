@@ -136,7 +136,7 @@ def train_on_encoder(
     outputs = held_out.with_points(torch.zeros(1, dtype=torch.long))[2].shape[1]
     network = untrained(outputs, device)
     file, run = Path(out) / SUMS, {"seed": seed, "batch": batch, "outputs": outputs, "pictures": len(source)}
-    step, sums = _go_on(file, run) if resume else (0, LeastSquares(N_FEATURES, outputs))
+    step, sums = _go_on(file, run) if resume else (0, LeastSquares(N_FEATURES, outputs, "cpu"))
     ended = f"all {steps} batches summed"
     chips = ChipBatches(source, batch, seed)
     bar = progress_bar(what="people", total=steps, initial=step, unit="batch", shown=progress)

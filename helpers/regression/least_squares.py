@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helpers.device import default_device
+
 # Values of μ. Features are standardised, so the F of them have covariances that sum to F: from many pictures these lie about 1,
 # from n < F about F / n, and the best μ for a few hundred pictures is beyond that.
 SHRINKS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -46,10 +48,11 @@ class LeastSquares:
     Args:
         features: F, how many there are.
         targets: K.
-        device: Where they are kept.
+        device: Where they are kept; None is `helpers.device.default_device()`.
     """
 
-    def __init__(self, features: int, targets: int, device: torch.device | str = "cpu"):
+    def __init__(self, features: int, targets: int, device: torch.device | str | None = None):
+        device = default_device() if device is None else device
         n = features + targets
         self.features, self.count = features, 0
         self.sums = torch.zeros(n, dtype=torch.float64, device=device)
