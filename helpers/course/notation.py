@@ -130,6 +130,7 @@ SEVERAL = {
     r"b": r"barycentric weights in 02, offset of the network's last layer in 06; without row here: the error that a person's photographs share, in 05",
     r"e": r"expression in 01, $e_k$ edge functions in 02",
     r"k": r"$k_\text{s}$ specular strength in 02, robust scale in 04; as an index, the number of a mode, an edge or a harmonic",
+    r"n": r"always a unit normal: of the surface in 02, of a scan in 07",
     r"s": r"scale in 03, score of a pair in 07",
     r"t": r"always a shift: of the head in 02, $t_\text{2D}$ of points in 04",
     r"u": r"always a column of the image",
