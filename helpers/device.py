@@ -49,7 +49,7 @@ def resolve(name: str = "auto") -> str:
         UserError: The name is unknown, or this machine has no CUDA, or fewer GPUs than asked for; or torch has a GPU that
             Warp, which runs the kernels, cannot use.
     """
-    if check_name(name) == "auto" and os.environ.get(DEVICE, "auto") != "auto":
+    if check_name(name) == "auto" and (os.environ.get(DEVICE) or "auto") != "auto":
         return default_device()
     if name == "cpu":
         return name

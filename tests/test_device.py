@@ -41,6 +41,9 @@ def test_the_environment_names_the_device(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("warp.get_cuda_device_count", lambda: 1)
     assert default_device() == "cpu" and resolve("auto") == "cuda"
+    for name in ("", "auto"):
+        monkeypatch.setenv("HELPERS_DEVICE", name)
+        assert resolve("auto") == "cuda"
     monkeypatch.setenv("HELPERS_DEVICE", "cpu")
     assert resolve("auto") == "cpu" and resolve("cuda") == "cuda"
 

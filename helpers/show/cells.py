@@ -47,7 +47,7 @@ class CellsOn(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in TO_NUMPY:
-            return func(args[0].detach().cpu() if args[0].is_cuda else args[0], *args[1:], **kwargs)
+            return func(args[0].cpu(), *args[1:], **kwargs)
         made = func(*args, **kwargs)
         if func not in MAKERS or kwargs.get("device") is not None or _caller() != CELLS:
             return made
