@@ -238,64 +238,71 @@ class Learner:
         return self.all.squares(targets, self.shrink(targets))
 
 
-def _usable(group: Group, given: dict[str, Tensor]) -> Tensor:
+def usable(group: Group) -> Tensor:
     """(N,) bool, the photographs that have every kind of label and a fit that is not doubtful."""
-    return group["ok"] & torch.stack([targets.isfinite().all(1) for targets in given.values()]).all(0)
+    return group["ok"] & torch.stack([targets.isfinite().all(1) for targets in labels(group).values()]).all(0)
+
+
+def all_labels(groups: list[Group]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Features, people and labels of the usable photographs of some groups, whose people are all different."""
+    fine = [usable(group) for group in groups]
+    pairs = list(zip(groups, fine, strict=True))
+    given = [labels(group) for group in groups]
+    first = np.cumsum([0] + [len(group["neutral"]) for group in groups])
+    features = torch.cat([group["features"][keep] for group, keep in pairs])
+    person = torch.cat(
+        [group["person"][keep] + int(k) for k, (group, keep) in zip(first, pairs, strict=False)]
+    )
+    return (
+        features,
+        person,
+        {
+            name: torch.cat([own[name][keep] for own, keep in zip(given, fine, strict=True)])
+            for name in LABELS
+        },
+    )
 
 
 def compare(test: Group, groups: list[Group], heads: MorphableModel) -> dict:
     """Errors of the labels, of networks that learnt from them, of the mean face and of the fits, all in mm."""
     judge = Judge(heads)
+    P, true = len(groups[0]["neutral"]), test["truth"][test["person"]]
     out: dict = {
         "test_people": len(test["neutral"]),
         "test_photos": len(test["person"]) // len(test["neutral"]),
-        "people": len(groups[0]["neutral"]),
-        "photos": len(groups[0]["person"]) // len(groups[0]["neutral"]),
+        "people": P,
+        "photos": len(groups[0]["person"]) // P,
         "seeds": len(groups),
+        "left_out": sum(int((~usable(group)).sum()) for group in groups),
         "mean face": judge.by_person(torch.zeros_like(test["alpha"]), test).tolist(),
         "fit": judge.by_person(test["alpha"], test).tolist(),
         "labels": {name: {"label": [], "network": []} for name in LABELS},
-        "sizes": {name: {} for name in LABELS},
         "losses": {str(under): {"network": [], "length": [], "cosine": []} for under in LAMBDAS},
     }
-    usable = [_usable(group, labels(group)) for group in groups]
-    out["left_out"] = sum(int((~fine).sum()) for fine in usable)
-    for group, fine in zip(groups, usable, strict=True):
-        given, who, P = labels(group), group["person"][fine], len(group["neutral"])
-        features = group["features"][fine]
-        learners = {
-            n: (who < n, Learner(features[who < n], who[who < n], heads.shape_std))
-            for n in (P // 4, P // 2, P)
-        }
-        for name in LABELS:
-            targets = given[name][fine]
-            row, sizes = out["labels"][name], out["sizes"][name]
-            row["label"].append(float(judge(targets, group["neutral"], who).mean()))
-            for n, (few, learner) in learners.items():
-                off = judge.by_person(learner(targets[few])(test["features"]), test)
-                sizes.setdefault(str(n), []).append(float(off.mean()))
-            row["network"].append(off.tolist())
-        learner, targets = learners[P][1], given["plain mean"][fine]
+    for group in groups:
+        features, person, given = all_labels([group])
+        learner = Learner(features, person, heads.shape_std)
+        for name, targets in given.items():
+            row = out["labels"][name]
+            row["label"].append(float(judge(targets, group["neutral"], person).mean()))
+            row["network"].append(judge.by_person(learner(targets)(test["features"]), test).tolist())
+        targets = given["plain mean"]
         shrink = learner.shrink(targets)
         for under in LAMBDAS:
-            stretched = learner.all.asymmetric(targets, shrink, under)(test["features"])
-            told, true = out["losses"][str(under)], test["truth"][test["person"]]
-            told["network"].append(judge.by_person(stretched, test).tolist())
-            told["length"].append(float(magnitude_ratio(stretched, true).mean()))
-            told["cosine"].append(float(cosine(stretched, true).mean()))
+            answer, row = (
+                learner.all.asymmetric(targets, shrink, under)(test["features"]),
+                out["losses"][str(under)],
+            )
+            row["network"].append(judge.by_person(answer, test).tolist())
+            row["length"].append(float(magnitude_ratio(answer, true).mean()))
+            row["cosine"].append(float(cosine(answer, true).mean()))
 
-    # All draws of people together.
-    features = torch.cat([group["features"][fine] for group, fine in zip(groups, usable, strict=True)])
-    who = torch.cat(
-        [group["person"][fine] + k * P for k, (group, fine) in enumerate(zip(groups, usable, strict=True))]
-    )
-    learner = Learner(features, who, heads.shape_std)
-    for name in LABELS:
-        targets = torch.cat([labels(group)[name][fine] for group, fine in zip(groups, usable, strict=True)])
-        off = judge.by_person(learner(targets)(test["features"]), test)
-        out["labels"][name]["together"] = off.tolist()
-        out["labels"][name]["shrink"] = learner.shrink(targets)
-        out["sizes"][name][str(P * len(groups))] = [float(off.mean())]
+    features, person, given = all_labels(groups)
+    learner = Learner(features, person, heads.shape_std)
+    for name, targets in given.items():
+        row = out["labels"][name]
+        row["together"] = judge.by_person(learner(targets)(test["features"]), test).tolist()
+        row["shrink"] = learner.shrink(targets)
     return out
 
 
@@ -331,13 +338,6 @@ def show(kind: str, found: dict) -> None:
             f"{name:14}{np.mean(row['label']):7.3f}{np.mean(by_seed):9.3f}  {', '.join(f'{x:.3f}' for x in by_seed):22}"
             f"{difference(row['network'], by_label['single fits']['network']):28}{difference(row['network'], fits)}"
         )
-    print(
-        "\nby the number of people: "
-        + "; ".join(
-            f"{name} " + ", ".join(f"{n}: {np.mean(v):.3f}" for n, v in sizes.items())
-            for name, sizes in found["sizes"].items()
-        )
-    )
     print("\nall draws together: μ, and − from single fits")
     for name, row in by_label.items():
         print(
