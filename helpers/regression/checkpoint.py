@@ -96,31 +96,31 @@ def read_checkpoint(path: str | Path) -> dict:
     Raises:
         UserError: For a file that is not a checkpoint.
     """
-    path = Path(path)
-    if not path.exists():
-        raise UserError(f"{path}: no such checkpoint: start without --resume")
-    try:
-        state = load_sound(path)
-    except ValueError as error:
-        raise UserError(
-            f"{path}: cannot be read as a checkpoint: damaged, or of another program; start anew in another folder"
-        ) from error
+    state = load_sound(
+        Path(path),
+        "no such checkpoint: start without --resume",
+        "cannot be read as a checkpoint: damaged, or of another program; start anew in another folder",
+    )
     if not isinstance(state, dict) or state.get("version") != VERSION or "step" not in state:
         raise UserError(f"{path}: is no checkpoint of this version of `helpers train`")
     return state
 
 
-def load_sound(path: Path) -> Any:
+def load_sound(path: Path, missing: str, damaged: str) -> Any:
     """Read what `torch.save` wrote, on the CPU, after a look at the checksums of its parts, which torch passes over.
 
     Nothing in the file is run (`weights_only`).
 
     Args:
         path: The file.
+        missing: What to tell of a file that is not there, after its name.
+        damaged: What to tell of one that is damaged or something else.
 
     Raises:
-        ValueError: For a file that is damaged or something else.
+        UserError: For such files.
     """
+    if not path.exists():
+        raise UserError(f"{path}: {missing}")
     try:
         if (reason := why_unreadable(path)) is not None:
             raise ValueError(reason)
@@ -129,4 +129,4 @@ def load_sound(path: Path) -> Any:
                 raise ValueError(f"its part {part} is damaged")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise many kinds
-        raise ValueError(f"{' '.join(str(error).split())}") from error
+        raise UserError(f"{path}: {damaged}") from error

@@ -216,14 +216,11 @@ def _encoder_is_here() -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise UserError(f"{path}: no such network: name a file that `python -m helpers train` wrote")
-    try:
-        content = load_sound(path)
-    except ValueError as error:
-        raise UserError(
-            f"{path}: cannot be read as a network: damaged, or no network.pt of `python -m helpers train`"
-        ) from error
+    content = load_sound(
+        path,
+        "no such network: name a file that `python -m helpers train` wrote",
+        "cannot be read as a network: damaged, or no network.pt of `python -m helpers train`",
+    )
     if not isinstance(content, dict) or content.get("version") != VERSION or "weights" not in content:
         raise UserError(f"{path}: is no network of this version; `python -m helpers train` writes network.pt")
     return content

@@ -173,12 +173,17 @@ def test_one_line_a_mistake_and_the_others_are_done(tmp_path, capsys):
     assert printed.out.count("\n") == 1 and "astronaut.png" in printed.out
 
 
-@needs_dlib
-def test_the_largest_of_several_faces_is_taken_and_said(tmp_path, capsys):
+def write_two_faces(path):
+    """A page with a small face on the left and a large one right of 140 px."""
     face = np.asarray(Image.open(ASTRONAUT).convert("RGB"))[30:230, 110:330]
     page = np.full((240, 380, 3), 255, np.uint8)
     page[20:120, 10:120], page[20:220, 140:360] = face[::2, ::2], face
-    Image.fromarray(page).save(tmp_path / "two.png")
+    Image.fromarray(page).save(path)
+
+
+@needs_dlib
+def test_the_largest_of_several_faces_is_taken_and_said(tmp_path, capsys):
+    write_two_faces(tmp_path / "two.png")
     out = tmp_path / "out"
     assert fit(tmp_path / "two.png", "--out", out, "--size", 96) == 0
     assert f"{tmp_path / 'two.png'}: 2 faces found, the largest is taken" in capsys.readouterr().err
@@ -188,10 +193,7 @@ def test_the_largest_of_several_faces_is_taken_and_said(tmp_path, capsys):
 @needs_dlib
 def test_all_faces_of_a_photograph(tmp_path, capsys):
     """Each gets files of its own, the largest the first; what is wrong is told of the face."""
-    face = np.asarray(Image.open(ASTRONAUT).convert("RGB"))[30:230, 110:330]
-    group = np.full((240, 380, 3), 255, np.uint8)
-    group[20:120, 10:120], group[20:220, 140:360] = face[::2, ::2], face
-    Image.fromarray(group).save(tmp_path / "we.png")
+    write_two_faces(tmp_path / "we.png")
     out = tmp_path / "out"
     assert fit(tmp_path / "we.png", "--all-faces", "--out", out, "--size", 96) == 0
     names = [f"we_{number}{ending}" for number in (1, 2) for ending in (".glb", ".npz", ".ply", ".png")]
