@@ -108,7 +108,7 @@ class Network:
         needed = (len(model.shape_std), len(model.texture_std))
         if (self.n_shape, self.outputs - self.n_shape) != needed:
             raise UserError(
-                f"the network says {self.outputs} numbers, the first {self.n_shape} of shape, and the face model takes {sum(needed)}, "
+                f"the network predicts {self.outputs} numbers, the first {self.n_shape} of shape, and the face model takes {sum(needed)}, "
                 f"the first {needed[0]} of shape: name the --model that it was trained for, or another --network"
             )
         if self.face_model not in (None, model.name):

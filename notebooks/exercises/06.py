@@ -50,7 +50,7 @@ def weights_exchanged(prediction, target, over, under):
 
 
 # %% exercise: How much is explained (medium, 10 minutes)
-# A network trained with the squared error says $f(x) = \mathbb{E}[\gamma \mid x]$. Write `explained`: from predictions and targets
+# A network trained with the squared error predicts $f(x) = \mathbb{E}[\gamma \mid x]$. Write `explained`: from predictions and targets
 # (N,) with mean 0, the part $1 - v$ of the targets' variance that is explained, and the magnitude $\sqrt{1-v}$ that the
 # predictions should then have compared with the targets. If the error is larger than the targets, nothing is explained: 0 and 0.
 
