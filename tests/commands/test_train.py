@@ -52,7 +52,7 @@ def test_a_network_of_another_face_model_says_so(tmp_path, capsys):
         "cpu",
     ]
     capsys.readouterr()
-    assert main(predict) == 2 and "says 30 numbers, the first 20 of shape" in capsys.readouterr().err
+    assert main(predict) == 2 and "predicts 30 numbers, the first 20 of shape" in capsys.readouterr().err
     assert main([*predict, "--model", str(tmp_path / "own.h5")]) == 0
     with pytest.raises(UserError, match="was trained for Of my own, its numbers mean nothing to Another"):
         network.require(replace(own, name="Another"))
