@@ -1,36 +1,48 @@
 """The exercises of a notebook: solutions are written once, stubs, checks and folded solutions are made from them.
 
-`notebooks/exercises/NN.py` holds the exercises of notebook NN, in cells that begin with `# %%`:
+`notebooks/exercises/NN.py` holds the exercises of notebook NN, in the order of their places, in cells that begin with `# %%`:
 
-    # %% given                               what the cells below need; also within an exercise, before its solution
-    # %% exercise: Title (easy, 5 minutes)   then the task, as comment lines of Markdown
+    # %% exercise: Title (easy, 5 minutes) after "Heading"    then the task, as comment lines of Markdown
+    # %% link                                optional: what it continues and what it serves, if it belongs to the chain
+    # %% given                               optional: what the cells below need
     # %% solution                            a function; the lines between BEGIN and END SOLUTION are left out of the stub
     # %% check                               a function that compares by show.expect, and a call of show.check
     # %% hint                                optional, several: what to try first, as comment lines; each is folded by itself
     # %% why                                 optional: what to say below the solution, as comment lines
     # %% mistakes                            functions with a likely mistake each, for the tests: the check must notice them
 
-`section(text)` makes the cells of the notebook's part "Exercises"; `put(notebook, cells)` puts them in their place.
+An exercise stands at the end of the section of its heading (second or third level), since it trains what was told there. It needs
+nothing from the notebook and gives nothing to it, so its names must be none of the notebook's. `put` writes exercises into a
+notebook, and the list of them before the summary; `without_solutions` takes out what gives them away.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from helpers.course import ROOT
 
 FOLDER = ROOT / "notebooks" / "exercises"
-KINDS = ("given", "exercise", "solution", "check", "hint", "why", "mistakes")
-HEAD = re.compile(r"(?P<title>.+) \((?P<difficulty>easy|medium|hard), (?P<minutes>\d+) minutes\)")
+KINDS = ("given", "exercise", "link", "solution", "check", "hint", "why", "mistakes")
+TEXTS = ("link", "why")
+HEAD = re.compile(
+    r'(?P<title>.+) \((?P<difficulty>easy|medium|hard), (?P<minutes>\d+) minutes\) after "(?P<after>.+)"'
+)
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-START, STOP = "## Exercises", "## Summary"
+STOP = "## Summary"
+CELL = re.compile(r"exercises?(?:-|$)")  # how the ids of their cells begin
+CHAIN = "pages/exercises.md#the-chain"
 INTRODUCTION = """## Exercises
 
-Fill in a stub and run the cell below it: it says what was expected and what it got. The cells from here on need nothing
-from above, so you can begin here."""
+Each stands at the end of the part that it trains, and needs nothing from above: run its cells from the heading on, fill in the stub, and
+run the check again. It says what was expected and what it got."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,9 @@ class Exercise:
         title: its heading.
         difficulty: easy, medium or hard.
         minutes: that it takes.
+        after: the heading of the section at whose end it stands.
         task: Markdown.
+        link: Markdown: its place in the chain, or "".
         given: code that the solution needs, or "".
         solution: code, with the marks around what is to be found.
         check: code.
@@ -53,7 +67,9 @@ class Exercise:
     title: str
     difficulty: str
     minutes: int
+    after: str
     task: str
+    link: str
     given: str
     solution: str
     check: str
@@ -93,7 +109,7 @@ class Exercise:
         )
 
 
-def read(text: str, name: str = "exercises") -> tuple[str, list[Exercise]]:
+def read(text: str, name: str = "exercises") -> list[Exercise]:
     """Read a file of exercises.
 
     Args:
@@ -101,32 +117,29 @@ def read(text: str, name: str = "exercises") -> tuple[str, list[Exercise]]:
         name: of the file, for messages.
 
     Returns:
-        The code that all exercises need, and the exercises.
+        The exercises.
 
     Raises:
         ValueError: the text is no file of exercises; the message says what is wrong with it.
     """
-    shared, found, cells = "", [], _cells(text, name)
-    hints: list[list[str]] = []
-    for kind, argument, body in cells:
+    found, hints = [], []
+    for kind, argument, body in _cells(text, name):
         if kind == "exercise":
             head = HEAD.fullmatch(argument)
             if head is None:
                 raise ValueError(
-                    f"{name}: {argument!r} must be like 'Title (easy, 5 minutes)', easy, medium or hard"
+                    f"{name}: {argument!r} must be like 'Title (easy, 5 minutes) after \"Heading\"', easy, medium or hard"
                 )
             found.append({**head.groupdict(), "task": _markdown(body)})
             hints.append([])
         elif not found:
-            if kind != "given":
-                raise ValueError(f"{name}: {kind} comes before the first exercise")
-            shared = body
+            raise ValueError(f"{name}: {kind} comes before the first exercise")
         elif kind == "hint":
             hints[-1].append(_markdown(body))
         elif kind in found[-1]:
             raise ValueError(f"{name}: {found[-1]['title']} has {kind} twice")
         else:
-            found[-1][kind] = _markdown(body) if kind == "why" else body
+            found[-1][kind] = _markdown(body) if kind in TEXTS else body
     exercises = []
     for parts, its_hints in zip(found, hints, strict=True):
         missing = [kind for kind in ("solution", "check", "mistakes") if not parts.get(kind)]
@@ -136,9 +149,9 @@ def read(text: str, name: str = "exercises") -> tuple[str, list[Exercise]]:
             raise ValueError(f"{name}: {parts['title']}: the solution lacks the lines {BEGIN} and {END}")
         minutes = int(parts.pop("minutes"))
         exercises.append(
-            Exercise(**{"given": "", "why": "", **parts}, minutes=minutes, hints=tuple(its_hints))
+            Exercise(**{"link": "", "given": "", "why": "", **parts}, minutes=minutes, hints=tuple(its_hints))
         )
-    return shared, exercises
+    return exercises
 
 
 def _cells(text: str, name: str) -> list[tuple[str, str, str]]:
@@ -157,83 +170,173 @@ def _markdown(comments: str) -> str:
     return "\n".join(re.sub(r"^# ?", "", line) for line in comments.splitlines()).strip()
 
 
-def section(text: str, name: str = "exercises") -> list:
-    """The cells of a notebook's part "Exercises", from its heading to before the summary; arguments as for `read`."""
+def heading(number: int, exercise: Exercise) -> str:
+    """The heading of an exercise in its notebook, without the marks of its level."""
+    return f"Exercise {number}: {exercise.title}"
+
+
+def cells_of(number: int, exercise: Exercise) -> list:
+    """The cells of one exercise, from its heading to its folded solution."""
     from nbformat.v4 import new_code_cell, new_markdown_cell
 
-    shared, exercises = read(text, name)
-    cells = [new_markdown_cell(INTRODUCTION, id="exercises")]
-    if shared:
-        cells.append(new_code_cell(shared, id="exercises-given", metadata={"tags": ["given"]}))
-    for n, each in enumerate(exercises, 1):
-        task = (
-            f"### {n} · {each.title}\n\n*{each.difficulty.capitalize()}, {each.minutes} minutes.* {each.task}"
-        )
-        cells.append(new_markdown_cell(task, id=f"exercise-{n}"))
-        if each.given:
-            cells.append(new_code_cell(each.given, id=f"exercise-{n}-given", metadata={"tags": ["given"]}))
-        cells.append(new_code_cell(each.stub, id=f"exercise-{n}-stub", metadata={"tags": ["exercise"]}))
-        cells.append(new_code_cell(each.check, id=f"exercise-{n}-check", metadata={"tags": ["check"]}))
-        if each.hints:
-            hints = [f"<details><summary>Hint</summary>\n\n{hint}\n</details>" for hint in each.hints]
-            cells.append(new_markdown_cell("\n\n".join(hints), id=f"exercise-{n}-hints"))
-        folded = f"<details><summary>Solution</summary>\n\n```python\n{each.answer}\n```\n"
-        folded += f"\n{each.why}\n</details>" if each.why else "</details>"
-        cells.append(new_markdown_cell(folded, id=f"exercise-{n}-solution"))
+    start = f"exercise-{number}"
+    task = f"### {heading(number, exercise)}\n\n*{exercise.difficulty.capitalize()}, {exercise.minutes} minutes.* "
+    task += exercise.task
+    if exercise.link:
+        task += f"\n\n*In [the chain]({CHAIN}):* {exercise.link}"
+    cells = [new_markdown_cell(task, id=start)]
+    if exercise.given:
+        cells.append(new_code_cell(exercise.given, id=f"{start}-given", metadata={"tags": ["given"]}))
+    cells.append(new_code_cell(exercise.stub, id=f"{start}-stub", metadata={"tags": ["exercise"]}))
+    cells.append(new_code_cell(exercise.check, id=f"{start}-check", metadata={"tags": ["check"]}))
+    if exercise.hints:
+        cells.append(new_markdown_cell(_folded(exercise.hints), id=f"{start}-hints"))
+    answer = f"<details><summary>Solution</summary>\n\n```python\n{exercise.answer}\n```\n"
+    answer += f"\n{exercise.why}\n</details>" if exercise.why else "</details>"
+    cells.append(new_markdown_cell(answer, id=f"{start}-solution"))
     return cells
 
 
-def put(notebook, cells: list) -> None:
-    """Replace a notebook's part "Exercises"; outputs of code that stays as it was are kept.
+def _folded(hints) -> str:
+    return "\n\n".join(
+        f"<details><summary>Hint {n}</summary>\n\n{hint}\n</details>" for n, hint in enumerate(hints, 1)
+    )
+
+
+def listed(exercises: list[Exercise]) -> str:
+    """The part "Exercises": where each is, how hard, how long. Links are as JupyterLab names headings."""
+    rows = ["| | exercise | at the end of | difficulty | minutes |", "|---|---|---|---|---|"]
+    for n, each in enumerate(exercises, 1):
+        link = quote(heading(n, each).replace(" ", "-"), safe=":")
+        rows.append(f"| {n} | [{each.title}](#{link}) | {each.after} | {each.difficulty} | {each.minutes} |")
+    return "\n\n".join([INTRODUCTION, "\n".join(rows)])
+
+
+def belongs(cell) -> bool:
+    """Whether a cell of a notebook is of an exercise, or the list of them."""
+    return CELL.match(cell.id) is not None
+
+
+def put(notebook, exercises: list[Exercise]) -> None:
+    """Write exercises into a notebook, in place of those that it has; outputs of code that stays as it was are kept.
+
+    A check that is new is run with its stub, for its output. As exercises and the rest of the notebook share no name, the cells are
+    numbered anew as if they had been executed in their new order.
 
     Args:
         notebook: is changed.
-        cells: of the new part, as `section` makes them.
+        exercises: in the order of their places.
 
     Raises:
-        ValueError: the notebook lacks the headings between which the part stands.
+        ValueError: the notebook lacks a heading, or the places are in another order.
     """
-    from nbformat.v4 import new_markdown_cell
+    from nbformat.v4 import new_markdown_cell, new_output
 
-    before, inside, after = [], [], []
-    part = before
+    stored = {cell.source: cell for cell in notebook.cells if belongs(cell) and cell.cell_type == "code"}
+    own = [cell for cell in notebook.cells if not belongs(cell)]
+    places = [_end_of(own, each.after) for each in exercises]
+    if places != sorted(places):
+        raise ValueError("exercises must come in the order of the sections at whose end they stand")
+    last = next((n for n, cell in enumerate(own) if cell.source.startswith(STOP)), None)
+    if last is None or places[-1:] > [last]:
+        raise ValueError(f"a cell must begin with the heading {STOP}, after all exercises")
+    added: dict[int, list] = {}
+    for number, (each, place) in enumerate(zip(exercises, places, strict=True), 1):
+        for cell in cells_of(number, each):
+            if cell.source in stored:
+                cell.outputs = stored[cell.source].outputs
+            elif "check" in cell.metadata.get("tags", []):
+                said = run(each.given, each.stub, each.check)[1]
+                cell.outputs = [new_output("stream", name="stdout", text=said)]
+            added.setdefault(place, []).append(cell)
+    added.setdefault(last, []).append(new_markdown_cell(listed(exercises), id="exercises"))
+    notebook.cells = [new for n, cell in enumerate(own) for new in (*added.get(n, ()), cell)]
+    if all(cell.execution_count for cell in own if cell.cell_type == "code"):
+        _number(notebook)
+
+
+def _end_of(cells: list, title: str) -> int:
+    """The place behind a section: of the first cell after its heading that begins with one of second or third level."""
+    heads = [re.findall(r"^##{1,2} .+$", cell.source, flags=re.MULTILINE) for cell in cells]
+    heads = [found if cell.cell_type == "markdown" else [] for found, cell in zip(heads, cells, strict=True)]
+    start = next((n for n, found in enumerate(heads) if {f"## {title}", f"### {title}"} & set(found)), None)
+    if start is None:
+        raise ValueError(f"no heading {title!r}, at the end of whose section an exercise is to stand")
+    end = next((n for n in range(start + 1, len(cells)) if heads[n]), len(cells))
+    if end < len(cells) and not cells[end].source.startswith(heads[end][0]):
+        raise ValueError(
+            f"cut the cell in two in which {heads[end][0]!r} stands: an exercise comes before it"
+        )
+    return end
+
+
+def _number(notebook) -> None:
+    code = (cell for cell in notebook.cells if cell.cell_type == "code")
+    for count, cell in enumerate(code, 1):
+        cell.execution_count = count
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = count
+
+
+def run(*cells: str) -> tuple[dict, str]:
+    """Execute code as the cells of a notebook do.
+
+    Args:
+        cells: code.
+
+    Returns:
+        The names that it defines with their values, and what it prints.
+    """
+    space: dict = {}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for code in cells:
+            exec(compile(code, "<exercise>", "exec"), space)
+    return space, printed.getvalue()
+
+
+def solution(number: str, name: str, folder: Path = FOLDER) -> Callable:
+    """The solution of an exercise, for those that build on it.
+
+    Args:
+        number: of the notebook: "02".
+        name: of the function.
+        folder: with the files of exercises.
+
+    Raises:
+        LookupError: no exercise of the notebook has the name.
+    """
+    for each in read((folder / f"{number}.py").read_text("utf-8"), f"{number}.py"):
+        if each.name == name:
+            return run(each.given, each.answer)[0][name]
+    raise LookupError(f"notebook {number} has no exercise {name}")
+
+
+def without_solutions(notebook) -> None:
+    """Take the solutions out of a notebook, and of several hints the last, which is nearly one."""
+    kept = []
     for cell in notebook.cells:
-        if cell.cell_type == "markdown" and part is not after:
-            text, mark, rest = _split(cell.source, START if part is before else STOP)
-            if mark:
-                if text:
-                    # A cell that also holds what comes before the heading is cut in two.
-                    part.append(new_markdown_cell(text, id=cell.id))
-                    cell = new_markdown_cell(mark + rest, id=f"{cell.id}-2"[-64:])
-                part = inside if part is before else after
-        part.append(cell)
-    if part is not after:
-        raise ValueError(f"the notebook must have the headings {START} and, after it, {STOP}")
-    outputs = {cell.source: cell for cell in inside if cell.cell_type == "code"}
-    for cell in cells:
-        if cell.cell_type == "code" and cell.source in outputs:
-            cell.outputs, cell.execution_count = (
-                outputs[cell.source].outputs,
-                outputs[cell.source].execution_count,
-            )
-    notebook.cells = [*before, *cells, *after]
+        if belongs(cell) and cell.id.endswith("-hints"):
+            hints = cell.source.split("\n\n<details>")
+            cell.source = "\n\n<details>".join(hints[: max(1, len(hints) - 1)])
+        if not (belongs(cell) and cell.id.endswith("-solution")):
+            kept.append(cell)
+    notebook.cells = kept
 
 
-def _split(text: str, heading: str) -> tuple[str, str, str]:
-    """The text before a heading's line, the heading, and the rest; ("text", "", "") where it has none."""
-    found = re.search(rf"^{re.escape(heading)}\b", text, flags=re.MULTILINE)
-    if found is None:
-        return text, "", ""
-    return text[: found.start()].strip(), heading, text[found.end() :]
-
-
-def file_of(notebook: Path, folder: Path | None = None) -> Path:
+def file_of(notebook: Path) -> Path:
     """Where the exercises of a notebook are: exercises/NN.py beside it."""
-    return (folder or notebook.parent / "exercises") / f"{notebook.stem[:2]}.py"
+    return notebook.parent / "exercises" / f"{notebook.stem[:2]}.py"
+
+
+def of_notebook(path: Path) -> list[Exercise]:
+    """The exercises of the notebook at `path`; none if it has no file of them."""
+    file = file_of(path)
+    return read(file.read_text("utf-8"), f"exercises/{file.name}") if file.exists() else []
 
 
 def renew(notebook, path: Path) -> None:
     """Write the exercises of the notebook at `path` into it, if it has any."""
-    file = file_of(path)
-    if file.exists():
-        put(notebook, section(file.read_text("utf-8"), f"exercises/{file.name}"))
+    if file_of(path).exists():
+        put(notebook, of_notebook(path))

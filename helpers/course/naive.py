@@ -52,10 +52,11 @@ PAIRS = (
     Pair("02", "the whole renderer", ("my_render",), ("helpers.rendering.render",), 1e-4, 1e-3),
     Pair("02", "an edge on a row of pixels", ("by_area",), ("helpers.rendering.antialias",), 1e-9, 1e-9),
     Pair("02", "weights in perspective (exercise)", ("perspective",), ("helpers.rasterizer.reference.surface_weights",), 1e-9, 1e-9),
+    Pair("02", "a mesh with colours (exercise)", ("own_renderer",), ("helpers.rasterizer.rasterize", "helpers.rasterizer.interpolate"), 1e-4, 1e-3),
     Pair("03", "project all landmarks", ("project_all",), ("helpers.camera.model_to_camera", "helpers.camera.project"), 1e-8, 1e-8, "px"),
     Pair("03", "Jacobian of a pose", ("jacobian_by_hand",), ("helpers.pose.pose_jacobian",), 1e-8, None, "px"),
     Pair("03", "pose by Gauss–Newton", ("gauss_newton",), ("helpers.pose.estimate_pose",), 1e-4, 1e-4, "rad, mm"),
-    Pair("03", "linear start (exercise)", ("weighted_pos",), ("helpers.pose.scaled_orthographic_pose",), 1e-6, 1e-6, "mm"),
+    Pair("03", "linear start (exercise)", ("own_pose",), ("helpers.pose.scaled_orthographic_pose",), 1e-6, 1e-6, "mm"),
     Pair("03", "mirrored labels (exercise)", ("mirror_points",), ("helpers.pose.MIRRORED",), 1e-9, 1e-9, "px"),
     Pair("04", "residual of a pixel", ("one_pixel",), ("helpers.fitting.pixel_term.look_at_points",), 1e-4, 1e-4),
     Pair("04", "row of a landmark", ("landmark_row",), ("helpers.fitting.landmark_term.landmark_rows",), 1e-2, None, "px"),
@@ -63,9 +64,10 @@ PAIRS = (
     Pair("05", "pool one person", ("pooled_by_hand",), ("helpers.pooling.pool",), 1e-9, 1e-9),
     Pair("05", "pool all people", ("pooled_at_once",), ("helpers.pooling.pool",), 1e-9, 1e-9),
     Pair("05", "cosines within and between people", ("cosines",), ("helpers.evaluation.compare_methods.spread",), 1e-5, None),
-    Pair("05", "weights from confidences (exercise)", ("weights",), ("helpers.pooling.pool",), 1e-6, 1e-6),
+    Pair("05", "label by confidences (exercise)", ("own_label",), ("helpers.pooling.pool",), 1e-6, 1e-6),
     Pair("05", "prior once (exercise)", ("product",), ("helpers.pooling.pool",), 1e-9, 1e-9),
     Pair("06", "asymmetric Euclidean loss", ("loss_by_hand", "loss_by_tensors"), ("helpers.regression.asymmetric_euclidean_loss",), 1e-9, 1e-9),
+    Pair("06", "loss of a batch (exercise)", ("own_loss",), ("helpers.regression.asymmetric_euclidean_loss",), 1e-9, 1e-9),
     Pair("06", "its gradient", ("gradient_by_hand",), ("helpers.regression.asymmetric_euclidean_loss",), 1e-9, None),
     Pair("07", "best motion of known pairs", ("motion_by_loop",), ("helpers.evaluation.best_motion",), 1e-9, None, "mm"),
     Pair("07", "nearest vertices", ("nearest_by_loops", "nearest_by_table"), ("helpers.evaluation.Nearest",), 0, None),
@@ -89,17 +91,14 @@ def code_of(number: str, root: Path) -> tuple[list[ast.stmt], dict[str, ast.Func
     import nbformat
     from IPython.core.inputtransformer2 import TransformerManager
 
-    from helpers.course.exercises import file_of, read
+    from helpers.course.exercises import of_notebook
 
     path = notebook_path(number, root)
     cells = nbformat.read(path, as_version=4).cells
     sources = [
         c.source for c in cells if c.cell_type == "code" and "exercise" not in c.metadata.get("tags", [])
     ]
-    file = file_of(path)
-    if file.exists():
-        shared, exercises = read(file.read_text("utf-8"), file.name)
-        sources += [shared, *(each.answer for each in exercises)]
+    sources += [source for each in of_notebook(path) for source in (each.given, each.answer)]
     imports, functions = [], {}
     for source in sources:
         for statement in ast.parse(TransformerManager().transform_cell(source)).body:

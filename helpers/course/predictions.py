@@ -6,6 +6,8 @@ the site and in JupyterLab such output opens by a click, and in JupyterLab also 
 
 from __future__ import annotations
 
+from helpers.course.exercises import belongs
+
 ASKS, EXPLAINS, PART = "**Predict, then run.**", "<details>", "## "
 TAG, HIDDEN = "hide-output", "outputs_hidden"
 
@@ -18,6 +20,8 @@ def fold(notebook) -> None:
     """
     asked = False
     for cell in notebook.cells:
+        if belongs(cell):
+            continue
         if cell.cell_type == "markdown":
             if ASKS in cell.source:
                 asked = True

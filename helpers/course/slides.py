@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 
 from helpers.course import ROOT
+from helpers.course.exercises import belongs
 from helpers.course.site import mathjax
 
 OUT = ROOT / "build" / "slides"
-LEFT_OUT = ("Exercises", "References", "Previous and next")
+LEFT_OUT = ("References", "Previous and next")
 SHORT = 8  # lines of code that fit beside a picture
 REVEAL = "sphinx-revealjs"  # the package that brings reveal.js
 # What nbconvert's page fetches from outside or does with it, and what stands there instead.
@@ -109,7 +110,9 @@ def arrange(notebook) -> None:
 
     cells, skipping = [], False
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
+        if belongs(cell):
+            cells.append(_as(cell, "skip"))
+        elif cell.cell_type == "markdown":
             for text in _parts(cell.source):
                 heading = text.lstrip("#").strip().partition("\n")[0] if text.startswith("#") else None
                 if heading is not None and text.startswith(("# ", "## ")):

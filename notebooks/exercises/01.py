@@ -1,16 +1,14 @@
 # Exercises of notebook 01. `make notebooks` writes its stubs, checks and folded solutions from here.
 
+
+# %% exercise: How many modes are enough? (easy, 5 minutes) after "PCA of whole faces"
+# Return the smallest number of modes whose variances add up to at least `share` of the whole.
+
+
 # %% given
 import torch
 
 from helpers import show
-from helpers.face_model import load
-
-small = load("open", level=0)
-
-
-# %% exercise: How many modes are enough? (easy, 5 minutes)
-# Return the smallest number of modes whose variances add up to at least `share` of the whole.
 
 
 # %% solution
@@ -63,10 +61,19 @@ def one_short(std, share):
     return int((held < share).sum())
 
 
-# %% exercise: Read a face (easy, 5 minutes)
+# %% exercise: Read a face (easy, 5 minutes) after "shape(alpha): the loop, the product, the real one"
 # Given a head in the model's frame, return the coefficients of the first $k$ modes with which the head is met best, by least
 # squares, whatever else the head differs in. The modes of level 0 are not exactly at right angles, so a plain product with
 # the basis is not enough.
+
+
+# %% given
+import torch
+
+from helpers import show
+from helpers.face_model import load
+
+small = load("open", level=0)
 
 
 # %% solution
@@ -141,13 +148,21 @@ def all_modes_then_the_first(model, head, k):
     return torch.linalg.lstsq(A, b).solution[:k, 0].float()
 
 
-# %% exercise: The other half of the face (medium, 10 minutes)
+# %% exercise: The other half of the face (medium, 10 minutes) after "The prior at work: a head from 68 points"
 # A hand covers half of the face. Return the most likely $\alpha$ from the vertices that are seen, each coordinate with an
 # error of `noise` mm. Where nothing is seen, the answer is the mean face. (The check asks for the slope of the energy at
 # your answer, by the function below. Where the energy is least, the slope is 0.)
 
 
 # %% given
+import torch
+
+from helpers import show
+from helpers.face_model import load
+
+small = load("open", level=0)
+
+
 def slope_of_energy(alpha, model, head, seen, noise):
     """The steepest slope of ½ ‖Aα − y‖² / noise² + ½ ‖α‖² at alpha; 1 is what one σ of the answer makes."""
     alpha, A = alpha.detach().double().requires_grad_(), (model.shape_basis[seen] * model.shape_std).double()

@@ -1,25 +1,7 @@
 # Exercises of notebook 03. `make notebooks` writes its stubs, checks and folded solutions from here.
 
-# %% given
-import torch
 
-from helpers import show
-from helpers.camera import Camera, Pose
-from helpers.face_model import load
-from helpers.landmarks import SimulatedDetector
-from helpers.pose import MIRRORED, estimate_pose, scaled_orthographic_pose
-
-model = load("open", level=1)
-points_3d = model.mean_shape[model.landmarks]  # (68, 3) mm
-camera = Camera.default(224)
-truth = Pose.from_euler(
-    torch.deg2rad(torch.tensor([[-10.0, 25.0, 5.0]])), torch.tensor([[10.0, -5.0, 1250.0]])
-)
-detector = SimulatedDetector.of_face(points_3d, truth, camera, noise_px=1.0)
-seen = torch.from_numpy(detector.detect(seed=0)[0].points)  # (68, 2) px
-
-
-# %% exercise: Mirror 68 points (medium, 15 minutes)
+# %% exercise: Mirror 68 points (medium, 15 minutes) after "Correspondence"
 # Write `mirror_points`, which takes the points (68, 2) of an image of some width and returns those of the *mirrored image*, in
 # the order of 300-W again. Mirroring the pixels is not enough: the left corner of an eye has become the right one. Pixel
 # centres are at integers, so the pixel 0 becomes the pixel width − 1.
@@ -38,6 +20,25 @@ seen = torch.from_numpy(detector.detect(seed=0)[0].points)  # (68, 2) px
 # | 60–67, inner rim | clockwise from the left corner: corner, three above, corner, three below |
 
 
+# %% given
+import torch
+
+from helpers import show
+from helpers.camera import Camera, Pose
+from helpers.face_model import load
+from helpers.landmarks import SimulatedDetector
+from helpers.pose import MIRRORED, estimate_pose
+
+mean_model = load("open", level=1)
+marks_3d = mean_model.mean_shape[mean_model.landmarks]  # (68, 3) mm
+mark_camera = Camera.default(224)
+mark_pose = Pose.from_euler(
+    torch.deg2rad(torch.tensor([[-10.0, 25.0, 5.0]])), torch.tensor([[10.0, -5.0, 1250.0]])
+)
+mark_detector = SimulatedDetector.of_face(marks_3d, mark_pose, mark_camera, noise_px=1.0)
+marks_2d = torch.from_numpy(mark_detector.detect(seed=0)[0].points)  # (68, 2) px
+
+
 # %% solution
 def mirror_points(points, width):
     ### BEGIN SOLUTION (68, 2)
@@ -53,10 +54,10 @@ def mirror_points(points, width):
 
 # %% check
 def check_mirror_points(mirror_points):
-    got = mirror_points(seen, 224)
+    got = mirror_points(marks_2d, 224)
     show.expect(
         got if got is None else got[30],
-        torch.stack([223 - seen[30, 0], seen[30, 1]]),
+        torch.stack([223 - marks_2d[30, 0], marks_2d[30, 1]]),
         "the tip of the nose, width 224",
         within=1e-3,
     )
@@ -66,13 +67,13 @@ def check_mirror_points(mirror_points):
         MIRRORED
     ):  # every point on its own, so that the message can name the one that is wrong
         part = next(name for end, name in parts.items() if i < end)
-        there = torch.stack([223 - seen[j, 0], seen[j, 1]])
+        there = torch.stack([223 - marks_2d[j, 0], marks_2d[j, 1]])
         show.expect(
             got[i], there, f"point {i} of the mirrored image ({part}), which was point {j}", within=1e-3
         )
-    show.expect(mirror_points(got, 224), seen, "mirrored twice", within=1e-3)
-    show.expect(mirror_points(seen, 1000)[:, 0], got[:, 0] + 776, "width 1000: every u", within=1e-3)
-    poses = [estimate_pose(points[None], points_3d[None], camera).pose for points in (seen, got)]
+    show.expect(mirror_points(got, 224), marks_2d, "mirrored twice", within=1e-3)
+    show.expect(mirror_points(marks_2d, 1000)[:, 0], got[:, 0] + 776, "width 1000: every u", within=1e-3)
+    poses = [estimate_pose(points[None], marks_3d[None], mark_camera).pose for points in (marks_2d, got)]
     yaws = [float(pose.yaw_pitch_roll()[0, 0]) for pose in poses]
     show.expect(yaws[1], -yaws[0], "the yaw of the mirrored face, in degrees", within=0.5)
 
@@ -142,18 +143,38 @@ def inner_rim_forgotten(points, width):
     return _mirrored_with(points, width, _NOSTRILS + _EYES + _OUTER)
 
 
-# %% exercise: Weights in the linear start (medium, 10 minutes)
-# Extend POS by weights. Minimise $\sum_i w_i (\ldots)^2$: means become weighted means, and each equation is multiplied by
-# $\sqrt{w_i}$. Return $R$ (3, 3) and $t$ (3,) in float64 for points (68, 2), the model's (68, 3), weights (68,), focal length
+# %% exercise: Your own pose (medium, 15 minutes) after "Scaled orthography: a linear start"
+# Write `own_pose`: POS, with a weight for each point. Minimise $\sum_i w_i (\ldots)^2$: means become weighted means, and each equation is
+# multiplied by $\sqrt{w_i}$. Return $R$ (3, 3) and $t$ (3,) in float64 for points (68, 2), the model's (68, 3), weights (68,), focal length
 # and principal point.
 
+# %% link
+# your fit (04) starts from this pose. It takes weights because a detector knows some points better than others.
+
 # %% given
-x, X = seen.double(), points_3d.double()
-f, c = 1000.0, torch.tensor([111.5, 111.5], dtype=torch.float64)
+import torch
+
+from helpers import show
+from helpers.camera import Camera, Pose
+from helpers.face_model import load
+from helpers.landmarks import SimulatedDetector
+from helpers.pose import scaled_orthographic_pose
+
+mean_model = load("open", level=1)
+marks_3d = mean_model.mean_shape[mean_model.landmarks]  # (68, 3) mm
+mark_camera = Camera.default(224)
+mark_pose = Pose.from_euler(
+    torch.deg2rad(torch.tensor([[-10.0, 25.0, 5.0]])), torch.tensor([[10.0, -5.0, 1250.0]])
+)
+mark_detector = SimulatedDetector.of_face(marks_3d, mark_pose, mark_camera, noise_px=1.0)
+marks_2d = torch.from_numpy(mark_detector.detect(seed=0)[0].points)  # (68, 2) px
+
+x_pos, X_pos = marks_2d.double(), marks_3d.double()
+f_pos, c_pos = 1000.0, torch.tensor([111.5, 111.5], dtype=torch.float64)
 
 
 # %% solution
-def weighted_pos(points, model_points, weights, f, c):
+def own_pose(points, model_points, weights, f, c):
     ### BEGIN SOLUTION R (3, 3), t (3,)
     image = (points - c) * torch.tensor([1.0, -1.0], dtype=torch.float64)
     share = (weights / weights.sum())[:, None]
@@ -170,23 +191,25 @@ def weighted_pos(points, model_points, weights, f, c):
 
 
 # %% check
-def check_weighted_pos(weighted_pos):
-    rising, no_chin, far_chin = torch.linspace(0.1, 2.0, 68).double(), torch.ones(68).double(), x.clone()
+def check_own_pose(own_pose):
+    rising, no_chin, far_chin = torch.linspace(0.1, 2.0, 68).double(), torch.ones(68).double(), x_pos.clone()
     no_chin[8], far_chin[8] = 0, 1e4  # a point that is far off, and does not count
     equal = torch.ones(68).double()
     cases = (
-        ("equal weights", x, equal),
-        ("rising weights", x, rising),
+        ("equal weights", x_pos, equal),
+        ("rising weights", x_pos, rising),
         ("a wrong point of weight 0", far_chin, no_chin),
     )
     for case, points, weights in cases:
-        real = scaled_orthographic_pose(points[None], X[None], camera.to(torch.float64), weights[None])
-        got = weighted_pos(points, X, weights, f, c)
+        real = scaled_orthographic_pose(
+            points[None], X_pos[None], mark_camera.to(torch.float64), weights[None]
+        )
+        got = own_pose(points, X_pos, weights, f_pos, c_pos)
         show.expect(got if got is None else got[0], real.rotation[0], f"{case}: the rotation")
         show.expect(got[1], real.translation[0], f"{case}: the translation in mm", within=1e-3)
 
 
-show.check(check_weighted_pos, weighted_pos)
+show.check(check_own_pose, own_pose)
 
 
 # %% hint
@@ -199,32 +222,50 @@ show.check(check_weighted_pos, weighted_pos)
 
 # %% mistakes
 def weights_ignored(points, model_points, weights, f, c):
-    pose = scaled_orthographic_pose(points[None], model_points[None], camera.to(torch.float64))
+    pose = scaled_orthographic_pose(points[None], model_points[None], mark_camera.to(torch.float64))
     return pose.rotation[0], pose.translation[0]
 
 
 def weight_instead_of_its_root(points, model_points, weights, f, c):
     pose = scaled_orthographic_pose(
-        points[None], model_points[None], camera.to(torch.float64), weights[None] ** 2
+        points[None], model_points[None], mark_camera.to(torch.float64), weights[None] ** 2
     )
     return pose.rotation[0], pose.translation[0]
 
 
-# %% exercise: RANSAC in ten lines (medium, 15 minutes)
+# %% exercise: RANSAC in ten lines (medium, 15 minutes) after "Points that are plainly wrong"
 # Write `find_inliers`: draw six of the 68 points many times, estimate the pose from them (weights 1 for the six, 0 for the
 # others), count how many of the 68 points lie within `tolerance` pixels, and return the best draw's inliers as a (68,) bool
 # tensor. `estimate_pose` takes all draws in one batch, with `Camera.default(224, batch=draws)`.
 
 
 # %% given
-def scattered(points, share, seed=11):
+import torch
+
+from helpers import show
+from helpers.camera import Camera, Pose
+from helpers.face_model import load
+from helpers.landmarks import SimulatedDetector
+from helpers.pose import estimate_pose
+
+mean_model = load("open", level=1)
+marks_3d = mean_model.mean_shape[mean_model.landmarks]  # (68, 3) mm
+mark_camera = Camera.default(224)
+mark_pose = Pose.from_euler(
+    torch.deg2rad(torch.tensor([[-10.0, 25.0, 5.0]])), torch.tensor([[10.0, -5.0, 1250.0]])
+)
+mark_detector = SimulatedDetector.of_face(marks_3d, mark_pose, mark_camera, noise_px=1.0)
+marks_2d = torch.from_numpy(mark_detector.detect(seed=0)[0].points)  # (68, 2) px
+
+
+def scattered_marks(points, share, seed=11):
     g = torch.Generator().manual_seed(seed)
     wrong = torch.rand(68, generator=g) < share
     anywhere = points.mean(0) + 120 * (torch.rand(68, 2, generator=g) - 0.5)
     return torch.where(wrong[:, None], anywhere, points)
 
 
-def together(points, first, number):
+def shifted_marks(points, first, number):
     wrong = (torch.arange(68) - first) % 68 < number  # a run of neighbours
     return points + wrong[:, None] * torch.tensor([30.0, 25.0])
 
@@ -236,7 +277,7 @@ def find_inliers(points, tolerance=4.0, draws=200, seed=0):
     chosen = torch.rand(draws, 68, generator=g).topk(6).indices
     weights = torch.zeros(draws, 68).scatter_(1, chosen, 1.0)
     tried = estimate_pose(
-        points.expand(draws, -1, -1), points_3d[None], Camera.default(224, batch=draws), weights
+        points.expand(draws, -1, -1), marks_3d[None], Camera.default(224, batch=draws), weights
     )
     inside = tried.residual.nan_to_num(1e6) < tolerance
     return inside[inside.sum(1).argmax()]
@@ -245,10 +286,14 @@ def find_inliers(points, tolerance=4.0, draws=200, seed=0):
 
 # %% check
 def check_find_inliers(find_inliers):
-    cases = {f"{share:.0%} of the points wrong": scattered(seen, share) for share in (0.0, 0.2, 0.35)}
-    cases |= {f"24 points wrong together, from {n} on": together(seen, n, 24) for n in (0, 27, 50)}
+    cases = {
+        f"{share:.0%} of the points wrong": scattered_marks(marks_2d, share) for share in (0.0, 0.2, 0.35)
+    }
+    cases |= {
+        f"24 points wrong shifted_marks, from {n} on": shifted_marks(marks_2d, n, 24) for n in (0, 27, 50)
+    }
     for case, points in cases.items():
-        off = (points - torch.from_numpy(detector.truth).float()).norm(dim=-1)
+        off = (points - torch.from_numpy(mark_detector.truth).float()).norm(dim=-1)
         got = find_inliers(points)
         shape = got if got is None else tuple(got.shape)
         show.expect(shape, (68,), f"{case}: the shape of the answer")
@@ -274,7 +319,7 @@ def all_good(points, tolerance=4.0, draws=200, seed=0):
 
 
 def near_plain_least_squares(points, tolerance=4.0, draws=200, seed=0):
-    return estimate_pose(points[None], points_3d[None], camera).residual[0] < tolerance
+    return estimate_pose(points[None], marks_3d[None], mark_camera).residual[0] < tolerance
 
 
 def only_the_six(points, tolerance=4.0, draws=200, seed=0):
@@ -282,14 +327,14 @@ def only_the_six(points, tolerance=4.0, draws=200, seed=0):
 
 
 def robust_weights_without_draws(points, tolerance=4.0, draws=200, seed=0):
-    return estimate_pose(points[None], points_3d[None], camera, robust_px=3.0).residual[0] < tolerance
+    return estimate_pose(points[None], marks_3d[None], mark_camera, robust_px=3.0).residual[0] < tolerance
 
 
 def five_draws(points, tolerance=4.0, draws=5, seed=0):
     g = torch.Generator().manual_seed(seed)
     weights = torch.zeros(draws, 68).scatter_(1, torch.rand(draws, 68, generator=g).topk(6).indices, 1.0)
     tried = estimate_pose(
-        points.expand(draws, -1, -1), points_3d[None], Camera.default(224, batch=draws), weights
+        points.expand(draws, -1, -1), marks_3d[None], Camera.default(224, batch=draws), weights
     )
     inside = tried.residual.nan_to_num(1e6) < tolerance
     return inside[inside.sum(1).argmax()]

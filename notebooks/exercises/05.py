@@ -1,75 +1,16 @@
 # Exercises of notebook 05. `make notebooks` writes its stubs, checks and folded solutions from here.
 
+
+# %% exercise: How much is shared? (medium, 20 minutes) after "Theory: what an average removes"
+# You measured the mean square error $e_n$ of averages of $n$ photographs, for some $n$ (a list `counts`). By theory
+# $e_n = \lVert b \rVert^2 + \sigma_\text{own}^2/n$. Return $\lVert b \rVert^2$ and $\sigma_\text{own}^2$ by least squares over all
+# counts. Then you can say how good a label can get, before you have taken another photograph.
+
+
 # %% given
 import torch
 
 from helpers import show
-
-# %% exercise: Weights from confidences (easy, 10 minutes)
-# Write `weights(confidence)`: the weights (n,) of one person's photographs from the confidences (n,) of their detections. They
-# sum to 1. A confidence that is missing (nan) counts as 0. If all are 0, all photographs count alike.
-
-
-# %% solution
-def weights(confidence):
-    """(n,) not negative, with sum 1."""
-    ### BEGIN SOLUTION (n,)
-    c = torch.nan_to_num(confidence, nan=0.0)
-    if c.sum() == 0:
-        c = torch.ones_like(c)
-    return c / c.sum()
-    ### END SOLUTION
-
-
-# %% check
-def check_weights(weights):
-    nan = float("nan")
-    show.expect(weights(torch.tensor([1.0, 3.0])), torch.tensor([0.25, 0.75]), "confidences 1 and 3")
-    show.expect(weights(torch.tensor([0.2])), torch.ones(1), "one photograph: it counts whole")
-    show.expect(
-        weights(torch.tensor([nan, 0.5, 0.5])), torch.tensor([0.0, 0.5, 0.5]), "one confidence is missing"
-    )
-    show.expect(weights(torch.zeros(4)), torch.full((4,), 0.25), "all 0: all alike")
-    show.expect(weights(torch.tensor([nan, nan])), torch.full((2,), 0.5), "all missing: all alike")
-
-
-show.check(check_weights, weights)
-
-
-# %% hint
-# First the missing ones, then the case that all are 0, then the division.
-
-
-# %% hint
-# `torch.nan_to_num(confidence, nan=0.0)`.
-
-
-# %% why
-# A person without any confidence still needs a label. A division by zero would give nan, and nan spreads.
-
-
-# %% mistakes
-def not_normalised(confidence):
-    return torch.nan_to_num(confidence, nan=0.0)
-
-
-def divides_by_zero(confidence):
-    c = torch.nan_to_num(confidence, nan=0.0)
-    return c / c.sum()
-
-
-def forgets_the_missing(confidence):
-    return (
-        confidence / confidence.sum()
-        if confidence.sum() != 0
-        else torch.full_like(confidence, 1 / len(confidence))
-    )
-
-
-# %% exercise: How much is shared? (medium, 20 minutes)
-# You measured the mean square error $e_n$ of averages of $n$ photographs, for some $n$ (a list `counts`). By theory
-# $e_n = \lVert b \rVert^2 + \sigma_\text{own}^2/n$. Return $\lVert b \rVert^2$ and $\sigma_\text{own}^2$ by least squares over all
-# counts. Then you can say how good a label can get, before you have taken another photograph.
 
 
 # %% solution
@@ -141,9 +82,112 @@ def roots_returned(counts, squares):
     return tuple(torch.linalg.lstsq(A, torch.tensor(squares)[:, None]).solution[:, 0].abs().sqrt().tolist())
 
 
-# %% exercise: The prior, once (hard, 25 minutes)
+# %% exercise: Your own label (easy, 10 minutes) after "Pool one person"
+# Write `own_label(alpha, confidence)`: one label (K,) of one person from the fits (n, K) of all photographs and the confidences (n,) of their
+# detections, as in the paper: their mean, weighted by confidence. A confidence that is missing (nan) counts as 0. A fit that counts 0 may
+# have failed, and its numbers be nan: they must not reach the label. If all confidences are 0 or missing, all photographs count alike.
+
+# %% link
+# continues your fit (04), which makes the rows of `alpha`. Your loss (06) compares a guess with such labels.
+
+# %% given
+import torch
+
+from helpers import show
+
+
+# %% solution
+def own_label(alpha, confidence):
+    """(K,), the mean of the rows of alpha by the weights confidence."""
+    ### BEGIN SOLUTION (K,)
+    c = torch.nan_to_num(confidence, nan=0.0)
+    if c.sum() == 0:
+        c = torch.ones_like(c)
+    counts = c > 0
+    w = c[counts] / c[counts].sum()
+    return w @ alpha[counts]
+    ### END SOLUTION
+
+
+# %% check
+def check_own_label(own_label):
+    nan = float("nan")
+    two, four = torch.tensor([[0.0, 8.0], [4.0, 0.0]]), torch.tensor([[1.0], [2.0], [3.0], [6.0]])
+    show.expect(own_label(two, torch.tensor([1.0, 3.0])), torch.tensor([3.0, 2.0]), "confidences 1 and 3")
+    show.expect(own_label(two[:1], torch.tensor([0.2])), two[0], "one photograph: its own fit")
+    some = own_label(four, torch.tensor([nan, 0.5, 0.5, 0.0]))
+    show.expect(some, torch.tensor([2.5]), "one confidence is missing, one is 0")
+    show.expect(own_label(four, torch.zeros(4)), torch.tensor([3.0]), "all confidences are 0: all alike")
+    show.expect(
+        own_label(two, torch.tensor([nan, nan])), torch.tensor([2.0, 4.0]), "all are missing: all alike"
+    )
+    failed = torch.tensor([[nan, nan], [4.0, 0.0], [2.0, 2.0]])
+    got = own_label(failed, torch.tensor([0.0, 0.5, 0.5]))
+    show.expect(got, torch.tensor([3.0, 1.0]), "a failed fit with confidence 0")
+    show.expect(
+        own_label(failed, torch.tensor([nan, 0.9, 0.1])), torch.tensor([3.8, 0.2]), "a failed fit without one"
+    )
+
+
+show.check(check_own_label, own_label)
+
+
+# %% hint
+# First the missing confidences, then the case that all are 0, then the mean.
+
+
+# %% hint
+# `torch.nan_to_num(confidence, nan=0.0)`. And 0 times nan is nan: leave rows out, rather than multiply them by 0.
+
+
+# %% why
+# A person without any confidence still needs a label. A division by zero would give nan, and nan spreads. The function of the notebook above,
+# `pooled_by_hand`, has neither case.
+
+
+# %% mistakes
+def _mean(alpha, confidence, missing=0.0):
+    c = torch.nan_to_num(confidence, nan=missing)
+    c = torch.ones_like(c) if c.sum() == 0 else c
+    return c / c.sum() @ alpha
+
+
+def not_normalised(alpha, confidence):
+    return torch.nan_to_num(confidence, nan=0.0) @ alpha
+
+
+def divides_by_zero(alpha, confidence):
+    c = torch.nan_to_num(confidence, nan=0.0)
+    return c / c.sum() @ alpha
+
+
+def forgets_the_missing(alpha, confidence):
+    c = torch.ones_like(confidence) if confidence.sum() == 0 else confidence
+    return c / c.sum() @ alpha
+
+
+def missing_count_whole(alpha, confidence):
+    return _mean(alpha, confidence, missing=1.0)
+
+
+def zero_times_nan(alpha, confidence):
+    return _mean(alpha, confidence)
+
+
+def plain_mean_of_good_ones(alpha, confidence):
+    good = torch.nan_to_num(confidence, nan=0.0) > 0
+    return alpha[good].mean(0) if good.any() else alpha.mean(0)
+
+
+# %% exercise: The prior, once (medium, 15 minutes) after "Precision: the best rule, if its assumption holds"
 # Write `product(mean, variance)`: the mean (K,) of the product of $n$ posteriors of one person, from their means (n, K) and the
 # variances (n, K) of each number on its own. Every posterior holds the prior $N(0, 1)$; the product must hold it once.
+
+
+# %% given
+import torch
+
+from helpers import show
 
 
 # %% solution

@@ -1,14 +1,92 @@
 # Exercises of notebook 07. `make notebooks` writes its stubs, checks and folded solutions from here.
 
+
+# %% exercise: A step along the normals (hard, 25 minutes) after "Taking turns"
+# Write `plane_step`: for places `y` (N, 3) on the moved model, their partners `x` (N, 3) on the scan and the model's unit normals
+# `n` (N, 3), return the turn ω and the shift v as one vector (6,) that makes Σ (n · (y + ω × y + v − x))² least. As
+# n · (ω × y) = (y × n) · ω, each pair gives one row of a linear system.
+
+
 # %% given
 import torch
 
 from helpers import show
 
-# %% exercise: The error within the crop (easy, 10 minutes)
+
+# %% solution
+def plane_step(y, x, n):
+    ### BEGIN SOLUTION (6,), the turn first
+    J = torch.cat([torch.linalg.cross(y, n), n], -1)
+    r = (n * (y - x)).sum(-1)
+    return -torch.linalg.solve(J.T @ J, J.T @ r)
+    ### END SOLUTION
+
+
+# %% check
+def check_plane_step(plane_step):
+    g = torch.Generator().manual_seed(0)
+    y = torch.randn(200, 3, generator=g, dtype=torch.float64)
+    n = torch.nn.functional.normalize(torch.randn(200, 3, generator=g, dtype=torch.float64), dim=-1)
+    zero, turn = torch.zeros(3, dtype=torch.float64), torch.tensor([0.01, -0.02, 0.03], dtype=torch.float64)
+    shift = torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64)
+    show.expect(plane_step(y, y, n), torch.cat([zero, zero]), "nothing to do", within=1e-9)
+    show.expect(plane_step(y, y + shift, n), torch.cat([zero, shift]), "a shift", within=1e-9)
+    x = y + torch.linalg.cross(turn.expand_as(y), y)
+    show.expect(plane_step(y, x, n), torch.cat([turn, zero]), "a small turn", within=1e-9)
+    slid = torch.linalg.cross(n, torch.randn(200, 3, generator=g, dtype=torch.float64))
+    show.expect(
+        plane_step(y, x + slid, n),
+        torch.cat([turn, zero]),
+        "partners that slid along the surface",
+        within=1e-9,
+    )
+
+
+show.check(check_plane_step, plane_step)
+
+
+# %% hint
+# Write the sum as $\lVert J\,(\omega, v) + r\rVert^2$. What is one row of $J$, what is one $r$?
+
+
+# %% hint
+# A row is $(y \times n,\ n)$, six numbers, and $r = n \cdot (y - x)$. Mind the order in the cross product.
+
+
+# %% hint
+# `J = torch.cat([torch.linalg.cross(y, n), n], -1)`; the step is minus the solution of $J^\top J\,d = J^\top r$.
+
+
+# %% mistakes
+def turned_the_wrong_way(y, x, n):
+    J = torch.cat([torch.linalg.cross(n, y), n], -1)
+    return -torch.linalg.solve(J.T @ J, J.T @ (n * (y - x)).sum(-1))
+
+
+def uphill(y, x, n):
+    J = torch.cat([torch.linalg.cross(y, n), n], -1)
+    return torch.linalg.solve(J.T @ J, J.T @ (n * (y - x)).sum(-1))
+
+
+def point_step(y, x, n):
+    # Least squares of the whole offsets, as if the normals were unknown: −[y]× ω + v = x − y.
+    zero = torch.zeros_like(y[:, 0])
+    a, b, c = y.unbind(-1)
+    turns = torch.stack([zero, c, -b, -c, zero, a, b, -a, zero], -1).view(-1, 3, 3)
+    J = torch.cat([turns, torch.eye(3).to(y).expand(len(y), 3, 3)], -1).reshape(-1, 6)
+    return torch.linalg.lstsq(J, (x - y).reshape(-1, 1)).solution[:, 0]
+
+
+# %% exercise: The error within the crop (easy, 10 minutes) after "3DRMSE, by the protocol"
 # Write `crop_rmse`: from points `points` (N, 3) mm of a scan, their distances `distance` (N,) mm from a face, the tip of the
 # nose `nose` (3,) and a radius in mm, return the root mean square of the distances of the points that are at most the radius
 # away from the nose.
+
+
+# %% given
+import torch
+
+from helpers import show
 
 
 # %% solution
@@ -46,6 +124,14 @@ def check_crop_rmse(crop_rmse):
 show.check(check_crop_rmse, crop_rmse)
 
 
+# %% hint
+# Two steps: which points count, and then a mean of what?
+
+
+# %% hint
+# Distances from the *nose* choose the points; the squares of the others, `distance`, are averaged, then the root.
+
+
 # %% mistakes
 def all_points(points, distance, nose, radius):
     return distance.square().mean().sqrt()
@@ -59,10 +145,16 @@ def about_the_origin(points, distance, nose, radius):
     return distance[points.norm(dim=-1) <= radius].square().mean().sqrt()
 
 
-# %% exercise: Right accepts at few false ones (medium, 15 minutes)
+# %% exercise: Right accepts at few false ones (medium, 15 minutes) after "A ROC, point by point"
 # Write `tar_at`: from scores (N,) of pairs, `same` (N,) bool, and the largest allowed share `far` of false accepts, return the
 # largest share of right accepts. A pair is accepted when its score is at least the threshold. Try every score as threshold,
 # and also one above all.
+
+
+# %% given
+import torch
+
+from helpers import show
 
 
 # %% solution
@@ -107,6 +199,14 @@ def check_tar_at(tar_at):
 show.check(check_tar_at, tar_at)
 
 
+# %% hint
+# For one threshold: what share of the strangers is accepted, what share of the pairs of one person?
+
+
+# %% hint
+# Loop over all scores as threshold, with `score >= threshold`. If `accepted[~same]` is at most `far` on average, that of `accepted[same]` is a candidate. Begin with 0, the threshold above all.
+
+
 # %% why
 # The last case is the one that many programs get wrong: pairs with one score can only be accepted together.
 
@@ -135,61 +235,3 @@ def far_of_all_pairs(score, same, far):
         if (accepted & ~same).float().mean() <= far:
             best = torch.maximum(best, accepted[same].float().mean())
     return best
-
-
-# %% exercise: A step along the normals (hard, 25 minutes)
-# Write `plane_step`: for places `y` (N, 3) on the moved model, their partners `x` (N, 3) on the scan and the model's unit normals
-# `n` (N, 3), return the turn ω and the shift v as one vector (6,) that makes Σ (n · (y + ω × y + v − x))² least. As
-# n · (ω × y) = (y × n) · ω, each pair gives one row of a linear system.
-
-
-# %% solution
-def plane_step(y, x, n):
-    ### BEGIN SOLUTION (6,), the turn first
-    J = torch.cat([torch.linalg.cross(y, n), n], -1)
-    r = (n * (y - x)).sum(-1)
-    return -torch.linalg.solve(J.T @ J, J.T @ r)
-    ### END SOLUTION
-
-
-# %% check
-def check_plane_step(plane_step):
-    g = torch.Generator().manual_seed(0)
-    y = torch.randn(200, 3, generator=g, dtype=torch.float64)
-    n = torch.nn.functional.normalize(torch.randn(200, 3, generator=g, dtype=torch.float64), dim=-1)
-    zero, turn = torch.zeros(3, dtype=torch.float64), torch.tensor([0.01, -0.02, 0.03], dtype=torch.float64)
-    shift = torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64)
-    show.expect(plane_step(y, y, n), torch.cat([zero, zero]), "nothing to do", within=1e-9)
-    show.expect(plane_step(y, y + shift, n), torch.cat([zero, shift]), "a shift", within=1e-9)
-    x = y + torch.linalg.cross(turn.expand_as(y), y)
-    show.expect(plane_step(y, x, n), torch.cat([turn, zero]), "a small turn", within=1e-9)
-    slid = torch.linalg.cross(n, torch.randn(200, 3, generator=g, dtype=torch.float64))
-    show.expect(
-        plane_step(y, x + slid, n),
-        torch.cat([turn, zero]),
-        "partners that slid along the surface",
-        within=1e-9,
-    )
-
-
-show.check(check_plane_step, plane_step)
-
-
-# %% mistakes
-def turned_the_wrong_way(y, x, n):
-    J = torch.cat([torch.linalg.cross(n, y), n], -1)
-    return -torch.linalg.solve(J.T @ J, J.T @ (n * (y - x)).sum(-1))
-
-
-def uphill(y, x, n):
-    J = torch.cat([torch.linalg.cross(y, n), n], -1)
-    return torch.linalg.solve(J.T @ J, J.T @ (n * (y - x)).sum(-1))
-
-
-def point_step(y, x, n):
-    # Least squares of the whole offsets, as if the normals were unknown: −[y]× ω + v = x − y.
-    zero = torch.zeros_like(y[:, 0])
-    a, b, c = y.unbind(-1)
-    turns = torch.stack([zero, c, -b, -c, zero, a, b, -a, zero], -1).view(-1, 3, 3)
-    J = torch.cat([turns, torch.eye(3).to(y).expand(len(y), 3, 3)], -1).reshape(-1, 6)
-    return torch.linalg.lstsq(J, (x - y).reshape(-1, 1)).solution[:, 0]

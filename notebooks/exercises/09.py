@@ -1,11 +1,13 @@
 # Exercises of notebook 09. `make notebooks` writes its stubs, checks and folded solutions from here.
 
-# %% given
-from helpers import show
 
-# %% exercise: What is left to do (easy, 10 minutes)
+# %% exercise: What is left to do (easy, 10 minutes) after "Killed in front of you"
 # A source has `total` photographs, a shard holds `size` of them, and `done` is the set of shard numbers on the disk. Write
 # `left(total, size, done)`: the places (a list of whole numbers, in order) that a resumed run must fit.
+
+
+# %% given
+from helpers import show
 
 
 # %% solution
@@ -43,9 +45,13 @@ def forgets_the_short_one(total, size, done):
     return [place for place in range(total // size * size) if place // size not in done]
 
 
-# %% exercise: Who waits for whom (medium, 10 minutes)
+# %% exercise: Who waits for whom (medium, 10 minutes) after "Half a million"
 # A GPU fits `fit_rate` photographs a second. Reading, detecting and cropping one takes `seconds` of one CPU core. Write
 # `hours(photographs, gpus, fit_rate, cores, seconds)`: how long the whole takes, when cores and GPUs work at the same time.
+
+
+# %% given
+from helpers import show
 
 
 # %% solution
@@ -86,10 +92,14 @@ def gpus_only(photographs, gpus, fit_rate, cores, seconds):
     return photographs / (gpus * fit_rate) / 3600
 
 
-# %% exercise: Find the poison (medium, 20 minutes)
+# %% exercise: Find the poison (medium, 20 minutes) after "A photograph that kills"
 # `dies(places)` tells whether a worker dies of a batch of photographs. Each call may cost a worker, so calls are dear. Write
 # `poison(places, dies)`: the sorted list of those places that kill by themselves, with far fewer calls than places when only
 # one of 64 is bad.
+
+
+# %% given
+from helpers import show
 
 
 # %% solution

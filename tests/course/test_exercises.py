@@ -1,5 +1,6 @@
 """Every solution passes its check; every stub, and every likely mistake, fails it with a message that teaches."""
 
+import ast
 import contextlib
 import io
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.course import exercises
@@ -29,22 +31,21 @@ def run(code, space):
 
 def each_exercise():
     for file in FILES:
-        shared, found = exercises.read(file.read_text("utf-8"), file.name)
-        for number, exercise in enumerate(found, 1):
-            yield pytest.param(shared, exercise, id=f"{file.stem}-{number}-{exercise.name}")
+        for number, exercise in enumerate(exercises.read(file.read_text("utf-8"), file.name), 1):
+            yield pytest.param(exercise, id=f"{file.stem}-{number}-{exercise.name}")
 
 
-@pytest.mark.parametrize("shared, exercise", list(each_exercise()))
-def test_solution_passes_and_stub_and_mistakes_fail(shared, exercise):
+@pytest.mark.parametrize("exercise", list(each_exercise()))
+def test_solution_passes_and_stub_and_mistakes_fail(exercise):
     space = {}
-    for code in (shared, exercise.given):
-        assert run(code, space) == ""
+    assert run(exercise.given, space) == ""
     assert run(exercise.stub, space) == "", "a stub runs as it is"
     unfilled = run(exercise.check, space)
     assert unfilled.startswith(f"{exercise.name}: not done yet: ") and TEACHES.search(unfilled), unfilled
 
     run(exercise.answer, space)
     assert run(exercise.check, space) == f"{exercise.name}: right"
+    assert len(exercise.hints) >= 2, "hints are staged"
 
     before = set(space)
     run(exercise.mistakes, space)
@@ -54,6 +55,33 @@ def test_solution_passes_and_stub_and_mistakes_fail(shared, exercise):
         space[exercise.name] = space[name]
         said = run(exercise.check, space)
         assert said.startswith(f"{name}: not right yet: ") and TEACHES.search(said), f"{name}: {said}"
+
+
+def bound(sources):
+    """The names that cells define at their top level, those of imports left out."""
+    names, waiting = set(), [ast.parse(TransformerManager().transform_cell(source)) for source in sources]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif not isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            waiting += ast.iter_child_nodes(node)
+    return names
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_exercises_share_no_name_with_their_notebook(path):
+    """Else a reader's answer, or the cells around it, would change what the notebook shows."""
+    code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    of_exercises, own = (bound(c.source for c in code if exercises.belongs(c) is of) for of in (True, False))
+    assert not of_exercises & own
+
+
+def test_names_of_a_cell():
+    cell = "import a\nb, c = [d for d in e]\ndef f(g):\n    h = 1\nfor i in b:\n    j = lambda k: k\nwith a as l:\n    pass"
+    assert bound([cell, "%matplotlib inline\nm = 1"]) == set("bcfijlm")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -78,20 +106,23 @@ def test_exercises_are_two_to_four_a_notebook():
     }  # the first and the playground teach no step
     assert {file.stem for file in FILES} == teaching
     for file in FILES:
-        _, found = exercises.read(file.read_text("utf-8"), file.name)
+        found = exercises.read(file.read_text("utf-8"), file.name)
         assert 2 <= len(found) <= 4, file.name
         assert len({exercise.name for exercise in found}) == len(found)
 
 
 TEXT = '''# A file.
 
-# %% given
-import torch
-
-# %% exercise: Twice (easy, 5 minutes)
+# %% exercise: Twice (easy, 5 minutes) after "Build: it"
 # Return `x` twice.
 #
 # That is all.
+
+# %% link
+# the first.
+
+# %% given
+import math
 
 # %% solution
 def twice(x):
@@ -121,8 +152,8 @@ def thrice(x):
 
 
 def test_reading():
-    shared, (exercise,) = exercises.read(TEXT)
-    assert shared == "import torch"
+    (exercise,) = exercises.read(TEXT)
+    assert (exercise.given, exercise.link, exercise.after) == ("import math", "the first.", "Build: it")
     assert (exercise.name, exercise.title, exercise.difficulty, exercise.minutes) == (
         "twice",
         "Twice",
@@ -144,7 +175,8 @@ def test_reading():
         (("# %% check\nprint(twice(1))", ""), "lacks check"),
         (("# Return `x` twice.\n#\n# That is all.", ""), "lacks its task"),
         (("# %% why", "# %% check"), "has check twice"),
-        (("# %% given", "# %% check"), "comes before the first exercise"),
+        (("# A file.", "# %% given"), "comes before the first exercise"),
+        ((' after "Build: it"', ""), "must be like"),
     ],
 )
 def test_a_file_with_a_mistake_is_refused(change, said):
@@ -153,37 +185,109 @@ def test_a_file_with_a_mistake_is_refused(change, said):
         exercises.read(TEXT.replace(*change))
 
 
-def test_put_replaces_the_part_and_keeps_outputs_and_neighbours():
-    kept = new_code_cell("print(twice(1))", execution_count=7, outputs=[new_output("stream", text="2")])
-    notebook = new_notebook(
+def a_notebook():
+    kept = new_code_cell("print(twice(1))", id="exercise-9-check", execution_count=7)
+    kept.outputs = [new_output("stream", text="2")]
+    shown = new_output("execute_result", data={"text/plain": "1"}, execution_count=2)
+    return new_notebook(
         cells=[
             new_markdown_cell("# T"),
-            new_markdown_cell("last words\n\n## Exercises\n\nold"),
+            new_markdown_cell("## Build: it\n\n### A"),
+            new_code_cell("1", execution_count=2, outputs=[shown]),
+            new_markdown_cell("### B"),
+            new_code_cell("x = 1", execution_count=3),
+            new_markdown_cell("old", id="exercises"),
             kept,
-            new_code_cell("gone"),
-            new_markdown_cell("old end\n\n## Summary\n\nso"),
-            new_code_cell("x = 1"),
+            new_code_cell("gone", id="exercise-9-stub"),
+            new_markdown_cell("## Summary\n\nso"),
         ]
     )
-    exercises.put(notebook, exercises.section(TEXT))
-    sources = [cell.source for cell in notebook.cells]
-    assert (
-        sources[:2] == ["# T", "last words"]
-        and sources[2].startswith("## Exercises")
-        and sources[-2:] == ["## Summary\n\nso", "x = 1"]
-    )
-    assert "gone" not in sources and not any("old" in source for source in sources)
+
+
+def test_put_places_an_exercise_behind_its_section_and_keeps_outputs():
+    notebook = a_notebook()
+    exercises.put(notebook, exercises.read(TEXT))
+    heads = [cell.source.partition("\n")[0] for cell in notebook.cells]
+    solved = heads.index("### B")
+    assert heads[:4] == ["# T", "## Build: it", "1", "### Exercise 1: Twice"]
+    assert heads[solved:] == ["### B", "x = 1", "## Exercises", "## Summary"]
+    assert "gone" not in heads and "old" not in heads
     check = next(cell for cell in notebook.cells if cell.source == "print(twice(1))")
-    assert check.execution_count == 7 and check.outputs[0].text == "2" and check.metadata.tags == ["check"]
-    assert sources[-4].count("<summary>Hint</summary>") == 2 and sources[-4].endswith("`x + x`.\n</details>")
-    assert "return 2 * x" in sources[-3] and "BEGIN" not in "".join(sources)
+    assert check.outputs[0].text == "2" and check.metadata.tags == ["check"]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [1, 2, 3, 4, 5] == list(range(1, len(code) + 1))
+    assert code[0].outputs[0].execution_count == 1
+    task, hints, answer = (
+        next(c.source for c in notebook.cells if c.id == f"exercise-1{of}")
+        for of in ("", "-hints", "-solution")
+    )
+    assert "*Easy, 5 minutes.* Return `x` twice." in task and task.endswith(":* the first.")
+    assert "<summary>Hint 1</summary>" in hints and hints.endswith("`x + x`.\n</details>")
+    assert "return 2 * x" in answer and not any("BEGIN" in cell.source for cell in notebook.cells)
+    assert "| 1 | [Twice](#Exercise-1:-Twice) | Build: it | easy | 5 |" in notebook.cells[-2].source
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)
-    once = list(sources)
-    exercises.put(notebook, exercises.section(TEXT))
-    assert once == [cell.source for cell in notebook.cells]
-    with pytest.raises(ValueError, match="## Exercises"):
-        exercises.put(new_notebook(cells=[new_markdown_cell("# T")]), [])
+    once = [dict(cell) for cell in notebook.cells]
+    exercises.put(notebook, exercises.read(TEXT))
+    assert once == [dict(cell) for cell in notebook.cells]
+
+
+def test_put_runs_a_check_that_is_new():
+    notebook = a_notebook()
+    exercises.put(
+        notebook, exercises.read(TEXT.replace("print(twice(1))", "print('got', twice(3), math.pi > 3)"))
+    )
+    (check,) = (cell for cell in notebook.cells if cell.id == "exercise-1-check")
+    assert check.outputs[0].text == "got None True\n"
+
+
+def test_places_that_are_not_there_are_refused():
+    second = TEXT.partition("\n")[2].replace("Build: it", "B").replace("twice", "again")
+    both = exercises.read(TEXT + second)
+    notebook = a_notebook()
+    exercises.put(notebook, both)
+    assert sum(cell.id.endswith("-stub") for cell in notebook.cells) == 2
+    with pytest.raises(ValueError, match="in the order of the sections"):
+        exercises.put(a_notebook(), both[::-1])
+    with pytest.raises(ValueError, match="no heading 'Nowhere'"):
+        exercises.put(a_notebook(), exercises.read(TEXT.replace("Build: it", "Nowhere")))
+    notebook.cells[-1].source = "so"
+    with pytest.raises(ValueError, match="## Summary"):
+        exercises.put(notebook, both)
+    cut = a_notebook()
+    cut.cells[3].source = "On.\n\n### B"
+    with pytest.raises(ValueError, match="cut the cell in two in which '### B'"):
+        exercises.put(cut, exercises.read(TEXT.replace("Build: it", "A")))
+
+
+def test_a_solution_is_found_by_its_name(tmp_path):
+    (tmp_path / "01.py").write_text(TEXT)
+    assert exercises.solution("01", "twice", tmp_path)(4) == 8
+    with pytest.raises(LookupError, match="notebook 01 has no exercise thrice"):
+        exercises.solution("01", "thrice", tmp_path)
+
+
+def test_a_handout_has_no_solutions(tmp_path, capsys):
+    from helpers.course import handout
+
+    notebook = a_notebook()
+    exercises.put(notebook, exercises.read(TEXT))
+    exercises.without_solutions(notebook)
+    everything = "\n".join(cell.source for cell in notebook.cells)
+    assert "return 2 * x" not in everything and "x + x" not in everything and "Because." not in everything
+    assert "Is there a sum?" in everything and "your code" in everything and "print(twice(1))" in everything
+
+    assert handout.main([str(tmp_path / "out")]) == 0
+    written = sorted((tmp_path / "out").glob("*.ipynb"))
+    assert [path.name for path in written] == [path.name for path in NOTEBOOKS]
+    assert (
+        not (tmp_path / "out" / "exercises").exists()
+        and (tmp_path / "out" / "pages" / "exercises.md").exists()
+    )
+    for path in written:
+        nbformat.validate(nbformat.read(path, as_version=4))
+        assert "<summary>Solution</summary>" not in path.read_text("utf-8")
+    assert handout.main([str(tmp_path / "out")]) == 1 and "is there already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -358,6 +358,27 @@ def _(name, pair, g):
     check(naive, lambda c, p: surface_weights(c, p[0], p[1])[0], (corners, 10 * rand(g, 2)), pair, g)
 
 
+@comparison("own_renderer")
+def _(name, pair, g):
+    # A few triangles at random, of which none has a pixel on an edge: there the two may choose another.
+    triangles, size = torch.arange(12).view(4, 3), (14, 17)
+    points = torch.cat([20 * rand(g, 12, 2) - 2, 500 + 400 * rand(g, 12, 1)], -1).float()
+    raster = rasterizer.rasterize(points[None], triangles, size)
+
+    def real(colours):
+        drawn = rasterizer.interpolate(colours[None], triangles, raster)[0]
+        return torch.where(raster.mask[0, ..., None], drawn, 1.0)
+
+    own_renderer = function_of("02", name)
+    check(
+        lambda colours: own_renderer(points, triangles, colours, size),
+        real,
+        (rand(g, 12, 3).float(),),
+        pair,
+        g,
+    )
+
+
 # Notebook 03
 
 
@@ -419,17 +440,17 @@ def _(name, pair, g):
     check(naive, real, (seen,), pair, g)
 
 
-@comparison("weighted_pos")
+@comparison("own_pose")
 def _(name, pair, g):
     given, _, camera, seen = the_68(g)
-    weighted_pos = function_of("03", name)
+    own_pose = function_of("03", name)
 
     def real(seen, X, weights):
         pose = poses.scaled_orthographic_pose(seen[None], X[None], camera, weights[None])
         return pose.rotation[0], pose.translation[0]
 
     check(
-        lambda s, X, w: weighted_pos(s, X, w, given["f"], given["c"]),
+        lambda s, X, w: own_pose(s, X, w, given["f"], given["c"]),
         real,
         (seen, given["X"], 0.1 + rand(g, 68)),
         pair,
@@ -571,6 +592,22 @@ def _(name, pair, g):
     )
 
 
+@comparison("own_loss")
+def _(name, pair, g):
+    from helpers.regression import asymmetric_euclidean_loss
+
+    target, unlabelled = randn(g, 6, 8), torch.tensor([1, 4])
+    labelled = torch.tensor([0, 2, 3, 5])
+    holes = target.index_fill(0, unlabelled, float("nan"))
+    check(
+        lambda p: function_of("06", name)(p, holes, 1.0, 4.0),
+        lambda p: asymmetric_euclidean_loss(p[labelled], target[labelled], 1.0, 4.0),
+        (randn(g, 6, 8),),
+        pair,
+        g,
+    )
+
+
 # Notebook 07
 
 
@@ -699,19 +736,19 @@ def _(name, pair, g):
         )
 
 
-@comparison("weights")
+@comparison("own_label")
 def _(name, pair, g):
     from helpers.pooling import pool
 
-    def real(confidence):
+    def real(alpha, confidence):
         one = torch.zeros(len(confidence), dtype=torch.long)
-        return pool(
-            randn(torch.Generator().manual_seed(0), len(confidence), 3), one, confidence=confidence
-        ).weights
+        return pool(alpha, one, confidence=confidence).coefficients[0]
 
-    check(function_of("05", name), real, (0.1 + rand(g, 5),), pair, g)
+    own_label = function_of("05", name)
+    check(own_label, real, (randn(g, 5, 3), 0.1 + rand(g, 5)), pair, g)
     for special in (torch.zeros(3).double(), torch.tensor([float("nan"), 0.5, 0.25]).double()):
-        torch.testing.assert_close(function_of("05", name)(special), real(special), atol=pair.within, rtol=0)
+        alpha = randn(g, 3, 4)
+        torch.testing.assert_close(own_label(alpha, special), real(alpha, special), atol=pair.within, rtol=0)
 
 
 # Notebook 09

@@ -205,9 +205,9 @@ def test_slides_begin_at_headings_and_pictures(tmp_path, monkeypatch, capsys):
             new_code_cell("x = 1"),
             new_code_cell("\n".join(f"y{i} = {i}" for i in range(9)), outputs=[picture]),
             new_markdown_cell("<details><summary>What to see</summary>\n\nThis.\n</details>\n\nOn."),
-            new_markdown_cell("## Exercises\n\nFill in."),
-            new_code_cell("stub = 1"),
-            new_markdown_cell("### 1"),
+            new_markdown_cell("### Exercise 1: Fill in", id="exercise-1"),
+            new_code_cell("stub = 1", id="exercise-1-stub"),
+            new_markdown_cell("## Exercises", id="exercises"),
             new_markdown_cell("## Summary\n\nSo."),
         ]
     )
@@ -223,9 +223,9 @@ def test_slides_begin_at_headings_and_pictures(tmp_path, monkeypatch, capsys):
         ("subslide", []),
         ("subslide", ["<details open><summary>What to see</summary>"]),
         ("-", ["On."]),
-        ("skip", ["## Exercises"]),
+        ("skip", ["### Exercise 1: Fill in"]),
         ("skip", ["stub = 1"]),
-        ("skip", ["### 1"]),
+        ("skip", ["## Exercises"]),
         ("slide", ["## Summary"]),
     ]
     monkeypatch.setattr(slides, "OUT", tmp_path / "slides")
