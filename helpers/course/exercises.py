@@ -24,6 +24,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,6 +37,7 @@ HEAD = re.compile(
     r'(?P<title>.+) \((?P<difficulty>easy|medium|hard), (?P<minutes>\d+) minutes\) after "(?P<after>.+)"'
 )
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+HEADING = re.compile(r"^##{1,2} .+$", flags=re.MULTILINE)
 STOP = "## Summary"
 CELL = re.compile(r"exercises?(?:-|$)")  # how the ids of their cells begin
 CHAIN = "pages/exercises.md#the-chain"
@@ -175,6 +177,11 @@ def heading(number: int, exercise: Exercise) -> str:
     return f"Exercise {number}: {exercise.title}"
 
 
+def anchor(heading: str) -> str:
+    """The place of a heading in JupyterLab, for links within a notebook."""
+    return quote(heading.replace(" ", "-"), safe=":")
+
+
 def cells_of(number: int, exercise: Exercise) -> list:
     """The cells of one exercise, from its heading to its folded solution."""
     from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -207,8 +214,9 @@ def listed(exercises: list[Exercise]) -> str:
     """The part "Exercises": where each is, how hard, how long. Links are as JupyterLab names headings."""
     rows = ["| | exercise | at the end of | difficulty | minutes |", "|---|---|---|---|---|"]
     for n, each in enumerate(exercises, 1):
-        link = quote(heading(n, each).replace(" ", "-"), safe=":")
-        rows.append(f"| {n} | [{each.title}](#{link}) | {each.after} | {each.difficulty} | {each.minutes} |")
+        rows.append(
+            f"| {n} | [{each.title}](#{anchor(heading(n, each))}) | {each.after} | {each.difficulty} | {each.minutes} |"
+        )
     return "\n\n".join([INTRODUCTION, "\n".join(rows)])
 
 
@@ -234,6 +242,8 @@ def put(notebook, exercises: list[Exercise]) -> None:
 
     stored = {cell.source: cell for cell in notebook.cells if belongs(cell) and cell.cell_type == "code"}
     own = [cell for cell in notebook.cells if not belongs(cell)]
+    for each in exercises:
+        _cut(own, _end_of(own, each.after))
     places = [_end_of(own, each.after) for each in exercises]
     if places != sorted(places):
         raise ValueError("exercises must come in the order of the sections at whose end they stand")
@@ -256,18 +266,26 @@ def put(notebook, exercises: list[Exercise]) -> None:
 
 
 def _end_of(cells: list, title: str) -> int:
-    """The place behind a section: of the first cell after its heading that begins with one of second or third level."""
-    heads = [re.findall(r"^##{1,2} .+$", cell.source, flags=re.MULTILINE) for cell in cells]
-    heads = [found if cell.cell_type == "markdown" else [] for found, cell in zip(heads, cells, strict=True)]
+    """The place behind a section: of the first cell after its heading that has one of second or third level."""
+    heads = [HEADING.findall(cell.source) if cell.cell_type == "markdown" else [] for cell in cells]
     start = next((n for n, found in enumerate(heads) if {f"## {title}", f"### {title}"} & set(found)), None)
     if start is None:
         raise ValueError(f"no heading {title!r}, at the end of whose section an exercise is to stand")
-    end = next((n for n in range(start + 1, len(cells)) if heads[n]), len(cells))
-    if end < len(cells) and not cells[end].source.startswith(heads[end][0]):
-        raise ValueError(
-            f"cut the cell in two in which {heads[end][0]!r} stands: an exercise comes before it"
-        )
-    return end
+    return next((n for n in range(start + 1, len(cells)) if heads[n]), len(cells))
+
+
+def _cut(cells: list, place: int) -> None:
+    """Cut a cell in two that also holds what comes before its first heading."""
+    from nbformat.v4 import new_markdown_cell
+
+    cell = cells[place] if place < len(cells) else None
+    head = HEADING.search(cell.source) if cell else None
+    if head and cell.source[: head.start()].strip():
+        parts = cell.source[: head.start()].strip(), cell.source[head.start() :]
+        ids = cell.id, f"{cell.id}-2"[-64:]
+        cells[place : place + 1] = [
+            new_markdown_cell(text, id=name) for text, name in zip(parts, ids, strict=True)
+        ]
 
 
 def _number(notebook) -> None:
@@ -296,7 +314,8 @@ def run(*cells: str) -> tuple[dict, str]:
     return space, printed.getvalue()
 
 
-def solution(number: str, name: str, folder: Path = FOLDER) -> Callable:
+@cache
+def solution_of(number: str, name: str, folder: Path = FOLDER) -> Callable:
     """The solution of an exercise, for those that build on it.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from helpers.course.contents import title_and_question
-from helpers.course.exercises import FOLDER, read
+from helpers.course.exercises import of_notebook
 from helpers.course.glossary import WORDS
 from helpers.course.naive import PAIRS
 from helpers.course.notation import SEVERAL, SYMBOLS
@@ -29,34 +29,44 @@ def generated(root: Path) -> dict[str, str]:
 
 
 def exercises_page(root: Path) -> str:
-    """All exercises with difficulty and minutes."""
+    """The chain, and all exercises with difficulty and minutes."""
     import json
 
-    folder = root / "notebooks"
-    lines = [
-        "# Exercises",
-        "",
-        "Each has a stub, a check that says what it expected and what it got, and a folded solution.",
-        "",
-    ]
-    lines += ["| notebook | exercise | difficulty | minutes |", "|---|---|---|---|"]
-    total = 0
-    for path in sorted(folder.glob("*.ipynb")):
-        file = folder / FOLDER.name / f"{path.stem[:2]}.py"
-        if file.exists():
-            title, _ = title_and_question("".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"]))
-            for each in read(file.read_text("utf-8"), file.name)[1]:
-                lines.append(
-                    f"| [{title}](../{path.name}) | {each.title} | {each.difficulty} | {each.minutes} |"
-                )
-                total += each.minutes
-    lines += ["", f"Together about {total / 60:.0f} hours.", ""]
-    lines += [
-        "The exercises are written in `notebooks/exercises/`, one file a notebook: the solution with the part that the stub leaves",
-        "out, the check, and likely mistakes that the check must notice. `make notebooks` writes them into the notebooks, and",
-        "`make test` runs every solution, stub and mistake.",
-    ]
-    return "\n".join(lines)
+    chain, rows, total = [], [], 0
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        title, _ = title_and_question("".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"]))
+        for n, each in enumerate(of_notebook(path), 1):
+            row = [f"[{title}](../{path.name})", f"{n} · {each.title}"]
+            rows.append([*row, each.after, each.difficulty, str(each.minutes)])
+            total += each.minutes
+            if each.link:
+                chain.append([*row, f"`{each.name}`", each.link[0].upper() + each.link[1:]])
+    return "\n".join(
+        [
+            "# Exercises",
+            "",
+            "Each stands in its notebook at the end of the part that it trains, and needs nothing from above. It has a stub, a check that says",
+            "what it expected and what it got, hints that become plainer, and a folded solution.",
+            "",
+            "## The chain",
+            "",
+            "These are one program. Who takes them in turn has written the whole road once: a renderer, a pose, a fit, a pooled label and a",
+            "loss, and at the end one face goes through all of them. Each brings the solutions that it continues, so that one may be left out.",
+            "",
+            markdown_table(["notebook", "exercise", "what you write", "its place"], chain),
+            "",
+            "## All",
+            "",
+            markdown_table(["notebook", "exercise", "at the end of", "difficulty", "minutes"], rows),
+            "",
+            f"Together about {total / 60:.0f} hours.",
+            "",
+            "The exercises are written in `notebooks/exercises/`, one file a notebook: the solution with the part that the stub leaves",
+            "out, the check, and likely mistakes that the check must notice. `make notebooks` writes them into the notebooks, and",
+            "`make test` runs every solution, stub and mistake. `.venv/bin/python -m helpers.course.handout FOLDER` writes all notebooks without",
+            "solutions.",
+        ]
+    )
 
 
 def markdown_table(head: list[str], rows: list[list[str]]) -> str:

@@ -20,6 +20,8 @@ from urllib.parse import unquote, urlsplit
 
 from helpers.course import ROOT
 from helpers.course.api import write_pages
+from helpers.course.exercises import anchor
+from helpers.course.handout import stripped
 
 TITLE = "From a photograph to a 3D face"
 PAGES = (
@@ -39,6 +41,7 @@ TOP_PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
 )  # of the top folder; on the site their names are in small letters
+DOWNLOADS = ("with_solutions", "without_solutions")  # folders of what Sphinx reads
 MATHJAX = "sphinx-mathjax-offline"
 # Tags and attributes by which a page makes the browser fetch something, without a click.
 FETCHES = {
@@ -166,7 +169,7 @@ def settings(source: Path) -> dict:
         # A notebook's first heading is its title, and exercises begin with a third-level one.
         # Annotations name classes without their module, and two rooms may have a class of one name.
         "suppress_warnings": ["myst.header", "ref.python"],
-        "exclude_patterns": ["_static"],
+        "exclude_patterns": ["_static", *DOWNLOADS],
     }
 
 
@@ -183,6 +186,8 @@ def stage(root: Path, source: Path) -> dict[str, str]:
     import nbformat
 
     descriptions = {}
+    for folder in DOWNLOADS:
+        (source / folder).mkdir()
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
@@ -191,7 +196,10 @@ def stage(root: Path, source: Path) -> dict[str, str]:
                     if kind in ("image/png", "image/jpeg") and about.get("alt"):
                         content = base64.b64decode(output["data"][kind])
                         descriptions[hashlib.sha256(content).hexdigest()] = about["alt"]
-        shutil.copy(path, source)
+        for folder, text in zip(DOWNLOADS, (path.read_text("utf-8"), stripped(path)), strict=True):
+            (source / folder / path.name).write_text(text, "utf-8")
+        for_the_site(notebook, path.name)
+        nbformat.write(notebook, source / path.name)
     shutil.copytree(root / "notebooks" / "pages", source / "pages")
     shutil.copytree(
         root / "notebooks" / "exercises", source / "exercises", ignore=shutil.ignore_patterns("__pycache__")
@@ -220,6 +228,32 @@ def stage(root: Path, source: Path) -> dict[str, str]:
     (source / "_static").mkdir()
     (source / "_static" / "course.css").write_text(STYLE, "utf-8")
     return descriptions
+
+
+def for_the_site(notebook, name: str) -> None:
+    """Offer a notebook for download below its title, and name exercises in links as the site's pages do.
+
+    Args:
+        notebook: is changed.
+        name: of its file.
+    """
+    whole, without = (f"{folder}/{name}" for folder in DOWNLOADS)
+    offer = f"Download this notebook: [with its solutions]({whole})"
+    for cell in notebook.cells:
+        if cell.id == "exercises":
+            heads = re.findall(
+                r"^### (Exercise .+)$", "\n".join(c.source for c in notebook.cells), re.MULTILINE
+            )
+            for head in heads:
+                cell.source = cell.source.replace(f"](#{anchor(head)})", f"](#{slug(head)})")
+            offer += f", or [without]({without})"
+    if notebook.cells and notebook.cells[0].cell_type == "markdown":
+        notebook.cells[0].source += f"\n\n{offer}."
+
+
+def slug(heading: str) -> str:
+    """The place of a heading on a page of the site, which is also that of GitHub."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def beside_notebooks(text: str) -> str:

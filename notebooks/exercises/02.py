@@ -120,7 +120,7 @@ def check_own_renderer(own_renderer):
         got, expected = own_renderer(points, triangles, torch.tensor(colours), size), torch.ones(*size, 3)
         if len(triangles):
             raster = rasterize(points[None], triangles, size)
-            there = interpolate(torch.tensor(colours), triangles, raster)[0]
+            there = interpolate(torch.tensor(colours)[None], triangles, raster)[0]
             expected = torch.where(raster.mask[0, ..., None], there, 1.0)
         show.expect(got, expected, what, within=1e-3)
 
@@ -225,15 +225,8 @@ even_light = torch.tensor([0.42, 0.0, 0.16, 0.46, 0, 0, 0, 0, 0])[None, :, None]
 
 def drawn_at(yaw):
     pose = Pose(torch.tensor([[0.0, float(yaw), 0.0]]), torch.tensor([[0.0, 4.0, 1080.0 * 2]]))
-    return render(
-        coarse_head.mean_shape[None],
-        coarse_head.triangles,
-        coarse_head.mean_texture[None],
-        pose,
-        small_camera,
-        even_light,
-        supersample=2,
-    )
+    mesh = coarse_head.mean_shape[None], coarse_head.triangles, coarse_head.mean_texture[None]
+    return render(*mesh, pose, small_camera, even_light, supersample=2)
 
 
 def image_and_slope(yaw, small=0.02):

@@ -160,7 +160,7 @@ from helpers.face_model import load
 from helpers.landmarks import SimulatedDetector
 from helpers.pose import scaled_orthographic_pose
 
-mean_model = load("open", level=1)
+mean_model = load("open", level=0)
 marks_3d = mean_model.mean_shape[mean_model.landmarks]  # (68, 3) mm
 mark_camera = Camera.default(224)
 mark_pose = Pose.from_euler(

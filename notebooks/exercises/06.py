@@ -228,35 +228,32 @@ import torch
 
 from helpers import show
 from helpers.camera import Camera, Pose, model_to_camera, project
-from helpers.course.exercises import solution
+from helpers.course.exercises import solution_of
 from helpers.face_model import load
 from helpers.landmarks import SimulatedDetector
 from helpers.rendering import vertex_normals
 
-own_renderer, own_fit, own_label, own_loss = (
-    solution(*link)
-    for link in (("02", "own_renderer"), ("04", "own_fit"), ("05", "own_label"), ("06", "own_loss"))
-)
+own_links = ("02", "own_renderer"), ("04", "own_fit"), ("05", "own_label"), ("06", "own_loss")
+own_renderer, own_fit, own_label, own_loss = (solution_of(*link) for link in own_links)
 own_face = load("open", level=0).to(torch.float64)
-own_points = own_face.mean_shape[own_face.landmarks]  # (68, 3) mm
-own_basis = (own_face.shape_basis * own_face.shape_std)[..., :20]  # (V, 3, 20) mm per standard deviation
-F_PX, C_PX = 1000.0, 111.5  # of the photographs
+head_basis = (own_face.shape_basis * own_face.shape_std)[..., :20]  # (V, 3, 20) mm per standard deviation
+own_marks, own_basis = own_face.mean_shape[own_face.landmarks], head_basis[own_face.landmarks]  # of the 68
+F_PX, C_PX = 1000.0, 111.5  # focal length and middle of the photographs
 
 
 def drawn_by_own(alpha):
-    vertices, pose = (
-        own_face.mean_shape + own_basis @ alpha,
-        Pose(torch.tensor([[0.0, 0.5, 0.0]]), torch.tensor([[0.0, 4.0, 1080.0]])),
-    )
-    points = project(model_to_camera(vertices[None].float(), pose), Camera.default(80))[0]
-    light = 0.25 + 0.75 * (vertex_normals(vertices[None], own_face.triangles)[0, :, 2:].clamp(min=0))
-    return own_renderer(points, own_face.triangles, (light * torch.ones(3)).float(), (80, 80))
+    head = (own_face.mean_shape + head_basis @ alpha).float()
+    pose = Pose(torch.tensor([[0.0, 0.5, 0.0]]), torch.tensor([[0.0, 4.0, 1080.0]]))
+    points = project(model_to_camera(head[None], pose), Camera.default(80, focal=357.0))[0]
+    light = vertex_normals(head[None], own_face.triangles)[0] @ torch.tensor([0.5, 0.4, 0.7])
+    grey = (0.1 + 0.8 * light.clamp(min=0))[:, None].expand(-1, 3)
+    return own_renderer(points, own_face.triangles, grey, (80, 80))
 
 
 # %% solution
 def own_course(points, confidence, guess):
     ### BEGIN SOLUTION label (K,), loss ()
-    alpha = [own_fit(each, own_points, own_basis[own_face.landmarks], F_PX, C_PX)[2] for each in points]
+    alpha = [own_fit(each, own_marks, own_basis, F_PX, C_PX)[2] for each in points]
     label = own_label(torch.stack(alpha), confidence)
     return label, own_loss(guess[None], label[None], 1.0, 3.0)
     ### END SOLUTION
@@ -264,35 +261,22 @@ def own_course(points, confidence, guess):
 
 # %% check
 def check_own_course(own_course):
-    truth, g = (
-        torch.randn(20, generator=torch.Generator().manual_seed(3)).double(),
-        torch.Generator().manual_seed(0),
-    )
-    marks, found = own_points + own_basis[own_face.landmarks] @ truth, []
+    g, camera, found = torch.Generator().manual_seed(3), Camera.default(224).to(torch.float64), []
+    truth, away = torch.randn(20, generator=g).double(), torch.tensor([[0.0, 0.0, 1250.0]]).double()
     for n, noise in enumerate((0.5, 1.0, 1.0, 2.0, 6.0)):
-        pose = Pose(
-            0.4 * torch.randn(1, 3, generator=g).double(), torch.tensor([[0.0, 0.0, 1250.0]]).double()
-        )
-        camera = Camera.default(224).to(torch.float64)
+        pose, marks = Pose(0.4 * torch.randn(1, 3, generator=g).double(), away), own_marks + own_basis @ truth
         found += SimulatedDetector.of_face(marks, pose, camera, noise_px=noise).detect(seed=n)
     points = torch.stack([torch.from_numpy(one.points).double() for one in found])
     confidence = torch.tensor([one.confidence for one in found]).double()
     got = own_course(points, confidence, 0.5 * truth)
-    fits = [own_fit(each, own_points, own_basis[own_face.landmarks], F_PX, C_PX)[2] for each in points]
-    label = confidence / confidence.sum() @ torch.stack(fits)
+    alone = torch.stack([own_fit(each, own_marks, own_basis, F_PX, C_PX)[2] for each in points])
+    label = confidence / confidence.sum() @ alone
     show.expect(got if got is None else got[0], label, "the label", within=1e-3)
-    show.expect(
-        got[1], own_loss(0.5 * truth[None], label[None], 1.0, 3.0), "the loss of half the truth", within=1e-3
-    )
-    names, faces = (
-        ("mean face", "your label", "the truth"),
-        [drawn_by_own(each) for each in (0 * truth, got[0], truth)],
-    )
-    show.row(
-        faces,
-        names,
-        alt="Three grey faces drawn by your renderer: the mean face, your label, and the truth, which is nearer to the label",
-    )
+    loss = own_loss(0.5 * truth[None], label[None], 1.0, 3.0)
+    show.expect(got[1], loss, "the loss of half the truth", within=1e-3)
+    faces = [drawn_by_own(each) for each in (0 * truth, got[0], truth)]
+    words = "Three grey faces by your renderer: the mean face, your label, and the truth"
+    show.row(faces, ["mean face", "your label", "the truth"], alt=words)
 
 
 show.check(check_own_course, own_course)
@@ -303,7 +287,7 @@ show.check(check_own_course, own_course)
 
 
 # %% hint
-# `own_fit(each, own_points, own_basis[own_face.landmarks], F_PX, C_PX)[2]` for each photograph, stacked to (n, K).
+# `own_fit(each, own_marks, own_basis, F_PX, C_PX)[2]` for each photograph, stacked to (n, K).
 
 
 # %% hint
@@ -319,7 +303,7 @@ show.check(check_own_course, own_course)
 def points_averaged_before_the_fit(points, confidence, guess):
     w = confidence / confidence.sum()
     mean = torch.einsum("n,nij->ij", w, points)
-    label = own_fit(mean, own_points, own_basis[own_face.landmarks], F_PX, C_PX)[2]
+    label = own_fit(mean, own_marks, own_basis, F_PX, C_PX)[2]
     return label, own_loss(guess[None], label[None], 1.0, 3.0)
 
 
@@ -338,6 +322,6 @@ def squared_error(points, confidence, guess):
 
 
 def _of(points, confidence, guess):
-    alpha = [own_fit(each, own_points, own_basis[own_face.landmarks], F_PX, C_PX)[2] for each in points]
+    alpha = [own_fit(each, own_marks, own_basis, F_PX, C_PX)[2] for each in points]
     label = own_label(torch.stack(alpha), confidence)
     return label, own_loss(guess[None], label[None], 1.0, 3.0)
