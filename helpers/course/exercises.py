@@ -43,8 +43,8 @@ CELL = re.compile(r"exercises?(?:-|$)")  # how the ids of their cells begin
 CHAIN = "pages/exercises.md#the-chain"
 INTRODUCTION = """## Exercises
 
-Each stands at the end of the part that it trains, and needs nothing from above: run its cells from the heading on, fill in the stub, and
-run the check again. It says what was expected and what it got."""
+Each stands at the end of the part that it trains, and needs nothing from above: run its cells from its heading on, fill in the stub, and
+run both again. The check tells what was expected and what it got."""
 
 
 @dataclass(frozen=True)

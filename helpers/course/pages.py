@@ -40,7 +40,7 @@ def exercises_page(root: Path) -> str:
             rows.append([*row, each.after, each.difficulty, str(each.minutes)])
             total += each.minutes
             if each.link:
-                chain.append([*row, f"`{each.name}`", each.link[0].upper() + each.link[1:]])
+                chain.append([*row, f"`{each.name}`", " ".join(each.link.split())])
     return "\n".join(
         [
             "# Exercises",
@@ -50,8 +50,9 @@ def exercises_page(root: Path) -> str:
             "",
             "## The chain",
             "",
-            "These are one program. Who takes them in turn has written the whole road once: a renderer, a pose, a fit, a pooled label and a",
-            "loss, and at the end one face goes through all of them. Each brings the solutions that it continues, so that one may be left out.",
+            "Together these are one program. Solve them in turn, and you have written the whole road yourself: a renderer, a pose, a fit, a",
+            "pooled label and a loss. At the end one person's photographs go through all of them. Each exercise brings the solutions that it",
+            "continues, so any of them can be left out.",
             "",
             markdown_table(["notebook", "exercise", "what you write", "its place"], chain),
             "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from helpers.course import ROOT
-from helpers.course.contents import table, with_table
+from helpers.course.contents import renew_time, table, with_table
 from helpers.course.exercises import renew as renew_exercises
 from helpers.course.links import renew_links, titles_in
 from helpers.course.predictions import fold
@@ -35,7 +35,7 @@ def readme(root: Path) -> str:
 
 
 def notebooks(folder: Path) -> dict[Path, str]:
-    """Each notebook's text, with its exercises, links and folded answers as they should be."""
+    """Each notebook's text, with its exercises, links, promised time and folded answers as they should be."""
     import nbformat
 
     titles, made = titles_in(folder), {}
@@ -43,6 +43,7 @@ def notebooks(folder: Path) -> dict[Path, str]:
         notebook = nbformat.read(path, as_version=4)
         renew_exercises(notebook, path)
         renew_links(notebook, path, titles)
+        renew_time(notebook, path)
         fold(notebook)
         made[path] = nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
     return made

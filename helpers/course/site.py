@@ -238,17 +238,16 @@ def for_the_site(notebook, name: str) -> None:
         name: of its file.
     """
     whole, without = (f"{folder}/{name}" for folder in DOWNLOADS)
-    offer = f"Download this notebook: [with its solutions]({whole})"
+    offer = f"[Download this notebook]({whole})."
     for cell in notebook.cells:
         if cell.id == "exercises":
-            heads = re.findall(
+            offer = f"Download this notebook [with its solutions]({whole}) or [without]({without})."
+            for head in re.findall(
                 r"^### (Exercise .+)$", "\n".join(c.source for c in notebook.cells), re.MULTILINE
-            )
-            for head in heads:
+            ):
                 cell.source = cell.source.replace(f"](#{anchor(head)})", f"](#{slug(head)})")
-            offer += f", or [without]({without})"
     if notebook.cells and notebook.cells[0].cell_type == "markdown":
-        notebook.cells[0].source += f"\n\n{offer}."
+        notebook.cells[0].source += f"\n\n{offer}"
 
 
 def slug(heading: str) -> str:

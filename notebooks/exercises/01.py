@@ -61,7 +61,7 @@ def one_short(std, share):
     return int((held < share).sum())
 
 
-# %% exercise: Read a face (easy, 5 minutes) after "shape(alpha): the loop, the product, the real one"
+# %% exercise: Read a face (medium, 10 minutes) after "shape(alpha): the loop, the product, the real one"
 # Given a head in the model's frame, return the coefficients of the first $k$ modes with which the head is met best, by least
 # squares, whatever else the head differs in. The modes of level 0 are not exactly at right angles, so a plain product with
 # the basis is not enough.
@@ -148,7 +148,7 @@ def all_modes_then_the_first(model, head, k):
     return torch.linalg.lstsq(A, b).solution[:k, 0].float()
 
 
-# %% exercise: The other half of the face (medium, 10 minutes) after "The prior at work: a head from 68 points"
+# %% exercise: The other half of the face (medium, 15 minutes) after "The prior at work: a head from 68 points"
 # A hand covers half of the face. Return the most likely $\alpha$ from the vertices that are seen, each coordinate with an
 # error of `noise` mm. Where nothing is seen, the answer is the mean face. (The check asks for the slope of the energy at
 # your answer, by the function below. Where the energy is least, the slope is 0.)

@@ -75,7 +75,7 @@ def not_normalised(b, z):
 # seen, one without area is not. Where nothing is, the picture is white.
 
 # %% link
-# here it begins, with the *z-buffer* and the weights in perspective. Your renderer draws what your fits find, in notebook 06.
+# The first link. In notebook 06 your renderer draws what your fits found.
 
 # %% given
 import torch

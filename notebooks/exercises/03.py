@@ -149,7 +149,7 @@ def inner_rim_forgotten(points, width):
 # and principal point.
 
 # %% link
-# your fit (04) starts from this pose. It takes weights because a detector knows some points better than others.
+# Your fit (04) starts from this pose.
 
 # %% given
 import torch

@@ -6,7 +6,7 @@
 # weight `lam`, one number or one for each coefficient (n,), return the step (n,).
 
 # %% link
-# your fit, two exercises on, is made of such steps.
+# Your fit, two exercises on, is made of such steps.
 
 
 # %% given
@@ -135,8 +135,8 @@ def k_not_squared(x, k):
 # prior is on $\alpha$, not on the pose.
 
 # %% link
-# continues your pose (03) and your step, whose solutions stand in the cell below; paste your own in their place. Your label (05) averages such
-# fits, and notebook 06 puts all together.
+# Continues your pose (03) and your step. It brings their solutions along; paste your own in their place. Your label (05) is an average of
+# such fits.
 
 # %% given
 import torch

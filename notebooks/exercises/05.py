@@ -88,7 +88,7 @@ def roots_returned(counts, squares):
 # have failed, and its numbers be nan: they must not reach the label. If all confidences are 0 or missing, all photographs count alike.
 
 # %% link
-# continues your fit (04), which makes the rows of `alpha`. Your loss (06) compares a guess with such labels.
+# Continues your fit (04), which makes the rows of `alpha`. Your loss (06) compares a guess with such labels.
 
 # %% given
 import torch

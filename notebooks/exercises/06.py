@@ -60,7 +60,7 @@ def unexplained(prediction, target):
 # slope, which torch must be able to take. Without any label the loss is 0. Take sign(0) as +1.
 
 # %% link
-# compares what a network guesses with your labels (05). The last exercise uses it.
+# Compares what a network guesses with your labels (05). The last exercise uses it.
 
 # %% given
 import torch
@@ -215,13 +215,14 @@ def last_with_minus_zero(person, held_out):
     return ~aside, aside
 
 
-# %% exercise: All of your own, from picture to loss (medium, 20 minutes) after "Break it"
+# %% exercise: All of your own, from picture to loss (easy, 15 minutes) after "Break it"
 # One person, five photographs, a network's guess. Write `own_course(points, confidence, guess)`: fit each photograph by its 68 points
 # (n, 68, 2), make one label of the fits, and compare the guess (K,) with it, by the weights 1 and 3. Return the label (K,) and the loss. When
 # it is right, your renderer draws the mean face, the label and the truth.
 
 # %% link
-# the end of it: renderer (02), pose and fit (03, 04), label (05) and loss. The cell below takes the solutions; paste your own over them.
+# The last link: renderer (02), pose and fit (03, 04), label (05) and loss together. It brings their solutions along; paste your own in
+# their place.
 
 # %% given
 import torch

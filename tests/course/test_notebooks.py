@@ -233,11 +233,33 @@ def test_readme_lists_the_notebooks():
     assert contents.with_table(text, contents.table(ROOT / "notebooks")) == text, "run `make notebooks`"
 
 
+@pytest.mark.parametrize(
+    "minutes, words", [(1, "5 min"), (33, "35 min"), (58, "1 h"), (94, "1 h 30 min"), (118, "2 h")]
+)
+def test_spans_of_time(minutes, words):
+    assert contents.span(minutes) == words
+
+
+def test_the_promised_time_is_that_of_a_reader(tmp_path):
+    words = "- **Time**: about a day; at most. Take breaks.\n\n" + "word " * 4000
+    one = notebook(*["x = 1"] * 20, text=words, course=COURSE)
+    of_exercise = new_code_cell("y = 2", id="exercise-1-stub")
+    one.cells += [of_exercise] * 100
+    assert contents.reading_minutes(one) == pytest.approx(4000 / 200 + 20 * 1.5, abs=0.1)
+    contents.renew_time(one, tmp_path / "01_a.ipynb")
+    line = one.cells[0].source.splitlines()[0]
+    promised = "- **Time**: about 50 min to read and try; the cells alone take 20 s on two CPU cores."
+    assert line == f"{promised} Take breaks."
+    contents.renew_time(one, tmp_path / "01_a.ipynb")
+    assert one.cells[0].source.splitlines()[0] == line
+
+
 def test_table_of_notebooks(tmp_path):
     text = "# 03 · Pose\n\n**Where is the face looking?** By six numbers."
     nbformat.write(notebook(text=text, course=COURSE), tmp_path / "03_pose.ipynb")
     row = contents.table(tmp_path).splitlines()[-1]
-    assert row == "| [03 · Pose](notebooks/03_pose.ipynb) | Where is the face looking? | nothing | 20 |"
+    link = "[03 · Pose](notebooks/03_pose.ipynb)"
+    assert row == f"| {link} | Where is the face looking? | nothing | 5 min | – | 20 s |"
     renewed = contents.with_table(f"a\n{contents.START}\nold\n{contents.END}\nb", row)
     assert renewed == f"a\n{contents.START}\n{row}\n{contents.END}\nb"
     with pytest.raises(ValueError, match="must have the lines"):

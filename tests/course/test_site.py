@@ -6,9 +6,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.course import api, site
+from helpers.course.exercises import anchor
 
 pytestmark = pytest.mark.slow
 
@@ -187,9 +188,25 @@ def test_a_still_is_known_by_the_hash_of_its_bytes(tmp_path):
     assert "00_a" in (source / "index.md").read_text()
 
 
-def test_slides_begin_at_headings_and_pictures(tmp_path, monkeypatch, capsys):
-    from nbformat.v4 import new_markdown_cell
+def test_a_page_offers_its_notebook_and_links_to_its_exercises():
+    heading = "Exercise 1: Which side, and why?"
+    link = f"[it](#{anchor(heading)})"
+    cells = [
+        new_markdown_cell("# T\n\nWhat?"),
+        new_markdown_cell(f"### {heading}", id="exercise-1"),
+        new_markdown_cell(f"## Exercises\n\n{link}", id="exercises"),
+    ]
+    none = new_notebook(cells=[new_markdown_cell("# T\n\nWhat?")])
+    site.for_the_site(none, "00_a.ipynb")
+    assert none.cells[0].source.endswith("\n\n[Download this notebook](with_solutions/00_a.ipynb).")
+    one = new_notebook(cells=cells)
+    site.for_the_site(one, "01_a.ipynb")
+    whole, without = "(with_solutions/01_a.ipynb)", "(without_solutions/01_a.ipynb)"
+    assert one.cells[0].source.endswith(f"[with its solutions]{whole} or [without]{without}.")
+    assert one.cells[2].source.endswith("[it](#exercise-1-which-side-and-why)")
 
+
+def test_slides_begin_at_headings_and_pictures(tmp_path, monkeypatch, capsys):
     from helpers.course import slides
 
     picture = new_output(
