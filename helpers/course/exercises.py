@@ -278,14 +278,13 @@ def _cut(cells: list, place: int) -> None:
     """Cut a cell in two that also holds what comes before its first heading."""
     from nbformat.v4 import new_markdown_cell
 
-    cell = cells[place] if place < len(cells) else None
-    head = HEADING.search(cell.source) if cell else None
-    if head and cell.source[: head.start()].strip():
-        parts = cell.source[: head.start()].strip(), cell.source[head.start() :]
-        ids = cell.id, f"{cell.id}-2"[-64:]
-        cells[place : place + 1] = [
-            new_markdown_cell(text, id=name) for text, name in zip(parts, ids, strict=True)
-        ]
+    if place == len(cells):
+        return
+    text, name = cells[place].source, cells[place].id
+    before = HEADING.split(text, maxsplit=1)[0]
+    if before.strip():
+        parts = {name: before.strip(), f"{name}-2"[-64:]: text[len(before) :]}
+        cells[place : place + 1] = [new_markdown_cell(part, id=its_id) for its_id, part in parts.items()]
 
 
 def _number(notebook) -> None:

@@ -238,10 +238,10 @@ def for_the_site(notebook, name: str) -> None:
         name: of its file.
     """
     whole, without = (f"{folder}/{name}" for folder in DOWNLOADS)
-    offer = f"[Download this notebook]({whole})."
+    offer = f"{{download}}`Download this notebook <{whole}>`."
     for cell in notebook.cells:
         if cell.id == "exercises":
-            offer = f"Download this notebook [with its solutions]({whole}) or [without]({without})."
+            offer = f"Download this notebook {{download}}`with its solutions <{whole}>` or {{download}}`without <{without}>`."
             for head in re.findall(
                 r"^### (Exercise .+)$", "\n".join(c.source for c in notebook.cells), re.MULTILINE
             ):

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 
 import nbformat
@@ -160,6 +161,9 @@ def test_the_site_is_built_with_formulas_stills_and_working_links(tmp_path):
         if {"image/png", "image/jpeg"} & set(o.get("data", {}))
     ]
     assert page.count('src="_images/') >= len(stills) > 5
+    offered = [out / link for link in re.findall(r'href="(_downloads/[^"]+\.ipynb)"', page)]
+    solved = ["<summary>Solution</summary>" in path.read_text("utf-8") for path in offered]
+    assert sorted(solved) == [False, True]
     rooms = {path.stem for path in (out / "api").glob("*.html")}
     assert rooms >= {"index", "camera", "fitting", "rendering", "show"}
     assert 'href="api/fitting.html#helpers.fitting.fit"' in (out / "04_fitting_energy.html").read_text(
@@ -198,11 +202,16 @@ def test_a_page_offers_its_notebook_and_links_to_its_exercises():
     ]
     none = new_notebook(cells=[new_markdown_cell("# T\n\nWhat?")])
     site.for_the_site(none, "00_a.ipynb")
-    assert none.cells[0].source.endswith("\n\n[Download this notebook](with_solutions/00_a.ipynb).")
+    assert none.cells[0].source.endswith(
+        "\n\n{download}`Download this notebook <with_solutions/00_a.ipynb>`."
+    )
     one = new_notebook(cells=cells)
     site.for_the_site(one, "01_a.ipynb")
-    whole, without = "(with_solutions/01_a.ipynb)", "(without_solutions/01_a.ipynb)"
-    assert one.cells[0].source.endswith(f"[with its solutions]{whole} or [without]{without}.")
+    whole, without = (
+        "with its solutions <with_solutions/01_a.ipynb>",
+        "without <without_solutions/01_a.ipynb>",
+    )
+    assert one.cells[0].source.endswith(f"{{download}}`{whole}` or {{download}}`{without}`.")
     assert one.cells[2].source.endswith("[it](#exercise-1-which-side-and-why)")
 
 
