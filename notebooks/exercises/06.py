@@ -247,7 +247,7 @@ def drawn_by_own(alpha):
     pose = Pose(torch.tensor([[0.0, 0.5, 0.0]]), torch.tensor([[0.0, 4.0, 1080.0]]))
     points = project(model_to_camera(head[None], pose), Camera.default(80, focal=357.0))[0]
     light = vertex_normals(head[None], own_face.triangles)[0] @ torch.tensor([0.5, 0.4, 0.7])
-    grey = (0.1 + 0.8 * light.clamp(min=0))[:, None].expand(-1, 3)
+    grey = (0.2 + 0.75 * light.clamp(min=0))[:, None].expand(-1, 3)
     return own_renderer(points, own_face.triangles, grey, (80, 80))
 
 
