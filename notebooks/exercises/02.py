@@ -70,9 +70,9 @@ def not_normalised(b, z):
 
 # %% exercise: Your own renderer (medium, 30 minutes) after "Colours of the pixels"
 # Write `own_renderer(points, triangles, colours, size)`: the picture (H, W, 3) of a mesh whose vertices have colours (V, 3). Its `points`
-# (V, 3) are $u$, $v$ in px and the depth in mm. Go through the triangles (F, 3), and ask the pixel centres in the box of each: which lie inside,
-# how deep is the triangle there, is that nearer than all before, and which colour has it there, in perspective? Both sides of a triangle are
-# seen, one without area is not. Where nothing is, the picture is white.
+# (V, 3) are $u$, $v$ in px and the depth in mm. For each triangle (F, 3) look at the pixel centres in its box. Which of them lie inside, how
+# deep is the triangle there, is that nearer than everything before, and which colour does it have there, in perspective? Triangles are seen
+# from both sides; one without area is not seen. Where there is nothing, the picture is white.
 
 # %% link
 # The first link. In notebook 06 your renderer draws what your fits found.

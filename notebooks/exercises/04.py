@@ -130,9 +130,9 @@ def k_not_squared(x, k):
 # %% exercise: Your own fit (medium, 25 minutes) after "Landmarks alone"
 # Write `own_fit(seen, mean, basis, f, c)`: from the 68 points (68, 2) of a photograph, the model's mean points (68, 3) mm and their
 # basis (68, 3, K) mm per standard deviation, the rotation $R$ (3, 3), the translation $t$ (3,) and $\alpha$ (K,). Begin with the mean face
-# and `own_pose`. Then take steps of which each changes all: a small turn (3), a shift (3) and $\alpha$ (K). `landmark_residuals` in the cell
-# below gives the residuals after a step, in units of $\sigma_j$ = 1.6 px. Its derivative at the step 0, by `torch.func.jacfwd`, is $J$. The
-# prior is on $\alpha$, not on the pose.
+# and `own_pose`. Then take steps that change everything at once: a small turn (3), a shift (3) and $\alpha$ (K). `landmark_residuals` in the
+# cell below gives the residuals after such a step, in units of $\sigma_j$ = 1.6 px. Its derivative at the step 0, by `torch.func.jacfwd`, is
+# $J$. The prior is on $\alpha$, not on the pose. All numbers are float64.
 
 # %% link
 # Continues your pose (03) and your step. It brings their solutions along; paste your own in their place. Your label (05) is an average of
@@ -156,9 +156,8 @@ def landmark_residuals(step, R, t, alpha, seen, mean, basis, f, c):
     return ((f * p[:, :2] / p[:, 2:] + c - seen) / 1.6).flatten()
 
 
-def steepest(
-    R, t, alpha, *rest
-):  # of the energy's slopes at an answer; 1 is what one sigma of the answer makes
+def steepest(R, t, alpha, *rest):
+    """Of the energy's slopes at an answer, by pose and by alpha; 1 is what one sigma of the answer makes."""
     nothing = torch.zeros(6 + len(alpha)).double()
     J = torch.func.jacfwd(landmark_residuals)(nothing, R, t, alpha, *rest)
     slope = J.T @ landmark_residuals(nothing, R, t, alpha, *rest) + torch.cat([nothing[:6], alpha])
@@ -209,7 +208,7 @@ show.check(check_own_fit, own_fit)
 
 
 # %% hint
-# What is $x$ in `own_step` for the pose, which has no prior? Any number, if its weight is 0.
+# The pose has no prior. In `own_step` its six numbers get the weight 0, and for $x$ whatever you like, such as 0.
 
 
 # %% hint
