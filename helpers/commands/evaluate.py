@@ -57,6 +57,7 @@ SHAPE_COLUMNS = {
     "difference": ("less fit, mm", "+.2f"),
     "low": ("95 % from", "+.2f"),
     "high": ("to", "+.2f"),
+    "unfinished": ("not at rest", "d"),
 }
 AREA_COLUMNS = {
     "method": ("", ""),
@@ -88,6 +89,7 @@ RECOGNITION_COLUMNS = {
     "eer": ("EER", ".3f"),
     "tar": ("TAR at 1 % FAR", ".3f"),
     "rank_one": ("rank one", ".3f"),
+    "note": ("", ""),
 }
 PROTOCOL_COLUMNS = {
     "protocol": ("protocol", ""),
@@ -240,19 +242,22 @@ def _people(args: argparse.Namespace) -> int:
     found, kept = {name: vectors.cpu() for name, vectors in found.items()}, kept.cpu()
 
     ruler, shapes = comparison.Ruler(people, model), len(model.shape_std)
-    errors, methods = [], []
+    errors, methods, unfinished = [], [], []
     for name, vectors in found.items():
-        errors.append(comparison.measure(name, vectors[:, :shapes], person, kept, ruler))
-        if name in POOLED:
-            pooled = comparison.measure(
-                POOLED[name], vectors[:, :shapes], person, kept, ruler, pooled=True, confidence=confidence
+        for called in filter(None, (name, POOLED.get(name))):
+            before, is_pooled = ruler.unfinished, called != name
+            errors.append(
+                comparison.measure(
+                    called, vectors[:, :shapes], person, kept, ruler, pooled=is_pooled, confidence=confidence
+                )
             )
-            errors.append(pooled)
+            unfinished.append(ruler.unfinished - before)
         if name != "mean face":
             methods.append(comparison.single(name, vectors, person))
         if name in POOLED:
             methods.append(comparison.pooled(POOLED[name], vectors, person, confidence))
     rows = comparison.error_rows(errors, against="fit")
+    rows = [row | {"unfinished": count} for row, count in zip(rows, unfinished, strict=True)]
     number = int(rows[0]["people"])
     title = (
         f"3DRMSE of {len(person)} pictures of {args.people} {args.population} people; kept: the {int(kept.sum())} whose fit ends "
@@ -352,15 +357,19 @@ def _labelled(args: argparse.Namespace) -> int:
     from helpers.show.evaluation import roc_figure
 
     labelled = read_labelled(args.coefficients)
+    if bool((labelled.vectors == labelled.vectors[0]).all()):
+        raise UserError(
+            f"{args.coefficients}: all {len(labelled.vectors)} photographs have the same coefficients: nothing tells people apart"
+        )
     try:
         pairs = (
             read_pairs(args.pairs, labelled)
             if args.pairs
             else make_pairs(labelled.person, args.folds, seed=args.seed)
         )
+        rows, results = recognition_rows("coefficients", labelled.vectors, labelled.person, pairs)
     except ValueError as error:
-        raise UserError(f"{args.coefficients}: {error}") from error
-    rows, results = recognition_rows("coefficients", labelled.vectors, labelled.person, pairs)
+        raise UserError(f"{args.pairs or args.coefficients}: {error}") from error
     title = f"Recognition: {len(labelled.person)} photographs of {len(labelled.people)} people, {len(pairs.same)} pairs"
     _report(args.out / "recognition.csv", rows, RECOGNITION_COLUMNS, title)
     _picture(args.out / "roc.png", roc_figure(results))

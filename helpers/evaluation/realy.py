@@ -115,13 +115,14 @@ def _part_error(model: Surface, scan: Surface, part: str, query: np.ndarray, fin
     known = [k for k in HELD[part] if np.isfinite(model.landmarks[k] + scan.landmarks[k]).all()]
     marks = model.landmarks[known], scan.landmarks[known]
     times = int(HELD_WEIGHT.get(part, 1.0) * len(query) / max(1, len(known)))
-    held = tuple(np.repeat(points, times, axis=0) for points in marks) if known else None
+    held = (np.repeat(marks[0], times, axis=0), np.repeat(marks[1], times, axis=0))
     found = icp(model, scan, REALY, query=query, finder=finder, held=held)
     # Partners are looked for where the tree stands: the scan is moved back.
     points = found.motion.back(scan.vertices[query])
     led = len(known) if part in PULLED else 0
     places = found.motion.back(marks[1])[:led]
     corners = KDTree(points).query(places)[1]
+    assert scan.triangles is not None  # `realy_errors` has looked
     bent = _bent(points, _edges(scan.triangles, query), finder, corners, marks[0][:led] - places)
     distance = np.linalg.norm(finder(bent)[0] - points, axis=1)
     return ScanError.of(distance, query, found)
