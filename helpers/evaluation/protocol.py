@@ -32,6 +32,11 @@ from helpers.pose.points68 import MIRRORED
 from helpers.progress import progress_bar
 
 RADIUS = 95.0  # mm
+LANDMARKS_APART = 16.0  # mm; 100 pairs of people of the open model leave 7 on average, and 11 at most
+SAME_SIZE = (
+    0.7,
+    1.4,
+)  # of landmarks, where the size is not free; those of grown people are within a tenth or so
 
 
 @dataclass(frozen=True)
@@ -189,20 +194,12 @@ def initial_motion(
         start_points: Which of the 68 are taken; None for all that both know.
 
     Raises:
-        UserError: Where a landmark is needed that is not known, and where the landmarks of one of both have left and right
-            exchanged.
+        UserError: Where a landmark is needed that is not known, and where seven landmarks or more of both cannot be those of two
+            faces: left and right are exchanged, the order differs, or the unit, if the size is not free.
     """
     both = np.isfinite(model.landmarks).all(1) & np.isfinite(scan.landmarks).all(1)
     if both.sum() >= 7:
-        off, exchanged = (
-            _laid_on(model.landmarks, marks, scale)[1]
-            for marks in (scan.landmarks, scan.landmarks[list(MIRRORED)])
-        )
-        if exchanged < 0.5 * off:
-            raise UserError(
-                f"{scan.name or 'scan'}: its landmarks fit those of {model.name or 'the face'} only with left and right exchanged: "
-                "in one of both files they are on the wrong side; left is the viewer's left"
-            )
+        _check_landmarks(model, scan, scale)
     if start_points is None:
         start_points = tuple(np.flatnonzero(both)) if both.sum() >= 3 else (NOSE_TIP,)
     source, target = model.known(start_points), scan.known(start_points)
@@ -211,10 +208,29 @@ def initial_motion(
     return best_motion(source, target, scale)
 
 
-def _laid_on(landmarks: np.ndarray, target: np.ndarray, scale: bool) -> tuple[Motion, float]:
-    """The best motion between the points that both know, and how far it leaves them apart, mm, root mean square."""
+def _check_landmarks(model: Surface, scan: Surface, scale: bool) -> None:
+    """Raises UserError where landmarks of both have left and right exchanged, another order, or another unit."""
+    motion, off = _laid_on(model.landmarks, scan.landmarks)
+    names = f"{scan.name or 'scan'}: its landmarks", f"those of {model.name or 'the face'}"
+    if _laid_on(model.landmarks, scan.landmarks[list(MIRRORED)])[1] < 0.5 * off:
+        raise UserError(
+            f"{names[0]} fit {names[1]} only with left and right exchanged: in one of both files they are on the wrong side; "
+            "left is the viewer's left"
+        )
+    if off > LANDMARKS_APART:
+        raise UserError(
+            f"{names[0]} do not lie as {names[1]}: {off:.0f} mm apart at best (root mean square): look at their order"
+        )
+    if not scale and not SAME_SIZE[0] <= motion.size <= SAME_SIZE[1]:
+        raise UserError(
+            f"{names[0]} are {motion.size:.3g} times as large as {names[1]}: say in what units both are, or free the size"
+        )
+
+
+def _laid_on(landmarks: np.ndarray, target: np.ndarray) -> tuple[Motion, float]:
+    """The best motion, size free, between the points that both know, and how far it leaves them apart, mm, root mean square."""
     both = np.isfinite(landmarks).all(1) & np.isfinite(target).all(1)
-    motion = best_motion(landmarks[both], target[both], scale)
+    motion = best_motion(landmarks[both], target[both], scale=True)
     return motion, float(np.sqrt(np.mean(np.sum((motion(landmarks[both]) - target[both]) ** 2, 1))))
 
 

@@ -80,9 +80,11 @@ def read_surface(
         raise UserError(f"{path}: {error}") from error
     extent = float(np.ptp(surface.vertices, axis=0).max())
     if not EXTENT[0] <= extent <= EXTENT[1]:
+        other = {name: extent / UNITS[unit] * size for name, size in UNITS.items()}
+        likely = [f"{mm:.3g} mm if the unit is {name}" for name, mm in other.items() if 100 <= mm <= 500]
         raise UserError(
-            f"{path}: its longest side is {extent:.3g} mm, which is no face: say in what unit it is "
-            f"({', '.join(UNITS)}; for `evaluate` by --unit for scans, --mesh-unit for faces)"
+            f"{path}: its longest side is {extent:.3g} mm, which is no face{''.join(f', and {text}' for text in likely)}: say in what "
+            f"unit it is ({', '.join(UNITS)}; for `evaluate` by --unit for scans, --mesh-unit for faces)"
         )
     if landmarks is not None:
         found = Path(landmarks), read_landmarks(landmarks)

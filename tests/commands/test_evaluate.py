@@ -369,6 +369,18 @@ def test_landmarks_in_another_unit_or_with_sides_exchanged_are_refused(measure):
     assert status == 1 and "scan.txt: the landmarks lie" in said.err and "mm off scan.ply" in said.err
     status, said, _ = measure(landmarks=lambda points: points[list(MIRRORED)])
     assert status == 1 and "left and right exchanged" in said.err
+    status, said, _ = measure(lambda points: points * [-1, 1, 1])  # a scan that shows its mirror image
+    assert status == 1 and "left and right exchanged" in said.err
+    seven = [36, 39, 42, 45, 33, 48, 54]
+    status, said, _ = measure(landmarks=lambda points: points[[seven[k] for k in (4, 0, 1, 2, 3, 5, 6)]])
+    assert status == 1 and "do not lie as those of face" in said.err and "look at their order" in said.err
+
+
+def test_a_face_that_is_half_as_large_as_its_scan_is_refused_unless_the_size_is_free(measure):
+    status, said, _ = measure(scale=(0.5, 1.0))
+    assert status == 1 and "times as large as those of face: say in what units" in said.err
+    status, _, rows = measure(scale=(0.5, 1.0), more=("--protocol", "now"))
+    assert status == 0 and float(rows[0]["size"]) == pytest.approx(2.0, abs=0.2)
 
 
 @pytest.mark.parametrize(

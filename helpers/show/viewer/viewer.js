@@ -398,7 +398,7 @@ class FaceView {
       this.pitch = Math.max(-this.steepest, Math.min(this.steepest, this.pitch + step[1]));
       touched();
     };
-    canvas.ondblclick = () => { this.yaw = 0; this.pitch = 0; this.zoom = 1; touched(); };
+    canvas.ondblclick = () => { if (this.clicked) return; this.yaw = 0; this.pitch = 0; this.zoom = 1; touched(); };
   }
 }
 
