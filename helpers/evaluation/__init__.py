@@ -1,8 +1,7 @@
 """How good a face is: in millimetres against a scan, and in telling people apart.
 
-`shape_rmse` compares meshes whose vertices correspond; `scan_error` and `compare_protocols` those whose vertices do not;
-`realy_errors` measures part by part;
-`recognition` scores pairs of coefficient vectors. numpy works on scans, torch on batches.
+`shape_rmse` compares meshes whose vertices correspond; `scan_error` and `compare_protocols` those whose vertices do not, and
+`realy_errors` those part by part; `recognition` scores pairs of coefficient vectors. numpy works on scans, torch on batches.
 """
 
 from helpers.evaluation.bootstrap import Interval, bootstrap_interval, bootstrap_people

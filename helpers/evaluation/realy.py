@@ -7,12 +7,13 @@ places next to which they end as partners.
 
 As published: a similarity of seven landmarks; then, for each part, rigid ICP by points from scan to face with the part's
 landmarks held at the weight of all its vertices (a quarter of it for the cheeks), 100 rounds at most; then the bending, the
-landmarks first, but for the cheeks, and ever softer after; the error, called NMSE there, is the mean distance in mm of the part's vertices from
-their partners.
+landmarks first, but for the cheeks, and ever softer after; the error, called NMSE there, is the mean distance in mm of the
+part's vertices from their partners.
 
 Ours: the parts are those of the open face model, laid over the scan by its landmarks, not masks made by hand for each scan,
-so eyes and brows go with the forehead and the chin with the cheeks; 68 landmarks, not 85, so none lie on the cheeks; the
-bending moves vertices, where theirs gives each an affine map of its own, and its stiffness is ours; and ICP ends where nothing moves.
+so eyes and brows go with the forehead and the chin with the cheeks; 68 landmarks, not 85, so none lie on the cheeks; the size
+is that of least squares; ICP ends where nothing moves; and the bending shifts vertices, where theirs gives each an affine map of
+its own, with a stiffness that is ours.
 The numbers compare faces on your scans, and are not those of the benchmark's list.
 
 Source:
@@ -36,7 +37,7 @@ from helpers.evaluation.scans import NOW_SEVEN
 from helpers.evaluation.surface import Nearest, Surface
 from helpers.face_model import MorphableModel, load
 
-# Of our parts, and which of the 68 landmarks are held.
+# Of which parts of `face_regions` each is made.
 PARTS = {
     "nose": ("nose",),
     "mouth": ("mouth",),
@@ -44,6 +45,7 @@ PARTS = {
     "cheek": ("cheeks", "chin"),
 }
 MOUTH = (*range(48, 61), 64)
+# Of the 68 landmarks, those that ICP holds together.
 HELD = {
     "nose": tuple(range(27, 36)),
     "mouth": MOUTH,

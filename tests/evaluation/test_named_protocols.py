@@ -8,7 +8,18 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from helpers.errors import UserError
-from helpers.evaluation import NOW, Motion, Nearest, Surface, now_crop, realy_errors, scan_error, scan_parts
+from helpers.evaluation import (
+    NOW,
+    IcpSettings,
+    Motion,
+    Nearest,
+    Surface,
+    icp,
+    now_crop,
+    realy_errors,
+    scan_error,
+    scan_parts,
+)
 from helpers.evaluation.scans import NOW_SEVEN
 from helpers.face_model import load
 
@@ -79,6 +90,21 @@ def test_now_needs_seven_landmarks_of_both_and_no_more(heads):
         scan_error(heads[0], scan, NOW)
     with pytest.raises(UserError, match="person 1: the right corner of the mouth is not known"):
         realy_errors(scan, heads[0])
+
+
+def test_pairs_that_are_held_turn_a_ball_which_no_distance_does(open3d):
+    mesh = open3d.geometry.TriangleMesh.create_sphere(60.0, 30)
+    points, none = np.asarray(mesh.vertices), np.full((68, 3), np.nan)
+    ball = Surface(points, np.asarray(mesh.triangles), none)
+    turn = Motion(Rotation.from_euler("xyz", (3, -5, 4), degrees=True).as_matrix(), np.array([1.0, 2, 3]))
+    settings = IcpSettings(step="point", keep=1.0, rounds=200, tolerance=1e-5)
+    some = points[::400]
+    free = icp(ball, ball.moved(turn), settings).motion
+    held = icp(ball, ball.moved(turn), settings, held=(some.repeat(200, 0), turn(some).repeat(200, 0))).motion
+    assert np.abs(free.rotation - turn.rotation).max() > 0.03
+    np.testing.assert_allclose(held.rotation, turn.rotation, atol=2e-3)
+    with pytest.raises(ValueError, match="by steps of kind"):
+        icp(ball, ball, IcpSettings(), held=(some, some))
 
 
 def test_realy_leaves_nothing_of_a_known_motion_and_size(heads):
