@@ -38,8 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"helpers {args.command}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"helpers {args.command}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"helpers {args.command}: {stop or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output, `head` for one, has gone. Nothing is left to print, not even at exit.

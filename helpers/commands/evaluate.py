@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +36,14 @@ DESCRIPTION = """Measure, print tables, and write them as CSV, with plots, into 
       photographs of your own people, PERSON/PHOTO.jpg as `label` reads them. Nobody knows their true faces, so no error in mm,
       but: which photographs could be used, how well those of one person agree, and whether people are told apart
       (coverage.csv, people.csv, agreement.csv, roc.png, least_agreeing.png)
-  evaluate --meshes PATH --scans PATH --out DIR
-      reconstructed faces against scans: 3DRMSE under several protocols, depth errors
-      (scans.csv, protocols.csv). PATH is a .ply or .obj file, or a folder; a face belongs to the scan of its name,
+  evaluate --meshes PATH --scans PATH --out DIR [--protocol micc|now|realy]
+      reconstructed faces against scans (scans.csv, and scans.png, where crop and distances are drawn). "micc" is the paper's 3DRMSE,
+      with depth errors and what other choices would give (protocols.csv); "now" the median, mean and standard deviation of the
+      NoW challenge, size free; "realy" the mean distance of nose, mouth, forehead and cheeks, each aligned by itself, on parts that
+      are not the benchmark's. PATH is a .ply or .obj file, or a folder; a face belongs to the scan of its name,
       or of its folder's where all are called alike. MICC's folders subject_NN are known. Landmarks lie beside a mesh, as
-      STEM.pp, .npy, .json or .txt, with 68, 51 or 7 points or the nose tip alone. Meshes that `fit` or `predict` wrote need none.
+      STEM.pp, .npy, .json or .txt, with 68, 51 or 7 points or the nose tip alone ("now" and "realy" need 7 or more). Meshes that
+      `fit` or `predict` wrote need none.
   evaluate --coefficients PATH --out DIR
       recognition on a labelled Parquet file, or on a folder of results of `fit` (recognition.csv, roc.png)"""
 EPILOG = """Exit status: 0 done, 1 something could not be read or measured, 2 wrong arguments."""
@@ -54,6 +57,7 @@ SHAPE_COLUMNS = {
     "difference": ("less fit, mm", "+.2f"),
     "low": ("95 % from", "+.2f"),
     "high": ("to", "+.2f"),
+    "unfinished": ("not at rest", "d"),
 }
 AREA_COLUMNS = {
     "method": ("", ""),
@@ -85,6 +89,7 @@ RECOGNITION_COLUMNS = {
     "eer": ("EER", ".3f"),
     "tar": ("TAR at 1 % FAR", ".3f"),
     "rank_one": ("rank one", ".3f"),
+    "note": ("", ""),
 }
 PROTOCOL_COLUMNS = {
     "protocol": ("protocol", ""),
@@ -96,13 +101,25 @@ PROTOCOL_COLUMNS = {
     "unfinished": ("not at rest", "d"),
 }
 SCAN_COLUMNS = {
-    "face": ("", ""),
-    "rmse": ("3DRMSE, mm", ".2f"),
-    "median": ("median, mm", ".2f"),
-    "depth_rmse": ("depth, mm", ".2f"),
-    "log10": ("log10", ".5f"),
-    "rel": ("Rel", ".5f"),
-    "alignment": ("", ""),
+    "micc": {
+        "rmse": ("3DRMSE, mm", ".2f"),
+        "median": ("median, mm", ".2f"),
+        "depth_rmse": ("depth, mm", ".2f"),
+        "log10": ("log10", ".5f"),
+        "rel": ("Rel", ".5f"),
+    },
+    "now": {
+        "median": ("median, mm", ".2f"),
+        "mean": ("mean, mm", ".2f"),
+        "std": ("std, mm", ".2f"),
+        "size": ("scaled by", ".3f"),
+    },
+    "realy": {name: (f"{name}, mm", ".2f") for name in ("nose", "mouth", "forehead", "cheek", "all")},
+}
+SCAN_TITLES = {
+    "micc": "Each face: scan to model, 95 mm about the nose tip, no scale",
+    "now": "Each face, as the NoW challenge measures: distances of the cropped scan from the face, size free",
+    "realy": "Each face, by parts as REALY measures, on parts of ours: mean distance from the partners; all: mean of the four",
 }
 
 
@@ -142,6 +159,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--meshes", metavar="PATH", type=Path, help="reconstructed faces, .ply or .obj")
     parser.add_argument("--scans", metavar="PATH", type=Path, help="their scans, .ply or .obj")
+    parser.add_argument(
+        "--protocol",
+        choices=tuple(SCAN_COLUMNS),
+        default="micc",
+        help="how faces are measured against scans (default: micc)",
+    )
     parser.add_argument("--unit", choices=UNITS, default="mm", help="of the scans (default: mm)")
     parser.add_argument("--mesh-unit", choices=UNITS, default="mm", help="of the faces (default: mm)")
     parser.add_argument(
@@ -219,19 +242,22 @@ def _people(args: argparse.Namespace) -> int:
     found, kept = {name: vectors.cpu() for name, vectors in found.items()}, kept.cpu()
 
     ruler, shapes = comparison.Ruler(people, model), len(model.shape_std)
-    errors, methods = [], []
+    errors, methods, unfinished = [], [], []
     for name, vectors in found.items():
-        errors.append(comparison.measure(name, vectors[:, :shapes], person, kept, ruler))
-        if name in POOLED:
-            pooled = comparison.measure(
-                POOLED[name], vectors[:, :shapes], person, kept, ruler, pooled=True, confidence=confidence
+        for called in filter(None, (name, POOLED.get(name))):
+            before, is_pooled = ruler.unfinished, called != name
+            errors.append(
+                comparison.measure(
+                    called, vectors[:, :shapes], person, kept, ruler, pooled=is_pooled, confidence=confidence
+                )
             )
-            errors.append(pooled)
+            unfinished.append(ruler.unfinished - before)
         if name != "mean face":
             methods.append(comparison.single(name, vectors, person))
         if name in POOLED:
             methods.append(comparison.pooled(POOLED[name], vectors, person, confidence))
     rows = comparison.error_rows(errors, against="fit")
+    rows = [row | {"unfinished": count} for row, count in zip(rows, unfinished, strict=True)]
     number = int(rows[0]["people"])
     title = (
         f"3DRMSE of {len(person)} pictures of {args.people} {args.population} people; kept: the {int(kept.sum())} whose fit ends "
@@ -331,15 +357,19 @@ def _labelled(args: argparse.Namespace) -> int:
     from helpers.show.evaluation import roc_figure
 
     labelled = read_labelled(args.coefficients)
+    if bool((labelled.vectors == labelled.vectors[0]).all()):
+        raise UserError(
+            f"{args.coefficients}: all {len(labelled.vectors)} photographs have the same coefficients: nothing tells people apart"
+        )
     try:
         pairs = (
             read_pairs(args.pairs, labelled)
             if args.pairs
             else make_pairs(labelled.person, args.folds, seed=args.seed)
         )
+        rows, results = recognition_rows("coefficients", labelled.vectors, labelled.person, pairs)
     except ValueError as error:
-        raise UserError(f"{args.coefficients}: {error}") from error
-    rows, results = recognition_rows("coefficients", labelled.vectors, labelled.person, pairs)
+        raise UserError(f"{args.pairs or args.coefficients}: {error}") from error
     title = f"Recognition: {len(labelled.person)} photographs of {len(labelled.people)} people, {len(pairs.same)} pairs"
     _report(args.out / "recognition.csv", rows, RECOGNITION_COLUMNS, title)
     _picture(args.out / "roc.png", roc_figure(results))
@@ -347,11 +377,12 @@ def _labelled(args: argparse.Namespace) -> int:
 
 
 def _scans(args: argparse.Namespace) -> int:
-    from helpers.evaluation import compare_protocols, scan_error
+    from helpers.evaluation import compare_protocols
+    from helpers.show.evaluation import scan_sheet
 
     matched = _matched(args)
-    rows, good, failed = [], [], 0
-    with progress_bar(matched, "3DRMSE", unit="face") as bar:
+    rows, good, drawn, failed = [], [], [], 0
+    with progress_bar(matched, args.protocol, unit="face") as bar:
 
         def note(text: object) -> None:
             bar.write(f"helpers evaluate: {text}", sys.stderr)
@@ -360,35 +391,102 @@ def _scans(args: argparse.Namespace) -> int:
         for name, *paths in bar:
             try:
                 face, scan = read.pair(name, *paths)
-                error = scan_error(face, scan)
-                depth = _depth(face, scan, error.motion)
+                measured = _Measured.of(face, scan, args.protocol)
             except UserError as problem:
                 if len(matched) == 1:
                     raise
                 failed += 1
                 note(problem)
                 continue
-            numbers = {"rmse": error.rmse, "mean": error.mean, "median": error.median, **depth}
-            sure = _start_is_sure(face, scan)
-            doubt = "not at rest" if not error.converged else "" if sure else "by the noses alone"
-            rows.append({"face": name, **numbers, "alignment": doubt})
-            if error.converged or sure:
+            sure = args.protocol != "micc" or _start_is_sure(face, scan)
+            doubt = measured.unfinished or ("" if sure else "by the noses alone")
+            rows.append({"face": name, **measured.numbers, "alignment": doubt})
+            drawn.append((name, face, scan, measured))
+            if sure or not measured.unfinished:
                 good.append((face, scan))
             else:
                 failed += 1
                 note(
-                    f"{name}: started from the tips of the noses alone, the alignment did not come to rest in {error.rounds} "
-                    "rounds: give more landmarks, or bring face and scan into the same axes"
+                    f"{name}: started from the tips of the noses alone, the alignment did not come to rest: give more landmarks, "
+                    "or bring face and scan into the same axes"
                 )
     if not rows:
         raise UserError("no face could be measured")
-    title = "Each face: scan to model, 95 mm about the nose tip, no scale"
-    _report(args.out / "scans.csv", rows, SCAN_COLUMNS, title)
-    if good:
+    columns = {"face": ("", ""), **SCAN_COLUMNS[args.protocol], "alignment": ("", "")}
+    _report(args.out / "scans.csv", rows, columns, SCAN_TITLES[args.protocol])
+    if len(rows) > 1 and args.protocol != "micc":
+        print(_together(args.protocol, [measured for *_, measured in drawn]))
+    # Those that are farthest off, for these are to be looked at.
+    drawn = sorted(drawn, key=lambda each: -each[-1].worst)[:DRAWN]
+    sheet = [
+        (name, face.moved(measured.motion), scan, measured.distance, _front(scan))
+        for name, face, scan, measured in drawn
+        if scan.triangles is not None
+    ]
+    if sheet:
+        _picture(args.out / "scans.png", scan_sheet(sheet))
+    if good and args.protocol == "micc":
         protocols = compare_protocols(good, _possible_protocols(good))
         title = f"The same {len(good)} {'face' if len(good) == 1 else 'faces'} by protocol"
         _report(args.out / "protocols.csv", protocols, PROTOCOL_COLUMNS, title)
     return 1 if failed else 0
+
+
+DRAWN = 8  # faces in scans.png at most
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One face against its scan: its row, and what is to be drawn.
+
+    `distance` is (V,) mm of each vertex of the scan, NaN where nothing was measured; `motion` of the face; `worst` in mm, by
+    which faces are ordered.
+    """
+
+    numbers: dict[str, float]
+    unfinished: str
+    distance: np.ndarray
+    motion: Motion
+    worst: float
+
+    @classmethod
+    def of(cls, face: Surface, scan: Surface, protocol: str) -> _Measured:
+        import numpy as np
+
+        from helpers.evaluation import MICC, NOW, realy_errors, scan_error
+
+        distance = np.full(len(scan.vertices), np.nan)
+        if protocol == "realy":
+            parts = realy_errors(face, scan)
+            for part in parts.values():
+                distance[part.query] = part.distance
+            numbers = {name: part.mean for name, part in parts.items()}
+            numbers["all"] = sum(numbers.values()) / len(numbers)
+            moving = [name for name, part in parts.items() if not part.converged]
+            unfinished = f"not at rest: {', '.join(moving)}" if moving else ""
+            # Each part has a motion of its own; the nose's is drawn.
+            return cls(numbers, unfinished, distance, parts["nose"].motion, numbers["all"])
+        error = scan_error(face, scan, NOW if protocol == "now" else MICC)
+        distance[error.query] = error.distance
+        numbers = {name: getattr(error, name) for name in ("rmse", "mean", "std", "median")}
+        numbers |= _depth(face, scan, error.motion) if protocol == "micc" else {"size": error.motion.size}
+        return cls(numbers, "" if error.converged else "not at rest", distance, error.motion, numbers["rmse"])
+
+
+def _together(protocol: str, measured: list[_Measured]) -> str:
+    """One line over all faces: NoW's over all points of all scans alike, REALY's the mean over faces."""
+    import numpy as np
+
+    if protocol == "now":
+        all_points = np.concatenate([each.distance[np.isfinite(each.distance)] for each in measured])
+        return (
+            f"All {len(all_points)} points of {len(measured)} scans: median {np.median(all_points):.2f}, "
+            f"mean {all_points.mean():.2f}, std {all_points.std():.2f} mm\n"
+        )
+    means = {name: np.mean([each.numbers[name] for each in measured]) for name in SCAN_COLUMNS["realy"]}
+    return (
+        f"Mean of {len(measured)} faces: {', '.join(f'{name} {mm:.2f}' for name, mm in means.items())} mm\n"
+    )
 
 
 def _start_is_sure(face: Surface, scan: Surface) -> bool:
@@ -410,18 +508,13 @@ def _depth(face: Surface, scan: Surface, motion: Motion) -> dict[str, float]:
     """Depth errors of one aligned face, seen as the landmarks of the scan say is the front; empty where they cannot."""
     import torch
 
-    from helpers.evaluation import Surface, best_motion, depth_errors, depth_map
-    from helpers.face_model import load
+    from helpers.evaluation import depth_errors, depth_map
 
     if scan.triangles is None or face.triangles is None:
         return {}
-    known = torch.from_numpy(scan.landmarks).isfinite().all(1).numpy()
-    if known.sum() < 3:
+    if int(torch.from_numpy(scan.landmarks).isfinite().all(1).sum()) < 3:
         return {}
-    model = load("open", level=0, device="cpu")
-    front = best_motion(
-        scan.landmarks[known], Surface.of(model.mean_shape, None, model.landmarks).landmarks[known]
-    )
+    front = _front(scan)
     centre = front(motion(face.nose[None]))
     maps = [
         depth_map(
@@ -432,6 +525,22 @@ def _depth(face: Surface, scan: Surface, motion: Motion) -> dict[str, float]:
     ]
     errors = depth_errors(*maps)
     return {"depth_rmse": float(errors.rmse), "log10": float(errors.log10), "rel": float(errors.rel)}
+
+
+def _front(scan: Surface) -> Motion:
+    """The motion of a scan into the axes of the face model, by its landmarks; none where they are fewer than three."""
+    import numpy as np
+
+    from helpers.evaluation import Motion, Surface, best_motion
+    from helpers.face_model import load
+
+    known = np.isfinite(scan.landmarks).all(1)
+    if known.sum() < 3:
+        return Motion.none()
+    model = load("open", level=0, device="cpu")
+    return best_motion(
+        scan.landmarks[known], Surface.of(model.mean_shape, None, model.landmarks).landmarks[known]
+    )
 
 
 def _matched(args: argparse.Namespace) -> list[tuple[str, Path, Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ never cut between batches, unless there are more than --batch photographs: those
 line tells."""
 PRESETS = ("fast", "released", "quick")
 EPILOG = """A photograph that cannot be used is quarantined, and the run goes on.
-Exit status: 0 every photograph has its row, 1 stopped before that (a full disk, say), 2 wrong arguments."""
+Exit status: 0 every photograph has its row, 1 stopped before that (a full disk, say), 2 wrong arguments, 130 stopped by a signal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="find one shape and one texture for all photographs of a person (as fit --one-person)",
     )
     parser.add_argument(
-        "--shard", type=_number(1), default=1000, metavar="N", help="photographs a file (default: 1000)"
+        "--shard",
+        type=_number(1),
+        metavar="N",
+        help="photographs a file; a stopped run loses less than one of them (default: a twentieth of the photographs in whole "
+        "batches, at most 1000)",
     )
     parser.add_argument(
         "--preset",
@@ -124,13 +129,32 @@ def run(args: argparse.Namespace) -> int:
         return 2
     from helpers.labelling.left_out import left_out_of, left_out_table
 
-    summary = label(source, args.out, options, model=model)
+    # A polite kill, as of a batch system, ends the run as Ctrl-C does: the workers with it.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        summary = label(source, args.out, options, model=model)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(
+            f"stopped; {args.out} keeps the {_rows_in(args.out)} rows that it has: run the same command again to go on"
+        ) from stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(f"{args.out}: {summary}")
     if summary.doubtful or summary.quarantined:
         print(left_out_table(left_out_of(args.out), "not pooled"))
     if summary.quarantined:
         print(f"{args.out / 'quarantine.csv'}: why {summary.quarantined} of them have no fit")
     return 0
+
+
+def _rows_in(folder: Path) -> int:
+    import pyarrow.parquet as parquet
+
+    from helpers.labelling.store import shard_files
+
+    if not folder.is_dir():
+        return 0
+    return sum(parquet.read_metadata(file).num_rows for file in shard_files(folder).values())
 
 
 def _prepare(args: argparse.Namespace) -> tuple[MorphableModel, CropSource]:

@@ -32,6 +32,7 @@ PAGES = (
     "naive_is_real",
     "exercises",
     "own_data",
+    "own_scans",
     "teacher",
     "troubleshooting",
     "elsewhere",

@@ -1,7 +1,7 @@
 """How good a face is: in millimetres against a scan, and in telling people apart.
 
-`shape_rmse` compares meshes whose vertices correspond; `scan_error` and `compare_protocols` those whose vertices do not;
-`recognition` scores pairs of coefficient vectors. numpy works on scans, torch on batches.
+`shape_rmse` compares meshes whose vertices correspond; `scan_error` and `compare_protocols` those whose vertices do not, and
+`realy_errors` those part by part; `recognition` scores pairs of coefficient vectors. numpy works on scans, torch on batches.
 """
 
 from helpers.evaluation.bootstrap import Interval, bootstrap_interval, bootstrap_people
@@ -12,14 +12,17 @@ from helpers.evaluation.landmark_error import NORMALISERS, landmark_nme
 from helpers.evaluation.outer_surface import outer_rmse, outer_surface
 from helpers.evaluation.protocol import (
     MICC,
+    NOW,
     PROTOCOLS,
     Protocol,
     ScanError,
     compare_protocols,
     error_map,
     micc_rmse,
+    now_crop,
     scan_error,
 )
+from helpers.evaluation.realy import realy_errors, scan_parts
 from helpers.evaluation.recognition import (
     REPRESENTATIONS,
     AllPairs,
@@ -45,6 +48,7 @@ from helpers.evaluation.surface import Nearest, Surface
 __all__ = [
     "MICC",
     "NORMALISERS",
+    "NOW",
     "PROTOCOLS",
     "REPRESENTATIONS",
     "SKIN_TYPES",
@@ -80,6 +84,7 @@ __all__ = [
     "make_pairs",
     "micc_rmse",
     "normal_error",
+    "now_crop",
     "outer_rmse",
     "outer_surface",
     "per_region",
@@ -88,9 +93,11 @@ __all__ = [
     "read_landmarks",
     "read_pairs",
     "read_surface",
+    "realy_errors",
     "represent",
     "roc",
     "scan_error",
+    "scan_parts",
     "shape_rmse",
     "skin_type",
     "tar_at_far",

@@ -158,11 +158,15 @@ class Ruler:
         people: Whose heads are the truth, at rest.
         model: Whose shapes are measured.
         protocol: Of the alignment. With the size free, as a picture does not tell it.
+
+    Attributes:
+        unfinished: How many of the alignments so far did not come to rest.
     """
 
     def __init__(self, people: SyntheticPeople, model: MorphableModel, protocol: Protocol = QUICK):
         self.model, self.protocol = model.to("cpu"), protocol
         self._known: dict[tuple[bytes, int], float] = {}
+        self.unfinished = 0
         self.scans = [
             outer_surface(Surface.of(head, people.model.triangles.cpu(), people.model.landmarks))
             for head in people.neutral.cpu()
@@ -174,7 +178,8 @@ class Ruler:
         known = (alpha.numpy().tobytes(), person)
         if known not in self._known:
             face = Surface.of(self.model.shape(alpha[None])[0], self.model.triangles, self.model.landmarks)
-            self._known[known] = scan_error(face, self.scans[person], self.protocol).rmse
+            error = scan_error(face, self.scans[person], self.protocol)
+            self._known[known], self.unfinished = error.rmse, self.unfinished + (not error.converged)
         return self._known[known]
 
 
@@ -495,13 +500,23 @@ def recognition_rows(
 
     Returns:
         A row for each kind: "accuracy", "standard_error", "auc", "eer", "tar" (NaN where the pairs are too few for it, see
-        `enough_for`), "rank_one"; and the verifications by kind, for their curves.
+        `enough_for`), "rank_one"; and the verifications by kind, for their curves. Where nothing can be learnt to whiten by, that
+        row has only NaN, and a "note" that tells why.
     """
     rows, results = [], {}
+    numbers = ("accuracy", "standard_error", "auc", "eer", "tar", "rank_one")
     who = person.to(pairs.first.device)
     told = enough_for(far, who[pairs.first], who[pairs.second])
     for kind in kinds:
-        results[kind] = result = recognise(vectors, person, kind, pairs=pairs)
+        try:
+            results[kind] = result = recognise(vectors, person, kind, pairs=pairs)
+        except ValueError as error:
+            if kind != "whitened":
+                raise
+            rows.append(
+                {"method": name, "kind": kind, **dict.fromkeys(numbers, float("nan")), "note": str(error)}
+            )
+            continue
         curve = result.curve
         rows.append(
             {
@@ -513,6 +528,7 @@ def recognition_rows(
                 "eer": curve.eer,
                 "tar": curve.true_accept_at(far) if told else float("nan"),
                 "rank_one": float("nan") if kind == "whitened" else identify(vectors, person, kind),
+                "note": "",
             }
         )
     return rows, results

@@ -47,6 +47,12 @@ class Motion:
         """Points (N, 3) moved the other way."""
         return (points - self.translation) @ self.rotation / self.size
 
+    def after(self, first: Motion) -> Motion:
+        """The motion that does `first`, then this."""
+        return Motion(
+            self.rotation @ first.rotation, self(first.translation[None])[0], self.size * first.size
+        )
+
     def degrees(self) -> float:
         """The angle of the rotation."""
         return float(np.degrees(Rotation.from_matrix(self.rotation).magnitude()))
@@ -117,6 +123,7 @@ def icp(
     query: np.ndarray | None = None,
     start: Motion | None = None,
     finder: Nearest | None = None,
+    held: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> IcpResult:
     """Find the motion that brings a model onto a scan.
 
@@ -128,18 +135,22 @@ def icp(
             all. The surface on which they look is whole, so that no partner is missing at the border of a crop.
         start: Where the search begins; None for where the model stands.
         finder: Search tree of the surface on which partners are looked for, if there is one already.
+        held: Pairs that are known, such as landmarks: places on the model (K, 3) mm and on the scan (K, 3) mm. Each counts in
+            a step of kind "point" as a pair that was found, and not in `rms`.
 
     Returns:
         The motion, and how the search went.
 
     Raises:
-        ValueError: For fewer than four query points.
+        ValueError: For fewer than four query points, and for pairs that are held with steps of kind "plane".
     """
     s = settings or IcpSettings()
     points = (scan if s.to_model else model).vertices
     points = points if query is None else points[query]
     if len(points) < 4:
         raise ValueError(f"an alignment needs at least four points, got {len(points)}")
+    if held is not None and s.step != "point":
+        raise ValueError('pairs can be held by steps of kind "point" only')
     points = points[np.linspace(0, len(points) - 1, min(s.sample, len(points))).astype(int)]
     finder = finder or search_tree(model, scan, s)
     motion, history, converged = start or Motion.none(), [], False
@@ -152,7 +163,11 @@ def icp(
             normal = normal @ motion.rotation.T if s.to_model else normal
             new = plane_step(source[kept], target[kept], normal, motion, s.scale)
         else:
-            new = best_motion(source[kept], target[kept], s.scale)
+            pairs = source[kept], target[kept]
+            pairs = (
+                pairs if held is None else tuple(np.vstack(both) for both in zip(pairs, held, strict=True))
+            )
+            new = best_motion(*pairs, s.scale)
         moved = np.sqrt(np.mean(np.sum((new(source) - motion(source)) ** 2, 1)))
         motion = new
         if moved < s.tolerance:

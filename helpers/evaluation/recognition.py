@@ -42,6 +42,9 @@ class Whitening:
                 that what varies with the photograph counts little. None: by how much all vectors differ.
             shrink: This share of the covariance is replaced by its mean variance in every direction, since few vectors do
                 not determine 198 variances.
+
+        Raises:
+            ValueError: If there are no vectors, or those of each person are all alike.
         """
         mean = vectors.mean(0)
         centred = vectors - mean
@@ -51,6 +54,10 @@ class Whitening:
             centred = vectors - (sums / torch.bincount(index)[:, None])[index]
         covariance = centred.T.double() @ centred.double() / len(vectors)
         level = covariance.diagonal().mean()
+        if not level > 0:
+            raise ValueError(
+                "a whitening is learnt from photographs of other people that differ: there are none"
+            )
         covariance = (1 - shrink) * covariance + shrink * level * torch.eye(len(covariance)).to(covariance)
         values, axes = torch.linalg.eigh(covariance)
         matrix = axes / values.clamp(min=1e-12 * float(level) + 1e-300).sqrt()
@@ -295,9 +302,16 @@ def make_pairs(person: Tensor, folds: int = 10, per_fold: int = 300, seed: int =
         same = person[a] == person[b]
         count = min(per_fold, int(same.sum()), int((~same).sum()))
         if count < 1:
+            several = int((torch.bincount(person) > 1).sum())
+            most = min(len(people) // 2, several)
+            told = (
+                f"take fewer folds, at most {most}, and more people with two photographs"
+                if most > 1
+                else "four people with two photographs each are needed"
+            )
             raise ValueError(
-                f"{len(people)} people make {folds} groups without pairs of both kinds: take fewer folds, at most "
-                f"{len(people) // 2}, and people with two photographs or more"
+                f"{len(people)} people, {several} of them with two photographs or more, make {folds} groups without pairs of "
+                f"both kinds: {told}"
             )
         for kind in (same, ~same):
             rows = kind.nonzero()[:, 0]

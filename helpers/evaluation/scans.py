@@ -20,6 +20,7 @@ import numpy as np
 from helpers.errors import UserError
 from helpers.evaluation.surface import Nearest, Surface
 from helpers.face_model.morphable_model import NOSE_TIP
+from helpers.files import write_in_one_step
 from helpers.obj_files import obj_polygons, obj_vertices, triangulated
 from helpers.ply_files import IncompletePly, read_ply
 
@@ -41,6 +42,7 @@ def read_surface(
     landmarks: str | Path | None = None,
     unit: str = "mm",
     *,
+    with_landmarks: bool = True,
     note: Callable[[str], object] = warnings.warn,
 ) -> Surface:
     """Read a mesh or a cloud of points.
@@ -53,6 +55,7 @@ def read_surface(
         landmarks: Their file, see `read_landmarks`; None looks for one of the mesh's name beside it, and goes without if
             there is none that can be read.
         unit: Of the mesh and the landmarks, one of `UNITS`.
+        with_landmarks: False leaves aside what lies beside the mesh.
         note: Is called with a line of text about points that are left out.
 
     Returns:
@@ -77,11 +80,16 @@ def read_surface(
         raise UserError(f"{path}: {error}") from error
     extent = float(np.ptp(surface.vertices, axis=0).max())
     if not EXTENT[0] <= extent <= EXTENT[1]:
+        other = {name: extent / UNITS[unit] * size for name, size in UNITS.items()}
+        likely = [f"{mm:.3g} mm if the unit is {name}" for name, mm in other.items() if 100 <= mm <= 500]
         raise UserError(
-            f"{path}: its longest side is {extent:.3g} mm, which is no face: say in what unit it is "
-            f"({', '.join(UNITS)}; for `evaluate` by --unit for scans, --mesh-unit for faces)"
+            f"{path}: its longest side is {extent:.3g} mm, which is no face{''.join(f', and {text}' for text in likely)}: say in what "
+            f"unit it is ({', '.join(UNITS)}; for `evaluate` by --unit for scans, --mesh-unit for faces)"
         )
-    found = landmarks_beside(path)[0] if landmarks is None else (Path(landmarks), read_landmarks(landmarks))
+    if landmarks is not None:
+        found = Path(landmarks), read_landmarks(landmarks)
+    else:
+        found = landmarks_beside(path)[0] if with_landmarks else None
     if found is None:
         return surface
     file, points = found[0], found[1] * UNITS[unit]
@@ -145,6 +153,12 @@ def read_landmarks(path: str | Path) -> np.ndarray:
     out = np.full((68, 3), np.nan)
     out[list(KNOWN_COUNTS[len(points)])] = points
     return out
+
+
+def write_landmarks(path: str | Path, points: np.ndarray) -> None:
+    """Write 3D points (7, 3), in the order of `NOW_SEVEN`, as .json that `read_landmarks` reads, in one step."""
+    text = json.dumps({"points": np.asarray(points, float).round(6).tolist()}, indent=1)
+    write_in_one_step(path, lambda file: file.write(text.encode()))
 
 
 def find_scans(folder: str | Path) -> dict[str, Path]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,7 @@ from helpers._open3d import open3d
 from helpers.errors import UserError
 from helpers.face_model.morphable_model import NOSE_TIP
 from helpers.mesh_normals import triangle_normals, vertex_normals
+from helpers.pose.points68 import NAMES
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,24 @@ class Surface:
             raise ValueError(f"landmarks must be 68 vertex numbers or points (68, 3), got {points.shape}")
         return cls(vertices, triangles, points, name)
 
+    def moved(self, motion: Callable[[np.ndarray], np.ndarray]) -> Surface:
+        """The surface and its landmarks after a motion of points (N, 3)."""
+        return replace(self, vertices=motion(self.vertices), landmarks=motion(self.landmarks))
+
     @property
     def nose(self) -> np.ndarray:
         """(3,) mm, the tip of the nose. Raises UserError if it is not known."""
-        if not np.isfinite(self.landmarks[NOSE_TIP]).all():
-            raise UserError(
-                f"{self.name or 'the surface'}: the tip of the nose is not known; give its landmarks"
-            )
-        return self.landmarks[NOSE_TIP]
+        return self.known((NOSE_TIP,))[0]
+
+    def known(self, numbers: Sequence[int]) -> np.ndarray:
+        """(N, 3) mm, some of the 68 landmarks. Raises UserError that names those that are not known."""
+        points = self.landmarks[list(numbers)]
+        missing = [n for n, point in zip(numbers, points, strict=True) if not np.isfinite(point).all()]
+        if missing:
+            called = ", ".join(f"the {NAMES.get(n, f'landmark {n + 1} of 68')}" for n in missing)
+            verb = "is" if len(missing) == 1 else "are"
+            raise UserError(f"{self.name or 'the surface'}: {called} {verb} not known; give its landmarks")
+        return points
 
 
 class Nearest:

@@ -24,7 +24,8 @@ class LabelOptions:
         settings: of the fit; None for the default ones.
         size: px of the crop's side.
         batch: photographs fitted together.
-        shard: photographs per file.
+        shard: photographs per file; None for what the folder has already, else a twentieth of them in whole batches, and at
+            most 1000: what a stopped run loses is less than a file.
         workers: how many, see `helpers.labelling.workers.make_crew`; they change no row.
         engine: "local" or "ray", see `helpers.labelling.workers.make_crew`; it changes no row.
         device: where workers compute.
@@ -39,7 +40,7 @@ class LabelOptions:
     settings: FitSettings | None = None
     size: int = 224
     batch: int = 32
-    shard: int = 1000
+    shard: int | None = None
     workers: int | None = None
     engine: str = "local"
     device: str = "cpu"
@@ -51,8 +52,9 @@ class LabelOptions:
         if self.joint and self.batch < 2:
             raise UserError(f"batch {self.batch}: a joint fit takes several photographs at once, at least 2")
         for name in ("batch", "shard"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} {getattr(self, name)}: at least 1 is expected")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} {value}: at least 1 is expected")
 
     @property
     def fit_settings(self) -> FitSettings:
@@ -87,20 +89,21 @@ class Configuration:
     joint: bool = False
 
     @classmethod
-    def of(cls, source: dict, model: MorphableModel, options: LabelOptions) -> Configuration:
+    def of(cls, source: dict, model: MorphableModel, options: LabelOptions, shard: int) -> Configuration:
         """The configuration of a run.
 
         Args:
             source: what `CropSource.describe` returns.
             model: the face model.
             options: of `label`.
+            shard: photographs per file.
         """
         return cls(
             source=_plain(source),
             model=describe_model(model),
             size=options.size,
             batch=options.batch,
-            shard=options.shard,
+            shard=shard,
             settings=_plain(asdict(options.fit_settings)),
             device=options.device.partition(":")[0],
             joint=options.joint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from helpers.labelling.labeller import Batch, Job
 from helpers.labelling.parquet import ROWS, read_columns
 from helpers.labelling.schedule import work_off
 from helpers.labelling.sources import open_source
-from helpers.labelling.store import Store, shard_files
+from helpers.labelling.store import MANIFEST, Store, read_manifest, shard_files
 from helpers.labelling.workers import make_crew
 from helpers.progress import progress_bar
 
@@ -95,7 +96,8 @@ def label(
         source = open_source(str(source), model=model, size=options.size, seed=options.seed)
     job = Job(source, model, options.fit_settings, options.size, options.device, options.joint)
     begin = time.perf_counter()
-    with Store(out, Configuration.of(source.describe(), model, options), len(source)) as store:
+    shard = options.shard or _shard(out, options.batch, len(source))
+    with Store(out, Configuration.of(source.describe(), model, options, shard), len(source)) as store:
         done = store.finished()
         rows_done = sum(len(store.places(number)) for number in done)
         if len(done) < store.shards:
@@ -116,6 +118,17 @@ def label(
         quarantined=quarantined,
         in_groups=sum(len(own) > options.batch for own in people_of(source).values()) if options.joint else 0,
     )
+
+
+SHARDS, LARGEST_SHARD = 20, 1000
+
+
+def _shard(out: str | Path, batch: int, photographs: int) -> int:
+    """Photographs per file where nobody asked for a number, see `LabelOptions.shard`."""
+    if (Path(out) / MANIFEST).is_file():
+        return read_manifest(out)[0].shard
+    whole = batch * math.ceil(photographs / (SHARDS * batch))
+    return max(batch, min(LARGEST_SHARD, whole))
 
 
 def _fill(store: Store, done: set[int], answers: Iterator[tuple[Batch, pa.Table]], bar) -> None:

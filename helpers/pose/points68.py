@@ -27,6 +27,18 @@ MIRRORED = (
     *range(67, 64, -1),  # lower lip, inside
 )
 
+# Of those that people pick by hand on a scan; left and right are the viewer's.
+NAMES = {
+    30: "tip of the nose",
+    33: "base of the nose",
+    36: "outer corner of the left eye",
+    39: "inner corner of the left eye",
+    42: "inner corner of the right eye",
+    45: "outer corner of the right eye",
+    48: "left corner of the mouth",
+    54: "right corner of the mouth",
+}
+
 
 def far_jaw(pose: Pose, limit_degrees: float = FAR_SIDE_YAW) -> Tensor:
     """(B, 68) true for jaw points on the far side of a face turned by more than `limit_degrees`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from helpers.show.faces import heads, table
+from helpers.show.faces import distance_heads, heads, mm_legend, table
 from helpers.show.figures import figure
 from helpers.show.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, YELLOW
 
@@ -118,6 +118,29 @@ def agreement_picture(images, alpha, beta, model, most: int = 8) -> np.ndarray:
     faces = [heads(shape, model.triangles), heads(shape, model.triangles, colour)]
     titles = [f"{float(cosine[k]):.2f}" for k in rows]
     return table([[images[k] for k in rows], *faces], ["photo\n(cosine)", "shape", "skin"], titles)
+
+
+def scan_sheet(rows: list[tuple]) -> np.ndarray:
+    """Scans, what of them was measured and how far off it is, and the faces as they were laid on them.
+
+    Args:
+        rows: name, face laid on the scan, scan, (V,) mm of each vertex of the scan or NaN where nothing was measured, and the
+            motion that turns all to the front; the surfaces are `helpers.evaluation.Surface`s with triangles.
+
+    Returns:
+        (H, W, 3) uint8: a row for each, grey where nothing was measured.
+    """
+    images = []
+    for _, face, scan, distance, front in rows:
+        inside = np.isfinite(distance)
+        seen, laid = (
+            (torch.from_numpy(front(each.vertices)).float()[None], torch.from_numpy(each.triangles))
+            for each in (scan, face)
+        )
+        mm = distance_heads(*seen, np.where(inside, distance, 0)[None], inside=inside[None])
+        images.append([*heads(*seen), *mm, *heads(*laid), mm_legend()])
+    titles = ["scan", "measured, mm", "face laid on it", ""]
+    return table(images, [name for name, *_ in rows], titles, height=170)
 
 
 def _bars(axes, values: dict, title: str) -> None:

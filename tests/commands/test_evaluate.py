@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from helpers.__main__ import main
-from helpers.evaluation import Surface, micc_rmse
+from helpers.evaluation import NOW, Surface, micc_rmse, realy_errors, scan_error
 from helpers.face_model import load
 from helpers.mesh_files import write_ply
 from helpers.pose.points68 import MIRRORED
@@ -74,6 +74,30 @@ def test_faces_are_measured_against_scans(folders, tmp_path, capsys):
     assert len(protocols) == 8 and float(protocols[0]["mean"]) == pytest.approx(
         np.mean([float(row["rmse"]) for row in rows])
     )
+
+
+@pytest.mark.parametrize("protocol", ["now", "realy"])
+def test_faces_are_measured_by_named_protocols(folders, tmp_path, capsys, protocol):
+    places = ["--meshes", str(folders / "faces"), "--scans", str(folders / "scans"), "--out", str(tmp_path)]
+    assert main(["evaluate", *places, "--protocol", protocol]) == 0
+    rows = table(tmp_path / "scans.csv")
+    model = load("open", level=0)
+    shapes = model.shape(model.sample(3, torch.Generator().manual_seed(5)).alpha).numpy()
+    ada, scan = (
+        Surface.of(s, model.triangles, model.landmarks) for s in (shapes[0], (shapes[0] + shapes[2]) / 2)
+    )
+    if protocol == "now":
+        expected = scan_error(ada, scan, NOW)
+        wanted = {"median": expected.median, "mean": expected.mean, "std": expected.std}
+        wanted["size"] = expected.motion.size
+        assert "points of 2 scans: median" in capsys.readouterr().out
+    else:
+        wanted = {part: error.mean for part, error in realy_errors(ada, scan).items()}
+        wanted["all"] = sum(wanted.values()) / 4
+        assert "Mean of 2 faces: nose" in capsys.readouterr().out
+    assert {name: float(rows[0][name]) for name in wanted} == pytest.approx(wanted, abs=0.02)
+    assert rows[0]["alignment"] == "" and not (tmp_path / "protocols.csv").exists()
+    assert (tmp_path / "scans.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_broken_scan_is_named_and_nothing_is_left_half(folders, tmp_path, capsys):
@@ -217,6 +241,52 @@ def test_labelled_coefficients_are_recognised(tmp_path, capsys):
     assert "take fewer folds" in capsys.readouterr().err
 
 
+@pytest.fixture
+def coefficients(tmp_path, capsys):
+    """Write vectors (people, photographs, K) as results of `fit`, evaluate them, and give exit status, output and rows."""
+
+    def run(vectors, *more):
+        folder = tmp_path / "fits"
+        folder.mkdir()
+        for p, own in enumerate(vectors):
+            for k, vector in enumerate(own):
+                np.savez(folder / f"P{p}_{k + 1:04d}.npz", alpha=vector[:4], beta=vector[4:])
+        status = main(
+            ["evaluate", "--coefficients", str(folder), "--folds", "2", "--out", str(tmp_path / "o"), *more]
+        )
+        file = tmp_path / "o" / "recognition.csv"
+        return status, capsys.readouterr(), table(file) if file.exists() else []
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "people, photographs, words", [(3, 2, "four people with two photographs each"), (9, 1, "four people")]
+)
+def test_too_few_photographs_are_told_in_one_line(coefficients, people, photographs, words):
+    status, said, rows = coefficients(np.random.default_rng(0).normal(size=(people, photographs, 8)))
+    assert status == 1 and not rows and words in said.err and len(said.err.splitlines()) == 1
+
+
+def test_coefficients_that_are_all_alike_are_refused(coefficients):
+    status, said, rows = coefficients(np.ones((5, 3, 8)))
+    assert status == 1 and not rows and "all 15 photographs have the same coefficients" in said.err
+
+
+def test_whitening_that_cannot_be_learnt_is_a_flagged_row(coefficients):
+    vectors = np.random.default_rng(0).normal(size=(6, 1, 8)).repeat(2, axis=1)  # one photograph twice
+    status, said, rows = coefficients(vectors)
+    assert status == 0 and rows[0]["auc"] == "1.0" and rows[0]["note"] == ""
+    assert rows[2]["auc"] == "nan" and "photographs of other people that differ" in rows[2]["note"]
+
+
+def test_a_list_of_pairs_of_one_fold_is_refused_by_its_name(coefficients, tmp_path):
+    (tmp_path / "pairs.txt").write_text("1\nP0 1 2\nP1 1 P2 1\n")
+    vectors = np.random.default_rng(0).normal(size=(4, 2, 8))
+    status, said, rows = coefficients(vectors, "--pairs", str(tmp_path / "pairs.txt"))
+    assert status == 1 and not rows and "pairs.txt: the protocol needs at least two folds" in said.err
+
+
 @pytest.mark.parametrize("population", ["foreign", "own"])
 def test_synthetic_people_are_the_default(tmp_path, capsys, monkeypatch, open3d, population):
     from helpers.commands import evaluate
@@ -227,6 +297,7 @@ def test_synthetic_people_are_the_default(tmp_path, capsys, monkeypatch, open3d,
     rows = {row["method"]: row for row in table(tmp_path / "shape.csv")}
     assert list(rows) == ["mean face", "landmarks only", "fit", "pooled fits"]
     assert float(rows["fit"]["every"]) < float(rows["mean face"]["every"]) and rows["fit"]["low"] == ""
+    assert all(0 <= int(row["unfinished"]) <= 12 for row in rows.values())
     assert float(rows["pooled fits"]["low"]) <= float(rows["pooled fits"]["difference"])
     found = {row["method"]: row for row in table(tmp_path / "recognition.csv")}
     assert list(found) == ["landmarks only", "fit", "pooled fits"] and found["fit"]["two"] == "12"
@@ -298,6 +369,18 @@ def test_landmarks_in_another_unit_or_with_sides_exchanged_are_refused(measure):
     assert status == 1 and "scan.txt: the landmarks lie" in said.err and "mm off scan.ply" in said.err
     status, said, _ = measure(landmarks=lambda points: points[list(MIRRORED)])
     assert status == 1 and "left and right exchanged" in said.err
+    status, said, _ = measure(lambda points: points * [-1, 1, 1])  # a scan that shows its mirror image
+    assert status == 1 and "left and right exchanged" in said.err
+    seven = [36, 39, 42, 45, 33, 48, 54]
+    status, said, _ = measure(landmarks=lambda points: points[[seven[k] for k in (4, 0, 1, 2, 3, 5, 6)]])
+    assert status == 1 and "do not lie as those of face" in said.err and "look at their order" in said.err
+
+
+def test_a_face_that_is_half_as_large_as_its_scan_is_refused_unless_the_size_is_free(measure):
+    status, said, _ = measure(scale=(0.5, 1.0))
+    assert status == 1 and "times as large as those of face: say in what units" in said.err
+    status, _, rows = measure(scale=(0.5, 1.0), more=("--protocol", "now"))
+    assert status == 0 and float(rows[0]["size"]) == pytest.approx(2.0, abs=0.2)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_a_mesh_comes_back(tmp_path, open3d, name, write):
     # A mesh in metres, said to be in metres, is the same.
     write(tmp_path / name, CORNERS / 1000, TRIANGLES, GREY)
     np.testing.assert_allclose(read_surface(tmp_path / name, unit="m").vertices, CORNERS, atol=1e-4)
-    with pytest.raises(UserError, match="is no face: say in what unit"):
+    with pytest.raises(UserError, match="is no face, and 200 mm if the unit is m: say in what unit"):
         read_surface(tmp_path / name)
 
 

@@ -129,8 +129,12 @@ def test_pairs_keep_people_in_one_fold_and_both_kinds_alike():
     assert len({*zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)}) == len(pairs.first)
     again = make_pairs(person, folds=5, per_fold=20, seed=3)
     assert torch.equal(pairs.first, again.first)
-    with pytest.raises(ValueError, match="take fewer folds"):
+    with pytest.raises(
+        ValueError, match="30 people, 0 of them .* four people with two photographs each are needed"
+    ):
         make_pairs(torch.arange(30), folds=5)
+    with pytest.raises(ValueError, match="take fewer folds, at most 3"):
+        make_pairs(torch.tensor([0, 0, 1, 1, 2, 2, 3, 4, 5, 6]), folds=5)
 
 
 def test_rank_one_by_hand_and_for_strangers():

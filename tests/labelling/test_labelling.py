@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from helpers.__main__ import main
 from helpers.errors import UserError
 from helpers.fitting import fit
 from helpers.labelling import Configuration, LabelOptions, Store, label, read_rows
+from helpers.labelling.factory import _shard
 from helpers.labelling.labeller import Batch, Job, Labeller, can_compute
 from helpers.labelling.parquet import matrix
 from helpers.labelling.schedule import work_off
@@ -352,6 +354,63 @@ def test_workers_end_with_their_parent(tmp_path):
     assert not any(_alive(worker) for worker in workers)
 
 
+@pytest.mark.parametrize("number, workers", [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGTERM, 1)])
+def test_a_signal_ends_the_command_and_the_next_one_goes_on(tmp_path, number, workers):
+    """Ctrl-C and a polite kill: exit status 130, no worker left, whole files that the next run keeps; the end is the same."""
+    words = [
+        "label",
+        "synthetic:12x2",
+        "--quick",
+        "--level",
+        "0",
+        "--size",
+        "64",
+        "--batch",
+        "2",
+        "--seed",
+        "3",
+    ]
+
+    def command(out):
+        return main([*words, "--workers", str(workers), "--device", "cpu", "--out", str(out)])
+
+    out, log = tmp_path / "stopped", tmp_path / "log"
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with open(log, "w") as sys.stderr:
+                code = command(out)
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + 120
+    while not (out.is_dir() and len(shard_files(out)) >= 2) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    workers_there = _children(child)
+    os.kill(child, number)
+    begin = time.monotonic()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    while any(_alive(worker) for worker in workers_there) and time.monotonic() < begin + 10:
+        time.sleep(0.02)
+    assert time.monotonic() - begin < 10
+    kept = {file.name: file.read_bytes() for file in shard_files(out).values()}
+    assert 2 <= len(kept) < 12 and f"stopped; {out} keeps the {2 * len(kept)} rows" in log.read_text()
+    assert command(out) == 0 and command(tmp_path / "whole") == 0
+    whole = {file.name: file.read_bytes() for file in shard_files(tmp_path / "whole").values()}
+    assert whole == {file.name: file.read_bytes() for file in shard_files(out).values()} and len(whole) == 12
+    assert kept.items() <= whole.items()
+
+
+def test_files_are_small_where_photographs_are_few_and_a_folder_keeps_what_it_has(tmp_path):
+    run(tmp_path / "few", TinySource(8), shard=None, batch=2)
+    assert len(shard_files(tmp_path / "few")) == 4  # of one batch each
+    run(tmp_path / "set", TinySource(8), shard=4, batch=2)
+    shard_files(tmp_path / "set")[1].unlink()
+    assert run(tmp_path / "set", TinySource(8), shard=None, batch=2).labelled == 4
+    assert [_shard(tmp_path, 32, n) for n in (1, 200, 1000, 10_000, 500_000)] == [32, 32, 64, 512, 1000]
+    assert _shard(tmp_path, 2000, 500_000) == 2000
+
+
 def test_a_full_disk_stops_cleanly_and_the_run_goes_on(undisturbed, tmp_path, monkeypatch):
     real, calls = os.fsync, []
 
@@ -403,8 +462,8 @@ def test_without_ray_the_message_says_what_to_install(tmp_path, monkeypatch):
 
 
 def _configuration():
-    options = LabelOptions(settings=SETTINGS, size=SIZE, batch=3, shard=4)
-    return Configuration.of(TinySource(COUNT).describe(), model(), options)
+    options = LabelOptions(settings=SETTINGS, size=SIZE, batch=3)
+    return Configuration.of(TinySource(COUNT).describe(), model(), options, 4)
 
 
 def _children(pid: int) -> list[int]:

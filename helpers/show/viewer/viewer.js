@@ -100,9 +100,32 @@ class Sum {
   _add(value, size) { for (let j = 0; j < value.length; j++) this.value[j] += size * value[j]; }
 }
 
+/** How far along a ray it first meets a triangle, in lengths of the ray; Infinity if nowhere. (Möller and Trumbore 1997.) */
+function nearestHit(points, faces, eye, ray) {
+  const [dx, dy, dz] = ray;
+  let nearest = Infinity;
+  for (let t = 0; t < faces.length; t += 3) {
+    const a = 3 * faces[t], b = 3 * faces[t + 1], c = 3 * faces[t + 2];
+    const ux = points[b] - points[a], uy = points[b + 1] - points[a + 1], uz = points[b + 2] - points[a + 2];
+    const vx = points[c] - points[a], vy = points[c + 1] - points[a + 1], vz = points[c + 2] - points[a + 2];
+    const px = dy * vz - dz * vy, py = dz * vx - dx * vz, pz = dx * vy - dy * vx, det = ux * px + uy * py + uz * pz;
+    if (Math.abs(det) < 1e-12) continue;
+    const sx = eye[0] - points[a], sy = eye[1] - points[a + 1], sz = eye[2] - points[a + 2];
+    const u = (sx * px + sy * py + sz * pz) / det;
+    if (u < 0 || u > 1) continue;
+    const qx = sy * uz - sz * uy, qy = sz * ux - sx * uz, qz = sx * uy - sy * ux, v = (dx * qx + dy * qy + dz * qz) / det;
+    if (v < 0 || u + v > 1) continue;
+    const far = (vx * qx + vy * qy + vz * qz) / det;
+    if (far > 0 && far < nearest) nearest = far;
+  }
+  return nearest;
+}
+
 class FaceView {
-  /** Draws on a canvas. `told(view)` is called whenever the reader has turned the face. */
-  constructor(canvas, { turning = true, told = () => {} } = {}) {
+  /** Draws on a canvas. `told(view)` is called whenever the reader has turned the face, `drawn(view)` after each frame, and, where
+   *  there is a `clicked`, that with the point of the mesh, mm, on which the reader has clicked without a drag. */
+  constructor(canvas, { turning = true, told = () => {}, drawn = () => {}, clicked = null } = {}) {
+    Object.assign(this, { drawn, clicked, steepest: clicked ? 180 : 60 });
     this.canvas = canvas;
     this.turning = turning;
     this.mode = "photograph";
@@ -280,14 +303,10 @@ class FaceView {
     if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
     gl.viewport(0, 0, width, height);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
-    // The narrower side shows `view` mm.
-    const half = this.view / 2 / FAR / this.zoom, aspect = width / height;
-    const x = aspect < 1 ? half : half * aspect, y = x / aspect, near = FAR / 4, far = FAR * 2;
+    const { x, y, turn } = this._camera(width / height), near = FAR / 4, far = FAR * 2;
     gl.uniformMatrix4fv(this.at("project"), false, [1 / x, 0, 0, 0, 0, 1 / y, 0, 0,
       0, 0, -(far + near) / (far - near), -1, 0, 0, (-2 * far * near) / (far - near), 0]);
-    const a = this.yaw * RADIANS, b = this.pitch * RADIANS;
-    const [ca, sa, cb, sb] = [Math.cos(a), Math.sin(a), Math.cos(b), Math.sin(b)];
-    gl.uniformMatrix3fv(this.at("turn"), false, [ca, sb * sa, -sa * cb, 0, cb, sb, sa, -sb * ca, cb * ca]);
+    gl.uniformMatrix3fv(this.at("turn"), false, turn);
     gl.uniform3fv(this.at("pivot"), this.pivot);
     gl.uniform1f(this.at("distance"), FAR);
     gl.uniform1i(this.at("mode"), MODES[this.mode]);
@@ -308,26 +327,61 @@ class FaceView {
     });
     gl.drawElements(gl.TRIANGLES, this.mesh.triangles.length, gl.UNSIGNED_INT, 0);
     this.frames++;
+    this.drawn(this);
+  }
+
+  /** Half of what the picture shows, as tangents to the right and up, and the turn of the face, column by column. */
+  _camera(aspect) {
+    const half = this.view / 2 / FAR / this.zoom;  // the narrower side shows `view` mm
+    const x = aspect < 1 ? half : half * aspect, a = this.yaw * RADIANS, b = this.pitch * RADIANS;
+    const [ca, sa, cb, sb] = [Math.cos(a), Math.sin(a), Math.cos(b), Math.sin(b)];
+    return { x, y: x / aspect, turn: [ca, sb * sa, -sa * cb, 0, cb, sb, sa, -sb * ca, cb * ca] };
+  }
+
+  /** Where a point of the mesh, mm, is drawn: CSS px from the corner of the canvas. */
+  placeOf(point) {
+    const { clientWidth: width, clientHeight: height } = this.canvas, { x, y, turn } = this._camera(width / height);
+    const from = point.map((value, i) => value - this.pivot[i]);
+    const [u, v, w] = [0, 1, 2].map((i) => turn[i] * from[0] + turn[3 + i] * from[1] + turn[6 + i] * from[2]);
+    const depth = FAR - w;
+    return [width / 2 * (1 + u / depth / x), height / 2 * (1 - v / depth / y)];
+  }
+
+  /** The point of the mesh, mm, that is seen at a place of the canvas, CSS px; null beside the face. */
+  pointAt(left, top) {
+    const { clientWidth: width, clientHeight: height } = this.canvas, { x, y, turn } = this._camera(width / height);
+    const back = (v) => [0, 1, 2].map((i) => turn[3 * i] * v[0] + turn[3 * i + 1] * v[1] + turn[3 * i + 2] * v[2]);
+    const eye = back([0, 0, FAR]).map((value, i) => value + this.pivot[i]);
+    const ray = back([(2 * left / width - 1) * x, (1 - 2 * top / height) * y, -1]);
+    const hit = nearestHit(this.shape.value, this.faces, eye, ray);
+    return hit === Infinity ? null : eye.map((value, i) => value + hit * ray[i]);
   }
 
   _listen() {
     const canvas = this.canvas;
-    let grip = null;
+    let grip = null, pressed = null;
     const touched = () => { this.turning = false; this._dirty = true; this.told(this); };
     canvas.style.touchAction = "pan-y";
     canvas.onpointerdown = (event) => {
-      grip = [event.clientX, event.clientY];
+      grip = pressed = [event.clientX, event.clientY];
       canvas.setPointerCapture(event.pointerId);
       touched();
     };
     canvas.onpointermove = (event) => {
       if (!grip) return;
       this.yaw += (event.clientX - grip[0]) * 0.4;
-      this.pitch = Math.max(-60, Math.min(60, this.pitch + (event.clientY - grip[1]) * 0.4));
+      this.pitch = Math.max(-this.steepest, Math.min(this.steepest, this.pitch + (event.clientY - grip[1]) * 0.4));
       grip = [event.clientX, event.clientY];
       touched();
     };
-    canvas.onpointerup = canvas.onpointercancel = () => { grip = null; };
+    canvas.onpointercancel = () => { grip = null; };
+    canvas.onpointerup = (event) => {
+      grip = null;
+      const moved = pressed && Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]);
+      if (!this.clicked || moved === null || moved > 4) return;
+      const point = this.pointAt(event.offsetX, event.offsetY);
+      if (point) this.clicked(point);
+    };
     // The wheel scrolls the page; with Ctrl, which is also what a pinch sends, it brings the face closer.
     canvas.addEventListener("wheel", (event) => {
       if (!event.ctrlKey) return;
@@ -341,10 +395,10 @@ class FaceView {
       event.preventDefault();
       event.stopPropagation();
       this.yaw += step[0];
-      this.pitch = Math.max(-60, Math.min(60, this.pitch + step[1]));
+      this.pitch = Math.max(-this.steepest, Math.min(this.steepest, this.pitch + step[1]));
       touched();
     };
-    canvas.ondblclick = () => { this.yaw = 0; this.pitch = 0; this.zoom = 1; touched(); };
+    canvas.ondblclick = () => { if (this.clicked) return; this.yaw = 0; this.pitch = 0; this.zoom = 1; touched(); };
   }
 }
 

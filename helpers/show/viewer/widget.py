@@ -26,6 +26,9 @@ class FaceViewer(anywidget.AnyWidget):
         paint: the texture as JPEG, laid out by the atlas of the mesh.
         about: what is to be seen, in words.
         height: px on the page.
+        wanted: names of landmarks that the reader is to click on, one after the other; with none a click does nothing.
+        picked: where the reader has clicked, points [x, y, z] of the mesh, mm.
+        said: is shown when all are picked.
     """
 
     _esm = VIEWER + (HERE / "widget.js").read_text("utf-8")
@@ -36,6 +39,9 @@ class FaceViewer(anywidget.AnyWidget):
     paint = traitlets.Bytes(b"").tag(sync=True)
     about = traitlets.Unicode("a face").tag(sync=True)
     height = traitlets.Int(420).tag(sync=True)
+    wanted = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    picked = traitlets.List().tag(sync=True)
+    said = traitlets.Unicode("").tag(sync=True)
 
     @classmethod
     def of_mesh(
