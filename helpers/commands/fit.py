@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from helpers.crop import FaceCrop
     from helpers.face_model import MorphableModel
-    from helpers.fitting import FitModel, FitResult, PersonFit
+    from helpers.fitting import FacePrior, FitModel, FitResult, PersonFit
     from helpers.landmarks import Detection
     from helpers.photo import Photo
+    from helpers.regression import Network
 
     Note = Callable[[str], None]
     Found = TypeVar("Found")
@@ -40,12 +41,14 @@ STEM is the photograph's name without its ending; where two photographs share it
 Files of an earlier run are replaced.
 The largest face of a photograph is taken. With --all-faces all are, and their files are called STEM_1, STEM_2 … from the
 largest face on.
-With --one-person all photographs show the same person, and one shape and one texture are sought that explain them all."""
+With --one-person all photographs show the same person, and one shape and one texture are sought that explain them all.
+The network's prediction is where the search begins, and how far it is off as a rule is how far the search may go."""
 EPILOG = """A photograph that cannot be used gives one line on standard error, and the others are still done.
 Exit status: 0 all done, 1 some photographs failed, 2 wrong arguments."""
 
 
 PRESETS = ("fast", "released")
+PRIORS = ("network", "model")
 PAINTS = ("photo", "model")
 ENDINGS = (".ply", ".glb", ".npz", ".png")
 LONGEST_NAME = 255  # bytes, on nearly all file systems
@@ -60,6 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=PRESETS,
         default="fast",
         help="fast: the course's own settings (default); released: the energy, lamp and four stages of the fitter that the paper's authors released",
+    )
+    parser.add_argument(
+        "--prior",
+        choices=PRIORS,
+        help="what is known of a face before the fit. network: what the course's network predicts from the photograph "
+        "(default for the open face model, where the face encoder is installed); model: only what the face model knows",
     )
     parser.add_argument(
         "--one-person",
@@ -200,7 +209,32 @@ def output_names(photos: list[Path]) -> list[str]:
     return names
 
 
-def _prepare(args: argparse.Namespace) -> tuple[FitModel, MorphableModel]:
+class Prepared(NamedTuple):
+    """What all photographs of a run need.
+
+    Attributes:
+        fit_model: on the device.
+        model: on the CPU, where results are drawn and written.
+        network: that is asked before the fit; None where only the face model's prior is wanted.
+    """
+
+    fit_model: FitModel
+    model: MorphableModel
+    network: Network | None
+
+    def prior(self, photos: list[FaceToFit]) -> FacePrior | None:
+        """Of the faces, on the device."""
+        import torch
+
+        from helpers.fitting import FacePrior
+
+        if self.network is None:
+            return None
+        each = [self.network.prior(photo.photo, photo.found) for photo in photos]
+        return FacePrior(torch.cat([one.mean for one in each]), each[0].covariance)
+
+
+def _prepare(args: argparse.Namespace) -> Prepared:
     from helpers.fitting import FitModel
 
     if args.one_person and len(args.photos) < 2:
@@ -217,8 +251,25 @@ def _prepare(args: argparse.Namespace) -> tuple[FitModel, MorphableModel]:
         if len(args.photos) > 1:
             raise UserError(f"--mask is for one photograph, but {len(args.photos)} are named")
         _read_mask(args.mask, None)
+    if args.prior == "network" and args.preset == "released":
+        raise UserError(
+            "--prior network does not go with --preset released, whose energy is no probability: leave one of them out"
+        )
     model = prepare(args)
-    return FitModel(model), model.to("cpu")  # results are drawn and written on the CPU
+    return Prepared(FitModel(model), model.to("cpu"), _network(args, model))
+
+
+def _network(args: argparse.Namespace, model: MorphableModel) -> Network | None:
+    """The network whose prediction is the fit's prior; None where it is not wanted, or by default cannot be had."""
+    from helpers.regression import load_network
+    from helpers.regression.network_file import SHIPPED, encoder_is_here
+
+    by_default = args.preset != "released" and args.model == "open" and encoder_is_here()
+    if args.prior == "model" or (args.prior is None and not by_default):
+        return None
+    network = load_network(SHIPPED, device=args.device)
+    network.require(model)
+    return network
 
 
 def prepare(args: argparse.Namespace) -> MorphableModel:
@@ -256,14 +307,11 @@ def _refuse_to_overwrite(args: argparse.Namespace) -> None:
             raise UserError(f"--out {args.out}: a result would overwrite {given}; name another folder")
 
 
-def _fit_one(
-    face: FaceToFit, prepared: tuple[FitModel, MorphableModel], args: argparse.Namespace, note: Note
-) -> str:
+def _fit_one(face: FaceToFit, prepared: Prepared, args: argparse.Namespace, note: Note) -> str:
     """Fit one face and write its files; returns the line to be printed."""
     from helpers.fitting import FitSettings, fit
     from helpers.photo import crop_face
 
-    fit_model, model = prepared
     start = time.perf_counter()
     crop = face.crop.to(args.device)
     settings = (
@@ -275,10 +323,17 @@ def _fit_one(
             args.device
         )
         valid = valid * (shown.image.mean(-1) > 0.5)
-    result = fit(crop.image, crop.landmarks, fit_model, valid=valid, settings=settings)
+    result = fit(
+        crop.image,
+        crop.landmarks,
+        prepared.fit_model,
+        valid=valid,
+        prior=prepared.prior([face]),
+        settings=settings,
+    )
     seconds = time.perf_counter() - start
     note_doubt(face, result, note)
-    write_results(face, result.to("cpu"), model, args.paint, valid.to("cpu"))
+    write_results(face, result.to("cpu"), prepared.model, args.paint, valid.to("cpu"))
     return f"{face.name}: confidence {float(result.confidence[0]):.2f}, {seconds:.1f} s, {face.target}.png"
 
 
@@ -303,7 +358,7 @@ class FaceToFit(NamedTuple):
 def _run_one_person(args: argparse.Namespace) -> int:
     """Fit all photographs together and write the files of each; returns the exit status."""
     try:
-        fit_model, model = _prepare(args)
+        prepared = _prepare(args)
     except UserError as error:
         print(f"helpers {NAME}: {error}", file=sys.stderr)
         return 2
@@ -319,7 +374,7 @@ def _run_one_person(args: argparse.Namespace) -> int:
         if not photos:
             return 1
         start = time.perf_counter()
-        person = _fit_together(photos, fit_model, args)
+        person = _fit_together(photos, prepared, args)
         bar.write(
             f"{int(person.used[0])} photographs fitted together: confidence {float(person.confidence[0]):.2f}, "
             f"{time.perf_counter() - start:.1f} s",
@@ -329,7 +384,7 @@ def _run_one_person(args: argparse.Namespace) -> int:
         for number, photo in enumerate(photos):
             result = person.photographs.only(number).to("cpu")
             note_doubt(photo, result, note)
-            line = _tried(photo.name, note, partial(_write_one, photo, result, model, args.paint))
+            line = _tried(photo.name, note, partial(_write_one, photo, result, prepared.model, args.paint))
             if line is not None:
                 written += 1
                 bar.write(line, sys.stdout)
@@ -337,14 +392,21 @@ def _run_one_person(args: argparse.Namespace) -> int:
     return 0 if written == len(args.photos) else 1
 
 
-def _fit_together(photos: list[FaceToFit], fit_model: FitModel, args: argparse.Namespace) -> PersonFit:
+def _fit_together(photos: list[FaceToFit], prepared: Prepared, args: argparse.Namespace) -> PersonFit:
     from helpers.fitting import FitSettings, fit_person
     from helpers.photo import stack_crops
 
     crops = stack_crops([photo.crop for photo in photos]).to(args.device)
     settings = FitSettings(seed=args.seed)
     try:
-        return fit_person(crops.image, crops.landmarks, fit_model, valid=crops.valid, settings=settings)
+        return fit_person(
+            crops.image,
+            crops.landmarks,
+            prepared.fit_model,
+            valid=crops.valid,
+            prior=prepared.prior(photos),
+            settings=settings,
+        )
     except (RuntimeError, MemoryError) as error:  # RuntimeError: torch reports a full GPU so
         cause = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{len(photos)} photographs cannot be fitted together: {cause}") from error

@@ -9,6 +9,7 @@ from helpers.fitting.confidence import GOOD_CONFIDENCE, REASONS
 from helpers.fitting.fit import FitProgress, fit, state_of
 from helpers.fitting.fit_person import PersonFit, fit_person
 from helpers.fitting.parameters import FaceState, FitModel
+from helpers.fitting.prior_term import FacePrior
 from helpers.fitting.result import FitResult, render_state
 from helpers.fitting.settings import FitSettings
 from helpers.fitting.uncertainty import posterior_samples, vertex_sigma
@@ -16,6 +17,7 @@ from helpers.fitting.uncertainty import posterior_samples, vertex_sigma
 __all__ = [
     "GOOD_CONFIDENCE",
     "REASONS",
+    "FacePrior",
     "FaceState",
     "FitModel",
     "FitProgress",

@@ -44,7 +44,7 @@ from helpers.fitting.pixel_term import (
     see,
     shadowed,
 )
-from helpers.fitting.prior_term import Prior, exposed, make_prior
+from helpers.fitting.prior_term import FacePrior, Prior, exposed, make_prior
 from helpers.fitting.residuals import Term, counted, rooted, weighted
 from helpers.fitting.result import FitResult, render_state
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings, Stage
@@ -89,6 +89,7 @@ def fit(
     valid: Tensor | None = None,
     camera: Camera | None = None,
     person: Tensor | None = None,
+    prior: FacePrior | None = None,
     settings: FitSettings | None = None,
     on_iteration: Callable[[FitProgress], None] | None = None,
 ) -> FitResult:
@@ -107,6 +108,8 @@ def fit(
         camera: of the crop; by default a focal length of 1000 px for a crop of 224 px, in proportion for others.
         person: (B,) whole numbers. Photographs with the same number show one person, and get one α and one β. None means
             that each shows another person.
+        prior: of α and β of the B faces, from whose mean the search starts; None means the face model's, independent
+            standard normal numbers.
         settings: weights and stages; None means the defaults.
         on_iteration: called before each iteration.
 
@@ -115,7 +118,7 @@ def fit(
 
     Raises:
         ValueError: shapes, sizes or devices that do not fit each other, or colours far outside 0 to 1;
-            people with another solver than Gauss-Newton's.
+            people with another solver than Gauss-Newton's; a prior of other faces.
     """
     fit_model = model if isinstance(model, FitModel) else FitModel(model)
     image, landmarks, valid, finite = _checked(image, landmarks, valid, fit_model)
@@ -124,6 +127,8 @@ def fit(
     fit_model = fit_model.with_layout(LIGHT_MODELS[settings.light_model], n_zoom=int(settings.fit_focal))
     if person is not None:
         _check_person(person, image, settings)
+    if prior is not None:
+        _check_prior(prior, image, fit_model.layout, settings)
     if camera is None:
         focal = DEFAULT_FOCAL * max(H, W) / REFERENCE_SIZE
         camera = Camera.default((H, W), focal=focal, batch=B, device=image.device)
@@ -133,12 +138,14 @@ def fit(
         )
     check_one_device(image=image, camera=camera.focal)
     with torch.no_grad():
-        problem = _problem(fit_model, camera, image, landmarks, valid, settings)
+        problem = _problem(fit_model, camera, image, landmarks, valid, settings, prior)
         history = _History(on_iteration, settings)
         state, pose_ok = _start(problem)
         problem = replace(problem, prior=replace(problem.prior, start=state.pose))
         if person is not None:
             problem = _by_person(problem, person, finite & pose_ok)
+        if problem.prior.mean is not None:
+            state = replace(state, coefficients=problem.prior.mean)
         view = _View(
             trust=valid,
             face=torch.ones_like(valid),
@@ -167,6 +174,7 @@ class _Problem:
         landmarks: (B, 68, 2) px.
         settings: in px of this crop.
         prior: of the batch.
+        known: of the faces; None where the face model's own is all.
         edges: of the photographs; None where no stage asks for them.
         people: which photographs show the same person; None where each shows another one.
         counts: (B,) bool, False for photographs that must not have a part in their person's face; None where each has a
@@ -181,6 +189,7 @@ class _Problem:
     landmarks: Tensor
     settings: FitSettings
     prior: Prior
+    known: FacePrior | None
     edges: EdgeMap | None
     people: People | None = None
     counts: Tensor | None = None
@@ -231,12 +240,15 @@ def _problem(
     landmarks: Tensor,
     valid: Tensor,
     settings: FitSettings,
+    known: FacePrior | None,
 ) -> _Problem:
     edges = None
     if any(stage.edges for stage in settings.plan()):
         edges = edge_map(image, valid, SECTORS if settings.edge_form.startswith("oriented") else 1)
-    prior = make_prior(fit_model.layout, settings, is_grey(image))
-    return _Problem(fit_model, camera, image, valid, with_slopes(image), landmarks, settings, prior, edges)
+    prior = make_prior(fit_model.layout, settings, is_grey(image), known=known)
+    return _Problem(
+        fit_model, camera, image, valid, with_slopes(image), landmarks, settings, prior, known, edges
+    )
 
 
 def _by_person(problem: _Problem, person: Tensor, counts: Tensor) -> _Problem:
@@ -253,7 +265,10 @@ def _by_person(problem: _Problem, person: Tensor, counts: Tensor) -> _Problem:
     has_part = (counts | nobody).to(image)
     n = people.total(has_part)
     κ = 1 + settings.photo_correlation * (n - 1)
-    prior = make_prior(layout, settings, is_grey(image), has_part * κ / n, problem.prior.start)
+    share, known = has_part * κ / n, problem.known
+    if known is not None:
+        known = replace(known, mean=people.total(known.mean * has_part[:, None]) / n[:, None])
+    prior = make_prior(layout, settings, is_grey(image), share, problem.prior.start, known)
     return replace(problem, people=replace(people, redundancy=κ), counts=counts, prior=prior)
 
 
@@ -507,6 +522,15 @@ def _check_person(person: Tensor, image: Tensor, settings: FitSettings) -> None:
     check_one_device(image=image, person=person)
     if settings.solver != "gauss-newton":
         raise ValueError(f'photographs of one person need the solver "gauss-newton", not "{settings.solver}"')
+
+
+def _check_prior(prior: FacePrior, image: Tensor, layout: Layout, settings: FitSettings) -> None:
+    expected = (len(image), layout.n_shape + layout.n_texture)
+    if prior.mean.shape != expected:
+        raise ValueError(f"the mean of the prior must have shape {expected}, got {tuple(prior.mean.shape)}")
+    check_one_device(image=image, prior=prior.mean, covariance=prior.covariance)
+    if settings.energy_form == "roots":
+        raise ValueError('a prior of the faces needs energy_form "squares", whose energy is a probability\'s')
 
 
 def _checked(

@@ -24,6 +24,7 @@ from helpers.face_model import MorphableModel
 from helpers.fitting.confidence import NOT_FINITE, POSE
 from helpers.fitting.fit import FitProgress, fit
 from helpers.fitting.parameters import FitModel
+from helpers.fitting.prior_term import FacePrior
 from helpers.fitting.result import FitResult
 from helpers.fitting.settings import FitSettings
 
@@ -62,6 +63,7 @@ def fit_person(
     person: Tensor | None = None,
     valid: Tensor | None = None,
     camera: Camera | None = None,
+    prior: FacePrior | None = None,
     settings: FitSettings | None = None,
     on_iteration: Callable[[FitProgress], None] | None = None,
 ) -> PersonFit:
@@ -77,6 +79,7 @@ def fit_person(
         person: (B,) whole numbers, the same for photographs of the same person; None means that all show one.
         valid: (B, H, W), 0 where the crop reaches beyond the photograph.
         camera: of the crops, see `fit`.
+        prior: of the face in each photograph; a person's has the average of its photographs' means.
         settings: weights and stages; None means the defaults.
         on_iteration: called before each iteration.
 
@@ -95,6 +98,7 @@ def fit_person(
         valid=valid,
         camera=camera,
         person=person,
+        prior=prior,
         settings=settings,
         on_iteration=on_iteration,
     )

@@ -1,8 +1,9 @@
 """Prior term: how likely a face and its light are before the photograph is seen.
 
 α, expression and β are independent standard normal numbers by the construction of the model, so their prior
-is half the sum of their squares. Light has a normal prior too: ordinary light comes from everywhere, is not
-strongly coloured, and has the brightness at which people are photographed.
+is half the sum of their squares. Who knows more of a face, as a network does that has seen the photograph, gives a
+`FacePrior` in their place. Light has a normal prior too: ordinary light comes from everywhere, is not strongly coloured,
+and has the brightness at which people are photographed.
 """
 
 from __future__ import annotations
@@ -21,16 +22,53 @@ from helpers.fitting.settings import FitSettings
 
 
 @dataclass(frozen=True)
+class FacePrior:
+    """What is known of B faces before they are fitted: α and β are normal about a mean of each.
+
+    Attributes:
+        mean: (B, n_shape + n_texture) α and β, in standard deviations of the face model.
+        covariance: (n_shape + n_texture, n_shape + n_texture) about it, the same for all. The identity, about 0, is what the
+            face model knows by itself.
+
+    Raises:
+        ValueError: Shapes that do not fit, numbers that are not finite, or no covariance.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+    def __post_init__(self):
+        K = self.covariance.shape[-1]
+        if self.covariance.shape != (K, K) or self.mean.dim() != 2 or self.mean.shape[1] != K:
+            raise ValueError(
+                "a prior of faces needs a mean (B, K) and a covariance (K, K), "
+                f"got {tuple(self.mean.shape)} and {tuple(self.covariance.shape)}"
+            )
+        if not bool(self.mean.isfinite().all()) or int(torch.linalg.cholesky_ex(self.covariance).info):
+            raise ValueError("a prior of faces needs a finite mean and a positive definite covariance")
+
+    def of(self, index: Tensor | slice) -> FacePrior:
+        """That of some of the faces."""
+        return replace(self, mean=self.mean[index])
+
+    def to(self, device: str | torch.device) -> FacePrior:
+        """The same on another device."""
+        return FacePrior(self.mean.to(device), self.covariance.to(device))
+
+
+@dataclass(frozen=True)
 class Prior:
     """A quadratic ½ (x − mean)ᵀ Λ (x − mean), in blocks.
 
     Attributes:
-        coefficients: (n_coefficients,) or (B, n_coefficients) diagonal precision, mean 0.
+        coefficients: (n_coefficients,) or (B, n_coefficients) diagonal precision, about 0.
         light: (B, n_light, n_light) precision.
         light_mean: (9, 3) or (B, 9, 3) harmonics, or (15,) of a lamp.
         zoom: precision of the logarithm of the focal length, mean 0.
         pose: (6,) diagonal precision of rotation and translation about `start`; None where the pose is free.
         start: B poses.
+        known: (B, n_coefficients, n_coefficients) precision that is added to the diagonal one, about `mean`; None for none.
+        mean: (B, n_coefficients).
     """
 
     coefficients: Tensor
@@ -39,6 +77,8 @@ class Prior:
     zoom: float = 0.0
     pose: Tensor | None = None
     start: Pose | None = None
+    known: Tensor | None = None
+    mean: Tensor | None = None
 
     def of_means(self, layout: Layout, free: Tensor) -> Prior:
         """The prior whose weights of α, expression and β are shared by those numbers of each that are free to move.
@@ -62,6 +102,9 @@ class Prior:
         if self.pose is not None:
             light = light + 0.5 * (self.pose * self._pose_off(state).square()).sum(-1)
         coefficients = 0.5 * (self.coefficients * state.coefficients.square()).sum(-1)
+        if self.known is not None:
+            off = (state.coefficients - self.mean)[..., None]
+            coefficients = coefficients + 0.5 * (off * (self.known @ off)).sum((1, 2))
         return coefficients, light
 
     def add_to(self, H: Tensor | None, g: Tensor, state: FaceState, layout: Layout) -> None:
@@ -76,8 +119,12 @@ class Prior:
         n = layout.n_coefficients
         g[:, :n] += self.coefficients * state.coefficients
         g[:, layout.light] += (self.light @ self._light_off(state))[..., 0]
+        if self.known is not None:
+            g[:, :n] += (self.known @ (state.coefficients - self.mean)[..., None])[..., 0]
         if H is not None:
             H[:, :n, :n].diagonal(dim1=1, dim2=2).add_(self.coefficients)
+            if self.known is not None:
+                H[:, :n, :n] += self.known
             H[:, layout.light, layout.light] += self.light
         if state.zoom is not None:
             g[:, layout.zoom] += self.zoom * state.zoom[:, None]
@@ -106,6 +153,7 @@ def make_prior(
     grey: Tensor,
     share: Tensor | None = None,
     start: Pose | None = None,
+    known: FacePrior | None = None,
 ) -> Prior:
     """The prior for a batch.
 
@@ -116,21 +164,41 @@ def make_prior(
         share: (B,) part of the prior of α and β that a photograph has. Those of one person share one prior: 1 / n for
             each of n. None means 1.
         start: B poses, about which the settings may hold the pose.
+        known: of α and β, in place of the standard normal.
     """
     coefficients = torch.empty(layout.n_coefficients, device=grey.device)
     coefficients[layout.alpha] = settings.shape_weight
     coefficients[layout.expression] = settings.expression_weight
     coefficients[layout.beta] = settings.texture_weight
+    precision = mean = None
+    if known is not None:
+        coefficients[layout.alpha] = coefficients[layout.beta] = 0.0
+        precision, mean = _of_coefficients(known, layout, settings)
     if share is not None:
         coefficients = coefficients.repeat(len(share), 1)
         coefficients[:, layout.alpha] *= share[:, None]
         coefficients[:, layout.beta] *= share[:, None]
-    light, mean = layout.light_model.prior(settings, grey)
+        precision = None if precision is None else precision * share[:, None, None]
+    light, light_mean = layout.light_model.prior(settings, grey)
     pose = None
     if settings.pose_sigma is not None:
         turn, shift = settings.pose_sigma
         pose = torch.tensor([radians(turn)] * 3 + [shift] * 3, device=grey.device).square().reciprocal()
-    return Prior(coefficients, light, mean, settings.focal_sigma**-2, pose, start)
+    return Prior(coefficients, light, light_mean, settings.focal_sigma**-2, pose, start, precision, mean)
+
+
+def _of_coefficients(known: FacePrior, layout: Layout, settings: FitSettings) -> tuple[Tensor, Tensor]:
+    """(1, n, n) precision and (B, n) mean of all coefficients, with zeros for the expression."""
+    n, at = layout.n_coefficients, known.mean.device
+    identity = torch.cat([torch.arange(n, device=at)[part] for part in (layout.alpha, layout.beta)])
+    weight = known.mean.new_full((len(identity),), settings.texture_weight).sqrt()
+    weight[: layout.n_shape] = settings.shape_weight**0.5
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(known.covariance.double())).to(known.mean)
+    precision = known.mean.new_zeros(1, n, n)
+    precision[:, identity[:, None], identity] = weight[:, None] * inverse * weight
+    mean = known.mean.new_zeros(len(known.mean), n)
+    mean[:, identity] = known.mean
+    return precision, mean
 
 
 def exposed(prior: Prior, settings: FitSettings, grey: Tensor, light: Tensor, face: FaceNormals) -> Prior:

@@ -159,7 +159,7 @@ def load_network(
     """
     device = default_device() if device is None else device
     if path is None:
-        path = IMAGE_ONLY if image_only or not _encoder_is_here() else SHIPPED
+        path = IMAGE_ONLY if image_only or not _encoder_is_told_of() else SHIPPED
     path = Path(path)
     content = _read(path)
     try:
@@ -202,10 +202,15 @@ def load_network(
     )
 
 
+def encoder_is_here() -> bool:
+    """Whether the weights of the face encoder are installed, from which the network of the course starts."""
+    return model_file(WEIGHTS) is not None
+
+
 @lru_cache(1)
-def _encoder_is_here() -> bool:
+def _encoder_is_told_of() -> bool:
     """Whether the face encoder's weights are installed. If not, it is told once."""
-    if model_file(WEIGHTS) is not None:
+    if encoder_is_here():
         return True
     print(
         f"the weights of the face encoder are not installed ({INSTALL}): the network that sees the image alone answers, "

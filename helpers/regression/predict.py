@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from helpers.crop import FaceCrop, authors_crop
 from helpers.errors import UserError
 from helpers.face_model import FaceCoefficients, MorphableModel
+from helpers.fitting import FacePrior
 from helpers.landmarks import Detection, landmarks_for
 from helpers.photo import Photo
 from helpers.regression.encoder_regressor import EncoderRegressor
@@ -20,6 +21,10 @@ from helpers.regression.metrics import N_SHAPE
 from helpers.regression.network import FaceRegressor, channels_last
 
 N_EXPRESSION = 30
+# Of the covariance on people like those it learnt from, in a prior for the fit. Less than all of it: where the face model
+# cannot draw a photograph the fit trusts its pixels too much, and so needs a stronger word against them.
+PRIOR_SCALE = 0.5
+PRIOR_FLOOR = 0.02  # added to the variance of each number
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,33 @@ class Network:
             numbers[:, self.n_shape :],
             numbers.new_zeros(len(numbers), N_EXPRESSION),
         )
+
+    def prior(
+        self,
+        faces: Tensor | FaceCrop | Photo,
+        detection: Detection | None = None,
+        *,
+        landmarks: Tensor | None = None,
+    ) -> FacePrior:
+        """What the network knows of faces before they are fitted: its prediction, and how far that is off as a rule.
+
+        Args:
+            faces: As for `predict`.
+            detection: As for `predict`.
+            landmarks: As for `predict`.
+
+        Returns:
+            For `helpers.fitting.fit(prior=…)`.
+
+        Raises:
+            ValueError: As for `predict`, and for a network whose file does not tell the covariance of its errors.
+        """
+        if self.covariance is None:
+            raise ValueError(f"the file of this {self.name} does not tell how its errors hang together")
+        found = self.predict(faces, detection, landmarks=landmarks)
+        covariance = self.covariance.to(found.alpha)
+        floor = PRIOR_FLOOR * torch.eye(len(covariance), device=covariance.device)
+        return FacePrior(torch.cat([found.alpha, found.beta], 1), PRIOR_SCALE * covariance + floor)
 
     def _crops(
         self, faces: Tensor | FaceCrop | Photo, detection: Detection | None, landmarks: Tensor | None

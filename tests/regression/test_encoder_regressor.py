@@ -114,11 +114,11 @@ def test_the_network_of_the_course_sees_a_photograph():
 
 def test_without_the_encoder_the_image_alone_is_looked_at(monkeypatch, capsys):
     monkeypatch.setattr(network_file, "model_file", lambda name: None)
-    network_file._encoder_is_here.cache_clear()
+    network_file._encoder_is_told_of.cache_clear()
     try:
         assert not load_network().needs_points
         assert "pip install" in capsys.readouterr().err
         load_network()
         assert capsys.readouterr().err == ""  # told once
     finally:
-        network_file._encoder_is_here.cache_clear()
+        network_file._encoder_is_told_of.cache_clear()

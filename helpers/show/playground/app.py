@@ -389,27 +389,27 @@ class Playground:
         page.painted = False
         try:
             person = self._guessed(person)
-            done = self._fitted(person, self._watch(person))
+            done = self._fitted(person, self._watch())
         finally:
             page.progress, page.stage = 0.0, ""
         if done.key in self.scene.people:
             self._show(self.scene.having(done))
 
     def _guessed(self, person: Person) -> Person:
-        """With what the network predicts, which is shown; without a network the person as they are."""
+        """With what the network knows of the face, which is shown; without a network the person as they are."""
         network = self.network
-        if network is None or person.placed:
+        if network is None or network.covariance is None or person.placed:
             return person
-        guess = network.predict(person.photo, person.detection)
-        numbers = self._numbers(None) | {"alpha": guess.alpha[0].tolist(), "beta": guess.beta[0].tolist()}
+        guess = network.prior(person.photo, person.detection)
+        alpha, beta = guess.mean[0, : network.n_shape], guess.mean[0, network.n_shape :]
         with self.page.hold_sync():
-            self.page.now, self.page.stage = numbers, "the network's guess"
+            self.page.now = self._numbers(None) | {"alpha": alpha.tolist(), "beta": beta.tolist()}
+            self.page.stage = "the network's guess"
         return replace(person, guess=guess)
 
-    def _watch(self, person: Person):
-        """Shows a fit on its way. It starts at the mean face, so the guess is what is seen until it has grown past it."""
+    def _watch(self):
+        """Shows a fit on its way."""
         layout = self.fit_model.layout
-        guess = person.guess
 
         def told(progress):
             if any(name in ("points", "upload", "face") for name, _ in list(self._jobs.queue)):
@@ -422,10 +422,6 @@ class Playground:
             alpha, expression, beta = (
                 coefficients[part].cpu() for part in (layout.alpha, layout.expression, layout.beta)
             )
-            if guess is not None:
-                alpha, beta = (
-                    torch.lerp(old[0], new, share) for old, new in ((guess.alpha, alpha), (guess.beta, beta))
-                )
             light = harmonics_rotated(progress.state.light.cpu(), progress.state.pose.rotation[0].T.cpu())
             with self.page.hold_sync():
                 self.page.stage = "fitting"

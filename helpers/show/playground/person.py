@@ -12,8 +12,8 @@ import torch
 
 from helpers.crop import FaceCrop, crop_face
 from helpers.errors import UserError
-from helpers.face_model import FaceCoefficients, MorphableModel
-from helpers.fitting import FitModel, FitResult, fit
+from helpers.face_model import MorphableModel
+from helpers.fitting import FacePrior, FitModel, FitResult, fit
 from helpers.landmarks import (
     N_LANDMARKS,
     SPREAD_DOUBTFUL,
@@ -53,7 +53,7 @@ class Person:
         detection: its 68 points, found, placed or moved.
         found: all faces that the detector sees in it, the largest first.
         note: one sentence on the points, or "".
-        guess: what the network predicts; None before it is asked, or where there is none.
+        guess: what the network knows of the face; None before it is asked, or where there is none.
         crop: that was fitted; None before the fit.
         result: of the fit; None before it.
         painted: the fitted head in the photograph's colours; None before the fit.
@@ -64,7 +64,7 @@ class Person:
     detection: Detection
     found: tuple[Detection, ...] = ()
     note: str = ""
-    guess: FaceCoefficients | None = None
+    guess: FacePrior | None = None
     crop: FaceCrop | None = None
     result: FitResult | None = None
     painted: PaintedFace | None = None
@@ -216,7 +216,7 @@ def moved(person: Person, points) -> Person:
 
 
 def fitted(person: Person, fit_model: FitModel, on_iteration=None) -> Person:
-    """The person after the fit.
+    """The person after the fit, which starts from the network's guess where there is one.
 
     Args:
         person: with points.
@@ -224,10 +224,10 @@ def fitted(person: Person, fit_model: FitModel, on_iteration=None) -> Person:
         on_iteration: is called with a `helpers.fitting.FitProgress` at each step.
     """
     crop = crop_face(person.photo.image, person.detection.points, FIT_SIZE, device="cpu")
-    image, points, valid = (
-        each.to(fit_model.triangles.device) for each in (crop.image, crop.landmarks, crop.valid)
-    )
-    result = fit(image, points, fit_model, valid=valid, on_iteration=on_iteration)
+    device = fit_model.triangles.device
+    image, points, valid = (each.to(device) for each in (crop.image, crop.landmarks, crop.valid))
+    prior = None if person.guess is None else person.guess.to(device)
+    result = fit(image, points, fit_model, valid=valid, prior=prior, on_iteration=on_iteration)
     return replace(person, crop=crop, result=on_cpu(result))
 
 
