@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers._warp import launch, wp
+from helpers._warp import launch, matrices, vectors, wp
 from helpers.fitting import kernels
 from helpers.fitting.settings import FitSettings
 from helpers.fitting.surface import Look, Surface, SurfacePoints, trust_of
@@ -70,14 +70,13 @@ def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) ->
         *(new(B, P, 3), new(B, P, 3, 9), new(B, P, 3), new(B, P, 3)),
         *(new(B, P), new(B, P, 3, 6), new(B, P, 9)),
     )
-    pinhole = torch.cat([camera.focal[:, None], camera.principal_point], -1).contiguous()
     inputs = [
         wp.from_torch(surface.position, dtype=wp.vec3),
         wp.from_torch(surface.albedo, dtype=wp.vec3),
-        wp.from_torch(pose.rotation.contiguous(), dtype=wp.mat33),
-        wp.from_torch(pose.translation.contiguous(), dtype=wp.vec3),
+        matrices(pose.rotation),
+        vectors(pose.translation),
         wp.from_torch(surface.light.contiguous()),
-        wp.from_torch(pinhole, dtype=wp.vec3),
+        vectors(camera.pinhole),
         wp.from_torch(image),
         wp.from_torch(points.barycentric, dtype=wp.vec3),
     ]
