@@ -116,12 +116,16 @@ def look_at_points(
     layout = fit_model.layout
     B, P = points.weight.shape
     geometry, albedo_modes = state.coefficients.split([layout.n_geometry, layout.n_texture], -1)
-    position = points.mean_position + (points.geometry.flatten(1, 2) @ geometry[..., None]).view(B, P, 9)
-    albedo = points.mean_albedo + (points.texture.flatten(1, 2) @ albedo_modes[..., None]).view(B, P, 3)
+    position = torch.baddbmm(
+        points.mean_position.view(B, -1, 1), points.geometry.flatten(1, 2), geometry[..., None]
+    )
+    albedo = torch.baddbmm(
+        points.mean_albedo.view(B, -1, 1), points.texture.flatten(1, 2), albedo_modes[..., None]
+    )
     surface = Surface(
         points,
         position.view(B, P, 3, 3),
-        albedo,
+        albedo.view(B, P, 3),
         state.pose,
         state.light,
         state.zoomed(camera),

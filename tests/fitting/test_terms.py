@@ -198,8 +198,8 @@ def test_prior_is_its_own_gradient_and_splits_the_channels(fit_model, scene):
     state, _, _ = scene
     layout, settings = fit_model.layout, FitSettings()
     prior = make_prior(layout, settings, torch.tensor([False, True]))
-    H, g = torch.zeros(2, layout.size, layout.size), torch.zeros(2, layout.size)
-    prior.add_to(H, g, state, layout)
+    g = torch.zeros(2, layout.size)
+    prior.add_to(None, g, state, layout)
     coefficients = state.coefficients.clone().requires_grad_()
     light = state.light.clone().requires_grad_()
     parts = prior.energy(FaceState(coefficients, state.pose, light))
