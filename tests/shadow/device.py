@@ -220,7 +220,8 @@ def _count_waits(name, args, kwargs, tensors) -> None:
         to_gpu, from_gpu = torch.device(kwargs["device"]).type == "cuda", isinstance(args[0], Shadow)
         why = "" if to_gpu == from_gpu else "to the GPU" if to_gpu else "from the GPU"
     elif name == "copy_" and isinstance(args[0], Shadow) != isinstance(args[1], Shadow):
-        why = "to the GPU" if isinstance(args[0], Shadow) else "from the GPU"
+        fetched = hasattr(args[1], "pinned") and (kwargs.get("non_blocking") or args[2:3] == (True,))
+        why = "" if fetched else "to the GPU" if isinstance(args[0], Shadow) else "from the GPU"
     if why:
         WAITS[why, _line_of_helpers()] += 1
 
@@ -254,7 +255,20 @@ def install() -> None:
     torch.version.cuda = "0.0"
     # A Parameter that moves is replaced: its memory cannot become that of another device.
     torch.__future__.set_overwrite_module_params_on_conversion(True)
+    torch.Tensor.pin_memory = _pin_memory
     _install_warp()
+
+
+_torchs_pin_memory = torch.Tensor.pin_memory
+
+
+def _pin_memory(tensor):
+    """Without CUDA nothing can be pinned: a copy says that it is."""
+    if isinstance(tensor, Shadow):
+        return _torchs_pin_memory(tensor)
+    copy = tensor.clone()
+    copy.pinned = True
+    return copy
 
 
 def _register_factories() -> None:
