@@ -226,8 +226,11 @@ class FitModel:
 
     def geometry_at(self, vertices: Tensor) -> Tensor:
         """How modes move the named vertices (M,): (M, 3, n_geometry) mm per standard deviation."""
-        parts = [basis.index_select(0, vertices) * deviation for basis, deviation in self._geometry_bases]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+        found = self.model.mean_shape.new_empty(len(vertices), 3, self.layout.n_geometry)
+        parts = self.layout.alpha, self.layout.expression
+        for part, (basis, deviation) in zip(parts, self._geometry_bases, strict=False):
+            torch.mul(basis.index_select(0, vertices), deviation, out=found[..., part])
+        return found
 
     def texture_at(self, vertices: Tensor) -> Tensor:
         """How modes colour the named vertices (M,): (M, 3, n_texture) per standard deviation."""
