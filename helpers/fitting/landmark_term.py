@@ -12,6 +12,7 @@ rounded. With such a shift s, the offsets are p_j − q_j − s, and E is the le
 from __future__ import annotations
 
 from math import log
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ def landmark_rows(
     return Rows(residual.flatten(1), J.flatten(1, 2), energy)
 
 
-def _numbers(settings: FitSettings) -> LandmarkNumbers:
+def _numbers(settings: FitSettings) -> Any:
     shifted = settings.landmark_shift_sigma > 0
     return fill(
         LandmarkNumbers,
