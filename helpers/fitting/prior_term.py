@@ -55,17 +55,10 @@ class Prior:
 
     def energy(self, state: FaceState) -> tuple[Tensor, Tensor]:
         """(B,) energy of the coefficients, and (B,) of the light, the focal length and the pose."""
-        off = self._light_off(state)
-        light = 0.5 * (off * (self.light @ off)).sum((1, 2))
-        if state.zoom is not None:
-            light = light + 0.5 * self.zoom * state.zoom.square()
-        if self.pose is not None:
-            light = light + 0.5 * (self.pose * self._pose_off(state).square()).sum(-1)
-        coefficients = 0.5 * (self.coefficients * state.coefficients.square()).sum(-1)
-        return coefficients, light
+        return self._energy(state, *self._pulls(state))
 
-    def add_to(self, H: Tensor | None, g: Tensor, state: FaceState, layout: Layout) -> None:
-        """Add precision and gradient to the normal equations, in place.
+    def add_to(self, H: Tensor | None, g: Tensor, state: FaceState, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Add precision and gradient to the normal equations, in place, and give `energy`.
 
         Args:
             H: (B, n, n), or None where the gradient alone is asked for.
@@ -74,8 +67,9 @@ class Prior:
             layout: of the n parameters.
         """
         n = layout.n_coefficients
-        g[:, :n] += self.coefficients * state.coefficients
-        g[:, layout.light] += (self.light @ self._light_off(state))[..., 0]
+        pull, off, light_pull = self._pulls(state)
+        g[:, :n] += pull
+        g[:, layout.light] += light_pull[..., 0]
         if H is not None:
             H[:, :n, :n].diagonal(dim1=1, dim2=2).add_(self.coefficients)
             H[:, layout.light, layout.light] += self.light
@@ -88,16 +82,29 @@ class Prior:
             g[:, layout.pose] += self.pose * self._pose_off(state)
             if H is not None:
                 H[:, layout.pose, layout.pose].diagonal(dim1=1, dim2=2).add_(self.pose)
+        return self._energy(state, pull, off, light_pull)
+
+    def _pulls(self, state: FaceState) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradient by the coefficients (B, n), how far the light is from its mean and the gradient by it (B, n_light, 1)."""
+        off = (state.light - self.light_mean).flatten(1)[..., None]
+        return self.coefficients * state.coefficients, off, self.light @ off
+
+    def _energy(
+        self, state: FaceState, pull: Tensor, off: Tensor, light_pull: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        coefficients = 0.5 * torch.linalg.vecdot(pull, state.coefficients)
+        light = 0.5 * torch.linalg.vecdot(light_pull[..., 0], off[..., 0])
+        if state.zoom is not None:
+            light = light + 0.5 * self.zoom * state.zoom.square()
+        if self.pose is not None:
+            light = light + 0.5 * (self.pose * self._pose_off(state).square()).sum(-1)
+        return coefficients, light
 
     def _pose_off(self, state: FaceState) -> Tensor:
         """(B, 6) rotation vector and translation that lead from the start to the pose."""
         start = state.pose if self.start is None else self.start
         turn = roma.rotmat_to_rotvec(state.pose.rotation @ start.rotation.transpose(1, 2))
         return torch.cat([turn, state.pose.translation - start.translation], -1)
-
-    def _light_off(self, state: FaceState) -> Tensor:
-        """(B, n_light, 1) how far the light is from its mean."""
-        return (state.light - self.light_mean).flatten(1)[..., None]
 
 
 def make_prior(
