@@ -148,6 +148,11 @@ class Camera:
         """True: what is farther away looks smaller."""
         return True
 
+    @property
+    def pinhole(self) -> Tensor:
+        """(B, 3) focal length and principal point, px: what kernels take."""
+        return torch.cat([self.focal[:, None], self.principal_point], -1)
+
     @classmethod
     def default(
         cls,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from helpers.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 DEVICE = "HELPERS_DEVICE"  # names where to compute, in the environment, for notebooks above all
@@ -103,6 +104,16 @@ def can_compute(device: str) -> bool:
     # torch.AcceleratorError, which torch before 2.8 lacks, is a RuntimeError.
     except (RuntimeError, AssertionError):
         return False
+
+
+def upload(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """A tensor of the CPU on a device, without waiting for that device.
+
+    From ordinary memory a copy to a GPU begins when the GPU has done all that it was asked for. From pinned memory the GPU
+    fetches it when its turn comes, and the host goes on.
+    """
+    on_gpu = str(device).startswith("cuda") and not tensor.is_cuda
+    return (tensor.pin_memory() if on_gpu else tensor).to(device, non_blocking=on_gpu)
 
 
 def check_one_device(**tensors: Tensor | None) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from helpers.fitting.images import gaussian_blur
+from helpers.fitting.images import gaussian_blur, window_max
 from helpers.fitting.settings import REFERENCE_SIZE
 from helpers.pose.points68 import WITHOUT_JAW
 from helpers.reasons import GOOD
@@ -74,15 +73,15 @@ def edge_agreement(image: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
     Args:
         image: (B, H, W, 3) photographs.
         drawn: (B, H, W, 3) renders of the fitted faces.
-        inside: (B, H, W) mask of the pixels to compare.
+        inside: (B, H, W) or (B, R, H, W) masks of the pixels to compare.
 
     Returns:
-        (B,) from −1 to 1.
+        (B,) or (B, R), from −1 to 1.
     """
     finer = max(image.shape[1:3]) / REFERENCE_SIZE  # the same detail, however finely it was sampled
     reach = max(1, round(2 * finer))
     # Away from the border of the region, where the render's own outline would count as an edge.
-    eroded = -F.max_pool2d(-inside.to(image)[:, None], 2 * reach + 1, 1, reach)[:, 0]
+    eroded = -window_max(-inside.to(image).flatten(0, -3), reach).view_as(inside)
 
     def slopes(picture: Tensor) -> Tensor:
         grey = gaussian_blur(picture.mean(-1, keepdim=True), finer)[..., 0]
@@ -91,7 +90,7 @@ def edge_agreement(image: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
     photo, model = slopes(image), slopes(drawn)
 
     def inner(a: Tensor, b: Tensor) -> Tensor:
-        return (a * b * eroded[..., None]).sum((1, 2, 3))
+        return torch.einsum("bhw,b...hw->b...", (a * b).sum(-1), eroded)
 
     return inner(photo, model) / (inner(photo, photo) * inner(model, model)).sqrt().clamp(min=1e-9)
 
@@ -132,10 +131,10 @@ def parts_hidden(image: Tensor, drawn: Tensor, face: Tensor, regions: Tensor) ->
         (B, 2) bool.
     """
     hidden = []
+    agreement = edge_agreement(image, drawn, regions)
     for number, (_, least) in enumerate(PARTS):
-        near = regions[:, number].to(face)
+        near, edges = regions[:, number].to(face), agreement[:, number]
         probability = (near * face).sum((1, 2)) / near.sum((1, 2)).clamp(min=1)
-        edges = edge_agreement(image, drawn, regions[:, number])
         least_here = torch.where(probability < DOUBTFUL, LEAST_EDGES, least)
         hidden.append((probability < MOSTLY_FACE) | (edges < least_here))
     return torch.stack(hidden, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from helpers.fitting.parameters import FaceState, Layout
 from helpers.fitting.prior_term import Prior
-from helpers.fitting.residuals import Term
+from helpers.fitting.residuals import Rows, Term
 from helpers.fitting.settings import Limits
 
 
@@ -35,7 +35,7 @@ class Equations:
     g: Tensor
     terms: dict[str, Tensor]
 
-    @property
+    @cached_property
     def energy(self) -> Tensor:
         """(B,) the sum of the terms."""
         return total(self.terms)
@@ -69,11 +69,10 @@ class Energy:
         for name, rows_at in self.terms.items():
             rows = rows_at(state)
             add_gram(H, rows.jacobian)
-            g += (rows.residual[:, None] @ rows.jacobian)[:, 0]
+            add_slope(g, rows)
             energies[name] = rows.energy
-        H = mirrored(H)
-        self.prior.add_to(H, g, state, self.layout)
-        energies["coefficients"], energies["light"] = self.prior.energy(state)
+        mirror(H)
+        energies["coefficients"], energies["light"] = self.prior.add_to(H, g, state, self.layout)
         return Equations(H, g, energies)
 
     def gradient(self, state: FaceState) -> tuple[Tensor, dict[str, Tensor]]:
@@ -82,31 +81,40 @@ class Energy:
         energies = {}
         for name, rows_at in self.terms.items():
             rows = rows_at(state)
-            g += (rows.residual[:, None] @ rows.jacobian)[:, 0]
+            add_slope(g, rows)
             energies[name] = rows.energy
-        self.prior.add_to(None, g, state, self.layout)
-        energies["coefficients"], energies["light"] = self.prior.energy(state)
+        energies["coefficients"], energies["light"] = self.prior.add_to(None, g, state, self.layout)
         return g, energies
 
 
-STRIPS = 3  # of the columns of JᵀJ
+STRIPS = 3  # of the columns of JᵀJ, on a CPU
+
+
+def add_slope(g: Tensor, rows: Rows) -> None:
+    """Add Jᵀr to g (B, n), in place."""
+    g[:, None].baddbmm_(rows.residual[:, None], rows.jacobian)
 
 
 def add_gram(H: Tensor, J: Tensor) -> None:
-    """Add the upper triangle of JᵀJ to H (B, n, n), in place; J: (B, M, n).
+    """Add JᵀJ to H (B, n, n), in place, but for blocks below the diagonal that `mirror` fills; J: (B, M, n).
 
-    The product is symmetric, and the largest piece of work of a fit. In three strips of columns, each from
-    its diagonal block on, a third of it is left out.
+    The product is symmetric, and the largest piece of work of a fit. On a CPU a third of it is left out: it is computed in
+    strips of rows, each from its diagonal block on. A GPU would rather have one large product.
     """
-    n = J.shape[-1]
-    cuts = [n * i // STRIPS for i in range(STRIPS + 1)]
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
-        H[:, first:last, first:] += J[..., first:last].transpose(1, 2) @ J[..., first:]
+    for first, last in _strips(H):
+        H[:, first:last, first:].baddbmm_(J[..., first:last].transpose(1, 2), J[..., first:])
 
 
-def mirrored(H: Tensor) -> Tensor:
-    """The symmetric matrices whose upper triangles H (B, n, n) has."""
-    return H.triu() + H.triu(1).transpose(1, 2)
+def mirror(H: Tensor) -> None:
+    """Copy the blocks above the diagonal of H (B, n, n) that `add_gram` fills to those below."""
+    for first, last in _strips(H)[:-1]:
+        H[:, last:, first:last] = H[:, first:last, last:].transpose(1, 2)
+
+
+def _strips(H: Tensor) -> list[tuple[int, int]]:
+    n, strips = H.shape[-1], 1 if H.is_cuda else STRIPS
+    cuts = [n * i // strips for i in range(strips + 1)]
+    return list(zip(cuts[:-1], cuts[1:], strict=True))
 
 
 def free_parameters(layout: Layout, device: torch.device | str, *parts: slice) -> Tensor:

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from helpers.camera import Camera
-from helpers.fitting.images import is_grey
+from helpers.fitting.images import is_grey, window_max, window_mean
 from helpers.fitting.light_models import HARMONICS
 from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.settings import REFERENCE_SIZE, FitSettings
@@ -128,7 +128,7 @@ def landmark_trust(face: Tensor, points: Tensor) -> Tensor:
     """
     H, W = face.shape[1:]
     reach = round(3 * max(H, W) / REFERENCE_SIZE)
-    near = F.avg_pool2d(face[:, None], 2 * reach + 1, 1, reach, count_include_pad=False)
+    near = window_mean(face, reach, beyond=False)[:, None]
     at = torch.stack([2 * points[..., 0] / (W - 1), 2 * points[..., 1] / (H - 1)], -1) - 1
     found = F.grid_sample(near, at[:, None], padding_mode="border", align_corners=True)[:, 0, 0]
     return LEAST_TRUST + (1 - LEAST_TRUST) * found
@@ -154,7 +154,7 @@ def scene_of(
     albedo, skin, face, place = layers.split([3, 1, 1, 2], -1)
     normals = _normals(few, state.zoomed(camera), at)
     facing = ((normals[..., 2] - 0.2) / 0.2).clamp(0, 1)
-    outside = seen * (F.max_pool2d(few.mask[:, None].to(seen), 9, 1, 4)[:, 0] == 0)
+    outside = seen * (window_max(few.mask.to(seen), 4) == 0)
     return Scene(
         colour=colour,
         albedo=albedo.clamp(0.02, 1),
@@ -294,7 +294,7 @@ def smoothed(ratio: Tensor, face: Tensor) -> Tensor:
     """
 
     def around(t: Tensor) -> Tensor:
-        return F.avg_pool2d(t[:, None], 2 * REACH + 1, 1, REACH)[:, 0]
+        return window_mean(t, REACH)
 
     own = ratio + log(PRIOR / (1 - PRIOR))
     neighbours = around(face).clamp(min=1e-3)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers._warp import launch, wp
+from helpers._warp import launch, matrices, vectors, wp
 from helpers.fitting import kernels
 from helpers.fitting.settings import FitSettings
 from helpers.fitting.surface import Look, Surface, SurfacePoints, trust_of
@@ -24,16 +24,16 @@ class HarmonicLook(Look):
 
     Attributes:
         shown: (B, P, 3) what a white surface looks like in the light received.
-        shown_slope: (B, P, 3) its derivative by that light.
-        harmonics: (B, P, 9) at the normal.
+        by_received: (B, P, 3), each channel by the light received in it.
         albedo: (B, P, 3).
+        harmonics: (B, P, 9) at the normal.
         depth: (B, P) mm along the camera's axis, or None where the focal length is known.
     """
 
     shown: Tensor
-    shown_slope: Tensor
-    harmonics: Tensor
+    by_received: Tensor
     albedo: Tensor
+    harmonics: Tensor
     depth: Tensor | None
 
     @property
@@ -47,12 +47,9 @@ class HarmonicLook(Look):
     ) -> None:
         """As `Look` asks."""
         torch.mul(points.texture, -(self.shown * root)[..., None], out=by_beta)
-        by_light.zero_()
-        by_harmonics = (
-            -(self.albedo * self.shown_slope * root)[..., None] * self.harmonics[..., None, :]
-        )  # (B, P, 3 channels, 9)
-        for c in range(3):
-            by_light[..., c, c::3] = by_harmonics[..., c, :]
+        # Of the 9 harmonics' 27 numbers a channel receives those of its own.
+        own = by_light.zero_().unflatten(-1, (9, 3)).diagonal(dim1=2, dim2=4)  # (B, P, 9, 3)
+        torch.mul(self.harmonics[..., None], (self.by_received * root)[..., None, :], out=own)
 
 
 def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) -> HarmonicLook:
@@ -70,25 +67,24 @@ def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) ->
         *(new(B, P, 3), new(B, P, 3, 9), new(B, P, 3), new(B, P, 3)),
         *(new(B, P), new(B, P, 3, 6), new(B, P, 9)),
     )
-    pinhole = torch.cat([camera.focal[:, None], camera.principal_point], -1).contiguous()
     inputs = [
         wp.from_torch(surface.position, dtype=wp.vec3),
         wp.from_torch(surface.albedo, dtype=wp.vec3),
-        wp.from_torch(pose.rotation.contiguous(), dtype=wp.mat33),
-        wp.from_torch(pose.translation.contiguous(), dtype=wp.vec3),
+        matrices(pose.rotation),
+        vectors(pose.translation),
         wp.from_torch(surface.light.contiguous()),
-        wp.from_torch(pinhole, dtype=wp.vec3),
+        vectors(camera.pinhole),
         wp.from_torch(image),
         wp.from_torch(points.barycentric, dtype=wp.vec3),
     ]
     outputs = [wp.from_torch(t) for t in found]
     launch(kernels.point_kernel, B * P, inputs, outputs, image, least=LEAST_POINTS)
-    residual, by_corners, shown, shown_slope, cosine, by_pose, harmonics = found
+    residual, by_corners, shown, by_received, cosine, by_pose, harmonics = found
     depth = None
     if surface.focal_free:
         middle = (points.barycentric[..., None] * surface.position).sum(2)
         depth = pose.translation[:, 2:] - (middle @ pose.rotation[:, 2, :, None])[..., 0]
     trust = trust_of(surface, cosine, settings)
     return HarmonicLook(
-        residual, by_corners, by_pose, trust, shown, shown_slope, harmonics, surface.albedo, depth
+        residual, by_corners, by_pose, trust, shown, by_received, surface.albedo, harmonics, depth
     )

@@ -42,6 +42,25 @@ def _whole_float32() -> Generator[None]:
         setattr(holder, name, before)
 
 
+def window_mean(plane: Tensor, reach: int, beyond: bool = True) -> Tensor:
+    """Means of (B, H, W) over windows of 2 reach + 1 px a side: along columns, then along rows, a fraction of the work.
+
+    Args:
+        plane: (B, H, W).
+        reach: px.
+        beyond: whether what lies beyond the border counts, as 0.
+    """
+    n = 2 * reach + 1
+    columns = F.avg_pool2d(plane[:, None], (n, 1), 1, (reach, 0), count_include_pad=beyond)
+    return F.avg_pool2d(columns, (1, n), 1, (0, reach), count_include_pad=beyond)[:, 0]
+
+
+def window_max(plane: Tensor, reach: int) -> Tensor:
+    """Largest values of (B, H, W) in windows of 2 reach + 1 px a side."""
+    n = 2 * reach + 1
+    return F.max_pool2d(F.max_pool2d(plane[:, None], (n, 1), 1, (reach, 0)), (1, n), 1, (0, reach))[:, 0]
+
+
 def with_slopes(image: Tensor) -> Tensor:
     """(B, H, W, 3) to (B, H, W, 9): the colours, their derivatives by u and by v (central differences)."""
     du, dv = torch.zeros_like(image), torch.zeros_like(image)

@@ -54,7 +54,7 @@ def point_kernel(
     residual: wp.array3d[wp.float32],  # (B, P, 3) photograph − model
     corner_slope: wp.array4d[wp.float32],  # (B, P, 3 channels, 9) by corner position, model axes
     shown: wp.array3d[wp.float32],  # (B, P, 3) what a white surface looks like in the light received
-    shown_slope: wp.array3d[wp.float32],  # (B, P, 3) its derivative by that light
+    by_received: wp.array3d[wp.float32],  # (B, P, 3) slope by that light
     cosine: wp.array2d[wp.float32],  # (B, P) between normal and view
     rigid: wp.array4d[wp.float32],  # (B, P, 3 channels, 6) by rotation, translation
     basis_values: wp.array3d[wp.float32],  # (B, P, 9) harmonics at the normal
@@ -96,7 +96,7 @@ def point_kernel(
         gv = bilinear(image[b], x, y, fx, fy, ch + 6)
         residual[b, p, ch] = bilinear(image[b], x, y, fx, fy, ch) - a[ch] * lit
         shown[b, p, ch] = lit
-        shown_slope[b, p, ch] = lit_slope
+        by_received[b, p, ch] = -a[ch] * lit_slope
         # By the point in camera axes, then in viewer axes (the flip).
         by_camera = wp.vec3(gu * f, gv * f, -(gu * c[0] + gv * c[1]) * f / c[2])
         by_point = wp.vec3(by_camera[0], -by_camera[1], -by_camera[2])

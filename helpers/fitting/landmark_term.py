@@ -12,15 +12,18 @@ rounded. With such a shift s, the offsets are p_j − q_j − s, and E is the le
 from __future__ import annotations
 
 from math import log
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from helpers.camera import Camera, Pose, flip_axes, model_to_camera, project
+from helpers._warp import fill, launch, matrices, vectors, wp
+from helpers.camera import Camera, Pose, model_to_camera, project
+from helpers.fitting.landmark_kernels import LandmarkNumbers, landmark_kernel
 from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.residuals import Rows
 from helpers.fitting.settings import FitSettings
-from helpers.pose import pose_jacobian, projection_jacobian, visible_landmarks
+from helpers.pose import visible_landmarks
 from helpers.pose.points68 import BROWS, JAW, WITHOUT_JAW
 
 SHIFT_STEPS = 4  # of reweighted least squares
@@ -84,32 +87,46 @@ def landmark_rows(
         136 rows, u and v of each point.
     """
     layout, camera = fit_model.layout, state.zoomed(camera)
-    vertices = model_to_camera(fit_model.landmarks(state.coefficients), state.pose)
-    pixel = project(vertices, camera)[..., :2]
-    visible = visible_landmarks(state.pose) * used_landmarks(settings, points)
-    if settings.n_landmarks is not None:
-        visible = visible * (settings.n_landmarks / visible.sum(-1, keepdim=True))
-    if trust is not None:
-        visible = visible * trust
-    offset = pixel - points
-    shift = common_shift(offset, visible, settings, scale)
-    sigma, ratio = _whitened(offset - shift, settings, scale)
-    root = (visible / (1 + ratio)).sqrt() / sigma  # square root of the weight of each point
+    B, new = len(points), points.new_empty
+    residual, by_vertex, by_pose, root, energy = found = (
+        *(new(B, 68, 2), new(B, 68, 2, 3), new(B, 68, 2, 6)),
+        *(new(B, 68), new(B)),
+    )
+    inputs = [
+        vectors(fit_model.landmarks(state.coefficients)),
+        matrices(state.pose.rotation),
+        vectors(state.pose.translation),
+        vectors(camera.pinhole),
+        wp.from_torch(points.contiguous(), dtype=wp.vec2),
+        wp.from_torch(points.new_ones(B) if scale is None else scale),
+        wp.from_torch(points.new_ones(B, 68) if trust is None else trust),
+        _numbers(settings),
+    ]
+    outputs = [wp.from_torch(residual, dtype=wp.vec2), *(wp.from_torch(t) for t in found[1:])]
+    launch(landmark_kernel, B, inputs, outputs, points)
 
-    J = offset.new_zeros(len(offset), 68, 2, layout.size)
-    # A mode moves vertex x by its column b: the image moves by P · flip · R · b.
-    P = flip_axes(projection_jacobian(vertices, camera))
-    J[..., : layout.n_geometry] = P @ state.pose.rotation[:, None] @ fit_model.landmark_basis
-    J[..., layout.pose] = pose_jacobian(vertices, state.pose.translation, camera)
+    J = new(B, 68, 2, layout.size).zero_()
+    J[..., : layout.n_geometry] = by_vertex @ fit_model.landmark_basis
+    J[..., layout.pose] = by_pose
     if layout.n_zoom:
-        J[..., layout.zoom] = (pixel - camera.principal_point[:, None])[..., None]
-    J *= root[..., None, None]
-    residual = offset * root[..., None]
-    energy = 0.5 * (visible * settings.landmark_robust**2 * torch.log1p(ratio)).sum(-1)
+        from_centre = points - camera.principal_point[:, None]
+        J[..., layout.zoom] = (residual + root[..., None] * from_centre)[..., None]
     if settings.landmark_shift_sigma:
-        energy = energy + 0.5 * (shift / settings.landmark_shift_sigma).square().sum((1, 2))
         residual, J = marginalise_shift(residual, J, root, settings.landmark_shift_sigma)
     return Rows(residual.flatten(1), J.flatten(1, 2), energy)
+
+
+def _numbers(settings: FitSettings) -> Any:
+    shifted = settings.landmark_shift_sigma > 0
+    return fill(
+        LandmarkNumbers,
+        sigma=wp.vec3(settings.jaw_sigma, settings.brow_sigma, settings.landmark_sigma),
+        robust=settings.landmark_robust,
+        used=settings.landmarks_used,
+        worth=settings.n_landmarks or 0.0,
+        shift_steps=SHIFT_STEPS if shifted else 0,
+        shift_precision=settings.landmark_shift_sigma**-2 if shifted else 0.0,
+    )
 
 
 def marginalise_shift(
@@ -137,15 +154,14 @@ def marginalise_shift(
     Returns:
         Residual and Jacobian in the same shapes.
     """
-    total = root.square().sum(-1, keepdim=True)
-    unit = root / total.sqrt()
-    part = (1 - (1 + sigma**2 * total).rsqrt()) * unit
+    total = root.square().sum(-1, keepdim=True).clamp(min=1e-12)
+    part = (1 - (1 + sigma**2 * total).rsqrt()) / total * root  # times rootᵀ this is I − S^½
 
     def without_shared(rows: Tensor) -> Tensor:
-        shared = (unit[..., None, None] * rows).sum(1, keepdim=True)
-        return rows - part[..., None, None] * shared
+        flat = rows.flatten(2)
+        return torch.baddbmm(flat, part[..., None], root[:, None] @ flat, alpha=-1).view_as(rows)
 
-    return without_shared(residual[..., None])[..., 0], without_shared(jacobian)
+    return without_shared(residual), without_shared(jacobian)
 
 
 def common_shift(
@@ -166,7 +182,7 @@ def common_shift(
     if not settings.landmark_shift_sigma:
         return shift
     for _ in range(SHIFT_STEPS):
-        sigma, ratio = _whitened(offset - shift, settings, scale)
+        sigma, ratio = whitened(offset - shift, settings, scale)
         weight = (visible / (1 + ratio) / sigma**2)[..., None]
         shift = (weight * offset).sum(1, keepdim=True) / (
             weight.sum(1, keepdim=True) + settings.landmark_shift_sigma**-2
@@ -193,11 +209,11 @@ def landmark_weights(
     Returns:
         (B, 68) 0 for the hidden jaw and unused points, towards 0 for outliers, else near 1.
     """
-    _, ratio = _whitened(offset, settings, scale)
+    _, ratio = whitened(offset, settings, scale)
     return visible_landmarks(pose) * used_landmarks(settings, offset) / (1 + ratio)
 
 
-def _whitened(offset: Tensor, settings: FitSettings, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+def whitened(offset: Tensor, settings: FitSettings, scale: Tensor | None) -> tuple[Tensor, Tensor]:
     """σ_j (68,) or (B, 68) px, and the squared offsets (B, 68) in parts of σ_j² times the robust scale squared."""
     sigma = landmark_sigma(settings, offset)
     if scale is not None:

@@ -112,13 +112,16 @@ def turned(pose: Pose, step: Tensor) -> MatrixPose:
 
 
 def rotation_by(w: Tensor) -> Tensor:
-    """Rodrigues' formula: matrices (B, 3, 3) of rotation vectors (B, 3), in few operations."""
-    angle = w.norm(dim=-1).clamp(min=1e-8)[:, None, None]
-    K = torch.linalg.cross(
-        torch.eye(3, dtype=w.dtype, device=w.device).expand(len(w), 3, 3), w[:, None].expand(-1, 3, 3)
-    )
-    half = torch.sin(angle / 2) / angle
-    return torch.eye(3, dtype=w.dtype, device=w.device) + torch.sin(angle) / angle * K + 2 * half**2 * (K @ K)
+    """Rodrigues' formula in half the angle: matrices (B, 3, 3) of rotation vectors (B, 3), in few operations.
+
+    With the unit axis u, K = sin(θ/2) [u]× and 2 sin(θ/2) cos(θ/2) = sin θ, 2 sin²(θ/2) = 1 − cos θ:
+    I + sin θ [u]× + (1 − cos θ) [u]×² = I + 2 K (K + cos(θ/2) I).
+    """
+    angle = w.norm(dim=-1, keepdim=True).clamp(min=1e-8)
+    half = angle / 2
+    identity = torch.eye(3, dtype=w.dtype, device=w.device).expand(len(w), 3, 3)
+    K = torch.linalg.cross(identity, (half.sin() / angle * w)[:, None].expand(-1, 3, 3))
+    return torch.baddbmm(identity, K, K + half.cos()[..., None] * identity, alpha=2)
 
 
 @dataclass(frozen=True)
@@ -223,8 +226,11 @@ class FitModel:
 
     def geometry_at(self, vertices: Tensor) -> Tensor:
         """How modes move the named vertices (M,): (M, 3, n_geometry) mm per standard deviation."""
-        parts = [basis.index_select(0, vertices) * deviation for basis, deviation in self._geometry_bases]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+        found = self.model.mean_shape.new_empty(len(vertices), 3, self.layout.n_geometry)
+        parts = self.layout.alpha, self.layout.expression
+        for part, (basis, deviation) in zip(parts, self._geometry_bases, strict=False):
+            torch.mul(basis.index_select(0, vertices), deviation, out=found[..., part])
+        return found
 
     def texture_at(self, vertices: Tensor) -> Tensor:
         """How modes colour the named vertices (M,): (M, 3, n_texture) per standard deviation."""

@@ -61,7 +61,7 @@ class Prior:
     """A quadratic ½ (x − mean)ᵀ Λ (x − mean), in blocks.
 
     Attributes:
-        coefficients: (n_coefficients,) or (B, n_coefficients) diagonal precision, about 0.
+        coefficients: (n_coefficients,) or (B, n_coefficients) diagonal precision, about 0; it is 0 where `known` is not.
         light: (B, n_light, n_light) precision.
         light_mean: (9, 3) or (B, 9, 3) harmonics, or (15,) of a lamp.
         zoom: precision of the logarithm of the focal length, mean 0.
@@ -95,20 +95,10 @@ class Prior:
 
     def energy(self, state: FaceState) -> tuple[Tensor, Tensor]:
         """(B,) energy of the coefficients, and (B,) of the light, the focal length and the pose."""
-        off = self._light_off(state)
-        light = 0.5 * (off * (self.light @ off)).sum((1, 2))
-        if state.zoom is not None:
-            light = light + 0.5 * self.zoom * state.zoom.square()
-        if self.pose is not None:
-            light = light + 0.5 * (self.pose * self._pose_off(state).square()).sum(-1)
-        coefficients = 0.5 * (self.coefficients * state.coefficients.square()).sum(-1)
-        if self.known is not None:
-            off = (state.coefficients - self.mean)[..., None]
-            coefficients = coefficients + 0.5 * (off * (self.known @ off)).sum((1, 2))
-        return coefficients, light
+        return self._energy(state, *self._pulls(state))
 
-    def add_to(self, H: Tensor | None, g: Tensor, state: FaceState, layout: Layout) -> None:
-        """Add precision and gradient to the normal equations, in place.
+    def add_to(self, H: Tensor | None, g: Tensor, state: FaceState, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Add precision and gradient to the normal equations, in place, and give `energy`.
 
         Args:
             H: (B, n, n), or None where the gradient alone is asked for.
@@ -117,10 +107,9 @@ class Prior:
             layout: of the n parameters.
         """
         n = layout.n_coefficients
-        g[:, :n] += self.coefficients * state.coefficients
-        g[:, layout.light] += (self.light @ self._light_off(state))[..., 0]
-        if self.known is not None:
-            g[:, :n] += (self.known @ (state.coefficients - self.mean)[..., None])[..., 0]
+        pull, off, light_pull = self._pulls(state)
+        g[:, :n] += pull
+        g[:, layout.light] += light_pull[..., 0]
         if H is not None:
             H[:, :n, :n].diagonal(dim1=1, dim2=2).add_(self.coefficients)
             if self.known is not None:
@@ -135,16 +124,36 @@ class Prior:
             g[:, layout.pose] += self.pose * self._pose_off(state)
             if H is not None:
                 H[:, layout.pose, layout.pose].diagonal(dim1=1, dim2=2).add_(self.pose)
+        return self._energy(state, pull, off, light_pull)
+
+    def _pulls(self, state: FaceState) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradient by the coefficients (B, n), how far the light is from its mean and the gradient by it (B, n_light, 1)."""
+        off = (state.light - self.light_mean).flatten(1)[..., None]
+        pull = self.coefficients * state.coefficients
+        if self.known is not None:
+            pull = pull + (self.known @ self._face_off(state)[..., None])[..., 0]
+        return pull, off, self.light @ off
+
+    def _face_off(self, state: FaceState) -> Tensor:
+        """(B, n) how far the coefficients are from their mean."""
+        return state.coefficients if self.mean is None else state.coefficients - self.mean
+
+    def _energy(
+        self, state: FaceState, pull: Tensor, off: Tensor, light_pull: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        coefficients = 0.5 * torch.linalg.vecdot(pull, self._face_off(state))
+        light = 0.5 * torch.linalg.vecdot(light_pull[..., 0], off[..., 0])
+        if state.zoom is not None:
+            light = light + 0.5 * self.zoom * state.zoom.square()
+        if self.pose is not None:
+            light = light + 0.5 * (self.pose * self._pose_off(state).square()).sum(-1)
+        return coefficients, light
 
     def _pose_off(self, state: FaceState) -> Tensor:
         """(B, 6) rotation vector and translation that lead from the start to the pose."""
         start = state.pose if self.start is None else self.start
         turn = roma.rotmat_to_rotvec(state.pose.rotation @ start.rotation.transpose(1, 2))
         return torch.cat([turn, state.pose.translation - start.translation], -1)
-
-    def _light_off(self, state: FaceState) -> Tensor:
-        """(B, n_light, 1) how far the light is from its mean."""
-        return (state.light - self.light_mean).flatten(1)[..., None]
 
 
 def make_prior(

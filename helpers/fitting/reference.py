@@ -1,6 +1,6 @@
-"""The pixel term in plain torch: the readable twin of `kernels.py`, and its oracle in the tests.
+"""The landmark and the pixel term in plain torch: readable twins of the kernels, and their oracles in the tests.
 
-Nothing here derives a Jacobian by hand. `pixel_residual` computes the residual; torch differentiates it.
+Nothing here derives a Jacobian by hand. `landmark_residual` and `pixel_residual` compute residuals; torch differentiates them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,44 @@ import torch
 from torch import Tensor
 from torch.func import jacfwd
 
-from helpers.camera import flip_axes
-from helpers.fitting.parameters import Layout
+from helpers.camera import Camera, flip_axes
+from helpers.fitting.landmark_term import common_shift, landmark_offsets, used_landmarks, whitened
+from helpers.fitting.parameters import FaceState, FitModel, Layout
+from helpers.fitting.residuals import Rows
+from helpers.fitting.settings import FitSettings
 from helpers.lighting import gamma_encode, sh_basis
+from helpers.pose import visible_landmarks
+
+
+def landmark_rows_reference(
+    fit_model: FitModel,
+    state: FaceState,
+    camera: Camera,
+    points: Tensor,
+    settings: FitSettings,
+    scale: Tensor | None = None,
+    trust: Tensor | None = None,
+) -> Rows:
+    """`helpers.fitting.landmark_term.landmark_rows` before the shift is eliminated from the rows: same arguments."""
+    visible = visible_landmarks(state.pose) * used_landmarks(settings, points)
+    if settings.n_landmarks is not None:
+        visible = visible * (settings.n_landmarks / visible.sum(-1, keepdim=True))
+    if trust is not None:
+        visible = visible * trust
+    offset = landmark_offsets(fit_model, state, camera, points)
+    shift = common_shift(offset, visible, settings, scale)
+    sigma, ratio = whitened(offset - shift, settings, scale)
+    root = (visible / (1 + ratio)).sqrt() / sigma  # square root of the weight of each point
+
+    def landmark_residual(step: Tensor) -> Tensor:
+        moved = state.moved(step.expand(len(points), -1), fit_model.layout)
+        return (root[..., None] * landmark_offsets(fit_model, moved, camera, points)).flatten(1)
+
+    zero = points.new_zeros(fit_model.layout.size)
+    energy = 0.5 * (visible * settings.landmark_robust**2 * torch.log1p(ratio)).sum(-1)
+    if settings.landmark_shift_sigma:
+        energy = energy + 0.5 * (shift / settings.landmark_shift_sigma).square().sum((1, 2))
+    return Rows(landmark_residual(zero), jacfwd(landmark_residual)(zero), energy)
 
 
 def cross_matrix(w: Tensor) -> Tensor:

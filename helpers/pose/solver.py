@@ -73,7 +73,7 @@ def squared_errors(seen: Observations, pose: Pose, sets: int = 1) -> Tensor:
 
 
 def _arrays(seen: Observations) -> Any:
-    camera = torch.cat([seen.camera.focal[:, None], seen.camera.principal_point], -1).float()
+    camera = seen.camera.pinhole.float()
     return fill(
         kernels.Observations,
         points_2d=_array(seen.points_2d),

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from helpers.device import upload
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -72,44 +74,53 @@ def augment(image: Tensor, generator: torch.Generator, strength: Augmentation | 
     B, S = image.shape[:2]
 
     def uniform(*shape: int) -> Tensor:
-        return (2 * torch.rand(*shape, generator=generator) - 1).to(image)
+        return 2 * torch.rand(*shape, generator=generator) - 1
 
     def chance(share: float) -> Tensor:
-        return (torch.rand(B, generator=generator) < share).to(image).view(B, 1, 1, 1)
+        return _sent(torch.rand(B, generator=generator) < share, image).view(B, 1, 1, 1)
 
     image = _moved(
         image, uniform(B) * math.radians(s.turn), torch.exp(uniform(B) * s.zoom), uniform(B, 2) * s.shift
     )
-    gain = torch.randn(B, 4, generator=generator).to(image) * s.colour
-    gain = torch.exp(gain[:, :1] + gain[:, 1:] / 3).view(B, 1, 1, 3)
-    image = gain * image.clamp(min=1e-4) ** torch.exp(uniform(B) * s.gamma).view(B, 1, 1, 1)
+    gain = torch.randn(B, 4, generator=generator) * s.colour
+    gain = _sent(torch.exp(gain[:, :1] + gain[:, 1:] / 3), image).view(B, 1, 1, 3)
+    gamma = _sent(torch.exp(uniform(B) * s.gamma), image).view(B, 1, 1, 1)
+    image = gain * image.clamp(min=1e-4) ** gamma
     no_colour = chance(s.grey)
     image = image + no_colour * (image.mean(-1, keepdim=True) - image)
-    image = _blurred(image, s.blur * S / 112 * torch.rand(B, generator=generator).to(image))
+    image = _blurred(image, s.blur * S / 112 * torch.rand(B, generator=generator))
     image = _covered(image, generator, chance(s.erase), s.erase_side)
     return _noisy(image, generator, s.noise).clamp(0, 1)
 
 
+def _sent(drawn: Tensor, image: Tensor) -> Tensor:
+    """What was drawn on the CPU, where the picture is and in its precision."""
+    return upload(drawn.to(image.dtype), image.device)
+
+
 def _moved(image: Tensor, angle: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
-    """Turned, enlarged by `zoom` and shifted (share of the side); what lies past the edge is black, as in the crop."""
+    """Turned, enlarged by `zoom` and shifted (share of the side); what lies past the edge is black, as in the crop.
+
+    The numbers of the motion are on the CPU.
+    """
     if not (bool(angle.any()) or bool(shift.any()) or bool((zoom != 1).any())):
         return image
     cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
     rows = torch.stack([cos, -sin, 2 * shift[:, 0], sin, cos, 2 * shift[:, 1]], -1).view(-1, 2, 3)
-    grid = F.affine_grid(rows, [len(image), 3, *image.shape[1:3]], align_corners=False)
+    grid = F.affine_grid(_sent(rows, image), [len(image), 3, *image.shape[1:3]], align_corners=False)
     moved = F.grid_sample(image.permute(0, 3, 1, 2), grid, align_corners=False)
     return moved.permute(0, 2, 3, 1)
 
 
 def _blurred(image: Tensor, sigma: Tensor) -> Tensor:
-    """Each picture with its own Gaussian blur, sigma (B,) px: one grouped convolution along each side."""
+    """Each picture with its own Gaussian blur, sigma (B,) px on the CPU: one grouped convolution along each side."""
     if not bool(sigma.any()):
         return image
     B, S, _, C = image.shape
     reach = max(1, math.ceil(2.5 * float(sigma.max())))
-    at = torch.arange(-reach, reach + 1).to(image)
+    at = torch.arange(-reach, reach + 1)
     kernel = torch.exp(-0.5 * (at / sigma.clamp(min=1e-3)[:, None]).square())
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(C, 0)[:, None]
+    kernel = _sent((kernel / kernel.sum(1, keepdim=True)).repeat_interleave(C, 0)[:, None], image)
     flat = image.permute(0, 3, 1, 2).reshape(1, B * C, S, S)
     flat = F.conv2d(F.pad(flat, (reach, reach, 0, 0), "replicate"), kernel[:, :, None], groups=B * C)
     flat = F.conv2d(F.pad(flat, (0, 0, reach, reach), "replicate"), kernel[..., None], groups=B * C)
@@ -119,15 +130,15 @@ def _blurred(image: Tensor, sigma: Tensor) -> Tensor:
 def _covered(image: Tensor, generator: torch.Generator, which: Tensor, side: float) -> Tensor:
     """Some pictures with a rectangle of one colour."""
     B, S = image.shape[:2]
-    box, middle, colour = (torch.rand(B, n, generator=generator).to(image) for n in (2, 2, 3))
-    at = (torch.arange(S).to(image) + 0.5) / S
+    box, middle, colour = (_sent(torch.rand(B, n, generator=generator), image) for n in (2, 2, 3))
+    at = (torch.arange(S, device=image.device, dtype=image.dtype) + 0.5) / S
     inside = (at - middle[..., None]).abs() < side / 2 * box[..., None]  # (B, 2, S): along x and along y
     where = which * (inside[:, 1, :, None] & inside[:, 0, None, :])[..., None]
     return image + where * (colour.view(B, 1, 1, 3) - image)
 
 
 def _noisy(image: Tensor, generator: torch.Generator, largest: float) -> Tensor:
-    sigma = largest * torch.rand(len(image), 1, 1, 1, generator=generator).to(image)
+    sigma = _sent(largest * torch.rand(len(image), 1, 1, 1, generator=generator), image)
     seed = int(torch.randint(2**62, (), generator=generator))
     if not largest:
         return image

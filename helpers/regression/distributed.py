@@ -6,6 +6,7 @@ GPUs they talk through NCCL, on CPUs through Gloo. Run by hand there is one proc
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from helpers.device import upload
 from helpers.errors import UserError
 
 
@@ -24,11 +26,13 @@ class Agreement:
 
     Attributes:
         loss: Mean over the whole batch.
+        usable: Whether the loss and its gradient are numbers.
         stop: Whether any process was asked to stop.
         seconds: Of training, the mean of all clocks.
     """
 
     loss: float
+    usable: bool
     stop: bool
     seconds: float
 
@@ -64,17 +68,22 @@ class Team:
         dist.all_reduce(values)
         return values
 
-    def agree(self, loss: Tensor, stop: bool, seconds: float) -> Agreement:
+    def agree(self, loss: Tensor, length: Tensor, stop: bool, seconds: float) -> Agreement:
         """What all processes go by after a step, in one message, as every message makes them wait for each other.
+
+        Of a step on a GPU this is also the only thing that is waited for.
 
         Args:
             loss: () of this process' part of the batch.
+            length: () of the gradient.
             stop: Whether this process was asked to stop.
             seconds: Of training, by this process' clock.
         """
-        told = torch.tensor([stop, seconds], dtype=torch.float64).to(self.device)
-        mean = self.mean(torch.cat([loss.detach().double()[None], told])).tolist()
-        return Agreement(loss=mean[0], stop=mean[1] > 0, seconds=mean[2])
+        told = upload(torch.tensor([stop, seconds], dtype=torch.float64), self.device)
+        found = torch.stack([loss.detach(), length]).double()
+        loss_, length_, stopped, clock = self.mean(torch.cat([found, told])).tolist()
+        usable = math.isfinite(loss_) and math.isfinite(length_)
+        return Agreement(loss=loss_, usable=usable, stop=stopped > 0, seconds=clock)
 
     def wait(self) -> None:
         """Go on when all processes have come here."""

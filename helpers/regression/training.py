@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from helpers.device import upload
 from helpers.errors import UserError
 from helpers.progress import progress_bar
 from helpers.regression.augment import augment
@@ -182,9 +183,9 @@ class _Run:
                 means = [buffer.clone() for buffer in self.bare.buffers()]
                 loss, length = self._gradient(image, target)
                 # The gradients are averaged over all processes already; so must be what they decide by.
-                agreed = self.team.agree(loss, asked.is_set(), self._elapsed())
+                agreed = self.team.agree(loss, length, asked.is_set(), self._elapsed())
                 self.seconds = agreed.seconds
-                if math.isfinite(agreed.loss) and bool(torch.isfinite(length)):
+                if agreed.usable:
                     self._move_weights()
                 else:
                     self._skip(means)
@@ -233,7 +234,7 @@ class _Run:
     def _gradient(self, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Forward and backward: the loss of this process' part of the batch, and the gradient's length before clipping."""
         s = self.settings
-        image, target = as_float(image.to(self.device)), target.to(self.device)
+        image, target = as_float(upload(image, self.device)), upload(target, self.device)
         if s.augments:
             number = self.step * self.team.world + self.team.rank
             generator = torch.Generator().manual_seed((s.seed * 7_368_787 + number) % 2**63)

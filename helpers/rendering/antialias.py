@@ -82,9 +82,8 @@ def antialias(
     """
     B, H, W, C = image.shape
     triangles = triangles.to(points.device)
-    found = [silhouette(points[b], triangles, raster, b, cull_backfaces) for b in range(len(points))]
     flat = image.reshape(-1, C)
-    inside, outside, beyond = (torch.cat(part) for part in zip(*found, strict=True))
+    inside, outside, beyond = silhouette(points, triangles, raster, cull_backfaces)
     # beyond > 0: the surface reaches that far into the area of the pixel outside; < 0: it ends short of the
     # pixel inside.
     step = (flat[inside] - flat[outside]) * beyond[:, None]
@@ -93,51 +92,52 @@ def antialias(
 
 
 def silhouette(
-    points: Tensor, triangles: Tensor, raster: Raster, b: int, cull: bool
+    points: Tensor, triangles: Tensor, raster: Raster, cull: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pairs of neighbouring pixels of image b between whose centres its outline passes.
+    """Pairs of neighbouring pixels between whose centres an outline passes.
 
     Args:
-        points: (V, 3) u px, v px, depth mm of the image.
+        points: (B, V, 3) u px, v px, depth mm.
         triangles: (F, 3).
-        raster: What the whole batch shows.
-        b: Number of the image.
+        raster: What the batch shows.
         cull: Whether triangles that turn their inside to the camera were left out.
 
     Returns:
         The pixel inside and the one outside (N,), counted through the batch, and how far (N,) px, −½ to ½, the
         surface reaches beyond the border between the two.
     """
-    H, W = raster.triangle_id.shape[1:]
+    B, H, W = raster.triangle_id.shape
+    V = points.shape[1]
     with torch.no_grad():
         a, c, third = silhouette_edges(points, triangles, raster.perspective, cull)
+    points = points.reshape(-1, 3)
     # Steep edges are looked at along rows, flat ones along columns: turn the image for those.
     steep = ((points[c, 1] - points[a, 1]).abs() >= (points[c, 0] - points[a, 0]).abs()).detach()
     parts = []
-    for along, keep, lines, length in ((0, steep, H, W), (1, ~steep, W, H)):
-        parts.append(
-            _crossings(points, a[keep], c[keep], third[keep], along, lines, length, raster.perspective)
-        )
-    line, before, at, side, depth, along = (torch.cat(part) for part in zip(*parts, strict=True))
+    for along, those, lines, length in ((0, steep, H, W), (1, ~steep, W, H)):
+        edges = (vertex[those.nonzero()[:, 0]] for vertex in (a, c, third))
+        parts.append(_crossings(points, *edges, along, lines, length, raster.perspective))
+    end, line, before, at, side, depth, along = (torch.cat(part) for part in zip(*parts, strict=True))
     # The pair's pixels lie at `before` and `before + 1` on the line; `side` tells which is inside.
-    one = torch.where(along == 0, line * W + before, before * W + line)
+    one = torch.where(along == 0, line * W + before, before * W + line) + end // V * (H * W)
     two = one + torch.where(along == 0, 1, W)
     inside, outside = torch.where(side, one, two), torch.where(side, two, one)
     beyond = torch.where(side, at - before, before + 1 - at) - 0.5
-    depths, seen = raster.depth[b].flatten(), raster.triangle_id[b].flatten() >= 0
+    depths, seen = raster.depth.flatten(), raster.triangle_id.flatten() >= 0
     # Behind the edge must be something else, and not just the surface's own next pixel.
     shown = seen[inside] & (depths[outside] > depth * (1 + 1e-4 * depth.sign()))
-    # Of several edges between two pixels the nearest is seen.
-    pair = one * 2 + along
-    nearest = depth.new_full((2 * H * W,), torch.inf)
-    nearest = nearest.scatter_reduce(0, pair[shown], depth[shown], "amin")
-    shown &= depth == nearest[pair]
-    number = torch.arange(len(pair), device=pair.device)
-    first = torch.full((2 * H * W,), len(pair), device=pair.device)
-    first = first.scatter_reduce(0, pair[shown], number[shown], "amin")
-    shown &= number == first[pair]
-    start = b * H * W
-    return inside[shown] + start, outside[shown] + start, beyond[shown]
+    # Of several edges between two pixels the nearest is seen, and of those as near the first.
+    pair, number = one * 2 + along, torch.arange(len(one), device=one.device)
+    shown &= depth == _least(torch.where(shown, depth, torch.inf), pair, 2 * B * H * W)
+    shown &= number == _least(torch.where(shown, number, len(one)), pair, 2 * B * H * W)
+    some = shown.nonzero()[:, 0]
+    return inside[some], outside[some], beyond[some]
+
+
+def _least(values: Tensor, group: Tensor, groups: int) -> Tensor:
+    """(N,) for each of the values (N,) the least one of its group (N,)."""
+    least = values.new_empty(groups).scatter_reduce(0, group, values, "amin", include_self=False)
+    return least[group]
 
 
 def silhouette_edges(
@@ -145,24 +145,31 @@ def silhouette_edges(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Ends a and c (N,) of the edges that may be outlines, and the third vertex of a triangle that is seen there.
 
+    Vertices are counted through the batch.
+
     An outline has its surface on one side only: it is the mesh's border, or the two triangles lie on the same
     side of it on the screen, that is, they face different ways.
     """
     edges = mesh_edges(triangles)
-    p = points[triangles.long()]
+    p = points[:, triangles.long()]  # (B, F, 3 corners, 3)
     u, v = p[..., 0], p[..., 1]
-    area = (u[:, 1] - u[:, 0]) * (v[:, 2] - v[:, 0]) - (v[:, 1] - v[:, 0]) * (u[:, 2] - u[:, 0])
-    sound = torch.isfinite(p).flatten(1).all(-1)
+    area = (u[..., 1] - u[..., 0]) * (v[..., 2] - v[..., 0]) - (v[..., 1] - v[..., 0]) * (
+        u[..., 2] - u[..., 0]
+    )
+    sound = torch.isfinite(p).flatten(2).all(-1)
     if perspective:
         sound &= (p[..., 2] > NEAR).all(-1)
     front, sound = area < 0, sound & (area != 0)
     left, right = edges.sides.unbind(-1)
     border = right < 0
-    keep = sound[left] & (border | sound[right]) & (border | (front[left] != front[right]))
+    keep = sound[:, left] & (border | sound[:, right]) & (border | (front[:, left] != front[:, right]))
     if cull:
-        keep &= front[left] | (~border & front[right])
-    third = torch.where(front[left] | border, edges.opposite[:, 0], edges.opposite[:, 1])
-    return edges.ends[keep, 0], edges.ends[keep, 1], third[keep]
+        keep &= front[:, left] | (~border & front[:, right])
+    image, edge = keep.nonzero(as_tuple=True)
+    near_left = front[image, left[edge]] | border[edge]
+    third = torch.where(near_left, edges.opposite[edge, 0], edges.opposite[edge, 1])
+    before = image * points.shape[1]
+    return edges.ends[edge, 0] + before, edges.ends[edge, 1] + before, third + before
 
 
 def _crossings(
@@ -177,7 +184,7 @@ def _crossings(
 ) -> tuple[Tensor, ...]:
     """Where edges cross the lines of pixel centres: along = 0 for rows, 1 for columns.
 
-    Returns for each crossing: the line's number, the pixel before it on the line, where it is (differentiable),
+    Returns for each crossing: an end of its edge, the line's number, the pixel before it on the line, where it is (differentiable),
     whether the surface lies before it, its depth, and `along`.
     """
     across = 1 - along
@@ -203,6 +210,6 @@ def _crossings(
         s = (pt[:, across] - pa[:, across]) / (pc[:, across] - pa[:, across])
         side = pt[:, along] < pa[:, along] + s * (pc[:, along] - pa[:, along])
         before = at.floor()
-        keep = (before >= 0) & (before < length - 1)
-    line, before, side = line[keep], before[keep].long(), side[keep]
-    return line, before, at[keep], side, depth[keep], torch.full_like(line, along)
+        keep = ((before >= 0) & (before < length - 1)).nonzero()[:, 0]
+    line = line[keep]
+    return a[keep], line, before[keep].long(), at[keep], side[keep], depth[keep], torch.full_like(line, along)

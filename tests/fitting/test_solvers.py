@@ -7,7 +7,7 @@ import torch
 
 from helpers.camera import model_to_camera, project
 from helpers.fitting import FitSettings
-from helpers.fitting.energy import Energy, add_gram, free_parameters, mirrored
+from helpers.fitting.energy import Energy, add_gram, free_parameters, mirror
 from helpers.fitting.landmark_term import landmark_rows
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.prior_term import make_prior
@@ -94,4 +94,5 @@ def test_the_product_in_strips_is_the_product():
     H = torch.zeros(2, 17, 17, dtype=torch.float64)
     add_gram(H, J)
     add_gram(H, 2 * J)
-    assert torch.allclose(mirrored(H), 5 * J.transpose(1, 2) @ J)
+    mirror(H)
+    assert torch.allclose(H, 5 * J.transpose(1, 2) @ J)

@@ -10,11 +10,18 @@ import torch
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.fitting.energy import Energy, free_parameters
 from helpers.fitting.images import gaussian_blur, is_grey, with_slopes
-from helpers.fitting.landmark_term import landmark_noise, landmark_rows, landmark_sigma, marginalise_shift
+from helpers.fitting.landmark_term import (
+    landmark_noise,
+    landmark_offsets,
+    landmark_rows,
+    landmark_sigma,
+    marginalise_shift,
+)
+from helpers.fitting.light_models import HARMONICS
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.pixel_term import pixel_precision, pixel_rows, sample_points, see
 from helpers.fitting.prior_term import make_prior
-from helpers.fitting.reference import pixel_jacobian
+from helpers.fitting.reference import landmark_rows_reference, pixel_jacobian
 from helpers.fitting.residual_correlation import LEAST_AREA, residual_noise
 from helpers.fitting.settings import FitSettings, Level
 from helpers.fitting.solvers import gauss_newton
@@ -57,6 +64,36 @@ def test_pixel_rows_agree_with_the_differentiated_twin(fit_model, scene):
             scale = theirs[:, part].abs().max()
             assert (ours[:, part] - theirs[:, part]).abs().max() < 2e-4 * scale
     assert torch.allclose(rows.energy, 0.5 * rows.residual.square().sum(-1), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings", [FitSettings(), FitSettings.released(), FitSettings(n_landmarks=30.0, landmarks_used=60)]
+)
+def test_landmark_rows_agree_with_the_differentiated_twin(fit_model, scene, settings):
+    state, camera, _ = scene
+    model = fit_model.with_layout(HARMONICS, n_zoom=1)
+    turned = Pose(torch.tensor([[0.1, 0.5, 0.0], [0.0, -0.6, 0.2]]), state.pose.translation)
+    state = FaceState(state.coefficients, turned, state.light, torch.tensor([0.1, -0.2]))
+    g = torch.Generator().manual_seed(4)
+    points = 80 + 30 * torch.randn(2, 68, 2, generator=g)
+    for more in ({}, {"scale": torch.tensor([0.5, 2.0]), "trust": torch.rand(2, 68, generator=g)}):
+        twin = landmark_rows_reference(model, state, camera, points, settings, **more)
+        rows = landmark_rows(model, state, camera, points, settings, **more)
+        residual, jacobian = twin.residual.view(2, 68, 2), twin.jacobian.view(2, 68, 2, -1)
+        if settings.landmark_shift_sigma:
+            root = rows_root(model, state, camera, points, twin)
+            residual, jacobian = marginalise_shift(residual, jacobian, root, settings.landmark_shift_sigma)
+        torch.testing.assert_close(rows.energy, twin.energy, rtol=1e-5, atol=0)
+        torch.testing.assert_close(rows.residual, residual.flatten(1), rtol=1e-4, atol=1e-4)
+        for k in range(model.layout.size):  # each in its own unit
+            ours, theirs = rows.jacobian[..., k], jacobian.flatten(1, 2)[..., k]
+            assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max(), k
+
+
+def rows_root(model, state, camera, points, twin):
+    """(B, 68) the root of each point's weight: what its weighted offset has beside the offset."""
+    offset = landmark_offsets(model, state, camera, points)
+    return twin.residual.view(2, 68, 2).norm(dim=-1) / offset.norm(dim=-1)
 
 
 @pytest.mark.parametrize("shift_sigma", [0.0, 2.0])
@@ -161,8 +198,8 @@ def test_prior_is_its_own_gradient_and_splits_the_channels(fit_model, scene):
     state, _, _ = scene
     layout, settings = fit_model.layout, FitSettings()
     prior = make_prior(layout, settings, torch.tensor([False, True]))
-    H, g = torch.zeros(2, layout.size, layout.size), torch.zeros(2, layout.size)
-    prior.add_to(H, g, state, layout)
+    g = torch.zeros(2, layout.size)
+    prior.add_to(None, g, state, layout)
     coefficients = state.coefficients.clone().requires_grad_()
     light = state.light.clone().requires_grad_()
     parts = prior.energy(FaceState(coefficients, state.pose, light))

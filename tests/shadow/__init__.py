@@ -7,7 +7,8 @@ the CPU. So the branches that only CUDA takes are run, and a forgotten `device=`
 What it cannot show: streams, races, memory, rounding of CUDA's kernels, speed. A device other than cuda:0 is not modelled.
 
 - `guard.cpp` gives torch's C++ part what a build without CUDA lacks; `test_shadow` compiles it.
-- `device` is the shadow, its rules, and a count of what would make the host wait. It must be imported before torch.
+- `device` is the shadow, its rules, and a count of launches and of what would make the host wait. It must be imported before torch.
 - `scenes` are functions of a device: `test_shadow` runs each on both, and the results must agree.
+- `costs` counts launches and waits of a fit, a step of training and more: `test_shadow` holds them to bounds.
 - `python -m tests.shadow.mutations` takes a `device=` or `.to(…)` out of helpers/ and looks whether a scene notices.
 """

@@ -24,6 +24,8 @@ aten = torch.ops.aten
 
 # What makes the host wait for the GPU: (why, file:line of helpers) → how often.
 WAITS: Counter[tuple[str, str]] = Counter()
+# What a GPU would be launched for: name of the operation or of the Warp kernel → how often.
+LAUNCHES: Counter[str] = Counter()
 
 # The size of the result depends on the numbers, or the host looks at them.
 LOOK = {
@@ -106,6 +108,7 @@ def run(operation, args, kwargs):
     tensors = [x for x in flat if isinstance(x, torch.Tensor)]
     _check_generator(name, kwargs, tensors)
     _count_waits(name, args, kwargs, tensors)
+    LAUNCHES[name] += not _is_view(operation)
     if name == "_to_copy":
         target = torch.device(kwargs.get("device") or args[0].device)
         rest = {key: value for key, value in kwargs.items() if key not in ("device", "non_blocking")}
@@ -129,8 +132,8 @@ def run(operation, args, kwargs):
             operation(*args, **kwargs)
     assert all(x.shape == x.inner.shape for x in owners.values()), f"{name} changed the size of its argument"
     # A view of an ordinary tensor is ordinary, also in inference mode.
-    is_view = any(x.alias_info is not None for x in operation._schema.returns)
-    ordinary = torch.is_inference_mode_enabled() and is_view and not args[0].is_inference()
+    made_from = any(x.alias_info is not None for x in operation._schema.returns)
+    ordinary = torch.is_inference_mode_enabled() and made_from and not args[0].is_inference()
 
     def cast_shadow(x):
         if not isinstance(x, torch.Tensor):
@@ -140,6 +143,13 @@ def run(operation, args, kwargs):
 
     results, form = tree_flatten(result)
     return tree_unflatten([cast_shadow(x) for x in results], form)
+
+
+def _is_view(operation) -> bool:
+    """Whether an operation moves no numbers: a view, or memory that nothing is written to."""
+    if any(word in operation._schema.name for word in ("view", "empty")):
+        return True
+    return any(x.alias_info is not None and not x.alias_info.is_write for x in operation._schema.returns)
 
 
 def _inner(x):
@@ -210,7 +220,8 @@ def _count_waits(name, args, kwargs, tensors) -> None:
         to_gpu, from_gpu = torch.device(kwargs["device"]).type == "cuda", isinstance(args[0], Shadow)
         why = "" if to_gpu == from_gpu else "to the GPU" if to_gpu else "from the GPU"
     elif name == "copy_" and isinstance(args[0], Shadow) != isinstance(args[1], Shadow):
-        why = "to the GPU" if isinstance(args[0], Shadow) else "from the GPU"
+        fetched = hasattr(args[1], "pinned") and (kwargs.get("non_blocking") or args[2:3] == (True,))
+        why = "" if fetched else "to the GPU" if isinstance(args[0], Shadow) else "from the GPU"
     if why:
         WAITS[why, _line_of_helpers()] += 1
 
@@ -244,7 +255,20 @@ def install() -> None:
     torch.version.cuda = "0.0"
     # A Parameter that moves is replaced: its memory cannot become that of another device.
     torch.__future__.set_overwrite_module_params_on_conversion(True)
+    torch.Tensor.pin_memory = _pin_memory
     _install_warp()
+
+
+_torchs_pin_memory = torch.Tensor.pin_memory
+
+
+def _pin_memory(tensor):
+    """Without CUDA nothing can be pinned: a copy says that it is."""
+    if isinstance(tensor, Shadow):
+        return _torchs_pin_memory(tensor)
+    copy = tensor.clone()
+    copy.pinned = True
+    return copy
 
 
 def _register_factories() -> None:
@@ -265,6 +289,7 @@ def _register_factories() -> None:
             if kwargs.pop("pin_memory", None):
                 raise Refused(f"{_name}: only tensors of the CPU can be pinned")
             kwargs = {key: _on_cpu(value) for key, value in kwargs.items()}
+            LAUNCHES[_name] += not _is_view(_operation)
             return Shadow(_operation(*args, **kwargs | {"device": CPU}))
 
         _factories.impl(full.removeprefix("aten::"), make, "CUDA")
@@ -290,6 +315,7 @@ def _install_warp() -> None:
             arrays = [getattr(value, name) for name in parts.vars] if parts is not None else [value]
             if any(isinstance(x, wp.array) and (x.shadow is not None) != on_gpu for x in arrays):
                 raise Refused(f"{kernel.key} on {'cuda:0' if on_gpu else 'cpu'}: not so {argument.label}")
+        LAUNCHES[kernel.key] += on_gpu
         launch(kernel, dim, inputs=[*inputs, *outputs], device="cpu")
 
     wp.from_torch, wp.launch = shadow_from_torch, shadow_launch
