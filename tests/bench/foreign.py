@@ -13,6 +13,7 @@ from helpers.datasets import ForeignPeople
 from helpers.evaluation import Surface, outer_rmse, outer_surface, typology_angle
 from helpers.face_model import MorphableModel
 from helpers.fitting import FitModel, FitSettings, fit, fit_person
+from helpers.regression import Network, load_network
 from tests.bench.registry import bench, model
 
 PEOPLE, PHOTOS, SEED, BATCH = 10, 6, 40, 12
@@ -54,16 +55,28 @@ def tones(heads: MorphableModel, beta: Tensor) -> np.ndarray:
     return typology_angle(heads.texture(beta)[:, skin].mean(1).numpy())
 
 
-def measure(people: ForeignPeople, heads: MorphableModel, settings: FitSettings | None = None) -> ForeignFits:
-    """Fit all photographs of some people, alone and by person, and measure the errors."""
+def measure(
+    people: ForeignPeople,
+    heads: MorphableModel,
+    settings: FitSettings | None = None,
+    network: Network | None = None,
+) -> ForeignFits:
+    """Fit all photographs of some people, alone and by person, and measure the errors; a network may guess first."""
     fit_model, shown = FitModel(heads), photographs(people)
+    prior = None if network is None else network.prior(shown.image, landmarks=shown.landmarks)
     scans = [
         outer_surface(Surface.of(v, people.model.triangles, people.model.landmarks)) for v in people.neutral
     ]
     nobody = torch.zeros(len(heads.shape_std))
     base = np.array([outer_rmse(face(heads, nobody), scan) for scan in scans])
     fits = [
-        fit(shown.image[some], shown.landmarks[some], fit_model, settings=settings)
+        fit(
+            shown.image[some],
+            shown.landmarks[some],
+            fit_model,
+            prior=None if prior is None else prior.of(some),
+            settings=settings,
+        )
         for some in torch.arange(len(shown.person)).split(BATCH)
     ]
     alpha, beta = torch.cat([f.alpha for f in fits]), torch.cat([f.beta for f in fits])
@@ -73,6 +86,7 @@ def measure(people: ForeignPeople, heads: MorphableModel, settings: FitSettings 
                 shown.image[shown.person == p],
                 shown.landmarks[shown.person == p],
                 fit_model,
+                prior=None if prior is None else prior.of(shown.person == p),
                 settings=settings,
             ).alpha
             for p in range(people.people)
@@ -107,6 +121,25 @@ def part(value: float) -> dict:
 def foreign_fit_median_ratio() -> dict:
     """3DRMSE of single photographs over the mean face's, median: people of another population, drawn by ray casting."""
     return part(np.median(foreign_fits().single))
+
+
+@cache
+def guided_fits() -> ForeignFits:
+    return measure(ForeignPeople(model(1), PEOPLE, PHOTOS, seed=SEED), model(1), network=load_network())
+
+
+@bench
+def foreign_guided_median_ratio() -> dict:
+    """The same for fits whose prior is the network's prediction; peer: the face model's own prior."""
+    guided, own = (float(np.median(f.single)) for f in (guided_fits(), foreign_fits()))
+    return part(guided) | {"peer": own, "ratio": guided / own}
+
+
+@bench
+def foreign_guided_joint_ratio() -> dict:
+    """The same for six photographs fitted together."""
+    guided, own = (float(np.median(f.joint)) for f in (guided_fits(), foreign_fits()))
+    return part(guided) | {"peer": own, "ratio": guided / own}
 
 
 @bench
