@@ -12,12 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.face_encoder import FaceEncoder, face_chips, points_in_chips
-from helpers.face_encoder.chips import CHIP_SIDE
+from helpers.face_encoder.chips import CHIP_SIDE, FITTED, MEAN_FACE, PADDING
 
 # Stages of the encoder, counted from 0, and the squares to which their maps are averaged.
 POOLED = ((1, 4), (2, 4), (3, 2))
 N_FEATURES = 128 + 64 * 16 + 128 * 16 + 256 * 4 + 68 * 2
+FIRST_POINT = N_FEATURES - 68 * 2  # feature
 PHOTO_SIDE = 224  # px of the crops that its faces are cut from; a chip is about two thirds of one
+
+# What a detector takes for the points is not what the face model does. px of the chip (1.2 mm of an average face): what
+# points nearer than about `DEFINED_ALIKE` have in common, and what each has for itself.
+DEFINITION_SIGMA, OWN_DEFINITION_SIGMA, DEFINED_ALIKE = 2.0, 1.0, 30.0
 
 
 class EncoderRegressor(nn.Module):
@@ -80,3 +85,27 @@ class EncoderRegressor(nn.Module):
     def outputs(self) -> int:
         """How many numbers it predicts of each face."""
         return self.fc.out_features
+
+
+def definition_covariance(mean: Tensor) -> Tensor:
+    """How the points of a detector may differ from the face model's, for all faces alike, as a covariance of the features.
+
+    Nobody marks the vertices of a face model in photographs, so by how much a nose tip of 300-W lies beside ours is not known. Two
+    parts: a smooth and an independent one of any direction, and the difference of two means. One is that of the people
+    who are learnt from, the other that of the photographs behind `MEAN_FACE`. It may come from the definition or from the
+    people; a layer that counts it as noise hardly looks there, and does not find the noses of photographs flat.
+
+    Args:
+        mean: (136,) of the points' features over the people who are learnt from.
+
+    Returns:
+        (136, 136).
+    """
+    points = mean.double().view(68, 2)
+    alike = torch.exp(-0.5 * (torch.cdist(points, points) * CHIP_SIDE / DEFINED_ALIKE).square())
+    own = torch.eye(68).to(points)
+    each = (DEFINITION_SIGMA**2 * alike + OWN_DEFINITION_SIGMA**2 * own) / CHIP_SIDE**2
+    apart = torch.zeros_like(points)
+    used = list(FITTED)
+    apart[used] = (points.new_tensor(MEAN_FACE) + PADDING) / (1 + 2 * PADDING) - 0.5 - points[used]
+    return torch.kron(each, torch.eye(2).to(points)) + torch.outer(apart.flatten(), apart.flatten())

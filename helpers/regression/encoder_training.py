@@ -20,7 +20,12 @@ from helpers.files import write_in_one_step
 from helpers.progress import progress_bar
 from helpers.regression.checkpoint import read_checkpoint
 from helpers.regression.data import WorkerLost, as_bytes, as_float, indices_of_step, step_loader
-from helpers.regression.encoder_regressor import N_FEATURES, EncoderRegressor
+from helpers.regression.encoder_regressor import (
+    FIRST_POINT,
+    N_FEATURES,
+    EncoderRegressor,
+    definition_covariance,
+)
 from helpers.regression.least_squares import LeastSquares, LinearMap, solve_for
 from helpers.regression.training import asked_to_stop
 from helpers.regression.validation import faster_precision
@@ -162,7 +167,8 @@ def train_on_encoder(
     bar = progress_bar(apart, "people held out", unit="batch", shown=progress)
     measured = [_features(network, *numbers.of(indices)) for indices in bar]
     features, targets = (torch.cat(part) for part in zip(*measured, strict=True))
-    found = solve_for(sums, features, targets)
+    mean = sums.sums[FIRST_POINT:N_FEATURES] / sums.count
+    found = solve_for(sums.with_noise(definition_covariance(mean), FIRST_POINT), features, targets)
     network.mean.copy_(found.mean)
     network.deviation.copy_(found.deviation)
     with torch.no_grad():

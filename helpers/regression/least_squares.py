@@ -86,6 +86,21 @@ class LeastSquares:
         found.count, found.sums, found.products = state["count"], state["sums"], state["products"]
         return found
 
+    def with_noise(self, covariance: Tensor, first: int) -> LeastSquares:
+        """The sums that are expected of the same samples if some features had noise of their own.
+
+        Args:
+            covariance: (N, N) of the noise of N neighbouring features.
+            first: The number of the first one.
+
+        Returns:
+            Other sums; these stay.
+        """
+        state = self.state()
+        products, rows = self.products.clone(), slice(first, first + len(covariance))
+        products[rows, rows] += self.count * covariance.to(products)
+        return LeastSquares.of_state({**state, "products": products})
+
     def solve(self, shrink: float) -> LinearMap:
         """Solve for the weights.
 

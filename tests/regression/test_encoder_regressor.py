@@ -8,13 +8,14 @@ import torch
 from helpers.crop import authors_crop
 from helpers.errors import UserError
 from helpers.face_encoder import face_chips, points_in_chips
+from helpers.face_encoder.chips import CHIP_SIDE, FITTED, MEAN_FACE, PADDING
 from helpers.face_encoder.encoder import WEIGHTS
 from helpers.landmarks import stored_points
 from helpers.landmarks.dlib_backend import model_file
 from helpers.photo import default_photos, read_photo
 from helpers.regression import load_network, network_file, save_network
 from helpers.regression.data import PeopleSource
-from helpers.regression.encoder_regressor import N_FEATURES
+from helpers.regression.encoder_regressor import N_FEATURES, definition_covariance
 from helpers.regression.encoder_training import train_on_encoder, untrained
 
 pytestmark = pytest.mark.skipif(
@@ -69,6 +70,24 @@ def test_training_is_repeatable_and_goes_on_from_its_sums(trained, people, tmp_p
     assert torch.equal(again.network.fc.weight, result.network.fc.weight)
     with pytest.raises(UserError, match="same settings"):
         train_on_encoder(people, others, tmp_path, steps=3, batch=8, progress=False, resume=True)
+
+
+def test_what_a_layer_expects_of_unknown_definitions(people):
+    """Neighbours err alike, and most along what tells our people's mean from that of photographs."""
+    _, points, _ = people.with_points(torch.arange(32))
+    mean = (points_in_chips(points) / CHIP_SIDE - 0.5).mean(0)
+    covariance = definition_covariance(mean.flatten())
+    assert covariance.shape == (136, 136) and torch.linalg.eigvalsh(covariance).min() > 0
+    used = mean.clone()
+    used[list(FITTED)] = (torch.tensor(MEAN_FACE) + PADDING) / (1 + 2 * PADDING) - 0.5
+    apart = (used - mean).flatten().double()
+    without = definition_covariance(used.flatten())  # of people whose mean is that of photographs
+    assert torch.allclose(without.diagonal(), torch.full((136,), 5 / CHIP_SIDE**2).double())
+    along = apart / apart.norm()
+    assert along @ covariance @ along > along @ without @ along + 0.9 * apart.square().sum()
+    assert (
+        covariance[2 * 36, 2 * 37] > 10 * covariance[2 * 36, 2 * 8].abs()
+    )  # an eye's points, and one of the chin
 
 
 def test_covariance_is_that_of_the_errors_on_others(trained):

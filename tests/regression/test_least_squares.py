@@ -52,6 +52,17 @@ def test_shrinkage_is_chosen_on_others(samples):
     assert found.shrink == min(errors, key=errors.__getitem__)
 
 
+def test_noise_of_features_counts_as_if_the_samples_had_it(samples):
+    """Each sample twice, moved to and fro along one direction: noise of exactly that covariance."""
+    x, y = samples
+    off = torch.tensor([0.0, 0.0, 0.3, -1.0, 0.5, 0.0, 0.0])
+    noisy = summed(torch.cat([x + off, x - off]), torch.cat([y, y]), 100).solve(0.1)
+    sums = summed(x, y)
+    found = sums.with_noise(torch.outer(off[2:5], off[2:5]), 2).solve(0.1)
+    assert torch.allclose(found(x), noisy(x), atol=1e-4)
+    assert not torch.allclose(found(x), sums.solve(0.1)(x), atol=1e-2)  # and the sums themselves stay
+
+
 def test_what_is_not_a_number_is_refused_before_it_spoils_the_sums(samples):
     x, y = samples
     sums = summed(x, y)
