@@ -96,7 +96,7 @@ def paired_table(errors: dict[str, Tensor], against: str) -> str:
     """
     errors = on_cpu(errors)
     width, n = max(map(len, errors)) + 2, len(errors[against])
-    lines = [f"{f'n = {n} people':{width}}  error, mm   less {against}, mm"]
+    lines = [f"{f'n = {n} people':{width}}  error, mm   minus {against}, mm"]
     for name, error in errors.items():
         line = f"{name:{width}}{float(error.mean()):11.2f}"
         if name != against:
