@@ -5,6 +5,7 @@ Each has stills for those who only read the page, and a function that shows it w
 
 from helpers.show.sliders.crop import CropSlider, crop_slider
 from helpers.show.sliders.face_modes import FaceSliders, face_sliders, modes_table
+from helpers.show.sliders.fit_by_hand import FitByHand, fit_by_hand
 from helpers.show.sliders.glance import GlanceSlider, glance_slider
 from helpers.show.sliders.live_figure import LiveFigure, Slider
 from helpers.show.sliders.pool import PoolSlider, pool_slider
@@ -15,6 +16,7 @@ from helpers.show.sliders.prior_weight import PriorSlider, prior_slider
 __all__ = [
     "CropSlider",
     "FaceSliders",
+    "FitByHand",
     "GlanceSlider",
     "LiveFigure",
     "PoolSlider",
@@ -24,6 +26,7 @@ __all__ = [
     "Slider",
     "crop_slider",
     "face_sliders",
+    "fit_by_hand",
     "glance_slider",
     "modes_table",
     "pool_slider",
