@@ -129,6 +129,11 @@ class FitByHand(LiveFigure):
             terms = {name: float(rows(state).energy) for name, rows in self.energy.terms.items()}
             return terms | {"prior": float(sum(self.energy.prior.energy(state)))}
 
+    def above(self, **steps: float) -> float:
+        """How much more than its lowest the energy is when some of the numbers in `answer` are changed by `steps`."""
+        changed = {name: self.answer[name] + step for name, step in steps.items()}
+        return sum(self.energies(self.state(**self.answer | changed)).values()) - sum(self.best.values())
+
     def jump(self) -> None:
         """Set all sliders to the numbers of the lowest energy."""
         with self.one_redraw():
