@@ -9,6 +9,7 @@ from helpers.show.sliders.fit_by_hand import FitByHand, fit_by_hand
 from helpers.show.sliders.glance import GlanceSlider, glance_slider
 from helpers.show.sliders.live_figure import LiveFigure, Slider
 from helpers.show.sliders.pool import PoolSlider, pool_slider
+from helpers.show.sliders.pose_drag import PoseDrag, pose_drag
 from helpers.show.sliders.pose_game import PoseGame, pose_game
 from helpers.show.sliders.pose_light import PoseLight, pose_light
 from helpers.show.sliders.prior_weight import PriorSlider, prior_slider
@@ -20,6 +21,7 @@ __all__ = [
     "GlanceSlider",
     "LiveFigure",
     "PoolSlider",
+    "PoseDrag",
     "PoseGame",
     "PoseLight",
     "PriorSlider",
@@ -30,6 +32,7 @@ __all__ = [
     "glance_slider",
     "modes_table",
     "pool_slider",
+    "pose_drag",
     "pose_game",
     "pose_light",
     "prior_slider",
