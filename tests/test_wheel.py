@@ -68,6 +68,7 @@ def test_what_a_wheel_holds(installed):
         "show/viewer/viewer.js",
         "show/playground/app.css",
         "show/viewer/standalone.html",
+        "show/viewer/on_page.js",
     ):
         assert (installed / "helpers" / file).is_file()
     carried = sorted(path.name for path in (installed / "helpers" / "_assets").rglob("*.*"))

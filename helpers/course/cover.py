@@ -10,23 +10,26 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from helpers.assets import ASSETS
 from helpers.crop import crop_face
-from helpers.face_model import load
+from helpers.face_model import MorphableModel, load
 from helpers.files import write_in_one_step
 from helpers.fitting import FitModel, fit
 from helpers.landmarks import stored_points
-from helpers.painting import paint_fit
+from helpers.painting import PaintedFace, paint_fit
 from helpers.photo import default_photos, read_photo
 from helpers.show.course_map import road_figure
 from helpers.show.figures import encoded
 from helpers.show.fit_strip import fit_strip
 from helpers.show.playground.download import Shown, half_sway, painted_as
+from helpers.show.playground.face import Face, light_of_head
 from helpers.show.playground.look import Look
 from helpers.show.playground.person import fitted as fitted_person
 from helpers.show.playground.person import from_file
 from helpers.show.playground.person import painted as painted_person
+from helpers.show.viewer import page_script, unpainted
 from helpers.show.views import portraits
 
 FIRST_FACE = "voila/voila/templates/playground/static/first_face.webp"
@@ -61,14 +64,27 @@ def cover() -> bytes:
     return encoded(np.concatenate(strips))[1]
 
 
-def first_face() -> bytes:
-    """The first default photograph as a painted head that turns to both sides: WebP with transparency."""
+def first_painted() -> tuple[MorphableModel, Face, PaintedFace, Tensor]:
+    """The first default photograph as a head: the model, its numbers, its paint, and the paint's colours
+    (1, V, 3) at the vertices."""
     model = load("open", level=1)
     head = model.whole_head
     person = fitted_person(from_file(next(iter(default_photos().values()))), FitModel(model))
     person = painted_person(person, head)
-    face = person.face
-    _, colours = painted_as(Shown(face, person, Look()), head)
+    painted, colours = painted_as(Shown(person.face, person, Look()), head)
+    return head, person.face, painted, colours
+
+
+def turning_head() -> bytes:
+    """The script by which the first page of the site turns the head of `first_face`."""
+    head, face, painted, _ = first_painted()
+    vertices, colours = head.shape(face.alpha, face.expression)[0], head.texture(face.beta)[0]
+    return page_script(vertices, colours, light_of_head(face)[0], painted, unpainted(head))
+
+
+def first_face() -> bytes:
+    """The first default photograph as a painted head that turns to both sides: WebP with transparency."""
+    head, face, _, colours = first_painted()
     vertices = head.shape(face.alpha, face.expression)
     frames = []
     for yaw in half_sway(FRAMES, SWAY):

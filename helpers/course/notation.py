@@ -119,7 +119,7 @@ SEVERAL = {
     r"E": r"modes $E_S$, $E_T$ in 01; with no such index the energy, in 04",
     r"J": r"always derivatives of residuals: by the pose in 03, by all numbers in 04",
     r"T": r"texture in 01, motion of the model onto a scan in 07",
-    r"W": r"colour of a white face in 04, weights of the network's last layer in 06",
+    r"W": r"colour of a white face in 04, weights of the network's last layer in 06; without row here: weights of the points, and of a detector's stage, in 03",
     r"\Lambda": r"always a precision: of the prior in 04, of a fit in 05",
     r"\Sigma": r"always a covariance: of a pose in 03, of the coefficients of a fit in 05",
     r"\alpha": r"always shape coefficients; $r_\alpha$ is an angle in the paper",

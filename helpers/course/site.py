@@ -1,4 +1,4 @@
-"""The executed course as a web site in build/site: `make site`. Nothing is executed, and nothing is fetched.
+"""The executed course as a web site in build/site: `make site`. No notebook is executed, and nothing is fetched.
 
 The notebooks are shown as they are stored. Formulas are drawn by MathJax from a file of the site's own. At the end every link
 inside the site is followed, and every page is searched for anything that a browser would fetch from another host.
@@ -42,6 +42,14 @@ TOP_PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
 )  # of the top folder; on the site their names are in small letters
+FIRST_FACE = "voila/voila/templates/playground/static/first_face.webp"  # of the assets
+# Below the title of the first page. Its picture turns by itself; where the browser has WebGL 2, the head itself comes in its place.
+HEAD = """<figure class="turning-head">
+<img src="_static/turning_head.webp" width="420" height="420" alt="A painted head that turns to both sides: the first photograph's, fitted">
+<figcaption>The first photograph of this page as a head: the shape is the fit's, the colours are the photograph's.</figcaption>
+</figure>
+<script src="_static/turning_head.js" defer></script>
+"""
 DOWNLOADS = ("with_solutions", "without_solutions")  # folders of what Sphinx reads
 MATHJAX = "sphinx-mathjax-offline"
 # Tags and attributes by which a page makes the browser fetch something, without a click.
@@ -75,6 +83,10 @@ FETCHED_RELATIONS = {
 STYLE = """.content { width: 52em; }
 table.docutils td code { overflow-wrap: anywhere; white-space: normal; }
 details { margin-bottom: 1rem; }
+.turning-head { float: right; width: min(45%, 22rem); margin: 0 0 1rem 1.5rem; }
+.turning-head img, .turning-head canvas { display: block; width: 100%; height: auto; aspect-ratio: 1; }
+.turning-head figcaption { font-size: var(--font-size--small); color: var(--color-foreground-secondary); }
+@media (max-width: 46em) { .turning-head { float: none; width: 100%; max-width: 22rem; margin: 0 auto 1rem; } }
 """
 OUTSIDE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 CSS_FETCH = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])\s*((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)
@@ -117,6 +129,7 @@ def build(root: Path, source: Path, out: Path) -> list[str]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     descriptions = stage(root, source)
+    add_head(root, source)
     (source / "_static" / "mathjax").mkdir()
     shutil.copy(mathjax(), source / "_static" / "mathjax")
     warnings = io.StringIO()
@@ -229,6 +242,25 @@ def stage(root: Path, source: Path) -> dict[str, str]:
     (source / "_static").mkdir()
     (source / "_static" / "course.css").write_text(STYLE, "utf-8")
     return descriptions
+
+
+def add_head(root: Path, source: Path) -> None:
+    """Put a head to turn on the first page.
+
+    Args:
+        root: of the checkout.
+        source: as `stage` leaves it.
+    """
+    from helpers.course.cover import turning_head
+    from helpers.show.viewer import VIEWER_STYLE
+
+    static, index = source / "_static", source / "index.md"
+    title, rest = index.read_text("utf-8").split("\n", 1)
+    index.write_text(f"{title}\n\n{HEAD}\n{rest}", "utf-8")
+    shutil.copy(root / "assets" / FIRST_FACE, static / "turning_head.webp")
+    (static / "turning_head.js").write_bytes(turning_head())
+    with (static / "course.css").open("a", encoding="utf-8") as style:
+        style.write(VIEWER_STYLE)
 
 
 def for_the_site(notebook, name: str) -> None:

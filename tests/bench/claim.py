@@ -1,7 +1,7 @@
 """The paper's claim, put to the test: `python -m tests.bench.claim`.
 
-The paper trains its network on labels that are pooled over all photographs of a person, and reports that such a network is better
-than one trained on single fits, and better than the fits it learnt from. Here people are rendered, their photographs fitted,
+The paper trains its network on labels that are pooled over all photographs of a person, and reports errors of the network a little
+below those of the pooled fits. Would a network that learns from single fits do worse? Here people are rendered, their photographs fitted,
 and one network learns the shape, α, from each kind of label in turn: the linear layer on a face encoder, which has one solution, so
 that no rate and no number of steps favours a label. Three draws of people take the place of three seeds. Every network is
 measured on the same photographs of other people, whose shape is known, and so are the fits to those photographs.

@@ -2,15 +2,18 @@
 
 import base64
 import hashlib
+import json
 import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.course import api, site
 from helpers.course.exercises import anchor
+from helpers.face_model import load
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +173,28 @@ def test_the_site_is_built_with_formulas_stills_and_working_links(tmp_path):
         "utf-8"
     )
     assert 'id="helpers.fitting.fit"' in (out / "api" / "fitting.html").read_text("utf-8")
+
+
+def test_the_first_page_has_a_head_to_turn_that_is_small_and_needs_nothing_from_outside(tmp_path):
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static" / "course.css").write_text("")
+    (tmp_path / "index.md").write_text("# T\n\nWords.\n")
+    site.add_head(ROOT, tmp_path)
+    text = (tmp_path / "index.md").read_text()
+    assert text.startswith("# T\n\n<figure") and text.endswith("\n\nWords.\n")
+    # Where the script finds no WebGL, the picture that it would replace stays.
+    assert made(tmp_path, index_html=text) == []
+    script = (tmp_path / "_static" / "turning_head.js").read_text()
+    assert len(script) < 1.5e6
+    packed = re.search(r"showHead\((\{\"mesh.*\})\)", script)[1]
+    assert not re.search(r"https?:|fetch\(|import\b|XMLHttp", script.replace(packed, ""))
+    packed = json.loads(packed)
+    corners = np.frombuffer(base64.b64decode(packed["mesh"]["triangles"]["data"]), np.uint16)
+    vertices = np.frombuffer(base64.b64decode(packed["mesh"]["vertex"]["data"]), np.uint16)
+    head = load("open", level=1).whole_head
+    assert corners.max() == len(vertices) - 1
+    # Cutting the mesh open for the paint leaves its triangles.
+    assert np.array_equal(vertices[corners].reshape(-1, 3), head.triangles.numpy())
 
 
 def test_a_still_is_known_by_the_hash_of_its_bytes(tmp_path):

@@ -245,7 +245,7 @@ def test_meshes_are_stills_where_nothing_is_live(shown, monkeypatch):
     mean = np.frombuffer(packed["mean"]["data"], np.float32).reshape(-1, 3)
     assert np.array_equal(mean, model.mean_shape.numpy())
     assert np.array_equal(
-        np.frombuffer(packed["triangles"]["data"], np.uint32), model.triangles.flatten().numpy()
+        np.frombuffer(packed["triangles"]["data"], np.uint16), model.triangles.flatten().numpy()
     )
 
 

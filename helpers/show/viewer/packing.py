@@ -20,7 +20,14 @@ VIEWER = (Path(__file__).parent / "viewer.js").read_text("utf-8")
 INSIDE = ("mouth_interior", "teeth")
 VIEWER_STYLE = (Path(__file__).parent / "viewer.css").read_text("utf-8")
 LARGEST = {"i16": 32767, "i8": 127}
-TYPES = {"f32": np.float32, "i16": np.int16, "i8": np.int8, "u8": np.uint8, "u32": np.uint32}
+TYPES = {
+    "f32": np.float32,
+    "i16": np.int16,
+    "i8": np.int8,
+    "u8": np.uint8,
+    "u16": np.uint16,
+    "u32": np.uint32,
+}
 JPEG_QUALITY = 90
 # Where heads turn, and the middle of the view: between the ears, a little below the eyes. mm, model axes.
 PIVOT = (0.0, -8.0, -55.0)
@@ -84,9 +91,9 @@ def packed_mesh(
         "mean": _array("f32", vertices),
         "colours": _array("f32", colours),
         "own": _array("u8", torch.zeros(V) if own is None else (on_cpu(own) * 255).round()),
-        "vertex": _array("u32", vertex),
+        "vertex": _indices(vertex),
         "uv": _array("f32", uv),
-        "triangles": _array("u32", triangles),
+        "triangles": _indices(triangles),
         "eyes": _array("u8", torch.zeros(V)),
         "closed": whole,
         "pivot": list(PIVOT),
@@ -112,6 +119,10 @@ def jpeg_of(image, quality: int = JPEG_QUALITY) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(as_bytes(image)).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
+
+
+def _indices(values: Tensor) -> dict[str, Any]:
+    return _array("u16" if int(values.max()) < 2**16 else "u32", values)
 
 
 def _array(kind: str, values: Tensor) -> dict[str, Any]:

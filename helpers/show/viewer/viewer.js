@@ -46,7 +46,7 @@ const FAR = 1500;  // mm that the camera stands away
 const SWAY = 42, PERIOD = 9;  // degrees to each side, seconds
 const RADIANS = Math.PI / 180;
 
-const arrays = { f32: Float32Array, i16: Int16Array, i8: Int8Array, u32: Uint32Array, u8: Uint8Array };
+const arrays = { f32: Float32Array, i16: Int16Array, i8: Int8Array, u32: Uint32Array, u16: Uint16Array, u8: Uint8Array };
 
 /** What Python packed, {name: {type, data}} and numbers, as typed arrays. */
 function unpacked(packed) {
@@ -214,7 +214,7 @@ class FaceView {
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers.own);  // vertices that keep the model's colours under the paint
     gl.bufferData(gl.ARRAY_BUFFER, Float32Array.from(mesh.vertex, (v) => mesh.own[v] / 255), gl.STATIC_DRAW);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.index);
-    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, mesh.triangles, gl.STATIC_DRAW);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, Uint32Array.from(mesh.triangles), gl.STATIC_DRAW);
     gl[mesh.closed ? "enable" : "disable"](gl.CULL_FACE);
     const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
     mesh.mean.forEach((value, i) => { low[i % 3] = Math.min(low[i % 3], value); high[i % 3] = Math.max(high[i % 3], value); });
@@ -243,6 +243,15 @@ class FaceView {
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     this.lights[slot] = light || STUDIO;
     this._dirty = true;
+  }
+
+  /** A painted head of a page: `packed_head` of Python, with bytes as base64. */
+  showHead(packed) {
+    const bytes = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+    const mesh = Object.entries(packed.mesh).map(([name, value]) => [name, value && value.type ? { type: value.type, data: bytes(value.data) } : value]);
+    this.setMesh(unpacked(Object.fromEntries(mesh)));
+    this.light = packed.light;
+    imageOf(bytes(packed.paint)).then((image) => { this.setPaint(0, image, packed.light); this.fresh = 1; });
   }
 
   _send(name) {
