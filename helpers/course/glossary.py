@@ -31,6 +31,8 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "Jacobian": ("All derivatives of the residuals by the unknowns, as a matrix.", "03"),
     "landmarks": ("68 points on jaw, brows, nose, eyes and mouth, always in the same order.", "00", "Landmarks"),
     "Laplace's approximation": ("Take the bowl at the minimum for a normal distribution; its curvature gives the covariance.", "04"),
+    "LFW": ("Labeled Faces in the Wild: photographs of known people, on which methods of recognition are compared.", "07"),
+    "MICC": ("The Florence 2D/3D face dataset of Bagdanov and others: photographs and scans of the same people.", "07"),
     "mode": ("A direction in which faces differ: one column of the basis.", "01"),
     "morphable model": ("A mean face and directions in which faces differ.", "00", "morphable model"),
     "N_eff": ("How many independent observations the pixels of a face are worth, fewer than there are pixels.", "04", "N_\\text{eff}"),
@@ -39,8 +41,8 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "PCA": ("Principal component analysis: the directions that hold the most variance.", "01"),
     "pose": ("Where the head stands and looks: three numbers of rotation, three of translation.", "00", "Pose"),
     "POS": ("Pose from orthography and scaling: the linear start, as if the camera were far away.", "03"),
-    "posterior": ("What is believed after the photograph was seen.", "04"),
-    "prior": ("What is believed about faces before a photograph is seen: half the sum of squared coefficients.", "01"),
+    "posterior": ("What is known after the photograph was seen, as a probability.", "04"),
+    "prior": ("What is known of faces before a photograph is seen, as a probability; its energy is half the sum of squared coefficients.", "01"),
     "protocol": ("Everything that must be fixed before a number is measured, so that it can be compared with another.", "07"),
     "RANSAC": ("Try small random sets of points and keep the answer that most points agree with.", "03"),
     "released fitter": ("The program for single photographs that the paper's authors published; a modified version of it made their labels.", "04"),
@@ -64,6 +66,6 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "shard": ("One file of a large result, which is on the disk whole or not at all.", "09"),
     "epoch": ("Once through all pictures of a training.", "06"),
     "held out": ("Kept from the training, to be judged on: people, not pictures.", "06"),
-    "magnitude": ("How long the vector is that a network says, against the true one.", "06"),
+    "magnitude": ("How long the vector is that a network predicts, against the true one.", "06"),
 }
 # fmt: on
