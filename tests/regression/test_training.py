@@ -190,6 +190,14 @@ def test_the_mean_image_is_that_of_the_pictures_and_goes_on_with_a_run(tmp_path,
     torch.testing.assert_close(on.network.mean_image, expected, atol=1e-3, rtol=0)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as at a terminal: a shell has what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Interrupted(TensorSource):
     """Pictures whose reader is interrupted, as by Ctrl-C, so many times while it reads."""
 
@@ -202,7 +210,7 @@ class Interrupted(TensorSource):
         return super().batch(indices)
 
 
-def test_ctrl_c_finishes_the_step_and_a_second_one_ends_the_run_at_once(tmp_path, one_thread):
+def test_ctrl_c_finishes_the_step_and_a_second_one_ends_the_run_at_once(tmp_path, one_thread, ctrl_c):
     source = Interrupted(TRAINING.images, TRAINING.targets)
     result = train(source, HELD_OUT, FEW, tmp_path / "once")
     assert (result.steps, result.ended) == (1, "asked to stop")

@@ -46,7 +46,7 @@ pytestmark = [
 ]
 
 PATIENCE = int(
-    os.environ.get("PATIENCE", "120")
+    os.environ.get("PATIENCE", "300")
 )  # seconds for anything that the page computes; more on a busy machine
 SHOTS = os.environ.get("SCREENSHOTS")
 SETTINGS = {
