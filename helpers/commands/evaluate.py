@@ -54,7 +54,7 @@ SHAPE_COLUMNS = {
     "every_part": ("of mean's", ".2f"),
     "kept": ("kept, mm", ".2f"),
     "kept_part": ("of mean's", ".2f"),
-    "difference": ("less fit, mm", "+.2f"),
+    "difference": ("minus fit, mm", "+.2f"),
     "low": ("95 % from", "+.2f"),
     "high": ("to", "+.2f"),
     "unfinished": ("not at rest", "d"),

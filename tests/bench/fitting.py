@@ -8,9 +8,10 @@ from functools import cache
 
 import torch
 
-from helpers.datasets import known_faces
+from helpers.datasets import Nuisances, SyntheticPeople, known_faces
 from helpers.evaluation import shape_rmse
 from helpers.fitting import FitModel, fit
+from helpers.regression import load_network
 from tests.bench.registry import bench, best, faster, model
 
 
@@ -95,3 +96,30 @@ def fit_error_known_focal_mm() -> dict:
 def fit_error_worst_fraction() -> dict:
     fitted, mean = fit_errors()
     return {"value": float((fitted / mean).max()), "unit": "of the mean face's", "peer": None, "ratio": None}
+
+
+def _with_and_without_guess(nuisances: Nuisances) -> dict:
+    """Mean error in mm over 32 people of the model, fitted with the network's prior; peer: with the face model's."""
+    heads, network = model(1), load_network()
+    people = SyntheticPeople(heads, 32, 1, seed=555, size=224, framing="fit", nuisances=nuisances)
+    errors = []
+    for shown in people.batches(16):
+        prior = network.prior(shown.image, landmarks=shown.landmarks)
+        fits = [fit(shown.image, shown.landmarks, FitModel(heads), prior=each) for each in (prior, None)]
+        errors.append(
+            torch.stack([shape_rmse(heads.shape(f.alpha), shown.neutral, shown.visible) for f in fits])
+        )
+    guided, alone = torch.cat(errors, 1).mean(1).tolist()
+    return {"value": guided, "unit": "mm", "peer": alone, "ratio": guided / alone}
+
+
+@bench
+def fit_guided_own() -> dict:
+    """Fits from the network's guess, on ordinary renders of the model's own people."""
+    return _with_and_without_guess(Nuisances())
+
+
+@bench
+def fit_guided_own_hard() -> dict:
+    """The same on hard photographs of them."""
+    return _with_and_without_guess(Nuisances.photographs())

@@ -37,7 +37,16 @@ from helpers.evaluation import (
 from helpers.evaluation.compare_methods import identify, recognise, shape_table, single, spread
 from helpers.face_encoder import CHIP_SIDE, FaceEncoder, face_chips
 from helpers.face_model import MorphableModel, align, build_model, crop, load, save
-from helpers.fitting import FitModel, FitSettings, fit, fit_person, posterior_samples, render_state, state_of
+from helpers.fitting import (
+    FacePrior,
+    FitModel,
+    FitSettings,
+    fit,
+    fit_person,
+    posterior_samples,
+    render_state,
+    state_of,
+)
 from helpers.fitting import vertex_sigma as sigma_of_vertices
 from helpers.fitting.energy import Equations
 from helpers.fitting.held_fit import held_fit
@@ -395,6 +404,16 @@ def fit_of_a_person(device):
     image, landmarks = photographs(device, 3)
     who = torch.tensor([7, 7, 9], device=device)
     return fit_person(image, landmarks, model_on(device), person=who, settings=fast())
+
+
+@scene
+def fits_with_a_prior(device):
+    image, landmarks = photographs(device, 3)
+    spread = torch.linspace(0.1, 1.0, 198, device=device)
+    prior = FacePrior(0.3 * torch.randn(3, 198, generator=seeded()).to(device), torch.diag(spread))
+    who = torch.tensor([7, 7, 9], device=device)
+    person = fit_person(image, landmarks, model_on(device), person=who, prior=prior, settings=fast())
+    return fitted(device, n=1, prior=prior.of(slice(0, 1))), person
 
 
 @scene
