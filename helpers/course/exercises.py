@@ -343,9 +343,14 @@ def without_solutions(notebook) -> None:
     notebook.cells = kept
 
 
+def number_of(notebook: Path) -> str:
+    """The number that the name of a notebook begins with: "02", or "02b"."""
+    return notebook.stem.partition("_")[0]
+
+
 def file_of(notebook: Path) -> Path:
     """Where the exercises of a notebook are: exercises/NN.py beside it."""
-    return notebook.parent / "exercises" / f"{notebook.stem[:2]}.py"
+    return notebook.parent / "exercises" / f"{number_of(notebook)}.py"
 
 
 def of_notebook(path: Path) -> list[Exercise]:

@@ -44,15 +44,15 @@ PAIRS = (
     Pair("02", "barycentric weights", ("weights_one",), ("helpers.rasterizer.reference.surface_weights",), 1e-9, 1e-9),
     Pair("02", "z-buffer", ("z_buffer", "z_buffer_tensor"), ("helpers.rasterizer.rasterize",), 1e-2, None, "mm of depth"),
     Pair("02", "values of pixels", ("mix",), ("helpers.rasterizer.interpolate",), 1e-9, 1e-9),
-    Pair("02", "normals of vertices", ("normals_by_loop",), ("helpers.rendering.vertex_normals",), 1e-9, 1e-9),
-    Pair("02", "spherical harmonics", ("basis_by_hand",), ("helpers.lighting.sh_basis",), 1e-9, 1e-9),
-    Pair("02", "light on dull skin", ("shade_by_hand",), ("helpers.lighting.shade",), 1e-9, 1e-9),
-    Pair("02", "light on shiny skin", ("phong_by_hand",), ("helpers.lighting.shade_phong",), 1e-9, 1e-9),
-    Pair("02", "colour transform", ("colour_by_hand",), ("helpers.lighting.ColourTransform",), 1e-9, 1e-9),
-    Pair("02", "the whole renderer", ("my_render",), ("helpers.rendering.render",), 1e-4, 1e-3),
-    Pair("02", "an edge on a row of pixels", ("by_area",), ("helpers.rendering.antialias",), 1e-9, 1e-9),
     Pair("02", "weights in perspective (exercise)", ("perspective",), ("helpers.rasterizer.reference.surface_weights",), 1e-9, 1e-9),
     Pair("02", "a mesh with colours (exercise)", ("own_renderer",), ("helpers.rasterizer.rasterize", "helpers.rasterizer.interpolate"), 1e-4, 1e-3),
+    Pair("02b", "normals of vertices", ("normals_by_loop",), ("helpers.rendering.vertex_normals",), 1e-9, 1e-9),
+    Pair("02b", "spherical harmonics", ("basis_by_hand",), ("helpers.lighting.sh_basis",), 1e-9, 1e-9),
+    Pair("02b", "light on dull skin", ("shade_by_hand",), ("helpers.lighting.shade",), 1e-9, 1e-9),
+    Pair("02b", "light on shiny skin", ("phong_by_hand",), ("helpers.lighting.shade_phong",), 1e-9, 1e-9),
+    Pair("02b", "colour transform", ("colour_by_hand",), ("helpers.lighting.ColourTransform",), 1e-9, 1e-9),
+    Pair("02b", "the whole renderer", ("my_render",), ("helpers.rendering.render",), 1e-4, 1e-3),
+    Pair("02b", "an edge on a row of pixels", ("by_area",), ("helpers.rendering.antialias",), 1e-9, 1e-9),
     Pair("03", "project all landmarks", ("project_all",), ("helpers.camera.model_to_camera", "helpers.camera.project"), 1e-8, 1e-8, "px"),
     Pair("03", "Jacobian of a pose", ("jacobian_by_hand",), ("helpers.pose.pose_jacobian",), 1e-8, None, "px"),
     Pair("03", "pose by Gauss–Newton", ("gauss_newton",), ("helpers.pose.estimate_pose",), 1e-4, 1e-4, "rad, mm"),
@@ -82,7 +82,7 @@ PAIRS = (
 
 
 def notebook_path(number: str, root: Path) -> Path:
-    """The notebook with a number such as "02"."""
+    """The notebook with a number such as "02" or "02b"."""
     return next((root / "notebooks").glob(f"{number}_*.ipynb"))
 
 

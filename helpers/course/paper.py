@@ -48,12 +48,12 @@ STEPS = (
         ("camera.Camera.default", "camera.project"), ("test_camera::*",),
     ),
     Step(
-        "a renderer with ambient light, one lamp, a fixed highlight and a shadow test", CODE, "02", "Build it",
+        "a renderer with ambient light, one lamp, a fixed highlight and a shadow test", CODE, "02b", "One lamp with a highlight: Phong",
         ("lighting.PhongLight", "lighting.shade_phong", "rendering.cast_shadows"),
         ("lighting/test_lighting::test_phong_by_hand", "rendering/test_rendering::test_a_small_square_throws_its_shadow_on_a_large_one"),
     ),
     Step(
-        "contrast, gain and offset of the colours", CODE, "02", "The colour transform",
+        "contrast, gain and offset of the colours", CODE, "02b", "The colour transform",
         ("lighting.ColourTransform",), ("lighting/test_lighting::test_the_colour_transform_by_hand",),
     ),
     Step(

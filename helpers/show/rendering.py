@@ -70,7 +70,7 @@ def camera_picture(
     axes.text(plane - 10, seen + 6, "$(u, v)$", ha="right", va="bottom", color=RED, size=12)
     axes.text(z - 8, height + 8, "$P$", ha="right", va="bottom", color=RED, size=12)
     axes.annotate("", (distance, -104), (0, -104), arrowprops={"arrowstyle": "<->", "color": GREY})
-    axes.text(distance / 2, -101, f"$t_z$ = {distance:.0f} mm", ha="center", va="bottom", color=GREY)
+    axes.text(distance / 2, -101, f"$t_Z$ = {distance:.0f} mm", ha="center", va="bottom", color=GREY)
     axes.set(xlim=(-40, distance + half + 75), ylim=(-half, half), aspect="equal")
     axes.axis("off")
     return pixels(drawing, colours=64)

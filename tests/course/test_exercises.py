@@ -97,7 +97,9 @@ def test_notebook_holds_what_the_file_says(path):
     notebook = nbformat.read(path, as_version=4)
     tags = {tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
     if not exercises.file_of(path).exists():
-        assert not tags & {"exercise", "check"}, f"its exercises belong into exercises/{path.stem[:2]}.py"
+        assert not tags & {"exercise", "check"}, (
+            f"its exercises belong into exercises/{exercises.number_of(path)}.py"
+        )
         return
     stored = [(cell.cell_type, cell.source, dict(cell.metadata)) for cell in notebook.cells]
     exercises.renew(notebook, path)
@@ -107,10 +109,8 @@ def test_notebook_holds_what_the_file_says(path):
 
 
 def test_exercises_are_two_to_four_a_notebook():
-    teaching = {path.stem[:2] for path in NOTEBOOKS} - {
-        "00",
-        "08",
-    }  # the first and the playground teach no step
+    # The first and the playground teach no step.
+    teaching = {exercises.number_of(path) for path in NOTEBOOKS} - {"00", "08"}
     assert {file.stem for file in FILES} == teaching
     for file in FILES:
         found = exercises.read(file.read_text("utf-8"), file.name)

@@ -250,102 +250,6 @@ def _(name, pair, g):
     check(naive, real, (rand(g, 8, 3), points[0]), pair, g)
 
 
-@comparison("normals_by_loop")
-def _(name, pair, g):
-    by_loop = function_of("02", name)
-    corners = torch.tensor([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) + randn(
-        g, 8, 3, scale=0.2
-    )
-    check(
-        lambda v: by_loop(v, CUBE), lambda v: rendering.vertex_normals(v[None], CUBE)[0], (corners,), pair, g
-    )
-
-
-def unit(v):
-    return torch.nn.functional.normalize(v, dim=-1)
-
-
-@comparison("basis_by_hand")
-def _(name, pair, g):
-    check(function_of("02", name), lighting.sh_basis, (unit(randn(g, 3)),), pair, g)
-
-
-@comparison("shade_by_hand")
-def _(name, pair, g):
-    light = randn(g, 9, 3, scale=0.1)
-    light[0] += 0.6
-    inputs = (rand(g, 3), unit(randn(g, 3)), light)
-    check(function_of("02", name), lambda a, n, L: lighting.shade(a[None], n[None], L[None]), inputs, pair, g)
-
-
-@comparison("phong_by_hand")
-def _(name, pair, g):
-    usual = lighting.PhongLight.defaults(dtype=torch.float64)
-
-    def real(a, n, w, ambient, diffuse, angles):
-        lamp = lighting.PhongLight(
-            ambient[None], diffuse[None], angles[None], usual.specular, usual.shininess
-        )
-        return lighting.shade_phong(a[None], n[None], w[None], lamp)
-
-    towards = torch.tensor([0.0, 0, 1]).double()
-    inputs = (
-        rand(g, 3),
-        unit(towards + randn(g, 3, scale=0.3)),
-        unit(towards + randn(g, 3, scale=0.2)),
-        rand(g, 3),
-        rand(g, 3),
-        randn(g, 2, scale=0.4),
-    )
-    check(function_of("02", name), real, inputs, pair, g)
-
-
-@comparison("colour_by_hand")
-def _(name, pair, g):
-    def real(colour, contrast, gain, offset):
-        return lighting.ColourTransform(contrast[None], gain[None], offset[None])(colour[None])
-
-    check(
-        function_of("02", name),
-        real,
-        (rand(g, 3), rand(g), 0.5 + rand(g, 3), randn(g, 3, scale=0.1)),
-        pair,
-        g,
-    )
-
-
-@comparison("my_render")
-def _(name, pair, g):
-    my_render, model = function_of("02", name), load("open", level=0)
-    pose = Pose(randn(g, 1, 3, scale=0.2).float(), torch.tensor([[0.0, 0, 1100]]))
-    vertices, camera = model.shape(randn(g, 1, 99).float()), Camera.default(48, focal=220.0)
-
-    def naive(albedo, light):
-        return my_render(vertices, model.triangles, albedo, pose, camera, light)
-
-    def real(albedo, light):
-        return rendering.render(vertices, model.triangles, albedo, pose, camera, light).image
-
-    light = lighting.STUDIO_LIGHT[None] + 0.1 * randn(g, 1, 9, 3).float()
-    check(naive, real, (rand(g, 1, model.n_vertices, 3).float(), light), pair, g)
-
-
-@comparison("by_area")
-def _(name, pair, g):
-    centres, halves = torch.arange(10, dtype=torch.float64), torch.tensor([[0, 1, 2], [0, 2, 3]])
-    (by_area,) = take("02", (name,), ROOT, centres=centres)
-
-    def real(h):
-        left, one = torch.full_like(h, -5), torch.ones_like(h)
-        wall = torch.stack(
-            [torch.stack([u, v * one, 1000 * one]) for u, v in ((left, -5), (left, 5), (h, 5), (h, -5))]
-        )[None]
-        raster = rasterizer.rasterize(wall, halves, (3, 10), backend="torch")
-        return antialias(raster.mask[..., None].to(h), wall, halves, raster)[0, 1, :, 0]
-
-    check(by_area, real, (1 + 7 * rand(g),), pair, g)
-
-
 @comparison("perspective")
 def _(name, pair, g):
     def affine(corners, pixel):
@@ -377,6 +281,107 @@ def _(name, pair, g):
         pair,
         g,
     )
+
+
+# Notebook 02b
+
+
+@comparison("normals_by_loop")
+def _(name, pair, g):
+    by_loop = function_of("02b", name)
+    corners = torch.tensor([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) + randn(
+        g, 8, 3, scale=0.2
+    )
+    check(
+        lambda v: by_loop(v, CUBE), lambda v: rendering.vertex_normals(v[None], CUBE)[0], (corners,), pair, g
+    )
+
+
+def unit(v):
+    return torch.nn.functional.normalize(v, dim=-1)
+
+
+@comparison("basis_by_hand")
+def _(name, pair, g):
+    check(function_of("02b", name), lighting.sh_basis, (unit(randn(g, 3)),), pair, g)
+
+
+@comparison("shade_by_hand")
+def _(name, pair, g):
+    light = randn(g, 9, 3, scale=0.1)
+    light[0] += 0.6
+    inputs = (rand(g, 3), unit(randn(g, 3)), light)
+    check(
+        function_of("02b", name), lambda a, n, L: lighting.shade(a[None], n[None], L[None]), inputs, pair, g
+    )
+
+
+@comparison("phong_by_hand")
+def _(name, pair, g):
+    usual = lighting.PhongLight.defaults(dtype=torch.float64)
+
+    def real(a, n, w, ambient, diffuse, angles):
+        lamp = lighting.PhongLight(
+            ambient[None], diffuse[None], angles[None], usual.specular, usual.shininess
+        )
+        return lighting.shade_phong(a[None], n[None], w[None], lamp)
+
+    towards = torch.tensor([0.0, 0, 1]).double()
+    inputs = (
+        rand(g, 3),
+        unit(towards + randn(g, 3, scale=0.3)),
+        unit(towards + randn(g, 3, scale=0.2)),
+        rand(g, 3),
+        rand(g, 3),
+        randn(g, 2, scale=0.4),
+    )
+    check(function_of("02b", name), real, inputs, pair, g)
+
+
+@comparison("colour_by_hand")
+def _(name, pair, g):
+    def real(colour, contrast, gain, offset):
+        return lighting.ColourTransform(contrast[None], gain[None], offset[None])(colour[None])
+
+    check(
+        function_of("02b", name),
+        real,
+        (rand(g, 3), rand(g), 0.5 + rand(g, 3), randn(g, 3, scale=0.1)),
+        pair,
+        g,
+    )
+
+
+@comparison("my_render")
+def _(name, pair, g):
+    my_render, model = function_of("02b", name), load("open", level=0)
+    pose = Pose(randn(g, 1, 3, scale=0.2).float(), torch.tensor([[0.0, 0, 1100]]))
+    vertices, camera = model.shape(randn(g, 1, 99).float()), Camera.default(48, focal=220.0)
+
+    def naive(albedo, light):
+        return my_render(vertices, model.triangles, albedo, pose, camera, light)
+
+    def real(albedo, light):
+        return rendering.render(vertices, model.triangles, albedo, pose, camera, light).image
+
+    light = lighting.STUDIO_LIGHT[None] + 0.1 * randn(g, 1, 9, 3).float()
+    check(naive, real, (rand(g, 1, model.n_vertices, 3).float(), light), pair, g)
+
+
+@comparison("by_area")
+def _(name, pair, g):
+    centres, halves = torch.arange(10, dtype=torch.float64), torch.tensor([[0, 1, 2], [0, 2, 3]])
+    (by_area,) = take("02b", (name,), ROOT, centres=centres)
+
+    def real(h):
+        left, one = torch.full_like(h, -5), torch.ones_like(h)
+        wall = torch.stack(
+            [torch.stack([u, v * one, 1000 * one]) for u, v in ((left, -5), (left, 5), (h, 5), (h, -5))]
+        )[None]
+        raster = rasterizer.rasterize(wall, halves, (3, 10), backend="torch")
+        return antialias(raster.mask[..., None].to(h), wall, halves, raster)[0, 1, :, 0]
+
+    check(by_area, real, (1 + 7 * rand(g),), pair, g)
 
 
 # Notebook 03
