@@ -338,7 +338,7 @@ def projection_jacobian(points: Tensor, camera: Camera) -> Tensor:
 def pose_jacobian(points: Tensor, translation: Tensor, camera: Camera) -> Tensor:
     """Derivative of the pinhole projection by the pose, for a rotation by ω applied after the present one.
 
-    With q the turned point in model axes, q moves by ω × q.
+    With p the turned point in model axes, p moves by ω × p.
 
     Args:
         points: (B, N, 3) mm in camera axes.
@@ -348,11 +348,11 @@ def pose_jacobian(points: Tensor, translation: Tensor, camera: Camera) -> Tensor
     Returns:
         d(u, v)/d(rotation, translation), (B, N, 2, 6) px/radian and px/mm.
     """
-    P = projection_jacobian(points, camera)
-    q = flip_axes(points - translation[:, None])
-    # row · flip · (ω × q) = ω · (q × (row · flip)): one cross product instead of a 3 × 3 matrix.
-    rotation = torch.linalg.cross(q[:, :, None].expand_as(P), flip_axes(P))
-    return torch.cat([rotation, P], -1)
+    d = projection_jacobian(points, camera)
+    p = flip_axes(points - translation[:, None])
+    # d · F (ω × p) = ω · (p × F d): one cross product instead of a 3 × 3 matrix.
+    rotation = torch.linalg.cross(p[:, :, None].expand_as(d), flip_axes(d))
+    return torch.cat([rotation, d], -1)
 
 
 def turn(pose: Pose, step: Tensor) -> Pose:

@@ -49,7 +49,7 @@ class Finding:
         ok: whether it is as the course needs it.
         found: what is there.
         advice: what to do; empty where nothing is to be done.
-        required: whether one of the ten notebooks, or a command without options, cannot run without it.
+        required: whether one of the notebooks, or a command without options, cannot run without it.
     """
 
     thing: str
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def can_run(findings: list[Finding]) -> bool:
-    """Whether everything is there that the notebooks need, all ten of them."""
+    """Whether everything is there that all notebooks need."""
     return all(finding.ok or not finding.required for finding in findings)
 
 

@@ -66,6 +66,7 @@ SYMBOLS = (
     Symbol("02b", r"$\kappa, g, o$", "contrast, gain and offset of the colours", "lighting.ColourTransform", "(B,), (B, 3), (B, 3)", "–", CODE),
     Symbol("03", r"$X_i$", "landmark $i$ on the model, model axes", "pose.estimate_pose(points_3d)", "(B, 68, 3)", "mm"),
     Symbol("03", r"$(u_i, v_i)$", "landmark $i$ as detected", "pose.estimate_pose(points_2d)", "(B, 68, 2)", "px", REPORTED),
+    Symbol("03", r"$q_i$", "landmark $i$ in camera axes", "camera.model_to_camera", "(B, 68, 3)", "mm"),
     Symbol("03", "pitch, yaw, roll", "the rotation as three angles", "camera.Pose.euler", "(B, 3)", "radians", r"as reported, $r_\alpha, r_\beta, r_\gamma$ there"),
     Symbol("03", r"$s$", "scale of scaled orthography", "camera.OrthographicCamera.scale", "(B,)", "px/mm"),
     Symbol("03", r"$w_i$", "weight of landmark $i$", "pose.estimate_pose(weights)", "(B, 68)", "1/px², or relative"),
@@ -85,6 +86,7 @@ SYMBOLS = (
     Symbol("04", r"$\sigma$", "size of an ordinary residual", "fitting.FitSettings.pixel_sigma", "a number", "sRGB, 0–1", CODE),
     Symbol("04", r"$N_\text{eff}$", "how many independent observations the pixels are worth", "fitting.FitSettings.n_effective", "a number", "–"),
     Symbol("04", r"$J$", r"derivatives of the weighted residuals by $\theta$", "fitting.residuals.Rows.jacobian", "(B, M, 261)", "per unit of θ"),
+    Symbol("04", r"$H$", r"$J^\top J + \Lambda$, the energy's second derivatives, nearly", "fitting.energy.Equations.H", "(B, 261, 261)", "per unit² of θ"),
     Symbol("05", r"$\gamma_i = [\alpha_i, \beta_i]$", "coefficients of photograph $i$", "pooling.pool(coefficients)", "(N, 198)", "standard deviations", REPORTED),
     Symbol("05", r"$\gamma = \sum_i w_i \gamma_i$", "pooled coefficients of a person", "pooling.Pooled.coefficients", "(P, 198)", "standard deviations", REPORTED),
     Symbol("05", r"$w_i$", r"weight of a photograph, from the detector's confidence; $\sum_i w_i = 1$", "pooling.Pooled.weights", "(N,)", "–", REPORTED),
@@ -117,6 +119,7 @@ SYMBOLS = (
 # fmt: off
 SEVERAL = {
     r"E": r"modes $E_S$, $E_T$ in 01; with no such index the energy, in 04",
+    r"H": r"$H_k$ harmonics in 02 and 04; with no index the energy's second derivatives, in 04",
     r"J": r"always derivatives of residuals: by the pose in 03, by all numbers in 04",
     r"T": r"texture in 01, motion of the model onto a scan in 07",
     r"W": r"colour of a white face in 04, weights of the network's last layer in 06; without row here: weights of the points, and of a detector's stage, in 03",
@@ -131,6 +134,7 @@ SEVERAL = {
     r"e": r"expression in 01, $e_k$ edge functions in 02",
     r"k": r"$k_\text{s}$ specular strength in 02b, robust scale in 04; as an index, the number of a mode, an edge or a harmonic",
     r"n": r"always a unit normal: of the surface in 02b, of a scan in 07",
+    r"q": r"landmark in camera axes in 03, detected landmark in 04",
     r"s": r"scale in 03, score of a pair in 07",
     r"t": r"always a shift: of the head in 02, $t_\text{2D}$ of points in 04",
     r"u": r"always a column of the image",

@@ -54,25 +54,24 @@ def mirror_points(points, width):
 
 # %% check
 def check_mirror_points(mirror_points):
-    got = mirror_points(marks_2d, 224)
-    show.expect(
-        got if got is None else got[30],
-        torch.stack([223 - marks_2d[30, 0], marks_2d[30, 1]]),
-        "the tip of the nose, width 224",
-        within=1e-3,
-    )
-    show.expect(tuple(got.shape), (68, 2), "the shape of the answer")
+    def mirrored(points, width):  # of a copy, as an answer may change what it is given
+        answer = mirror_points(points.clone(), width)
+        return answer if answer is None else torch.as_tensor(answer)
+
+    got = mirrored(marks_2d, 224)
+    show.expect(got if got is None else tuple(got.shape), (68, 2), "the shape of the answer")
+    there = torch.stack([223 - marks_2d[30, 0], marks_2d[30, 1]])
+    show.expect(got[30], there, "the tip of the nose, width 224", within=1e-3)
     parts = {17: "jaw", 27: "brows", 36: "nose", 48: "eyes", 60: "outer rim of lips", 68: "inner rim of lips"}
-    for i, j in enumerate(
-        MIRRORED
-    ):  # every point on its own, so that the message can name the one that is wrong
+    # every point on its own, so that the message can name the one that is wrong
+    for i, j in enumerate(MIRRORED):
         part = next(name for end, name in parts.items() if i < end)
         there = torch.stack([223 - marks_2d[j, 0], marks_2d[j, 1]])
         show.expect(
             got[i], there, f"point {i} of the mirrored image ({part}), which was point {j}", within=1e-3
         )
-    show.expect(mirror_points(got, 224), marks_2d, "mirrored twice", within=1e-3)
-    show.expect(mirror_points(marks_2d, 1000)[:, 0], got[:, 0] + 776, "width 1000: every u", within=1e-3)
+    show.expect(mirrored(got, 224), marks_2d, "mirrored twice", within=1e-3)
+    show.expect(mirrored(marks_2d, 1000)[:, 0], got[:, 0] + 776, "width 1000: every u", within=1e-3)
     poses = [estimate_pose(points[None], marks_3d[None], mark_camera).pose for points in (marks_2d, got)]
     yaws = [float(pose.yaw_pitch_roll()[0, 0]) for pose in poses]
     show.expect(yaws[1], -yaws[0], "the yaw of the mirrored face, in degrees", within=0.5)
@@ -181,10 +180,10 @@ def own_pose(points, model_points, weights, f, c):
     middle_3d, middle_2d = (share * model_points).sum(0), (share * image).sum(0)
     root = share.sqrt()
     M = torch.linalg.lstsq(root * (model_points - middle_3d), root * (image - middle_2d)).solution.T
-    U, S, Vh = torch.linalg.svd(M, full_matrices=False)
+    U, d, Vh = torch.linalg.svd(M, full_matrices=False)
     R1, R2 = U @ Vh
     R = torch.stack([R1, R2, torch.linalg.cross(R1, R2)])
-    turned, s = R @ middle_3d, S.mean()
+    turned, s = R @ middle_3d, d.mean()
     across = middle_2d / s - turned[:2]
     return R, torch.stack([across[0], -across[1], f / s + turned[2]])
     ### END SOLUTION
@@ -205,7 +204,8 @@ def check_own_pose(own_pose):
             points[None], X_pos[None], mark_camera.to(torch.float64), weights[None]
         )
         got = own_pose(points, X_pos, weights, f_pos, c_pos)
-        show.expect(got if got is None else got[0], real.rotation[0], f"{case}: the rotation")
+        show.expect(got if got is None else len(got), 2, f"{case}: how many things are returned, R and t")
+        show.expect(got[0], real.rotation[0], f"{case}: the rotation")
         show.expect(got[1], real.translation[0], f"{case}: the translation in mm", within=1e-3)
 
 
@@ -290,13 +290,14 @@ def check_find_inliers(find_inliers):
         f"{share:.0%} of the points wrong": scattered_marks(marks_2d, share) for share in (0.0, 0.2, 0.35)
     }
     cases |= {
-        f"24 points wrong shifted_marks, from {n} on": shifted_marks(marks_2d, n, 24) for n in (0, 27, 50)
+        f"24 neighbours shifted, from point {n} on": shifted_marks(marks_2d, n, 24) for n in (0, 27, 50)
     }
     for case, points in cases.items():
         off = (points - torch.from_numpy(mark_detector.truth).float()).norm(dim=-1)
         got = find_inliers(points)
-        shape = got if got is None else tuple(got.shape)
-        show.expect(shape, (68,), f"{case}: the shape of the answer")
+        got = got if got is None else torch.as_tensor(got)
+        show.expect(got if got is None else tuple(got.shape), (68,), f"{case}: the shape of the answer")
+        show.expect(str(got.dtype), "torch.bool", f"{case}: the type of the answer")
         show.expect_below(int((~got & (off < 2)).sum()), 4, f"{case}: good points that were missed")
         show.expect_below(int((got & (off > 12)).sum()), 1, f"{case}: wrong points that were taken")
 

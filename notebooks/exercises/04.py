@@ -151,9 +151,9 @@ own_face, FLIP = load("open", level=0).to(torch.float64), torch.tensor([1.0, -1.
 
 
 def landmark_residuals(step, R, t, alpha, seen, mean, basis, f, c):
-    q = (mean + basis @ (alpha + step[6:])) @ (rotation_from_vector(step[:3]) @ R).T
-    p = q * FLIP + t + step[3:6]
-    return ((f * p[:, :2] / p[:, 2:] + c - seen) / 1.6).flatten()
+    p = (mean + basis @ (alpha + step[6:])) @ (rotation_from_vector(step[:3]) @ R).T
+    q = p * FLIP + t + step[3:6]
+    return ((f * q[:, :2] / q[:, 2:] + c - seen) / 1.6).flatten()
 
 
 def steepest(R, t, alpha, *rest):
@@ -197,6 +197,7 @@ def check_own_fit(own_fit):
         seen = landmark_residuals(none, R, t, alpha, nowhere, mean, basis, 1000.0, 111.5).view(68, 2) * 1.6
         seen = seen + noise * torch.randn(68, 2, generator=g).double()
         got = own_fit(seen, mean, basis, 1000.0, 111.5)
+        got = got if got is None else tuple(torch.as_tensor(part) for part in got)
         if spread == 0:
             show.expect(got, (R, t, alpha), f"{what}: R, t and alpha", within=1e-2)
         of_pose, of_alpha = steepest(*got, seen, mean, basis, 1000.0, 111.5)
@@ -290,13 +291,14 @@ def check_coordinate_sigma(coordinate_sigma):
     show.expect(
         coordinate_sigma(axis, torch.eye(2)),
         torch.tensor([2.0, 3.0, 0.0]),
-        "two coefficients, one axis each, σ = 1",
+        "two coefficients, σ = 1, one moves x by 2 mm, the other y by 3 mm",
     )
-    together = torch.tensor([[1.0, 1.0], [1.0, 1.0]])
+    together = torch.tensor([[1.0, 0.5], [0.5, 1.0]])
     show.expect(
         coordinate_sigma(torch.ones(3, 2), together),
-        torch.full((3,), 2.0),
-        "two that vary together: they add up",
+        torch.full((3,), 3.0**0.5),
+        "two coefficients, σ = 1 and correlation 0.5, that both move all axes by 1 mm",
+        within=1e-5,
     )
     draws = torch.randn(20000, 99, generator=torch.Generator().manual_seed(0))
     expected = (draws @ torch.linalg.cholesky(nose_covariance).T @ nose_basis.T).std(0)
