@@ -18,6 +18,8 @@ from helpers.lighting import DEFAULT_LIGHT, ColourTransform
 # Of light from ahead this much falls on the skin of a face on average. The camera makes up for it: what comes from elsewhere is
 # the darker, the more comes from ahead.
 AHEAD = 0.8
+WANDERING_GAZE = 20.0  # degrees from straight ahead, the most
+MOVED = 1 / 3  # of the photographs are blurred by motion
 CONFIDENCE_SPREAD = 0.25  # a detector does not know its own noise better than by e to the power of ± this
 
 
@@ -28,6 +30,7 @@ class Conditions:
     Attributes:
         expression: (B, Ke) coefficients.
         rotation_vector: (B, 3) radians.
+        gaze: (B, 2) radians by which both eyes turn, to the viewer's right and up; NaN for eyes that look into the camera.
         focal_factor: (B,) the focal length, in default ones.
         crop_shift: (B, 2) by which the crop misses its place, in sides of the crop.
         crop_zoom: (B,) the factor by which the crop shows the face too large.
@@ -38,6 +41,7 @@ class Conditions:
         colour: what the camera does to the whole picture.
         backgrounds: what is behind the face.
         blur: (B,) px, standard deviation.
+        motion: (B, 2) px, the path of the picture while the shutter is open, right and down.
         noise: (B,) standard deviation in sRGB, 0 to 1.
         noise_start: (B,) where the noise begins in its table, see `helpers.datasets.damage.add_noise`.
         jpeg_quality: (B,) 40 to 95, or 0 for no JPEG.
@@ -46,6 +50,7 @@ class Conditions:
 
     expression: Tensor
     rotation_vector: Tensor
+    gaze: Tensor
     focal_factor: Tensor
     crop_shift: Tensor
     crop_zoom: Tensor
@@ -56,6 +61,7 @@ class Conditions:
     colour: ColourTransform
     backgrounds: Backgrounds
     blur: Tensor
+    motion: Tensor
     noise: Tensor
     noise_start: Tensor
     jpeg_quality: Tensor
@@ -71,6 +77,7 @@ class Conditions:
         return cls(
             expression=streams.normal("expression", n_expressions, sigma=nuisances.expression),
             rotation_vector=streams.within("rotation", 1.0, 3) * turn,
+            gaze=_draw_gaze(streams, nuisances.gaze),
             focal_factor=streams.within("focal", nuisances.focal_spread).exp(),
             crop_shift=streams.within("crop shift", nuisances.jitter, 2),
             crop_zoom=1 + streams.within("crop zoom", nuisances.jitter),
@@ -81,11 +88,25 @@ class Conditions:
             colour=colour,
             backgrounds=Backgrounds.draw(streams, nuisances.background),
             blur=streams.uniform("blur", high=nuisances.blur),
+            motion=_draw_motion(streams, nuisances.motion),
             noise=streams.uniform("noise", high=nuisances.noise),
             noise_start=streams.uniform("noise start"),
             jpeg_quality=torch.where(has_jpeg, streams.uniform("jpeg quality", low=40, high=95), 0.0),
             outfits=Outfits.draw(streams, nuisances.wardrobe) if nuisances.wardrobe else None,
         )
+
+
+def _draw_gaze(streams: RandomStreams, share: float) -> Tensor:
+    kind, limit = streams.uniform("gaze kind")[:, None], math.radians(WANDERING_GAZE)
+    turned = torch.where(kind < share / 2, torch.nan, streams.within("gaze", limit, 2))
+    return torch.where(kind < share, turned, 0.0)
+
+
+def _draw_motion(streams: RandomStreams, most: float) -> Tensor:
+    moved = streams.uniform("motion moved") < MOVED
+    length = torch.where(moved, streams.uniform("motion length", high=most), 0.0)
+    along = streams.within("motion direction", math.pi)
+    return length[:, None] * torch.stack([along.cos(), along.sin()], -1)
 
 
 def _draw_colour(streams: RandomStreams, strength: float) -> ColourTransform:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from helpers.lighting import LUMINANCE, ColourTransform
 
@@ -59,6 +61,31 @@ def blur_by(image: Tensor, sigma: Tensor, most: float) -> Tensor:
             total.addcmul_(pair, weight[:, k].view(-1, 1, 1, 1))
         image = total
     return image
+
+
+def blur_by_motion(image: Tensor, path: Tensor) -> Tensor:
+    """Mean of images along straight paths, each along its own; borders are repeated.
+
+    What moves evenly while a shutter is open. Places between pixels count for the four around them.
+
+    Args:
+        image: (B, H, W, C).
+        path: (B, 2) px, from the first place to the last one, right and down; the middle stays.
+    """
+    reach = math.ceil(float(path.abs().max()) / 2)
+    if reach == 0:
+        return image
+    B, _, _, C = image.shape
+    count = 8 * reach  # places, in the middles of as many equal parts
+    step = (torch.arange(count, device=image.device, dtype=image.dtype) + 0.5) / count - 0.5
+    at = path[:, None].to(image) * step[:, None]  # (B, N, 2)
+    cells = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
+    near = (1 - (at[..., None] - cells).abs()).clamp(min=0)  # (B, N, 2, cells)
+    kernel = torch.einsum("bnx,bny->byx", near[:, :, 0], near[:, :, 1]) / count
+    # A group of channels for each image has a kernel of its own. conv2d does not flip it; a path is its own mirror.
+    apart = F.pad(image.permute(0, 3, 1, 2), [reach] * 4, mode="replicate").flatten(0, 1)[None]
+    blurred = F.conv2d(apart, kernel.repeat_interleave(C, 0)[:, None], groups=B * C)
+    return blurred.view(B, C, *image.shape[1:3]).permute(0, 2, 3, 1)
 
 
 def noise_table(seed: int, device="cpu") -> Tensor:

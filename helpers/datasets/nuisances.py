@@ -25,9 +25,12 @@ class Nuisances:
         wardrobe: share of photographs of people with hair and clothes, some with a beard, glasses or a hat, as
             `helpers.datasets.wardrobe` makes them; above 0 the others are bald and bare, with cranium and neck. At 0
             people end at the face. It needs a model with a hairline: the open one.
+        gaze: share of photographs in which the eyes are turned: half of them to the camera, half anywhere within 20° of straight
+            ahead. In the others they look straight ahead of the face. Above 0 it needs a model whose eyes turn: the open one.
         unlike_shape: mm by which people's shapes lie beside the model's, as `helpers.datasets.unmodelled` draws it.
         unlike_skin: the same of their skin, in sRGB from 0 to 1.
         blur: px, the largest standard deviation of a Gaussian blur.
+        motion: px, the longest path of face or camera while the shutter is open; a third of the photographs have one.
         noise: the largest standard deviation of the pixels' noise, in sRGB from 0 to 1.
         jpeg: share of photographs that went through JPEG, with a quality of 40 to 95.
         jitter: how far the crop misses its place, as a share of its side, and its size, as a share of that.
@@ -44,9 +47,11 @@ class Nuisances:
     background: float = 1.0
     occluders: float = 0.15
     wardrobe: float = 0.0
+    gaze: float = 0.0
     unlike_shape: float = 0.0
     unlike_skin: float = 0.0
     blur: float = 1.0
+    motion: float = 0.0
     noise: float = 0.03
     jpeg: float = 0.0
     jitter: float = 0.02
@@ -56,7 +61,7 @@ class Nuisances:
             value = getattr(self, field.name)
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
                 raise ValueError(f"{field.name} must be a finite number from 0, got {value!r}")
-        for name in ("landmark_share", "background", "occluders", "wardrobe", "jpeg"):
+        for name in ("landmark_share", "background", "occluders", "wardrobe", "gaze", "jpeg"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} is a share of the photographs, 0 to 1, got {getattr(self, name)}")
 
@@ -79,9 +84,11 @@ class Nuisances:
             colour=0.15,
             occluders=0.05,
             wardrobe=0.85,
+            gaze=0.7,
             unlike_shape=1.0,
             unlike_skin=0.02,
             blur=1.4,
+            motion=5.0,
             jpeg=0.5,
             jitter=0.04,
         )

@@ -13,10 +13,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from helpers.camera import DEFAULT_FOCAL, Camera, Pose, model_to_camera, project
+from helpers.camera import DEFAULT_FOCAL, Camera, Pose, flip_axes, model_to_camera, project
 from helpers.crop import AUTHORS_REACH, FaceCrop
 from helpers.datasets.conditions import Conditions
-from helpers.datasets.damage import add_noise, blur_by, noise_table, through_jpeg, transformed
+from helpers.datasets.damage import add_noise, blur_by, blur_by_motion, noise_table, through_jpeg, transformed
 from helpers.datasets.known_faces import framed, visible_vertices
 from helpers.datasets.nuisances import Nuisances
 from helpers.datasets.occluders import Occluders
@@ -24,7 +24,7 @@ from helpers.datasets.random_streams import RandomStreams
 from helpers.datasets.simulated_detector import detect
 from helpers.datasets.unmodelled import shape_offsets, skin_offsets
 from helpers.datasets.wardrobe import Wardrobe
-from helpers.face_model import FaceCoefficients, MorphableModel
+from helpers.face_model import FaceCoefficients, MorphableModel, look
 from helpers.landmarks.detection import OUTER_EYES
 from helpers.lighting import ColourTransform
 from helpers.lighting.lamp_vector import unpack_lamp
@@ -178,6 +178,7 @@ class SyntheticPeople:
         coefficients, neutral, vertices, albedo = self._faces(person, conditions.expression)
         points = self._points(vertices, person)
         pose, camera = self._view(points, conditions)
+        vertices = self._looking(vertices, pose, conditions)
         in_camera = model_to_camera(points, pose)
         truth = project(in_camera, camera)[..., :2]
         middle, half = _extent(truth)
@@ -243,6 +244,15 @@ class SyntheticPeople:
             albedo = albedo + skin_offsets(streams, places, nuisances.unlike_skin)[which]
         return neutral, vertices, albedo.clamp(0, 1)
 
+    def _looking(self, vertices: Tensor, pose: Pose, conditions: Conditions) -> Tensor:
+        """The faces (B, V, 3) mm with turned eyes. Lids, and so the landmarks, stay."""
+        if not self.nuisances.gaze:
+            return vertices
+        x, y, z = (flip_axes(-pose.translation)[:, None] @ pose.rotation)[:, 0].unbind(-1)  # of the camera
+        to_camera = torch.stack([torch.atan2(x, z), torch.atan2(y, z.hypot(x))], -1)
+        gaze = torch.where(conditions.gaze.isnan(), to_camera, conditions.gaze)
+        return look(self.model, vertices, gaze[:, None].expand(-1, 2, -1))
+
     def _view(self, points: Tensor, conditions: Conditions) -> tuple[Pose, Camera]:
         """Where the camera sees the faces with the points (B, 68, 3) mm."""
         camera = Camera.default(self.size, batch=len(points), device=points.device)
@@ -298,6 +308,8 @@ class SyntheticPeople:
         if nuisances.blur:
             unit = self.size / 224
             image = blur_by(image.clamp(0, 1), conditions.blur * unit, nuisances.blur * unit)
+        if nuisances.motion:
+            image = blur_by_motion(image.clamp(0, 1), conditions.motion * self.size / 224)
         if nuisances.noise:
             image = add_noise(image, conditions.noise, conditions.noise_start, self._noise)
         return through_jpeg(image.clamp(0, 1), conditions.jpeg_quality), triangle_id

@@ -158,7 +158,7 @@ class PeopleSource:
 
 def _as_photographed(model: MorphableModel) -> Nuisances:
     wanted = Nuisances.photographs()
-    return wanted if has_a_place_for_clothes(model) else replace(wanted, wardrobe=0.0)
+    return wanted if has_a_place_for_clothes(model) else replace(wanted, wardrobe=0.0, gaze=0.0)
 
 
 def as_float(images: Tensor) -> Tensor:

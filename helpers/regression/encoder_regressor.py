@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from helpers.face_encoder import FaceEncoder, face_chips, points_in_chips
 from helpers.face_encoder.chips import CHIP_SIDE, FITTED, MEAN_FACE, PADDING
+from helpers.regression.skin_colours import N_COLOURS, skin_colours
 
 # Stages of the encoder, counted from 0, and the squares to which their maps are averaged.
 POOLED = ((1, 4), (2, 4), (3, 2))
-N_FEATURES = 128 + 64 * 16 + 128 * 16 + 256 * 4 + 68 * 2
+N_FEATURES = 128 + 64 * 16 + 128 * 16 + 256 * 4 + N_COLOURS + 68 * 2
 FIRST_POINT = N_FEATURES - 68 * 2  # feature
 PHOTO_SIDE = 224  # px of the crops that its faces are cut from; a chip is about two thirds of one
 
@@ -63,7 +64,8 @@ class EncoderRegressor(nn.Module):
             placed: (B, 68, 2) px of the chips, as `points_in_chips` has them.
 
         Returns:
-            (B, N_FEATURES): the embedding, the averaged maps of three stages, and the points in sides of the chip.
+            (B, N_FEATURES): the embedding, the averaged maps of three stages, colours of the skin, and the points in sides of the
+            chip.
 
         Raises:
             ValueError: For other shapes, and points that are not finite.
@@ -75,7 +77,8 @@ class EncoderRegressor(nn.Module):
             )
         maps, embedding = self.encoder.stages(chips)
         averaged = [F.adaptive_avg_pool2d(maps[stage].float(), side).flatten(1) for stage, side in POOLED]
-        return torch.cat([embedding.float(), *averaged, (placed / CHIP_SIDE - 0.5).flatten(1)], 1)
+        colours = skin_colours(chips, placed)
+        return torch.cat([embedding.float(), *averaged, colours, (placed / CHIP_SIDE - 0.5).flatten(1)], 1)
 
     def of_features(self, features: Tensor) -> Tensor:
         """(B, outputs) numbers for features (B, N_FEATURES)."""

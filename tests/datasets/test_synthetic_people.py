@@ -23,7 +23,7 @@ from helpers.datasets.backgrounds import (
     patterns,
     photographs,
 )
-from helpers.datasets.damage import add_noise, blur_by, noise_table, through_jpeg, transformed
+from helpers.datasets.damage import add_noise, blur_by, blur_by_motion, noise_table, through_jpeg, transformed
 from helpers.datasets.occluders import Occluders
 from helpers.datasets.random_streams import RandomStreams
 from helpers.face_model import load
@@ -102,9 +102,10 @@ def test_the_truth_is_that_of_the_picture(model, people, all_of_them):
     b = all_of_them
     expressed = model.shape(b.coefficients.alpha, b.coefficients.expression)
     unlike = b.neutral - model.shape(b.coefficients.alpha)  # the same with and without expression
-    torch.testing.assert_close(expressed + unlike, b.vertices, atol=1e-3, rtol=0)
+    lids = model.masks["gaze"] == 0  # eyes turn besides
+    torch.testing.assert_close((expressed + unlike)[:, lids], b.vertices[:, lids], atol=1e-3, rtol=0)
     bare = replace(HARD, wardrobe=0.0, unlike_shape=0.0, unlike_skin=0.0)
-    quiet = replace(bare, occluders=0.0, blur=0.0, noise=0.0, jpeg=0.0, background=0.0)
+    quiet = replace(bare, occluders=0.0, blur=0.0, motion=0.0, noise=0.0, jpeg=0.0, background=0.0)
     for framing in ("network", "fit"):
         b = SyntheticPeople(model, 2, 4, seed=3, size=64, nuisances=quiet, framing=framing).batch(
             torch.arange(8)
@@ -319,6 +320,33 @@ def test_blur_is_scipys():
     for k in (1, 2):
         expected = gaussian_filter(image[k].numpy(), float(sigma[k]), axes=(0, 1), mode="nearest", radius=5)
         torch.testing.assert_close(blurred[k], torch.from_numpy(expected))
+
+
+def test_motion_blur_is_the_mean_along_the_path():
+    image = torch.rand(3, 20, 24, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    blurred = blur_by_motion(image, torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, -2.0]]))
+    torch.testing.assert_close(blurred[0], image[0])
+    for k, axis in ((1, 1), (2, 0)):  # from −1 to 1 px: half of the pixel itself, a quarter of each neighbour
+        left, right = image[k].roll(1, axis), image[k].roll(-1, axis)
+        expected = 0.5 * image[k] + 0.25 * (left + right)
+        inner = (slice(2, -2), slice(2, -2))
+        torch.testing.assert_close(blurred[k][inner], expected[inner], atol=1e-6, rtol=0)
+
+
+def test_eyes_turn_to_the_camera_or_wander_and_nothing_else_moves(model):
+    straight = SyntheticPeople(model, 40, 1, seed=3, size=64, nuisances=replace(HARD, gaze=0.0))
+    a, b = (
+        SyntheticPeople(model, 40, 1, seed=3, size=64, nuisances=replace(HARD, gaze=g)).batch(
+            torch.arange(40)
+        )
+        for g in (0.0, 0.6)
+    )
+    assert torch.equal(a.vertices, straight.batch(torch.arange(40)).vertices)
+    assert torch.equal(a.landmarks, b.landmarks)
+    moved = (a.vertices - b.vertices).norm(dim=-1)
+    assert moved[:, model.masks["gaze"] == 0].max() == 0
+    turned = moved.amax(1) > 0.05
+    assert 0.3 < turned.float().mean() < 0.9
 
 
 def test_colours_are_those_of_the_transform():
