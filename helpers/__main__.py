@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"helpers {args.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
-        print(f"helpers {args.command}: {stop or 'interrupted'}", file=sys.stderr)
+        print(f"helpers {args.command}: {str(stop) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output, `head` for one, has gone. Nothing is left to print, not even at exit.

@@ -332,13 +332,17 @@ def _train(args: argparse.Namespace, settings, model, ours, start: Network | Non
             n_shape=len(model.shape_std),
             face_model=model.name,
         )
-        training_curve(rows, args.out / "curve.png")
+        if rows:  # a run may be stopped before it is validated once
+            training_curve(rows, args.out / "curve.png")
         told = ", ".join(
             f"{name} {value:.3g}"
             for name, value in best.items()
             if name not in ("seconds", "rate", "skipped")
         )
-        print(f"{args.out / 'network.pt'}: {result.ended}; best: {told}")
+        how_good = (
+            f"best: {told}" if told else f"not validated yet, its weights are those after step {result.steps}"
+        )
+        print(f"{args.out / 'network.pt'}: {result.ended}; {how_good}")
     return 0
 
 

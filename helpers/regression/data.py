@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -306,7 +307,8 @@ def _watched(loader: DataLoader) -> Iterator[Any]:
         multiprocessing.get_context(
             "spawn"
         ).Lock()  # as torch makes them, but would not clean up after itself
-        batches = iter(loader)
+        with deaf_children():
+            batches = iter(loader)
     except OSError as error:
         raise WorkerLost(
             f"processes that prepare pictures cannot be started ({error.strerror}): make room in /dev/shm or the memory, or "
@@ -328,6 +330,22 @@ def _watched(loader: DataLoader) -> Iterator[Any]:
                 "go on with --resume, and with fewer --workers"
             ) from error
         yield batch
+
+
+@contextmanager
+def deaf_children() -> Generator[None, None, None]:
+    """Processes that are started inside do not hear Ctrl-C, not even while they import and could not yet ignore it.
+
+    This process hears one that comes meanwhile at the end.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass

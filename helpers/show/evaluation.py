@@ -19,6 +19,7 @@ METHOD_COLOURS = {
     "network, pooled": RED,
     "image only": GREEN,
     "flow-based": YELLOW,
+    "embedding": GREY,
     "random map": INK,
 }
 LINES = ("-", "--", "-.", (0, (1, 1)))  # where curves fall on each other, all are seen

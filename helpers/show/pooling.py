@@ -92,7 +92,8 @@ def paired_table(errors: dict[str, Tensor], against: str) -> str:
         against: the method that the others are compared with.
 
     Returns:
-        A line for each, with the 95 % interval of the mean difference by a paired bootstrap over people.
+        A line for each, with the 95 % interval of the mean difference by a paired bootstrap over people, and for how many
+        people the error is the smaller one.
     """
     errors = on_cpu(errors)
     width, n = max(map(len, errors)) + 2, len(errors[against])
@@ -101,6 +102,7 @@ def paired_table(errors: dict[str, Tensor], against: str) -> str:
         line = f"{name:{width}}{float(error.mean()):11.2f}"
         if name != against:
             mean, low, high = bootstrap_interval(error - errors[against])
-            line += f"   {mean:+.2f}, 95 % from {low:+.2f} to {high:+.2f}"
+            helped = int((error < errors[against]).sum())
+            line += f"   {mean:+.2f}, 95 % from {low:+.2f} to {high:+.2f}; less for {helped} of {n}"
         lines.append(line)
     return "\n".join(lines)

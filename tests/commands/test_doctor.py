@@ -212,6 +212,7 @@ def test_commands_fail_in_one_line(run_command, capsys, monkeypatch):
     assert run_command(fail(OSError(errno.ENOSPC, "No space left on device", "out/b.npz"))) == 1
     assert capsys.readouterr().err == "helpers try: out/b.npz: No space left on device\n"
     assert run_command(fail(KeyboardInterrupt())) == command_line.INTERRUPTED
+    assert capsys.readouterr().err == "helpers try: interrupted\n"
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     capsys.readouterr()
     assert run_command(lambda args: 0, "--device", "cuda") == 2

@@ -1,5 +1,7 @@
 """python -m helpers train: a run that goes on, what is wrong in one line, and a researcher's own face model."""
 
+import signal
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,7 @@ from helpers.errors import UserError
 from helpers.face_model import load, save
 from helpers.photo import default_photos
 from helpers.regression import load_network
+from helpers.regression.training import _Run
 
 
 @pytest.mark.slow
@@ -114,3 +117,24 @@ def test_the_command_trains_goes_on_and_says_what_is_wrong(tmp_path, capsys):
 def test_the_encoders_layer_has_no_recipe(tmp_path, capsys, words):
     assert main(["train", "--out", str(tmp_path / "run"), "--network", "encoder", *words]) == 2
     assert f"has no {words[0]}" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_stopped_before_its_first_validation_ends_in_one_line(tmp_path, capfd, monkeypatch):
+    """No empty list of best figures, and no warning about a curve without points."""
+    move = _Run._move_weights
+
+    def move_and_stop(self):
+        move(self)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(_Run, "_move_weights", move_and_stop)
+    recipe = "--network small --weights none --size 32 --batch 2 --level 0 --held-out 2 --workers 0 --steps 9"
+    run = tmp_path / "run"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*legend")
+        assert main(["train", "--device", "cpu", "--out", str(run), *recipe.split()]) == 0
+    told = capfd.readouterr().out.splitlines()
+    assert told == [
+        f"{run / 'network.pt'}: asked to stop; not validated yet, its weights are those after step 1"
+    ]
+    assert (run / "last.pt").exists() and load_network(run / "network.pt").about["steps"] == 1

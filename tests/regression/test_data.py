@@ -2,6 +2,8 @@
 
 import resource
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from helpers.regression.data import (
     StepBatches,
     TensorSource,
     WorkerLost,
+    deaf_children,
     hold,
     indices_of_step,
     step_loader,
@@ -99,3 +102,19 @@ def test_people_are_new_in_every_step_and_others_for_another_seed():
         source.batch(torch.tensor([10_000]))
     held = hold(source, torch.tensor([3]))
     assert held.images.dtype == torch.uint8 and torch.equal(held.targets, target[1:2])
+
+
+def test_a_process_that_is_starting_does_not_hear_ctrl_c():
+    """Ctrl-C reaches a terminal's processes all at once; a worker that still imports would print a traceback."""
+    ask = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append("after"))
+    try:
+        with deaf_children():
+            signal.raise_signal(signal.SIGINT)
+            child = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+            heard.append("inside")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert child.stdout.strip() == "True" and heard == ["inside", "after"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

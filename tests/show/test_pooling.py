@@ -70,4 +70,4 @@ def test_methods_are_compared_on_the_same_people():
     base = torch.tensor([2.0, 4.0, 6.0])
     table = show.paired_table({"mean": base, "joint": base - 0.5}, "mean").splitlines()
     assert "n = 3 people" in table[0] and table[1].split() == ["mean", "4.00"]
-    assert table[2].split() == "joint 3.50 -0.50, 95 % from -0.50 to -0.50".split()
+    assert table[2].split() == "joint 3.50 -0.50, 95 % from -0.50 to -0.50; less for 3 of 3".split()
