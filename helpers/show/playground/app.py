@@ -236,6 +236,8 @@ class Playground:
         if person.result is not None:
             page.now = self._numbers(person)
             good, words = people.verdict(person)
+            if len(person.found) > 1:
+                words += f" {len(person.found)} faces: click another to have it."
             self._say(words, "good" if good else "doubtful")
 
     def _numbers(self, person: Person | None) -> dict[str, list[float]]:
