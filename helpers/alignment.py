@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import overload
 
 import numpy as np
-import roma
 import torch
 from torch import Tensor
 
+from helpers._roma import roma
 from helpers.device import check_one_device
 
 

@@ -15,10 +15,10 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-import roma
 import torch
 from torch import Tensor
 
+from helpers._roma import roma
 from helpers.device import check_one_device, default_device
 
 # The authors' released fitter keeps the focal length fixed at 1000 px.

@@ -76,21 +76,27 @@ def default_photos() -> dict[str, Path]:
     Raises:
         UserError: A file is not there.
     """
-    import matplotlib
-
-    skimage = importlib.util.find_spec("skimage")
-    places = (skimage.submodule_search_locations if skimage else None) or ["skimage"]
-    folder = Path(next(iter(places)))
     photos = {
-        "astronaut": folder / "data" / "astronaut.png",
-        "grace_hopper": Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg",
+        "astronaut": _folder_of("skimage") / "data" / "astronaut.png",
+        "grace_hopper": _folder_of("matplotlib") / "mpl-data" / "sample_data" / "grace_hopper.jpg",
     }
+    if not photos["grace_hopper"].is_file():  # distributions of Linux keep matplotlib's data elsewhere
+        import matplotlib
+
+        photos["grace_hopper"] = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     for name, path in photos.items():
         if not path.is_file():
             raise UserError(
                 f"default photograph {name}: not at {path}: reinstall scikit-image and matplotlib"
             )
     return photos
+
+
+def _folder_of(package: str) -> Path:
+    """Where a package is installed, which is not imported for it."""
+    found = importlib.util.find_spec(package)
+    places = (found.submodule_search_locations if found else None) or [package]
+    return Path(next(iter(places)))
 
 
 def read_photo(path: str | Path) -> Photo:

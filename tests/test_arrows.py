@@ -10,7 +10,8 @@ import pytest
 HELPERS = Path(__file__).parents[1] / "helpers"
 ROOMS = (
     # for all
-    *("errors", "reasons", "assets", "files", "progress", "_warp", "device", "_open3d", "_torchvision"),
+    *("errors", "reasons", "assets", "files", "progress"),
+    *("_warp", "_roma", "device", "_open3d", "_torchvision"),
     *("mesh_normals", "obj_files", "ply_files", "mesh_files", "alignment"),
     # the method, in the order of the course
     *("face_model", "camera", "lighting", "rasterizer", "rendering", "crop", "photo", "landmarks", "pose"),
@@ -59,8 +60,9 @@ def test_no_arrow_points_back(room):
 
 @pytest.mark.slow
 def test_what_computes_needs_no_screen():
-    """matplotlib, IPython, open3d and the widgets are loaded by whoever shows something, not by what computes."""
+    """matplotlib, IPython, open3d and the widgets are loaded by whoever shows something, not by what computes; torch's compiler by nobody."""
     rooms = [f"helpers.{room}" for room in ROOMS[: ROOMS.index("show")]]
-    code = f"import sys, {', '.join(rooms)}; print([m for m in ('IPython', 'matplotlib', 'open3d', 'ipywidgets', 'anywidget') if m in sys.modules])"
+    unwanted = ("IPython", "matplotlib", "open3d", "ipywidgets", "anywidget", "torch._dynamo")
+    code = f"import sys, {', '.join(rooms)}; print([m for m in {unwanted} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HELPERS.parent)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

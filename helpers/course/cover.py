@@ -33,15 +33,25 @@ from helpers.show.viewer import page_script, unpainted
 from helpers.show.views import portraits
 
 FIRST_FACE = "voila/voila/templates/playground/static/first_face.webp"
+FIRST_STILL = "voila/voila/templates/playground/static/first_face_still.webp"
 FRAMES, SWAY, SECONDS, SIDE, QUALITY = 36, 42.0, 6.0, 420, 60
 
 
 def main(folder: Path = ASSETS) -> int:
-    """Write cover.jpg, road.png and the playground's first face into a folder."""
-    for name, data in (("cover.jpg", cover()), ("road.png", road()), (FIRST_FACE, first_face())):
+    """Write cover.jpg, road.png and the playground's first face, turning and still, into a folder."""
+    film = first_face()
+    pictures = {"cover.jpg": cover(), "road.png": road(), FIRST_FACE: film, FIRST_STILL: first_picture(film)}
+    for name, data in pictures.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_in_one_step(folder / name, lambda file, data=data: file.write(data))
     return 0
+
+
+def first_picture(film: bytes) -> bytes:
+    """The first picture of a film, both WebP."""
+    still = io.BytesIO()
+    Image.open(io.BytesIO(film)).save(still, "WEBP", quality=85)
+    return still.getvalue()
 
 
 def road() -> bytes:

@@ -22,6 +22,7 @@ from helpers.course import ROOT
 from helpers.course.api import write_pages
 from helpers.course.exercises import anchor
 from helpers.course.handout import stripped
+from helpers.course.search import add_excerpts
 
 TITLE = "From a photograph to a 3D face"
 PAGES = (
@@ -83,10 +84,16 @@ FETCHED_RELATIONS = {
 STYLE = """.content { width: 52em; }
 table.docutils td code { overflow-wrap: anywhere; white-space: normal; }
 details { margin-bottom: 1rem; }
+ul.search .context { margin: 0.35rem 0 0.35rem 1rem; font-size: var(--font-size--small); overflow-wrap: anywhere; }
+ul.search .context a { display: block; }
+mark { background: var(--color-highlighted-background); color: inherit; }
 .turning-head { float: right; width: min(45%, 22rem); margin: 0 0 1rem 1.5rem; }
 .turning-head img, .turning-head canvas { display: block; width: 100%; height: auto; aspect-ratio: 1; }
 .turning-head figcaption { font-size: var(--font-size--small); color: var(--color-foreground-secondary); }
-@media (max-width: 46em) { .turning-head { float: none; width: 100%; max-width: 22rem; margin: 0 auto 1rem; } }
+@media (max-width: 46em) { ul.search .context { margin: 0.35rem 0 0.35rem 1rem; font-size: var(--font-size--small); overflow-wrap: anywhere; }
+ul.search .context a { display: block; }
+mark { background: var(--color-highlighted-background); color: inherit; }
+.turning-head { float: none; width: 100%; max-width: 22rem; margin: 0 auto 1rem; } }
 """
 OUTSIDE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 CSS_FETCH = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])\s*((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)
@@ -146,6 +153,7 @@ def build(root: Path, source: Path, out: Path) -> list[str]:
     )
     app.build()
     describe(out, descriptions)
+    add_excerpts(out)
     text = re.sub(r"\x1b\[[0-9;]*m", "", warnings.getvalue())
     return [line for line in text.splitlines() if line.strip()]
 
@@ -179,6 +187,7 @@ def settings(source: Path) -> dict:
         "html_show_sourcelink": False,
         "html_copy_source": False,
         "html_show_sphinx": False,
+        "html_show_search_summary": False,  # it fetches; see helpers.course.search
         "html_theme_options": {"top_of_page_buttons": []},
         # A notebook's first heading is its title, and exercises begin with a third-level one.
         # Annotations name classes without their module, and two rooms may have a class of one name.

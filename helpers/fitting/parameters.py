@@ -6,11 +6,11 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import roma
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from helpers._roma import roma
 from helpers.camera import Camera, Pose
 from helpers.face_model import MorphableModel
 from helpers.fitting.light_models import HARMONICS, FaceNormals, LightModel

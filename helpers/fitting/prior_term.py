@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import radians
 
-import roma
 import torch
 from torch import Tensor
 
+from helpers._roma import roma
 from helpers.camera import Pose
 from helpers.fitting.light_models import HARMONICS, FaceNormals
 from helpers.fitting.parameters import FaceState, Layout

@@ -316,7 +316,7 @@ def pose_error(estimate: Pose, truth: Pose) -> tuple[torch.Tensor, torch.Tensor]
     Returns:
         The angle between the rotations, degrees (B,), and the distance of the translations, mm (B,).
     """
-    import roma
+    from helpers._roma import roma
 
     angle = roma.rotmat_geodesic_distance(estimate.rotation, truth.rotation.expand_as(estimate.rotation))
     return torch.rad2deg(angle), (estimate.translation - truth.translation).norm(dim=-1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers.course import api, site
+from helpers.course import api, search, site
 from helpers.course.exercises import anchor
 from helpers.face_model import load
 
@@ -57,6 +57,22 @@ def test_the_check_is_content_with_what_is_right(tmp_path):
     assert made(tmp_path, index_html=body, b_html='<p id="y">', a_css="p { color: red }") == []
     assert "from outside" in made(tmp_path, a_css='@import "https://fonts.example/a.css";')[0]
     assert site.check(tmp_path / "nothing") != []
+
+
+def test_the_search_has_the_text_of_each_section(tmp_path):
+    inner = '<section id="b"><h3>B<a class="headerlink" href="#b">¶</a></h3>\n<p>two <math>\\(x\\)</math></p></section>'
+    main = (
+        f'<section id="a"><h1>A</h1>\n<pre><i>f</i>(<b>y</b>)</pre>\n{inner}<script>no()</script></section>'
+    )
+    page = f'<html><body><p>around</p><article role="main">{main}</article></body></html>'
+    assert search.sections(page) == [("a", "A", "f(y)"), ("b", "B", "two x")]
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "notes.html").write_text(page)
+    (tmp_path / "search.html").write_text("<html><body></body></html>")
+    search.add_excerpts(tmp_path)
+    texts = (tmp_path / "_static" / "search_texts.js").read_text().removeprefix("const SEARCH_TEXTS = ")
+    assert json.loads(texts.removesuffix(";\n")) == {"notes.html": [["a", "A", "f(y)"], ["b", "B", "two x"]]}
+    assert site.check(tmp_path) == [], "the search page finds its scripts"
 
 
 def test_links_of_the_readme_fit_the_site():

@@ -32,7 +32,7 @@ def grey():
 
 def test_a_figure_is_drawn_once_a_move(grey):
     assert grey.drawn == [(20, 0.5)] and grey.image.tooltip == "grey"
-    assert [control.description for control in grey.controls.values()] == ["level %", "other"]
+    assert [control.description for control in grey.controls.values()] == ["level (%)", "other"]
     grey.controls["level"].value = 45
     assert grey.drawn[1:] == [(45, 0.5)]
     with grey.one_redraw():

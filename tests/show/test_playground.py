@@ -385,6 +385,7 @@ def test_another_face_of_a_group_is_fitted(play, back):
     play._show(replace(play.scene.having(person), chosen=person.key))
     assert len(play.page.faces) == 2
     does(play, do="face", number=1)
+    assert play.page.status.endswith("2 faces: click another to have it.")
     assert play.person.key == person.key and play.person.detection is found[1]
     assert torch.allclose(play.person.face.alpha, play.people[0].face.alpha, atol=0.3)
     does(play, do="face", number=5)

@@ -1,5 +1,6 @@
 """The playground in a real browser, in JupyterLab and in Voilà: load, turn, upload, drag a point, move a slider, take it
-back, swap, download, in light and dark, on narrow and wide pages.
+back, swap, download, in light and dark, on narrow and wide pages. In JupyterLab also what other notebooks have: a figure with
+sliders, and a photograph whose points are dragged.
 
 Needs the extra `browser` (selenium), and Chromium with its driver; without them it is skipped, and says so. With
 $SCREENSHOTS, a folder, it leaves pictures of the page there. $PATIENCE is how many seconds a step may take, for machines
@@ -22,6 +23,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,12 +57,27 @@ SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/apputils-extension/themes": {"theme": "JupyterLab Light"},
 }
+# Of other notebooks; it is run after the cells of this one.
+FIGURES = """
+from helpers.camera import Camera
+from helpers.crop import authors_crop
+from helpers.face_model import load
+from helpers.landmarks import landmarks_for
+
+mean, portrait = load("open", level=0), play.people[0].photo
+square = authors_crop(portrait, landmarks_for(portrait))
+lamps = show.pose_light(mean.mean_shape, mean.triangles, mean.mean_texture)
+drag = show.pose_drag(mean, square.image[0], square.landmarks[0], Camera.default(224))
+"""
 
 
 @pytest.fixture(scope="module", params=["lab", "voila"])
 def page(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
-    shutil.copy(ROOT / "notebooks" / NOTEBOOK, folder)
+    notebook = nbformat.read(ROOT / "notebooks" / NOTEBOOK, 4)
+    if request.param == "lab":
+        notebook.cells.append(nbformat.v4.new_code_cell(FIGURES))
+    nbformat.write(notebook, folder / NOTEBOOK)
     with served(request.param, folder) as address, chromium(folder / "downloads") as driver:
         driver.get(address)
         if request.param == "lab":
@@ -466,6 +483,26 @@ def test_a_face_is_downloaded_and_turns_without_a_network(page):
         assert offline.execute_script("return performance.getEntriesByType('resource').length") == 0
         if SHOTS:
             offline.save_screenshot(f"{SHOTS}/{page.kind}_offline.png")
+
+
+def test_a_figure_follows_its_sliders_and_a_pose_its_points(page):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    if page.kind == "voila":
+        pytest.skip("the page alone has the playground only")
+    picture = page.wait_for("img.widget-image")
+    assert not page.all(".jupyter-widgets-error-widget") and picture.get_attribute("title")
+    before = picture.get_attribute("src")
+    handle = page.all(".widget-slider .noUi-handle")[0]
+    ActionChains(page.driver).click_and_hold(handle).move_by_offset(15, 0).release().perform()
+    wait_until(lambda: picture.get_attribute("src") != before, "the picture follows the slider")
+    photo = "svg[role=application]:not(.face-photo)"
+    chin = page.wait_for(f"{photo} circle:nth-of-type(9)")
+    heads = page.all(f"{photo} + img")[0]
+    before = heads.get_attribute("alt")
+    ActionChains(page.driver).click_and_hold(chin).move_by_offset(0, 30).release().perform()
+    wait_until(lambda: heads.get_attribute("alt") != before, "the pose follows the point")
+    page.shot("figures")
 
 
 def test_nothing_came_from_elsewhere_and_nothing_failed(page):

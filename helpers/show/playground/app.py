@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,11 @@ class Playground:
             network: file of a network that guesses; None is the one of the course.
         """
         files = list(default_photos().values()) if photographs is None else list(photographs)
+        # Takes a second, beside what the page needs first.
+        self._fit_model = ThreadPoolExecutor(1).submit(lambda: FitModel(load("open", device="cpu")))
         self.coarse = load("open", level=1, device="cpu")
         self.head = self.coarse.whole_head
         self._network_file, self._network, self._asked = network, None, False
-        self._fit_model: FitModel | None = None
         self.directions: tuple[Direction, ...] = ()
         self.scene, self._history, self._serial = Scene(), [], 0
         self._kept: dict[str, PaintedFace] = {}  # whose paint the page has
@@ -120,9 +122,7 @@ class Playground:
     @property
     def fit_model(self) -> FitModel:
         """The same, laid out for fits."""
-        if self._fit_model is None:
-            self._fit_model = FitModel(load("open", device="cpu"))
-        return self._fit_model
+        return self._fit_model.result()
 
     @property
     def sketch(self) -> Sketch:
@@ -236,6 +236,8 @@ class Playground:
         if person.result is not None:
             page.now = self._numbers(person)
             good, words = people.verdict(person)
+            if len(person.found) > 1:
+                words += f" {len(person.found)} faces: click another to have it."
             self._say(words, "good" if good else "doubtful")
 
     def _numbers(self, person: Person | None) -> dict[str, list[float]]:

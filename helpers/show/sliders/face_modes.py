@@ -80,10 +80,9 @@ class FaceSliders(LiveFigure):
 
         self.model, self.size = on_cpu(model.whole_head), size
         self._generator = torch.Generator().manual_seed(0)
-        wide = w.Layout(width="300px")
         self.sliders = {
             kind: [
-                Slider(f"mode {k + 1}, σ", -LIMIT, LIMIT, 0.0, 0.1).widget(layout=wide)
+                Slider(f"mode {k + 1}", -LIMIT, LIMIT, 0.0, 0.1, "σ").widget(6.0)
                 for k in range(min(n, count))
             ]
             for kind, count in _counts(self.model).items()
@@ -94,7 +93,7 @@ class FaceSliders(LiveFigure):
         every = {
             f"{kind} {k + 1}": slider for kind, rows in self.sliders.items() for k, slider in enumerate(rows)
         }
-        yaw = Slider("turn °", -60.0, 60.0, 0.0, 1.0).widget(layout=wide)
+        yaw = Slider("turn", -60.0, 60.0, 0.0, 1.0, "°").widget(6.0)
         super().__init__(
             self.draw, size, size, alt="The face of the sliders' numbers", controls={**every, "yaw": yaw}
         )

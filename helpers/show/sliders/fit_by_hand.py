@@ -49,7 +49,7 @@ class FitByHand(LiveFigure):
         "a3": Slider("α₃", -4.0, 4.0, 0.0, 0.05),
         "b1": Slider("β₁", -4.0, 4.0, 0.0, 0.05),
         "yaw": Slider("yaw", -60.0, 60.0, 15.0, 0.5, "°"),
-        "light": Slider("light, of the best", 0.3, 2.0, 0.6, 0.02),
+        "light": Slider("light factor", 0.3, 2.0, 0.6, 0.02),
     }
 
     def __init__(self, fit_model: FitModel, crop: FaceCrop, result: FitResult, size: int = 224):
@@ -83,7 +83,6 @@ class FitByHand(LiveFigure):
             3 * size,
             size,
             alt="The face laid over the photograph, the residual, and a bar for each term of the energy",
-            style={"description_width": "initial"},
         )
 
     def _energy(self, crop: FaceCrop, result: FitResult) -> Energy:

@@ -27,7 +27,7 @@ class GlanceSlider(LiveFigure):
     neutral heads. `draw` names the sliders."""
 
     SLIDERS = {
-        "turn": Slider("turn", -70.0, 70.0, 0.0, 3.5),
+        "turn": Slider("turn", -70.0, 70.0, 0.0, 3.5, "°"),
         "lamp": Slider("light from the side", -0.6, 0.6, 0.0, 0.03),
         "grey": Slider("grey", 0.0, 1.0, 0.0, 0.025),
     }
@@ -51,7 +51,6 @@ class GlanceSlider(LiveFigure):
             3 * size,
             size,
             alt="What the network sees, the head that it predicts, and the true one",
-            style={"description_width": "initial"},
         )
 
     def arranged(self):

@@ -38,13 +38,23 @@ class Slider:
     step: float
     unit: str = ""
 
-    def widget(self, **looks):
-        """The slider as an ipywidgets widget; `looks` are further options of it, `style` or `layout`."""
+    @property
+    def label(self) -> str:
+        """Its name, with its unit."""
+        return f"{self.name} ({self.unit.strip()})" if self.unit else self.name
+
+    def widget(self, label_width: float):
+        """The slider as an ipywidgets widget, whose label has `label_width` em."""
         import ipywidgets
 
-        name = f"{self.name}{self.unit}"
         return ipywidgets.FloatSlider(
-            self.start, min=self.low, max=self.high, step=self.step, description=name, **looks
+            self.start,
+            min=self.low,
+            max=self.high,
+            step=self.step,
+            description=self.label,
+            style={"description_width": f"{label_width:.1f}em"},
+            layout={"width": f"calc({label_width:.1f}em + 17em)", "max_width": "calc(100% - 4px)"},
         )
 
 
@@ -71,7 +81,6 @@ class LiveFigure:
         *,
         alt: str,
         controls: Mapping[str, Any] | None = None,
-        **looks,
     ):
         """Draw the first picture, and follow the controls from then on.
 
@@ -81,13 +90,12 @@ class LiveFigure:
             height: of the picture, px.
             alt: what the picture shows, in words; browsers show and read it as its title.
             controls: widgets that are no `SLIDERS`, by the argument of `draw` that each sets.
-            looks: options of the sliders' widgets.
         """
-        import ipywidgets
-
-        sliders = {name: slider.widget(**looks) for name, slider in self.SLIDERS.items()}
+        # Labels of one width, so that the sliders stand below each other.
+        label_width = 1 + 0.55 * max((len(slider.label) for slider in self.SLIDERS.values()), default=0)
+        sliders = {name: slider.widget(label_width) for name, slider in self.SLIDERS.items()}
         self._draw, self.controls, self._held = draw, {**sliders, **(controls or {})}, False
-        self.image = ipywidgets.Image(format="png", width=width, height=height, tooltip=alt)
+        self.image = picture_widget(width, height, alt)
         self.box = self.arranged()
         for control in self.controls.values():
             control.observe(lambda _: self.redraw(), "value")
@@ -150,6 +158,18 @@ class LiveFigure:
         """
         display_live(lambda: self.box, live)
         return self
+
+
+def picture_widget(width: int, height: int, alt: str):
+    """An empty PNG of ipywidgets, with words that browsers show and read as its title."""
+    import ipywidgets
+    import traitlets
+
+    class Picture(ipywidgets.Image):
+        # ipywidgets in the browser shows a tooltip only where the description is empty, and fails where there is none.
+        description = traitlets.Unicode("").tag(sync=True)
+
+    return Picture(format="png", width=width, height=height, tooltip=alt)
 
 
 def updates_per_second(slider, updates: int) -> float:

@@ -4,18 +4,19 @@ function render({ model, el }) {
   const url = (name) => URL.createObjectURL(new Blob([model.get(name)]));
   const box = document.createElement("div"), svg = document.createElementNS(SVG, "svg"), heads = document.createElement("img");
   const side = model.get("side"), height = model.get("height");
-  box.style.cssText = "display: flex; flex-wrap: wrap; align-items: flex-start";
+  box.style.cssText = "display: flex; flex-wrap: wrap; align-items: flex-end; gap: 6px";
   svg.setAttribute("viewBox", `-0.5 -0.5 ${side} ${side}`);
   svg.setAttribute("role", "application");
   svg.setAttribute("aria-label", "68 points on the photograph: drag one, or choose one by a click and move it with the arrow keys");
   svg.tabIndex = 0;
   svg.style.cssText = `width: ${height}px; max-width: 100%; cursor: crosshair; touch-action: none`;
-  heads.style.cssText = `height: ${height}px; max-width: 100%; object-fit: contain`;
+  heads.style.cssText = "max-width: 100%; height: auto";
   const photo = make("image", svg);
   for (const [name, value] of Object.entries({ x: -0.5, y: -0.5, width: side, height: side, href: url("photo") })) photo.setAttribute(name, value);
   let points = model.get("points").map((p) => [...p]), chosen = 30, grip = false, waiting = false;
   const dots = points.map(() => make("circle", svg));
   const again = document.createElement("button");
+  again.className = "jupyter-button";
   again.textContent = "all points back";
 
   function dotted() {
