@@ -106,7 +106,7 @@ class GlanceSlider(LiveFigure):
         """Crop, prediction and truth side by side, (size, 3 · size, 3) uint8; arguments as for `crop`."""
         image, shape, error = self.look(turn=turn, lamp=lamp, grey=grey)
         head = heads(shape, self.head.triangles, yaw=SHOWN_TURN, size=self.size)[0]
-        titles = ["seen", f"said: {error:.1f} mm off", "truth"]
+        titles = ["seen", f"predicted: {error:.1f} mm off", "truth"]
         return tile([image, head, self.true_head], titles, height=self.size, gap=0)
 
     def stills(self, turns=(-60.0, -30.0, 0.0, 30.0, 60.0)) -> np.ndarray:
