@@ -562,6 +562,28 @@ def _(name, pair, g):
     same_rows(rows, by_hand, pair.within, given["layout"].size)
 
 
+# Notebook 04b
+
+
+@comparison("confidence_by_hand")
+def _(name, pair, g):
+    from helpers.fitting.confidence import fit_confidence
+
+    picture, noise = rand(g, 224, 224, 3), rand(g, 224, 224, 3)
+    inside = torch.zeros(224, 224, dtype=torch.bool)
+    inside[9:200, 20:210] = rand(g, 191, 190) < 0.98
+    landmarks, error = 200 * rand(g, 68, 2), 20 * rand(g, 68)
+
+    def real(picture, drawn, error):
+        batch = picture[None], drawn[None], inside[None], error[None], landmarks[None]
+        return fit_confidence(*batch)[0]
+
+    by_hand = function_of("04b", name)
+    check(
+        lambda a, b, e: by_hand(a, b, inside, e, landmarks), real, (picture, picture + noise, error), pair, g
+    )
+
+
 # Notebook 06
 
 
