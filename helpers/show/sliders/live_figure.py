@@ -43,7 +43,7 @@ class Slider:
         """Its name, with its unit."""
         return f"{self.name} ({self.unit.strip()})" if self.unit else self.name
 
-    def widget(self, label_width: float):
+    def widget(self, label_width: float = 8.0):
         """The slider as an ipywidgets widget, whose label has `label_width` em."""
         import ipywidgets
 
