@@ -122,7 +122,7 @@ class TrainSettings:
 
 PRESETS: dict[str, TrainSettings] = {
     # As reported by Tran et al. (2017): ResNet-101 at 224 px, batch 144, SGD with momentum, rate 0.01 for the new last layer and a
-    # tenth of it for the others. Their ResNet had been trained for face recognition, and its weights are not public. As seen
+    # tenth of it for the others. Their ResNet had been trained for face recognition, and its weights are no part of this course. As seen
     # in their code for prediction: BGR from 0 to 255, less a mean image.
     # Ours: random weights (or --weights imagenet), the mean over the coefficients (how the loss was scaled is not reported, and
     # with half the sum, Caffe's form, the last layer runs away at this rate, see notebook 06), steps, patience, augmentation.
