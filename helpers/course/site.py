@@ -90,10 +90,7 @@ mark { background: var(--color-highlighted-background); color: inherit; }
 .turning-head { float: right; width: min(45%, 22rem); margin: 0 0 1rem 1.5rem; }
 .turning-head img, .turning-head canvas { display: block; width: 100%; height: auto; aspect-ratio: 1; }
 .turning-head figcaption { font-size: var(--font-size--small); color: var(--color-foreground-secondary); }
-@media (max-width: 46em) { ul.search .context { margin: 0.35rem 0 0.35rem 1rem; font-size: var(--font-size--small); overflow-wrap: anywhere; }
-ul.search .context a { display: block; }
-mark { background: var(--color-highlighted-background); color: inherit; }
-.turning-head { float: none; width: 100%; max-width: 22rem; margin: 0 auto 1rem; } }
+@media (max-width: 46em) { .turning-head { float: none; width: 100%; max-width: 22rem; margin: 0 auto 1rem; } }
 """
 OUTSIDE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 CSS_FETCH = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])\s*((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)

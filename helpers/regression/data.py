@@ -307,7 +307,7 @@ def _watched(loader: DataLoader) -> Iterator[Any]:
         multiprocessing.get_context(
             "spawn"
         ).Lock()  # as torch makes them, but would not clean up after itself
-        with deaf_children():
+        with sigint_blocked():
             batches = iter(loader)
     except OSError as error:
         raise WorkerLost(
@@ -333,10 +333,10 @@ def _watched(loader: DataLoader) -> Iterator[Any]:
 
 
 @contextmanager
-def deaf_children() -> Generator[None, None, None]:
-    """Processes that are started inside do not hear Ctrl-C, not even while they import and could not yet ignore it.
+def sigint_blocked() -> Generator[None, None, None]:
+    """Block SIGINT (Ctrl-C) inside. Processes that are started there inherit that, so that it cannot end them while they import.
 
-    This process hears one that comes meanwhile at the end.
+    One that comes meanwhile reaches this process at the end.
     """
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield

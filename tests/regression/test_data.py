@@ -15,9 +15,9 @@ from helpers.regression.data import (
     StepBatches,
     TensorSource,
     WorkerLost,
-    deaf_children,
     hold,
     indices_of_step,
+    sigint_blocked,
     step_loader,
 )
 from tests.regression.pictures import TRAINING
@@ -104,13 +104,13 @@ def test_people_are_new_in_every_step_and_others_for_another_seed():
     assert held.images.dtype == torch.uint8 and torch.equal(held.targets, target[1:2])
 
 
-def test_a_process_that_is_starting_does_not_hear_ctrl_c():
+def test_a_process_that_is_starting_has_sigint_blocked():
     """Ctrl-C reaches a terminal's processes all at once; a worker that still imports would print a traceback."""
     ask = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append("after"))
     try:
-        with deaf_children():
+        with sigint_blocked():
             signal.raise_signal(signal.SIGINT)
             child = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
             heard.append("inside")
