@@ -234,8 +234,8 @@ class Page:
         before = None
         for _ in range(40):  # until nothing fades any more
             time.sleep(0.2)
-            sent = self.view("return view.canvas.toDataURL()")
-            if sent == before:
+            sent, sharp = self.view("return [view.canvas.toDataURL(), view.sharp]")
+            if sharp and sent == before:
                 break
             before = sent
         return np.asarray(

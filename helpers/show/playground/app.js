@@ -227,6 +227,7 @@ function render({ model, el }) {
     bar.style.visibility = get("progress") > 0 && get("progress") < 1 ? "" : "hidden";
     bar.firstChild.style.width = `${100 * get("progress")}%`;
     stage.textContent = get("stage");
+    view.busy = get("progress") > 0 || get("people").some((each) => !each.fitted);
   }
   function seen() {
     const [width, height] = get("photo_size");

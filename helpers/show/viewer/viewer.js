@@ -7,12 +7,14 @@ in vec3 position; in vec3 normal; in vec2 uv; in vec3 colour; in vec3 gain; in f
 uniform mat4 project; uniform mat3 turn; uniform vec3 pivot; uniform float distance;
 uniform int mode;  // 0 painted, 1 the model's colours in its light, 2 clay, 3 colours as they are, 4 colours in studio light
 uniform vec3 light[9]; uniform vec3 lightA[9]; uniform vec3 lightB[9]; uniform vec3 studio[9]; uniform mat3 carried; uniform float power;
+uniform float share;
 out vec2 vUv; out vec3 vShaded; out vec3 vGainA; out vec3 vGainB; out float vOwn;
 vec3 received(vec3 l[9], vec3 n) {
   vec3 e = l[0] + l[1] * n.x + l[2] * n.y + l[3] * n.z + l[4] * n.x * n.y + l[5] * n.x * n.z + l[6] * n.y * n.z
     + l[7] * (n.x * n.x - n.y * n.y) + l[8] * (3.0 * n.z * n.z - 1.0);
-  e = clamp(e, 0.0, 4.0);
-  return mix(12.92 * e, 1.055 * pow(max(e, vec3(0.0031308)), vec3(1.0 / 2.4)) - 0.055, step(0.0031308, e));
+  // sRGB's curve by square roots, within 0.002 up to 1.5: without a graphics card a power takes several times as long.
+  vec3 r = sqrt(clamp(e, 0.0, 4.0)), q = sqrt(r);
+  return 0.585122381 * r + 0.783140355 * q - 0.368262736 * sqrt(q);
 }
 void main() {
   vec3 lit = received(light, carried * normal) * power;
@@ -21,7 +23,7 @@ void main() {
   else vShaded = mode == 3 ? colour : colour * received(studio, turn * normal);
   if (mode == 0) {  // the paint has the light of its photograph in it
     vGainA = gain * clamp(lit / max(received(lightA, normal), 0.12), 0.3, 2.5);
-    vGainB = gain * clamp(lit / max(received(lightB, normal), 0.12), 0.3, 2.5);
+    if (share > 0.0) vGainB = gain * clamp(lit / max(received(lightB, normal), 0.12), 0.3, 2.5);
   }
   vUv = uv; vOwn = own;
   gl_Position = project * vec4(turn * (position - pivot) - vec3(0.0, 0.0, distance), 1.0);
@@ -44,6 +46,7 @@ const MODES = { photograph: 0, model: 1, clay: 2, plain: 3, studio: 4 };
 const STUDIO = [0.35, 0.22, 0.31, 0.66, 0, 0, 0, 0, 0].flatMap((each) => [each, each, each]);
 const FAR = 1500;  // mm that the camera stands away
 const SWAY = 42, PERIOD = 9;  // degrees to each side, seconds
+const SLOW = 150, REST = 250;  // ms between two pictures of a head that turns slowly, and until a face counts as at rest
 const RADIANS = Math.PI / 180;
 
 const arrays = { f32: Float32Array, i16: Int16Array, i8: Int8Array, u32: Uint32Array, u16: Uint16Array, u8: Uint8Array };
@@ -135,7 +138,10 @@ class FaceView {
     this.around = 0; this.power = 1;
     this.told = told;
     this.frames = 0;
-    const gl = canvas.getContext("webgl2", { antialias: true, alpha: true, premultipliedAlpha: false, preserveDrawingBuffer: true });
+    // Without a graphics card smooth edges cost half of the pictures per second: there a face moves without them, and is drawn
+    // once more, twice as fine, as soon as it rests.
+    this.software = drawnBySoftware();
+    const gl = canvas.getContext("webgl2", { antialias: !this.software, alpha: true, premultipliedAlpha: false, preserveDrawingBuffer: true });
     if (!gl) throw new Error("This browser has no WebGL 2: the face cannot be drawn.");
     this.gl = gl;
     this._program();
@@ -143,19 +149,22 @@ class FaceView {
     this._observer = new ResizeObserver(() => this.draw());
     this._observer.observe(canvas);
     this._begun = performance.now();
-    // Without a graphics card each picture takes a processor that the fit needs: then it turns in fewer steps.
-    const names = gl.getExtension("WEBGL_debug_renderer_info"), drawer = names ? gl.getParameter(names.UNMASKED_RENDERER_WEBGL) : "";
-    this._rest = /swiftshader|llvmpipe|software/i.test(drawer) ? 150 : 0;  // ms between two pictures of the turning head
-    this._turned = 0;
+    // There each picture also takes a processor that a fit may need: while one is `busy`, the head turns in fewer steps.
+    this.busy = false;
+    this.sharp = false;
+    this._turned = this._painted = 0;
     const tick = (now) => {
       if (this.gone) return;
-      if (this.turning && now - this._turned >= this._rest && canvas.isConnected && canvas.offsetParent !== null) {
+      if (this.turning && now - this._turned >= (this.software && this.busy ? SLOW : 0) && canvas.isConnected && canvas.offsetParent !== null) {
         this._turned = now;
         this.yaw = SWAY * Math.sin((2 * Math.PI * (now - this._begun)) / 1000 / PERIOD);
         this._dirty = true;
       }
       if (this.before) this.before(now);
-      if (this._dirty) this._paint();
+      if (this._dirty) {
+        this._painted = now;
+        this._paint(!this.software);
+      } else if (!this.sharp && now - this._painted > REST) this._paint(true);
       requestAnimationFrame(tick);
     };
     requestAnimationFrame(tick);
@@ -308,11 +317,13 @@ class FaceView {
     this._send("gain");
   }
 
-  _paint() {
+  /** In software a `sharp` picture has four samples per pixel, as the others have by themselves. */
+  _paint(sharp) {
     const gl = this.gl, canvas = this.canvas;
     if (!this.mesh || gl.isContextLost()) return;
     this._dirty = false;
-    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    this.sharp = sharp;
+    const ratio = this.software ? (sharp ? 2 : 1) : Math.min(window.devicePixelRatio || 1, 2);
     const width = Math.max(1, Math.round(canvas.clientWidth * ratio)), height = Math.max(1, Math.round(canvas.clientHeight * ratio));
     if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
     gl.viewport(0, 0, width, height);
@@ -414,6 +425,14 @@ class FaceView {
     };
     canvas.ondblclick = () => { if (this.clicked) return; this.yaw = 0; this.pitch = 0; this.zoom = 1; touched(); };
   }
+}
+
+/** Whether this browser draws without a graphics card. */
+function drawnBySoftware() {
+  const gl = document.createElement("canvas").getContext("webgl2"), names = gl && gl.getExtension("WEBGL_debug_renderer_info");
+  const drawer = names ? gl.getParameter(names.UNMASKED_RENDERER_WEBGL) : "";
+  if (gl) gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software/i.test(drawer);
 }
 
 /** An image that can be drawn, of JPEG or PNG bytes. */
