@@ -16,7 +16,7 @@ from PIL import Image
 from helpers.assets import ASSETS
 from helpers.camera import model_to_camera, project, rotation_from_vector
 from helpers.errors import UserError
-from helpers.landmarks import Detection, stored_points
+from helpers.landmarks import SPREAD_DOUBTFUL, Detection, stored_points
 from helpers.lighting import sh_basis
 from helpers.photo import Photo, default_photos, photo_of_bytes, read_photo
 from helpers.show.playground import Playground
@@ -343,6 +343,14 @@ def test_points_far_from_the_detectors_are_doubtful(play, back):
     does(play, do="find")
     assert play.page.verdict == "good"
     assert np.allclose(play.person.detection.points, stored_points("astronaut").points, atol=1e-3)
+
+
+def test_a_fit_to_scattered_points_stays_doubtful(play, back):
+    person = play.person
+    scattered = replace(person, detection=replace(person.detection, spread=SPREAD_DOUBTFUL + 1.0))
+    assert people.verdict(person)[0]
+    good, words = people.verdict(scattered)
+    assert not good and "points spread by 4.0 % of the distance between the eyes" in words
 
 
 def chin(play, person):

@@ -160,9 +160,8 @@ def with_points(photo: Photo) -> Person:
         return replace(
             person, note=f"{photo.name}: {len(found)} faces, the largest is taken: click another to have it."
         )
-    if found[0].spread > SPREAD_DOUBTFUL:
-        spread = f"{found[0].spread:.1f} % of the distance between the eyes"
-        return replace(person, note=f"{photo.name}: the points are doubtful (they spread by {spread}).")
+    if _scattered(person):
+        return replace(person, note=f"{photo.name}: {_scattered(person)}.")
     return person
 
 
@@ -248,10 +247,20 @@ def verdict(person: Person) -> tuple[bool, str]:
         )
     if not result.ok[0]:
         return False, f"{person.title}: doubtful: {result.explain()}."
+    if _scattered(person):
+        return False, f"{person.title}: {_scattered(person)}."
     covered = float(result.covered[0])
     if covered >= SHOWN_FROM:
         return True, f"{person.title}: a good fit; {100 * covered:.0f} % of the face is covered, as drawn."
     return True, f"{person.title}: a good fit."
+
+
+def _scattered(person: Person) -> str:
+    """Words on points that the detector finds elsewhere when the photograph is a little changed; "" where it does not."""
+    spread = person.detection.spread
+    if spread <= SPREAD_DOUBTFUL:
+        return ""
+    return f"doubtful: the detector's points spread by {spread:.1f} % of the distance between the eyes"
 
 
 def distance_from_found(person: Person) -> float | None:
