@@ -24,8 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status; 2 for wrong arguments.
     """
     _let_any_name_be_printed()
-    commands = load_commands()
-    args = build_parser(commands).parse_args(arguments)
+    try:
+        commands = load_commands()  # takes a moment, in which somebody may have thought better of it
+        args = build_parser(commands).parse_args(arguments)
+    except KeyboardInterrupt:
+        print("helpers: interrupted", file=sys.stderr)
+        return INTERRUPTED
     command = commands[args.command]
     try:
         if getattr(command, "NEEDS_DEVICE", True):
