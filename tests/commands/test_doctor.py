@@ -220,6 +220,15 @@ def test_commands_fail_in_one_line(run_command, capsys, monkeypatch):
     assert run_command(lambda args: 0, "--device", "cuda", NEEDS_DEVICE=False) == 0
 
 
+def test_a_command_that_is_still_being_loaded_can_be_interrupted(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "load_commands", interrupted)
+    assert command_line.main(["doctor"]) == command_line.INTERRUPTED
+    assert capsys.readouterr().err == "helpers: interrupted\n"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
