@@ -172,10 +172,8 @@ show.check(check_yaw_step, yaw_step)
 
 
 # %% why
-# This is Gauss–Newton with one unknown. Notebook 04 does it with more than two hundred. The first steps are too short, because
-# the brows in the two images do not overlap yet. Start from 40° off, and it creeps home by about 1° a step. Start from 60° off, and
-# it stays there: the brow then lies so far from its place that the slope points nowhere useful. That is why a fit starts from
-# landmarks.
+# This is Gauss–Newton with one unknown. Notebook 04 does it with more than two hundred. The first steps are too short: from 40° off it creeps home by
+# about 1° per step. The section on the basin of convergence below starts from farther away.
 
 
 # %% mistakes
