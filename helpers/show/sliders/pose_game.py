@@ -127,7 +127,9 @@ class PoseGame(LiveFigure):
                 pen.ellipse([x + left - 2, y - 2, x + left + 2, y + 2], fill=DETECTED, outline="#10302A")
             pen.ellipse([u + self.size - 3, v - 3, u + self.size + 3, v + 3], outline=MODELLED)
         turn, shift = (float(each) for each in pose_error(estimate, truth))
-        write(page, (self.size * 1.5, self.size - 12), f"off by {turn:.1f}° and {shift:.0f} mm")
+        letters = self.size // 16  # to be read in a still, which is smaller
+        words = f"off by {turn:.1f}° and {shift:.0f} mm"
+        write(page, (self.size * 1.5, self.size - letters), words, size=letters)
         return np.asarray(page)
 
     def stills(self, settings, columns: int = 2, height: int = 210) -> np.ndarray:
