@@ -20,7 +20,7 @@ export JUPYTER_CONFIG_PATH := $(CURDIR)/assets/jupyter$(addprefix :,$(JUPYTER_CO
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab playground check test notebooks site bench gpu study tone claim model setup
+.PHONY: help lab playground check test notebooks site bench gpu study tone claim crowd model setup
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -73,6 +73,9 @@ tone: setup  ## errors of shape and tone by the tone of skin, on rendered people
 
 claim: setup  ## do pooled labels make a better network? an hour; goes on where it was cut off
 	$(RUN) -m tests.bench.claim $(ARGS)
+
+crowd: setup  ## recognition among 500 and 250 people, with controls; ten minutes, goes on where it was cut off
+	$(RUN) -m tests.bench.crowd $(ARGS)
 
 model: setup  ## build the open face model again
 	$(RUN) -m helpers.model_builder

@@ -306,13 +306,13 @@ def compare(test: Group, groups: list[Group], heads: MorphableModel) -> dict:
     return out
 
 
-def rounded(value):
-    """The same numbers to four decimals, for a short file."""
+def rounded(value, decimals: int = 4):
+    """The same numbers to some decimals, for a short file."""
     if isinstance(value, dict):
-        return {name: rounded(item) for name, item in value.items()}
+        return {name: rounded(item, decimals) for name, item in value.items()}
     if isinstance(value, list):
-        return [rounded(item) for item in value]
-    return round(value, 4) if isinstance(value, float) else value
+        return [rounded(item, decimals) for item in value]
+    return round(value, decimals) if isinstance(value, float) else value
 
 
 def difference(first: list, second: list) -> str:
