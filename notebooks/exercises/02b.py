@@ -43,6 +43,9 @@ def check_lamp_direction(lamp_direction):
     show.expect(
         lamp_direction(behind), torch.tensor([0.0, 0.0, -1.0]), "a weak lamp behind the head", within=0.03
     )
+    two = as_nine_numbers([1.0, 0.0, 0.0], [0.9, 0.0, 0.0]) + as_nine_numbers([0.0, 1.0, 0.0], [0.0, 0.0, 0.3])
+    between = torch.tensor([3.0, 1.0, 0.0]) / 10**0.5
+    show.expect(lamp_direction(two), between, "a red lamp on the right, a weaker blue one above", within=0.03)
     room = torch.zeros(9, 3)
     room[0] = 2.0
     show.expect(lamp_direction(white + room), left_above, "the white lamp in a bright room", within=0.03)
@@ -75,6 +78,16 @@ def one_number_early(light):
 
 def green_only(light):
     linear = light[1:4, 1]
+    return linear / linear.norm() if linear.norm() > 0 else linear
+
+
+def red_only(light):
+    linear = light[1:4, 0]
+    return linear / linear.norm() if linear.norm() > 0 else linear
+
+
+def each_channel_of_length_one(light):
+    linear = torch.nn.functional.normalize(light[1:4], dim=0).sum(-1)
     return linear / linear.norm() if linear.norm() > 0 else linear
 
 
