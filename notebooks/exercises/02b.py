@@ -43,7 +43,8 @@ def check_lamp_direction(lamp_direction):
     show.expect(
         lamp_direction(behind), torch.tensor([0.0, 0.0, -1.0]), "a weak lamp behind the head", within=0.03
     )
-    two = as_nine_numbers([1.0, 0.0, 0.0], [0.9, 0.0, 0.0]) + as_nine_numbers([0.0, 1.0, 0.0], [0.0, 0.0, 0.3])
+    two = as_nine_numbers([1.0, 0.0, 0.0], [0.9, 0.0, 0.0])
+    two = two + as_nine_numbers([0.0, 1.0, 0.0], [0.0, 0.0, 0.3])
     between = torch.tensor([3.0, 1.0, 0.0]) / 10**0.5
     show.expect(lamp_direction(two), between, "a red lamp on the right, a weaker blue one above", within=0.03)
     room = torch.zeros(9, 3)
