@@ -10,7 +10,7 @@ from helpers.fitting.settings import REFERENCE_SIZE
 from helpers.pose.points68 import WITHOUT_JAW
 from helpers.reasons import GOOD
 
-# Below this a fit deserves a look. The default photographs lie above it at 0.60 (glasses and a hat) and 0.67, rendered
+# Below this a fit deserves a look. The default photographs lie above it at 0.63 (glasses and a hat) and 0.67, rendered
 # faces fitted to right landmarks above 0.88; of fits to wrong ones nine in ten lie below.
 GOOD_CONFIDENCE = 0.45
 # The landmark error at which a face with perfect edges has confidence 1/e.

@@ -29,9 +29,7 @@ def check_shared_shift(shared_shift):
     show.expect(shared_shift(two, 2 * one, 1.0), two[0] / 5, "one point with σ = 2 px, σ_2D = 1 px")
     g = torch.Generator().manual_seed(0)
     d, sigma = 3 * torch.randn(68, 2, generator=g) + 4, 1 + 2 * torch.rand(68, generator=g)
-    t = shared_shift(d, sigma, 2.0)
-    t = torch.zeros(2) if t is None else t.detach().clone()
-    t.requires_grad_()
+    t = torch.as_tensor(shared_shift(d, sigma, 2.0), dtype=torch.float32).detach().clone().requires_grad_()
     energy = ((d - t).square().sum(-1) / sigma**2).sum() / 2 + t.square().sum() / 2 / 2.0**2
     slope = torch.autograd.grad(energy, t)[0]
     show.expect_below(slope.norm(), 1e-3, "68 points of different σ: the slope of the energy at the shift")
