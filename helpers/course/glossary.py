@@ -13,7 +13,7 @@ WORDS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "AUC": ("Area under the ROC: the chance that a pair of one person scores above a pair of two people.", "07"),
     "barycentric weights": ("Three numbers that add up to 1 and say where in a triangle a point lies.", "02", "barycentric"),
     "cascaded regression": ("Correct a guess in stages, each learnt from what the stages before it leave over.", "03", "Cascaded regression"),
-    "confidence": ("A number from 0 to 1: how far a detector, or a fit, believes its own answer.", "03"),
+    "confidence": ("A number from 0 to 1: how far the answer of a detector, or of a fit, can be trusted by its own reckoning.", "03"),
     "covariance": ("How far numbers scatter, each and together. Its diagonal holds squared standard deviations.", "03"),
     "coefficients": ("The 99 + 99 numbers of a face, in standard deviations; 0 is average.", "01"),
     "edge term": ("The part of the energy that draws the model's outline to edges of the photograph.", "04", "Edges"),
