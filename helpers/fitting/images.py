@@ -18,13 +18,14 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     x = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-(x**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()
-    B, H, W, C = image.shape
-    planes = image.permute(0, 3, 1, 2).reshape(B * C, 1, H, W)
-    planes = F.pad(planes, (radius,) * 4, mode="replicate")
+    C = image.shape[-1]
+    # On a CPU, planes of a batch each on its own take nine times as long as the channels of an image.
+    planes = F.pad(image.permute(0, 3, 1, 2), (radius,) * 4, mode="replicate")
+    along_u, along_v = kernel.expand(C, 1, 1, -1), kernel[:, None].expand(C, 1, -1, 1)
     # By default cuDNN rounds what it multiplies to 10 bits (TF32), which is enough to move a fit.
     with _whole_float32():
-        planes = F.conv2d(F.conv2d(planes, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
-    return planes.view(B, C, H, W).permute(0, 2, 3, 1)
+        planes = F.conv2d(F.conv2d(planes, along_u, groups=C), along_v, groups=C)
+    return planes.permute(0, 2, 3, 1)
 
 
 @contextlib.contextmanager

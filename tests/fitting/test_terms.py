@@ -273,9 +273,9 @@ def test_the_blur_is_not_rounded_to_tf32(monkeypatch):
     def setting():
         return cudnn.conv.fp32_precision if hasattr(cudnn, "conv") else cudnn.allow_tf32
 
-    def watched(*args):
+    def watched(*args, **keywords):
         seen.append(setting())
-        return convolve(*args)
+        return convolve(*args, **keywords)
 
     monkeypatch.setattr("helpers.fitting.images.F.conv2d", watched)
     before = setting()
