@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+MOST_AT_HAND = 2**23  # bytes of working memory of one part
 DEVICE = "HELPERS_DEVICE"  # names where to compute, in the environment, for notebooks above all
 
 
@@ -114,6 +115,21 @@ def upload(tensor: Tensor, device: torch.device | str) -> Tensor:
     """
     on_gpu = str(device).startswith("cuda") and not tensor.is_cuda
     return (tensor.pin_memory() if on_gpu else tensor).to(device, non_blocking=on_gpu)
+
+
+def parts(count: int, bytes_each: int, like: Tensor) -> list[slice]:
+    """Cut work on `count` things, photographs or points, into parts; on a GPU it is one part.
+
+    On a CPU a part's working memory stays in the cache, and is used again by the next part. Memory that is asked for anew has to
+    be cleared by the system first, which takes about as long as to fill it.
+
+    Args:
+        count: of the things.
+        bytes_each: working memory of one of them.
+        like: a tensor on the device that is to work.
+    """
+    size = max(1, count if like.is_cuda else MOST_AT_HAND // max(1, bytes_each))
+    return [slice(i, i + size) for i in range(0, count, size)]
 
 
 def check_one_device(**tensors: Tensor | None) -> None:

@@ -10,9 +10,10 @@ from operator import add
 import torch
 from torch import Tensor
 
+from helpers.device import parts
 from helpers.fitting.parameters import FaceState, Layout
 from helpers.fitting.prior_term import Prior
-from helpers.fitting.residuals import Rows, Term
+from helpers.fitting.residuals import Term
 from helpers.fitting.settings import Limits
 
 
@@ -60,20 +61,33 @@ class Energy:
         after = state.moved(step, self.layout)
         return after if self.limits is None else after.within(self.limits, self.layout)
 
-    def equations(self, state: FaceState) -> Equations:
-        """Energy, gradient and Gauss-Newton's H at a state."""
+    def equations(self, state: FaceState, first: int = 0) -> Equations:
+        """Energy, gradient and Gauss-Newton's H at a state.
+
+        Args:
+            state: of B faces.
+            first: parameters before this one are held; rows and columns of theirs have the prior's part only.
+        """
         B, n = len(state.coefficients), self.layout.size
         H = state.coefficients.new_zeros(B, n, n)
         g = state.coefficients.new_zeros(B, n)
-        energies = {}
+        moving, energies = H[:, first:, first:], {}
         for name, rows_at in self.terms.items():
             rows = rows_at(state)
-            add_gram(H, rows.jacobian)
-            add_slope(g, rows)
+            row = (n - first) * g.element_size()
+            for some in parts(B, rows.residual.shape[1] * row, g):
+                J = rows.slopes(some, first)
+                add_gram(moving[some], J)
+                add_slope(g[some, first:], rows.residual[some], J)
             energies[name] = rows.energy
-        mirror(H)
+        mirror(moving)
         energies["coefficients"], energies["light"] = self.prior.add_to(H, g, state, self.layout)
         return Equations(H, g, energies)
+
+    def value(self, state: FaceState) -> Tensor:
+        """(B,) energy, without any slope."""
+        terms = [rows_at(state).energy for rows_at in self.terms.values()]
+        return reduce(add, [*terms, *self.prior.energy(state)])
 
     def gradient(self, state: FaceState) -> tuple[Tensor, dict[str, Tensor]]:
         """(B, n) gradient and the energies, without H: all that a first-order solver needs."""
@@ -81,18 +95,18 @@ class Energy:
         energies = {}
         for name, rows_at in self.terms.items():
             rows = rows_at(state)
-            add_slope(g, rows)
+            add_slope(g, rows.residual, rows.jacobian)
             energies[name] = rows.energy
         energies["coefficients"], energies["light"] = self.prior.add_to(None, g, state, self.layout)
         return g, energies
 
 
-STRIPS = 3  # of the columns of JᵀJ, on a CPU
+STRIPS, LEAST_STRIP = 3, 32  # of the columns of JᵀJ, on a CPU; narrower products are rounded in another way
 
 
-def add_slope(g: Tensor, rows: Rows) -> None:
+def add_slope(g: Tensor, residual: Tensor, J: Tensor) -> None:
     """Add Jᵀr to g (B, n), in place."""
-    g[:, None].baddbmm_(rows.residual[:, None], rows.jacobian)
+    g[:, None].baddbmm_(residual[:, None], J)
 
 
 def add_gram(H: Tensor, J: Tensor) -> None:
@@ -112,7 +126,8 @@ def mirror(H: Tensor) -> None:
 
 
 def _strips(H: Tensor) -> list[tuple[int, int]]:
-    n, strips = H.shape[-1], 1 if H.is_cuda else STRIPS
+    n = H.shape[-1]
+    strips = 1 if H.is_cuda else max(1, min(STRIPS, n // LEAST_STRIP))
     cuts = [n * i // strips for i in range(strips + 1)]
     return list(zip(cuts[:-1], cuts[1:], strict=True))
 

@@ -43,13 +43,14 @@ class HarmonicLook(Look):
         return -self.by_pose[..., 5] * self.depth[..., None]
 
     def write_albedo_and_light(
-        self, by_beta: Tensor, by_light: Tensor, root: Tensor, points: SurfacePoints
+        self, by_beta: Tensor, by_light: Tensor, root: Tensor, points: SurfacePoints, some: slice
     ) -> None:
         """As `Look` asks."""
-        torch.mul(points.texture, -(self.shown * root)[..., None], out=by_beta)
+        root = root[some]
+        torch.mul(points.texture[some], -(self.shown[some] * root)[..., None], out=by_beta)
         # Of the 9 harmonics' 27 numbers a channel receives those of its own.
         own = by_light.zero_().unflatten(-1, (9, 3)).diagonal(dim1=2, dim2=4)  # (B, P, 9, 3)
-        torch.mul(self.harmonics[..., None], (self.by_received * root)[..., None, :], out=own)
+        torch.mul(self.harmonics[some, ..., None], (self.by_received[some] * root)[..., None, :], out=own)
 
 
 def look_in_harmonics(surface: Surface, image: Tensor, settings: FitSettings) -> HarmonicLook:

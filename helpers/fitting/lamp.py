@@ -126,11 +126,12 @@ class LampLook(Look):
         return self.zoom_slope
 
     def write_albedo_and_light(
-        self, by_beta: Tensor, by_light: Tensor, root: Tensor, points: SurfacePoints
+        self, by_beta: Tensor, by_light: Tensor, root: Tensor, points: SurfacePoints, some: slice
     ) -> None:
         """As `Look` asks."""
-        torch.matmul(self.by_albedo * root[..., None], points.texture, out=by_beta)
-        torch.mul(self.by_light, root[..., None], out=by_light)
+        root = root[some, ..., None]
+        torch.matmul(self.by_albedo[some] * root, points.texture[some], out=by_beta)
+        torch.mul(self.by_light[some], root, out=by_light)
 
 
 def look_in_lamplight(surface: Surface, image: Tensor, settings: FitSettings) -> LampLook:

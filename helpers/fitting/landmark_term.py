@@ -21,7 +21,7 @@ from helpers._warp import fill, launch, matrices, vectors, wp
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.fitting.landmark_kernels import LandmarkNumbers, landmark_kernel
 from helpers.fitting.parameters import FaceState, FitModel
-from helpers.fitting.residuals import Rows
+from helpers.fitting.residuals import LateRows, Rows
 from helpers.fitting.settings import FitSettings
 from helpers.pose import visible_landmarks
 from helpers.pose.points68 import BROWS, JAW, WITHOUT_JAW
@@ -105,15 +105,23 @@ def landmark_rows(
     outputs = [wp.from_torch(residual, dtype=wp.vec2), *(wp.from_torch(t) for t in found[1:])]
     launch(landmark_kernel, B, inputs, outputs, points)
 
-    J = new(B, 68, 2, layout.size).zero_()
-    J[..., : layout.n_geometry] = by_vertex @ fit_model.landmark_basis
-    J[..., layout.pose] = by_pose
-    if layout.n_zoom:
-        from_centre = points - camera.principal_point[:, None]
-        J[..., layout.zoom] = (residual + root[..., None] * from_centre)[..., None]
-    if settings.landmark_shift_sigma:
-        residual, J = marginalise_shift(residual, J, root, settings.landmark_shift_sigma)
-    return Rows(residual.flatten(1), J.flatten(1, 2), energy)
+    # Where points may be shifted together, the Jacobian loses its part along that shift, like the residual.
+    shift = shared_part(root, settings.landmark_shift_sigma) if settings.landmark_shift_sigma else None
+
+    def slopes(some: slice, first: int) -> Tensor:
+        few = root[some]
+        J = new(len(few), 68, 2, layout.size).zero_()
+        if first < layout.n_geometry:
+            J[..., : layout.n_geometry] = by_vertex[some] @ fit_model.landmark_basis
+        J[..., layout.pose] = by_pose[some]
+        if layout.n_zoom:
+            from_centre = points[some] - camera.principal_point[some, None]
+            J[..., layout.zoom] = (residual[some] + few[..., None] * from_centre)[..., None]
+        own = J if shift is None else marginalise_shift(J, few, shift[some])
+        return own.flatten(1, 2)[..., first:]
+
+    own = residual if shift is None else marginalise_shift(residual, root, shift)
+    return LateRows(own.flatten(1), slopes, energy)
 
 
 def _numbers(settings: FitSettings) -> Any:
@@ -129,9 +137,7 @@ def _numbers(settings: FitSettings) -> Any:
     )
 
 
-def marginalise_shift(
-    residual: Tensor, jacobian: Tensor, root: Tensor, sigma: float
-) -> tuple[Tensor, Tensor]:
+def marginalise_shift(rows: Tensor, root: Tensor, part: Tensor) -> Tensor:
     """Eliminate a shift s that all points share, with the prior N(0, σ² I), from weighted rows.
 
     Point j with offset o_j and weight w_j has the rows r_j = √w_j o_j. With the shift as two more unknowns the
@@ -140,28 +146,27 @@ def marginalise_shift(
 
         S = I − (√w √wᵀ) / (W + σ⁻²),   W = Σ_j w_j.
 
-    Returned are S^½ r and S^½ J, whose plain products are rᵀSr, JᵀSr and JᵀSJ. As S differs from the identity
+    S^½ r and S^½ J have the plain products rᵀSr, JᵀSr and JᵀSJ. As S differs from the identity
     along the unit vector e = √w / √W only, where it is 1 / (1 + σ² W),
 
         S^½ = I − (1 − 1 / √(1 + σ² W)) e eᵀ.
 
     Args:
-        residual: (B, N, 2) weighted offsets r.
-        jacobian: (B, N, 2, n) their derivative J by the n parameters, weighted alike.
+        rows: (B, N, 2) weighted offsets r, or (B, N, 2, n) their derivative J by n parameters, weighted alike.
         root: (B, N) √w.
-        sigma: px, standard deviation of the shift.
+        part: (B, N) of `shared_part`.
 
     Returns:
-        Residual and Jacobian in the same shapes.
+        S^½ r or S^½ J.
     """
+    flat = rows.flatten(2)
+    return torch.baddbmm(flat, part[..., None], root[:, None] @ flat, alpha=-1).view_as(rows)
+
+
+def shared_part(root: Tensor, sigma: float) -> Tensor:
+    """(B, N) p with p √wᵀ = I − S^½ of `marginalise_shift`, from √w (B, N) and the shift's standard deviation σ, px."""
     total = root.square().sum(-1, keepdim=True).clamp(min=1e-12)
-    part = (1 - (1 + sigma**2 * total).rsqrt()) / total * root  # times rootᵀ this is I − S^½
-
-    def without_shared(rows: Tensor) -> Tensor:
-        flat = rows.flatten(2)
-        return torch.baddbmm(flat, part[..., None], root[:, None] @ flat, alpha=-1).view_as(rows)
-
-    return without_shared(residual), without_shared(jacobian)
+    return (1 - (1 + sigma**2 * total).rsqrt()) / total * root
 
 
 def common_shift(

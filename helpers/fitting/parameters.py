@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from helpers._roma import roma
 from helpers.camera import Camera, Pose
+from helpers.device import parts
 from helpers.face_model import MorphableModel
 from helpers.fitting.light_models import HARMONICS, FaceNormals, LightModel
 from helpers.fitting.settings import FitSettings, Limits
@@ -200,10 +201,10 @@ class FitModel:
         if model.landmarks is None:
             raise ValueError(f"the face model {model.name!r} has no 68 landmarks; a fit needs them")
         self.model, self.landmark_vertices = model, model.landmarks
-        parts = [_by_mode(basis, deviation) for basis, deviation in self._geometry_bases]
-        n_expression = sum(map(len, parts[1:]))
-        self.layout = Layout(len(parts[0]), n_expression, model.texture_basis.shape[-1])
-        self.geometry_modes = torch.cat(parts)
+        modes = [_by_mode(basis, deviation) for basis, deviation in self._geometry_bases]
+        n_expression = sum(map(len, modes[1:]))
+        self.layout = Layout(len(modes[0]), n_expression, model.texture_basis.shape[-1])
+        self.geometry_modes = torch.cat(modes)
         self.texture_modes = _by_mode(model.texture_basis, model.texture_std)
         self.triangles = model.triangles
         self.masks = model.masks or {}
@@ -220,16 +221,20 @@ class FitModel:
 
     def with_layout(self, light_model: LightModel, n_zoom: int = 0) -> FitModel:
         """The same model, the same memory, and a layout with other parameters beside the coefficients."""
+        layout = replace(self.layout, light_model=light_model, n_zoom=n_zoom)
+        if layout == self.layout:
+            return self  # and what it has cached
         other = copy(self)
-        other.layout = replace(self.layout, light_model=light_model, n_zoom=n_zoom)
+        other.layout = layout
         return other
 
     def geometry_at(self, vertices: Tensor) -> Tensor:
         """How modes move the named vertices (M,): (M, 3, n_geometry) mm per standard deviation."""
         found = self.model.mean_shape.new_empty(len(vertices), 3, self.layout.n_geometry)
-        parts = self.layout.alpha, self.layout.expression
-        for part, (basis, deviation) in zip(parts, self._geometry_bases, strict=False):
-            torch.mul(basis.index_select(0, vertices), deviation, out=found[..., part])
+        columns = self.layout.alpha, self.layout.expression
+        for some in parts(len(vertices), found.stride(0) * found.element_size(), found):
+            for part, (basis, deviation) in zip(columns, self._geometry_bases, strict=False):
+                torch.mul(basis.index_select(0, vertices[some]), deviation, out=found[some, :, part])
         return found
 
     def texture_at(self, vertices: Tensor) -> Tensor:

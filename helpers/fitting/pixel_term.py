@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from helpers.camera import Camera, flip_axes, model_to_camera, project
-from helpers.device import upload
+from helpers.device import parts, upload
 from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.residual_correlation import residual_noise
-from helpers.fitting.residuals import Rows
+from helpers.fitting.residuals import LateRows, Rows
 from helpers.fitting.settings import FitSettings
 from helpers.fitting.surface import Look, Surface, SurfacePoints
 from helpers.rasterizer import Raster, interpolate, rasterize
@@ -60,17 +60,19 @@ def sample_points(
     rows, model = corners.flatten(), fit_model.model
     P, at_point = pixel.shape[1], barycentric.reshape(-1, 1, 3)
 
-    def interpolated(at_corners: Tensor) -> Tensor:
-        return (at_point @ at_corners.view(B * P, 3, -1)).view(B, P, *at_corners.shape[1:])
-
+    albedo = at_point @ model.mean_texture.index_select(0, rows).view(B * P, 3, 3)
+    texture = trust.new_empty(B * P, 1, 3 * fit_model.layout.n_texture)
+    for some in parts(B * P, 3 * texture.stride(0) * texture.element_size(), texture):
+        at_corners = fit_model.texture_at(corners.view(B * P, 3)[some].flatten())
+        torch.bmm(at_point[some], at_corners.view(-1, 3, texture.shape[-1]), out=texture[some])
     return SurfacePoints(
         corners=corners,
         barycentric=barycentric.contiguous(),
         weight=weight * (drawn < 1),
         mean_position=model.mean_shape.index_select(0, rows).view(B, P, 9),
         geometry=fit_model.geometry_at(rows).view(B, P, 9, -1),
-        mean_albedo=interpolated(model.mean_texture.index_select(0, rows)),
-        texture=interpolated(fit_model.texture_at(rows)),
+        mean_albedo=albedo.view(B, P, 3),
+        texture=texture.view(B, P, 3, -1),
         pixel=torch.stack([pixel % trust.shape[2], pixel // trust.shape[2]], -1).to(trust),
         visible=usable.sum(-1),
     )
@@ -173,15 +175,27 @@ def pixel_rows(
     # they are spread over all modes.
     weight, rho = robust(squared / settings.pixel_robust**2, settings.pixel_form)
     root = (share[..., None] * weight / 3).sqrt()
-    J = image.new_empty(B, P, 3, layout.size)
-    by_corners = (look.by_corners * root[..., None]).view(B * P, 3, 9)
-    J[..., : layout.n_geometry] = torch.bmm(by_corners, points.geometry.view(B * P, 9, -1)).view(B, P, 3, -1)
-    torch.mul(look.by_pose, root[..., None], out=J[..., layout.pose])
-    look.write_albedo_and_light(J[..., layout.beta], J[..., layout.light], root, points)
-    if layout.n_zoom:
-        torch.mul(look.by_zoom[..., None], root[..., None], out=J[..., layout.zoom])
+
+    def slopes(some: slice, first: int) -> Tensor:
+        n, k = layout.n_geometry, root[some, ..., None]
+        begin = 0 if first < n else n
+        J = image.new_empty(len(k), P, 3, layout.size - begin)
+
+        def columns(part: slice) -> Tensor:
+            return J[..., part.start - begin : part.stop - begin]
+
+        if first < n:
+            by_corners = (look.by_corners[some] * k).view(-1, 3, 9)
+            by_modes = torch.bmm(by_corners, points.geometry[some].view(-1, 9, n))
+            J[..., :n] = by_modes.view(-1, P, 3, n)
+        torch.mul(look.by_pose[some], k, out=columns(layout.pose))
+        look.write_albedo_and_light(columns(layout.beta), columns(layout.light), root, points, some)
+        if layout.n_zoom:
+            torch.mul(look.by_zoom[some, ..., None], k, out=columns(layout.zoom))
+        return J.flatten(1, 2)[..., first - begin :]
+
     energy = 0.5 * settings.pixel_robust**2 * (share * rho.mean(-1)).sum(-1)
-    return Rows((look.residual * root).flatten(1), J.flatten(1, 2), energy)
+    return LateRows((look.residual * root).flatten(1), slopes, energy)
 
 
 def robust(ratio: Tensor, form: str) -> tuple[Tensor, Tensor]:

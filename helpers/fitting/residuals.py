@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,6 +28,33 @@ class Rows:
     residual: Tensor
     jacobian: Tensor
     energy: Tensor
+
+    def slopes(self, some: slice, first: int) -> Tensor:
+        """The Jacobian of some photographs by the parameters from number `first` on: (b, M, n − first)."""
+        return self.jacobian[some, :, first:]
+
+
+Slopes = Callable[[slice, int], Tensor]
+
+
+class LateRows(Rows):
+    """Rows whose Jacobian is computed when it is asked for, and no more of it than that.
+
+    Args:
+        residual: as of `Rows`.
+        jacobian: what `slopes` is to be, or the Jacobian itself.
+        energy: as of `Rows`.
+    """
+
+    def __init__(self, residual: Tensor, jacobian: Slopes | Tensor, energy: Tensor):
+        # Not the initialiser of `Rows`, whose instances are frozen and know their Jacobian.
+        known = {"jacobian": jacobian} if isinstance(jacobian, Tensor) else {"slopes": jacobian}
+        self.__dict__.update(residual=residual, energy=energy, **known)
+
+    @cached_property
+    def jacobian(self) -> Tensor:
+        """(B, M, n) of all photographs, by all parameters."""
+        return self.slopes(slice(None), 0)
 
 
 Term = Callable[[FaceState], Rows]

@@ -88,15 +88,16 @@ class Look(ABC):
 
     @abstractmethod
     def write_albedo_and_light(
-        self, by_beta: Tensor, by_light: Tensor, root: Tensor, points: SurfacePoints
+        self, by_beta: Tensor, by_light: Tensor, root: Tensor, points: SurfacePoints, some: slice
     ) -> None:
-        """Fill the columns of β and of the light in a Jacobian.
+        """Fill the columns of β and of the light in the Jacobian of some photographs.
 
         Args:
-            by_beta: (B, P, 3, n_texture) columns, written in place.
-            by_light: (B, P, 3, n_light) columns, written in place.
+            by_beta: (b, P, 3, n_texture) columns, written in place.
+            by_light: (b, P, 3, n_light) columns, written in place.
             root: (B, P, 3) or (B, P, 1) square root of the weight of each row.
             points: with how the modes colour them.
+            some: which of the B photographs.
         """
 
 

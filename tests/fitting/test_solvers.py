@@ -90,8 +90,8 @@ def test_gauss_newton_takes_back_what_does_not_help(problem):
 
 
 def test_the_product_in_strips_is_the_product():
-    J = torch.randn(2, 40, 17, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    H = torch.zeros(2, 17, 17, dtype=torch.float64)
+    J = torch.randn(2, 40, 107, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    H = torch.zeros(2, 107, 107, dtype=torch.float64)
     add_gram(H, J)
     add_gram(H, 2 * J)
     mirror(H)

@@ -1,6 +1,7 @@
 """The terms of the energy against their readable twins: residuals, Jacobians, priors, on a small made-up model."""
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -16,8 +17,9 @@ from helpers.fitting.landmark_term import (
     landmark_rows,
     landmark_sigma,
     marginalise_shift,
+    shared_part,
 )
-from helpers.fitting.light_models import HARMONICS
+from helpers.fitting.light_models import HARMONICS, LAMP
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.pixel_term import pixel_precision, pixel_rows, sample_points, see
 from helpers.fitting.prior_term import make_prior
@@ -26,6 +28,36 @@ from helpers.fitting.residual_correlation import LEAST_AREA, residual_noise
 from helpers.fitting.settings import FitSettings, Level
 from helpers.fitting.solvers import gauss_newton
 from helpers.pose import visible_landmarks
+
+
+@pytest.mark.parametrize("light_model", [HARMONICS, LAMP])
+def test_slopes_are_a_part_of_the_jacobian(fit_model, scene, light_model):
+    """Of one photograph of two, by the parameters from geometry, texture, pose and light on; and so is the energy's H."""
+    state, camera, image = scene
+    model, settings = fit_model.with_layout(light_model, n_zoom=1), FitSettings()
+    light = state.light if light_model is HARMONICS else torch.full((2, 15), 0.35)
+    state, layout = FaceState(state.coefficients, state.pose, light, torch.zeros(2)), model.layout
+    drawn = torch.Generator().manual_seed(2)
+    points = sample_points(model, see(model, state, camera), torch.ones(2, 160, 160), 200, drawn)
+    seen = landmark_offsets(model, state, camera, torch.zeros(2, 68, 2)) + 1
+    terms = {
+        "pixels": partial(
+            pixel_rows, model, camera=camera, image=with_slopes(image), points=points, settings=settings
+        ),
+        "landmarks": partial(landmark_rows, model, camera=camera, points=seen, settings=settings),
+    }
+    energy = Energy(layout, make_prior(layout, settings, is_grey(image)), terms)
+    whole = energy.equations(state)
+    torch.testing.assert_close(energy.value(state), whole.energy, rtol=1e-6, atol=0)
+    for first in (0, layout.n_geometry, layout.pose.start, layout.light.start):
+        for rows_at in terms.values():
+            rows = rows_at(state)
+            expected = rows.jacobian[1:, :, first:]
+            torch.testing.assert_close(rows.slopes(slice(1, 2), first), expected, rtol=1e-5, atol=1e-5)
+        some = energy.equations(state, first)
+        expected = whole.H[:, first:, first:]
+        torch.testing.assert_close(some.H[:, first:, first:], expected, rtol=1e-4, atol=1e-2)
+        torch.testing.assert_close(some.g[:, first:], whole.g[:, first:], rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.slow
@@ -82,7 +114,10 @@ def test_landmark_rows_agree_with_the_differentiated_twin(fit_model, scene, sett
         residual, jacobian = twin.residual.view(2, 68, 2), twin.jacobian.view(2, 68, 2, -1)
         if settings.landmark_shift_sigma:
             root = rows_root(model, state, camera, points, twin)
-            residual, jacobian = marginalise_shift(residual, jacobian, root, settings.landmark_shift_sigma)
+            residual, jacobian = (
+                marginalise_shift(t, root, shared_part(root, settings.landmark_shift_sigma))
+                for t in (residual, jacobian)
+            )
         torch.testing.assert_close(rows.energy, twin.energy, rtol=1e-5, atol=0)
         torch.testing.assert_close(rows.residual, residual.flatten(1), rtol=1e-4, atol=1e-4)
         for k in range(model.layout.size):  # each in its own unit
@@ -165,7 +200,7 @@ def test_a_marginalised_shift_is_that_of_explicit_elimination():
     offset = torch.randn(2, 30, 2, generator=generator, dtype=torch.float64) + 3
     J = torch.randn(2, 30, 2, 7, generator=generator, dtype=torch.float64) * root[..., None, None]
     r, sigma = offset * root[..., None], 1.7
-    found, jacobian = marginalise_shift(r, J, root, sigma)
+    found, jacobian = (marginalise_shift(t, root, shared_part(root, sigma)) for t in (r, J))
     found, jacobian = found.flatten(1), jacobian.flatten(1, 2)
     by_shift = -root[..., None, None] * torch.eye(2, dtype=torch.float64)
     whole = torch.cat([J, by_shift], -1).flatten(1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,14 +28,19 @@ class SolverResult:
 
     Attributes:
         state: the best state it saw.
-        equations: the energy there.
+        energy: what was lowered.
         promised: (B,) by how much the last step should have lowered the energy, as a part of it; of photographs that
             show one person, by how much that of all of them.
     """
 
     state: FaceState
-    equations: Equations
+    energy: Energy
     promised: Tensor
+
+    @cached_property
+    def equations(self) -> Equations:
+        """The energy at the state, by all parameters."""
+        return self.energy.equations(self.state)
 
 
 def gauss_newton(
@@ -43,6 +49,7 @@ def gauss_newton(
     free: Tensor,
     iterations: int,
     *,
+    first: int = 0,
     damping: float = 1e-2,
     step_limit: float = 4.0,
     check_last: bool = True,
@@ -60,10 +67,11 @@ def gauss_newton(
         state: where to begin.
         free: indices of the parameters that may move.
         iterations: number of steps, at least one.
+        first: the lowest of those indices, or one below it: nothing is computed for parameters before.
         damping: the smallest λ, and the first.
         step_limit: norm of one step of the coefficients, in standard deviations.
         check_last: without it the last step is taken on trust, which saves one evaluation where another level
-            follows; the result's `equations` are then those before it.
+            follows.
         watch: is given each state and its energies before the step from there.
         people: which photographs show the same person; None means that each shows another one.
     """
@@ -71,20 +79,21 @@ def gauss_newton(
     if people is not None and not bool(people.shared[free].any()):
         people = None  # nothing that moves is shared
     λ = state.coefficients.new_full((B,), damping)
-    best, known = state, energy.equations(state)
+    best, known = state, energy.equations(state, first)
     for iteration in range(1, iterations + 1):
         watch(best, known.terms)
         step, promised = solve(known, layout, free, λ, step_limit, people)
-        tried = energy.moved(best, step)
-        if iteration < iterations or check_last:
-            at_tried = energy.equations(tried)
-            better = _of_people(at_tried.energy, people) <= _of_people(
-                known.energy, people
-            )  # False also for NaN
+        tried, lowest = energy.moved(best, step), _of_people(known.energy, people)
+        if iteration < iterations:
+            at_tried = energy.equations(tried, first)
+            better = _of_people(at_tried.energy, people) <= lowest  # False also for NaN
             λ = torch.where(better, (λ / 3).clamp(min=damping), (10 * λ).clamp(max=1e6))
             best, known = tried.where(better, best), _where(better, at_tried, known)
-    before = _of_people(known.energy, people).clamp(min=1e-12)
-    return SolverResult(best if check_last else tried, known, promised / before)
+        elif check_last:
+            at_last = _of_people(energy.value(tried), people)
+            better = at_last <= lowest
+            tried, lowest = tried.where(better, best), torch.where(better, at_last, lowest)
+    return SolverResult(tried, energy, promised / lowest.clamp(min=1e-12))
 
 
 def solve(

@@ -38,9 +38,9 @@ class Best:
 
 
 def finish(energy: Energy, best: Best) -> SolverResult:
-    """The best state as a `SolverResult`, with its equations and what a step of Gauss-Newton would gain."""
+    """The best state as a `SolverResult`, with what a step of Gauss-Newton would gain."""
     equations = energy.equations(best.state)
     everything = torch.arange(energy.layout.size, device=equations.g.device)
     damping = equations.g.new_full((len(equations.g),), LAST_DAMPING)
     _, promised = solve(equations, energy.layout, everything, damping, LAST_STEP_LIMIT)
-    return SolverResult(best.state, equations, promised / equations.energy.clamp(min=1e-12))
+    return SolverResult(best.state, energy, promised / equations.energy.clamp(min=1e-12))
