@@ -304,8 +304,8 @@ class FitSettings:
         pixels for random triangles; the detector of edges; the turn from the start as one rotation; colours that are
         not clipped before contrast and gain; an offset of red that is as free as the others'.
 
-        Measured on 20 rendered faces of `make study`, 4.86 mm from the mean face: 2.40 mm off in the light of a lamp and
-        3.56 mm in soft light, without edges 1.43 and 2.61; our settings have 2.04 and 1.65. What edges cost is the energy's
+        Measured on 20 rendered faces of `make study`, 4.86 mm from the mean face: 2.34 mm off in the light of a lamp and
+        3.47 mm in soft light, without edges 1.42 and 2.62; our settings have 2.05 and 1.65. What edges cost is the energy's
         own: where a cheek is as dark as the backdrop its outline is drawn to some other edge, and on three such faces, lit by
         a lamp, the wrong shape had a lower energy than the best one near the truth (43 against 48, 53 against 58, 44 against
         49). OpenCV's edges at the authors' thresholds were no better on average (on ten faces 2.29 and 3.60 mm, with ours 2.02
