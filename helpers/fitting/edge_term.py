@@ -231,7 +231,7 @@ def edge_rows(
     # A point out of reach costs what it costs at the reach: the energy has no step there.
     squared = torch.where(points.weight > 0, distance.clamp(max=edges.reach).square(), 0.0)
     cost = squared / count / settings.edge_sigma**2
-    return Rows(distance * root, J, 0.5 * settings.edge_weight * cost.sum(-1))
+    return Rows.of(distance * root, J, 0.5 * settings.edge_weight * cost.sum(-1))
 
 
 def _look_up(edges: EdgeMap, pixel: Tensor, sector: Tensor, form: str) -> tuple[Tensor, Tensor]:

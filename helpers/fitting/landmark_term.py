@@ -21,7 +21,7 @@ from helpers._warp import fill, launch, matrices, vectors, wp
 from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.fitting.landmark_kernels import LandmarkNumbers, landmark_kernel
 from helpers.fitting.parameters import FaceState, FitModel
-from helpers.fitting.residuals import LateRows, Rows
+from helpers.fitting.residuals import Rows
 from helpers.fitting.settings import FitSettings
 from helpers.pose import visible_landmarks
 from helpers.pose.points68 import BROWS, JAW, WITHOUT_JAW
@@ -121,7 +121,7 @@ def landmark_rows(
         return own.flatten(1, 2)[..., first:]
 
     own = residual if shift is None else marginalise_shift(residual, root, shift)
-    return LateRows(own.flatten(1), slopes, energy)
+    return Rows(own.flatten(1), slopes, energy)
 
 
 def _numbers(settings: FitSettings) -> Any:

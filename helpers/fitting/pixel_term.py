@@ -17,7 +17,7 @@ from helpers.camera import Camera, flip_axes, model_to_camera, project
 from helpers.device import parts, upload
 from helpers.fitting.parameters import FaceState, FitModel
 from helpers.fitting.residual_correlation import residual_noise
-from helpers.fitting.residuals import LateRows, Rows
+from helpers.fitting.residuals import Rows
 from helpers.fitting.settings import FitSettings
 from helpers.fitting.surface import Look, Surface, SurfacePoints
 from helpers.rasterizer import Raster, interpolate, rasterize
@@ -195,7 +195,7 @@ def pixel_rows(
         return J.flatten(1, 2)[..., first - begin :]
 
     energy = 0.5 * settings.pixel_robust**2 * (share * rho.mean(-1)).sum(-1)
-    return LateRows((look.residual * root).flatten(1), slopes, energy)
+    return Rows((look.residual * root).flatten(1), slopes, energy)
 
 
 def robust(ratio: Tensor, form: str) -> tuple[Tensor, Tensor]:

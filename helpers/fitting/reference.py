@@ -46,7 +46,7 @@ def landmark_rows_reference(
     energy = 0.5 * (visible * settings.landmark_robust**2 * torch.log1p(ratio)).sum(-1)
     if settings.landmark_shift_sigma:
         energy = energy + 0.5 * (shift / settings.landmark_shift_sigma).square().sum((1, 2))
-    return Rows(landmark_residual(zero), jacfwd(landmark_residual)(zero), energy)
+    return Rows.of(landmark_residual(zero), jacfwd(landmark_residual)(zero), energy)
 
 
 def cross_matrix(w: Tensor) -> Tensor:

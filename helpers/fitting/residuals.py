@@ -11,6 +11,8 @@ from torch import Tensor
 
 from helpers.fitting.parameters import FaceState
 
+Slopes = Callable[[slice, int], Tensor]
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -21,39 +23,22 @@ class Rows:
 
     Attributes:
         residual: (B, M), times the square root of its weight.
-        jacobian: (B, M, n), its derivative by the parameters, weighted alike.
+        slopes: computes the Jacobian of some photographs, by the parameters from number `first` on: (b, M, n − first).
         energy: (B,), robust.
     """
 
     residual: Tensor
-    jacobian: Tensor
+    slopes: Slopes
     energy: Tensor
 
-    def slopes(self, some: slice, first: int) -> Tensor:
-        """The Jacobian of some photographs by the parameters from number `first` on: (b, M, n − first)."""
-        return self.jacobian[some, :, first:]
-
-
-Slopes = Callable[[slice, int], Tensor]
-
-
-class LateRows(Rows):
-    """Rows whose Jacobian is computed when it is asked for, and no more of it than that.
-
-    Args:
-        residual: as of `Rows`.
-        jacobian: what `slopes` is to be, or the Jacobian itself.
-        energy: as of `Rows`.
-    """
-
-    def __init__(self, residual: Tensor, jacobian: Slopes | Tensor, energy: Tensor):
-        # Not the initialiser of `Rows`, whose instances are frozen and know their Jacobian.
-        known = {"jacobian": jacobian} if isinstance(jacobian, Tensor) else {"slopes": jacobian}
-        self.__dict__.update(residual=residual, energy=energy, **known)
+    @classmethod
+    def of(cls, residual: Tensor, jacobian: Tensor, energy: Tensor) -> Rows:
+        """Rows whose Jacobian (B, M, n) is known."""
+        return cls(residual, lambda some, first: jacobian[some, :, first:], energy)
 
     @cached_property
     def jacobian(self) -> Tensor:
-        """(B, M, n) of all photographs, by all parameters."""
+        """(B, M, n), the derivative of the residual by all parameters, weighted alike."""
         return self.slopes(slice(None), 0)
 
 
@@ -70,7 +55,7 @@ def weighted(rows_at: Term, factor: float) -> Term:
 
     def scaled(state: FaceState) -> Rows:
         rows = rows_at(state)
-        return Rows(factor**0.5 * rows.residual, factor**0.5 * rows.jacobian, factor * rows.energy)
+        return Rows.of(factor**0.5 * rows.residual, factor**0.5 * rows.jacobian, factor * rows.energy)
 
     return scaled
 
@@ -89,7 +74,7 @@ def rooted(rows_at: Term, factor: float) -> Term:
         rows = rows_at(state)
         slope = 0.5 * factor / rows.energy.clamp(min=LEAST_MEAN).sqrt()
         root = slope.sqrt()
-        return Rows(
+        return Rows.of(
             root[:, None] * rows.residual, root[:, None, None] * rows.jacobian, factor * rows.energy.sqrt()
         )
 
@@ -103,6 +88,6 @@ def counted(rows_at: Term, counts: Tensor) -> Term:
         rows = rows_at(state)
         residual = torch.where(counts[:, None], rows.residual, 0.0)
         jacobian = torch.where(counts[:, None, None], rows.jacobian, 0.0)
-        return Rows(residual, jacobian, torch.where(counts, rows.energy, 0.0))
+        return Rows.of(residual, jacobian, torch.where(counts, rows.energy, 0.0))
 
     return masked

@@ -120,7 +120,7 @@ class FitSettings:
     not an optimum for every camera.
     """
 
-    # Landmarks: standard deviation in px of a detector's error, by part of the face; tried like the others.
+    # Landmarks: standard deviation in px of a detector's error, by part of the face; found by trial, like the others.
     landmark_sigma: float = 1.6
     brow_sigma: float = 2.4
     jaw_sigma: float = 3.2

@@ -186,8 +186,8 @@ show.check(check_yaw_step, yaw_step)
 
 
 # %% why
-# This is Gauss–Newton with one unknown. Notebook 04 does it with more than two hundred. The first steps are too short: from 40° off it creeps home by
-# about 1° per step. The section on the basin of convergence below starts from farther away.
+# This is Gauss–Newton with one unknown. Notebook 04 does it with more than two hundred. The first steps are too short: from 40° off
+# it creeps home by about 1° per step. The section on the basin of convergence below starts from farther away.
 
 
 # %% mistakes

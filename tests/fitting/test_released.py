@@ -169,7 +169,7 @@ def test_a_rooted_term_has_its_own_gradient_and_lies_below_its_squares():
 
     def rows(x):
         r = (A @ x[..., None])[..., 0] - c
-        return Rows(r, A, 0.5 * r.square().sum(-1))
+        return Rows.of(r, A, 0.5 * r.square().sum(-1))
 
     x = torch.randn(2, 4, generator=generator).double().requires_grad_()
     energy = 8 * rows(x).energy.sqrt()
@@ -182,7 +182,7 @@ def test_a_rooted_term_has_its_own_gradient_and_lies_below_its_squares():
         H = found.jacobian.transpose(1, 2) @ found.jacobian
         parabola = energy + (slope * step).sum(-1) + 0.5 * (step * (H @ step[..., None])[..., 0]).sum(-1)
         assert (rooted(rows, 8.0)(x.detach() + step).energy <= parabola).all()
-    exact = rooted(lambda x: Rows(0 * found.residual, A, torch.zeros(2).double()), 8.0)(x)
+    exact = rooted(lambda x: Rows.of(0 * found.residual, A, torch.zeros(2).double()), 8.0)(x)
     assert (exact.energy == 0).all() and torch.isfinite(exact.jacobian).all()
 
 

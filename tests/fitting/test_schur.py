@@ -208,7 +208,7 @@ def test_what_does_not_count_leaves_the_face_to_the_others(problem):
     broken = torch.full((2, 4), torch.nan)
 
     def rows(state):
-        return Rows(broken, torch.full((2, 4, 3), torch.nan), broken[:, 0])
+        return Rows.of(broken, torch.full((2, 4, 3), torch.nan), broken[:, 0])
 
     masked = counted(rows, torch.tensor([False, True]))(None)
     for part in (masked.residual, masked.jacobian, masked.energy):
