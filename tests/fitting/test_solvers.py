@@ -11,6 +11,7 @@ from helpers.fitting.energy import Energy, add_gram, free_parameters, mirror
 from helpers.fitting.landmark_term import landmark_rows
 from helpers.fitting.parameters import FaceState
 from helpers.fitting.prior_term import make_prior
+from helpers.fitting.residuals import Rows
 from helpers.fitting.solvers import adam, gauss_newton, lbfgs, stochastic_newton
 
 
@@ -67,7 +68,7 @@ def test_stochastic_newton_comes_down_on_random_points(problem):
         def some(state):
             rows = whole(state)
             factor = (68 / 20) ** 0.5
-            return type(rows)(
+            return Rows.of(
                 rows.residual[:, rows_of] * factor, rows.jacobian[:, rows_of] * factor, rows.energy
             )
 
