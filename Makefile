@@ -74,7 +74,7 @@ tone: setup  ## errors of shape and tone by the tone of skin, on rendered people
 claim: setup  ## do pooled labels make a better network? an hour; goes on where it was cut off
 	$(RUN) -m tests.bench.claim $(ARGS)
 
-crowd: setup  ## recognition among 500 and 250 people, with controls; ten minutes, goes on where it was cut off
+crowd: setup  ## recognition among 500 and 250 people, with controls; six minutes, goes on where it was cut off
 	$(RUN) -m tests.bench.crowd $(ARGS)
 
 model: setup  ## build the open face model again
