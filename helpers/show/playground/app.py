@@ -96,6 +96,8 @@ class Playground:
             network: file of a network that guesses; None is the one of the course.
         """
         files = list(default_photos().values()) if photographs is None else list(photographs)
+        # Takes a second, beside what the page needs first.
+        self._fit_model = ThreadPoolExecutor(1).submit(lambda: FitModel(load("open", device="cpu")))
         self.coarse = load("open", level=1, device="cpu")
         self.head = self.coarse.whole_head
         self._network_file, self._network, self._asked = network, None, False
@@ -105,8 +107,6 @@ class Playground:
         self.page = Page(
             self.answer, mesh=packed_model(self.head, atlas_of(self.head)), now=self._numbers(None)
         )
-        # Takes a second, while the browser builds the page.
-        self._fit_model = ThreadPoolExecutor(1).submit(lambda: FitModel(load("open", device="cpu")))
         self._jobs: queue.Queue[tuple[str, Callable[[], None]]] = queue.Queue()
         threading.Thread(target=self._work, daemon=True).start()
         for number, file in enumerate(files):
