@@ -5,11 +5,12 @@
 `code_kernel` notes, for every vertex, between which pixel centres it lies. `depth_kernel` runs once for every
 triangle of every image and leaves, in each pixel, the nearest triangle; those that cover many pixels it only
 lists, and `row_kernel` draws them, one thread per row of the image. `resolve_kernel` runs once for every pixel
-and finds where in its triangle it lies. `image_kernel` does all four for one image in one thread, which keeps a
-CPU's caches warm. All are made of the same functions. The pure-torch twin is `helpers.rasterizer.reference`.
+and finds where in its triangle it lies. On a CPU `share_kernel` takes the place of `depth_kernel`, with a share of an
+image's triangles for each thread; and `image_kernel` does all four for one image in one thread, which keeps the caches warm.
+All are made of the same functions. The pure-torch twin is `helpers.rasterizer.reference`.
 
-Each of the four takes its work by one index through the whole batch: vertex, triangle, row or pixel of image 0, then
-of image 1, and so on. `first` is the index of the first thread of a launch (`helpers._warp.launch`).
+All but `image_kernel` take their work by one index through the whole batch: vertex, triangle, share, row or pixel of image 0,
+then of image 1, and so on. `first` is the index of the first thread of a launch (`helpers._warp.launch`).
 
 Depth and triangle share one 64-bit number, depth in the upper half. The bits of a float, read as an integer,
 keep its order once the negative ones are turned round, so one `atomic_min` decides both, whatever the order of
@@ -29,6 +30,10 @@ NEAR = wp.constant(1.0e-3)  # mm; a perspective camera sees nothing at or before
 CULL = wp.constant(1)  # leave out triangles that turn their inside to the camera
 PERSPECTIVE = wp.constant(2)
 NEVER = wp.constant(2147483647)  # pixels that make a triangle a large one: no triangle is
+SMALL = wp.constant(
+    64
+)  # pixels of a bounding box up to which a CPU lists what a triangle covers, and enters it later
+HITS = 2048  # length of that list: it stays in the cache
 # A vertex's code: bits 0–14 give where it lies among the columns, bits 16–30 among the rows (see `place`).
 UNUSABLE = wp.constant(wp.uint32(0x00008000))  # bit 15: no finite place on the screen
 BEHIND = wp.constant(wp.uint32(0x80000000))  # bit 31: at or before the near plane
@@ -166,6 +171,26 @@ def bounding_box(
 
 
 @wp.func
+def enter_pixel(
+    p0: wp.vec3,
+    p1: wp.vec3,
+    p2: wp.vec3,
+    inverse: wp.vec3,
+    e: wp.vec3,
+    t: int,
+    x: int,
+    y: int,
+    options: int,
+    image: wp.array2d[wp.uint64],
+):
+    """Enter triangle t in a pixel that it covers, unless a nearer one is there."""
+    depth = surface_depth(e, wp.cw_mul(e, inverse), p0, p1, p2, options)
+    # Both comparisons are false for a NaN, from corners some 10¹⁹ px away.
+    if depth < wp.inf and (depth > NEAR or (options & PERSPECTIVE) == 0):
+        wp.atomic_min(image, y, x, depth_key(depth, t))
+
+
+@wp.func
 def draw_pixel(
     p0: wp.vec3,
     p1: wp.vec3,
@@ -184,11 +209,7 @@ def draw_pixel(
         # A corner behind the camera turns the sign of its weight, and only the weights show what is inside.
         signs = wp.cw_mul(e, inverse)
     if same_sign(signs):
-        w = wp.cw_mul(e, inverse)
-        depth = surface_depth(e, w, p0, p1, p2, options)
-        # Both comparisons are false for a NaN, from corners some 10¹⁹ px away.
-        if depth < wp.inf and (depth > NEAR or (options & PERSPECTIVE) == 0):
-            wp.atomic_min(image, y, x, depth_key(depth, t))
+        enter_pixel(p0, p1, p2, inverse, e, t, x, y, options, image)
 
 
 @wp.func
@@ -232,6 +253,16 @@ def draw_row(
 
 
 @wp.func
+def turned_away(p0: wp.vec3, p1: wp.vec3, p2: wp.vec3, crossing: bool) -> bool:
+    """v points down, so a triangle that is anticlockwise as the camera sees it has a negative area here; each corner
+    behind the camera turns the sign."""
+    area = cross2(p1 - p0, p2 - p0)
+    if crossing:
+        area = area * wp.sign(p0[2]) * wp.sign(p1[2]) * wp.sign(p2[2])
+    return not (area < 0.0)
+
+
+@wp.func
 def draw_triangle(
     t: int,
     points: wp.array[wp.vec3],  # (V,)
@@ -247,14 +278,8 @@ def draw_triangle(
     corner = triangles[t]
     p0, p1, p2 = points[corner[0]], points[corner[1]], points[corner[2]]
     crossing = crosses_near_plane(corner, codes)
-    if (options & CULL) != 0:
-        # v points down, so a triangle that is anticlockwise as the camera sees it has a negative area here;
-        # each corner behind the camera turns the sign.
-        area = cross2(p1 - p0, p2 - p0)
-        if crossing:
-            area = area * wp.sign(p0[2]) * wp.sign(p1[2]) * wp.sign(p2[2])
-        if not (area < 0.0):
-            return
+    if (options & CULL) != 0 and turned_away(p0, p1, p2, crossing):
+        return
     box = bounding_box(corner, codes, crossing, image.shape[0], image.shape[1])
     left, right, top, bottom = box[0], box[1], box[2], box[3]
     width = right - left + 1
@@ -295,12 +320,76 @@ def draw_listed(
 
 
 @wp.func
+def enter_hits(
+    hits: wp.array[wp.vec3i],  # triangle, column and row
+    count: int,
+    points: wp.array[wp.vec3],
+    triangles: wp.array[wp.vec3i],
+    options: int,
+    image: wp.array2d[wp.uint64],
+):
+    """Enter triangles in pixels that they are known to cover."""
+    for i in range(count):
+        t, x, y = hits[i][0], hits[i][1], hits[i][2]
+        corner = triangles[t]
+        p0, p1, p2 = points[corner[0]], points[corner[1]], points[corner[2]]
+        e = edge_functions(p0, p1, p2, float(x), float(y))
+        enter_pixel(p0, p1, p2, inverse_depths(p0, p1, p2, options), e, t, x, y, options, image)
+
+
+@wp.func
+def draw_share(
+    first: int,
+    last: int,
+    points: wp.array[wp.vec3],
+    codes: wp.array[wp.uint32],
+    triangles: wp.array[wp.vec3i],
+    options: int,
+    large: int,
+    image: wp.array2d[wp.uint64],
+    listed: wp.array[wp.int32],  # (last − first + 1 or more,)
+    count: wp.array[wp.int32],  # (1,)
+    hits: wp.array[wp.vec3i],  # (HITS,) memory to work in
+):
+    """Triangles first … last − 1, by one thread of a CPU.
+
+    A processor guesses the way a branch will go, and a wrong guess costs as much as the test of a pixel. Whether a triangle
+    may cover anything, and whether it covers a pixel, is as good as tossed. So what passes is written to a list without a branch:
+    at its end, which then moves on or does not.
+    """
+    found = int(0)
+    for t in range(first, last):
+        listed[found] = t
+        found += 1 - int(covers_nothing(triangles[t], codes))
+    height, width, n = image.shape[0], image.shape[1], int(0)
+    for i in range(found):
+        t = listed[i]
+        corner = triangles[t]
+        crossing = crosses_near_plane(corner, codes)
+        box = bounding_box(corner, codes, crossing, height, width)
+        p0, p1, p2 = points[corner[0]], points[corner[1]], points[corner[2]]
+        if crossing or (box[1] - box[0] + 1) * (box[3] - box[2] + 1) > SMALL:
+            # May list the triangle: in a place of the list that has been read.
+            draw_triangle(t, points, codes, triangles, options, large, image, listed, count)
+        elif (options & CULL) == 0 or not turned_away(p0, p1, p2, False):
+            for y in range(box[2], box[3] + 1):
+                for x in range(box[0], box[1] + 1):
+                    hits[n] = wp.vec3i(t, x, y)
+                    n += int(same_sign(edge_functions(p0, p1, p2, float(x), float(y))))
+            if n > hits.shape[0] - SMALL - 1:
+                enter_hits(hits, n, points, triangles, options, image)
+                n = int(0)
+    enter_hits(hits, n, points, triangles, options, image)
+
+
+@wp.func
 def draw_image(
     points: wp.array[wp.vec3],
     codes: wp.array[wp.uint32],
     triangles: wp.array[wp.vec3i],
     options: int,
     candidates: wp.array[wp.int32],  # (F + 1 or more,) memory to work in
+    hits: wp.array[wp.vec3i],  # (HITS,) the same
     image: wp.array2d[wp.uint64],
 ):
     """All triangles of an image, by one thread; whatever the image held before is lost."""
@@ -308,13 +397,8 @@ def draw_image(
         row = image[y]
         for x in range(image.shape[1]):
             row[x] = EMPTY
-    # Collecting the candidates first, without a branch, spares the processor a wrong guess at every other triangle.
-    found = int(0)
-    for t in range(triangles.shape[0]):
-        candidates[found] = t
-        found += 1 - int(covers_nothing(triangles[t], codes))
-    for i in range(found):
-        draw_triangle(candidates[i], points, codes, triangles, options, NEVER, image, candidates, candidates)
+    F = triangles.shape[0]
+    draw_share(0, F, points, codes, triangles, options, NEVER, image, candidates, candidates, hits)
 
 
 @wp.func
@@ -366,20 +450,51 @@ def depth_kernel(
     triangles: wp.array[wp.vec3i],  # (F,)
     options: int,
     large: int,
-    stride: int,  # triangles per thread
     first: int,
-    buffer: wp.array4d[wp.uint64],  # (B, layers, H, W): threads that could meet in a pixel have their own
-    listed: wp.array3d[wp.int32],  # (B, layers, F)
+    buffer: wp.array4d[wp.uint64],  # (B, 1, H, W)
+    listed: wp.array3d[wp.int32],  # (B, 1, F)
+    count: wp.array3d[wp.int32],  # (B, 1, 1)
+):
+    """A triangle for each thread."""
+    i = wp.tid() + first
+    b, t = i // triangles.shape[0], i % triangles.shape[0]
+    if not covers_nothing(triangles[t], codes[b]):
+        draw_triangle(
+            t, points[b], codes[b], triangles, options, large, buffer[b, 0], listed[b, 0], count[b, 0]
+        )
+
+
+@wp.kernel
+def share_kernel(
+    points: wp.array2d[wp.vec3],
+    codes: wp.array2d[wp.uint32],
+    triangles: wp.array[wp.vec3i],
+    options: int,
+    large: int,
+    hits: wp.array3d[wp.vec3i],  # (B, layers, HITS)
+    first: int,
+    buffer: wp.array4d[wp.uint64],  # (B, layers, H, W)
+    listed: wp.array3d[wp.int32],  # (B, layers, F + 1)
     count: wp.array3d[wp.int32],  # (B, layers, 1)
 ):
+    """For the threads of a CPU: each draws a share of an image's triangles, into a layer of its own."""
     i = wp.tid() + first
-    parts = (triangles.shape[0] + stride - 1) // stride
-    b, part = i // parts, i % parts
-    on = wp.min(part, buffer.shape[1] - 1)
-    p, code, image, large_ones, number = points[b], codes[b], buffer[b, on], listed[b, on], count[b, on]
-    for t in range(part * stride, wp.min((part + 1) * stride, triangles.shape[0])):
-        if not covers_nothing(triangles[t], code):
-            draw_triangle(t, p, code, triangles, options, large, image, large_ones, number)
+    F, layers = triangles.shape[0], buffer.shape[1]
+    b, on = i // layers, i % layers
+    share = (F + layers - 1) // layers
+    draw_share(
+        on * share,
+        wp.min((on + 1) * share, F),
+        points[b],
+        codes[b],
+        triangles,
+        options,
+        large,
+        buffer[b, on],
+        listed[b, on],
+        count[b, on],
+        hits[b, on],
+    )
 
 
 @wp.kernel
@@ -431,9 +546,10 @@ def image_kernel(
     triangles: wp.array[wp.vec3i],
     options: int,
     b: int,  # the image
-    slot: int,  # which of the next three is this thread's own
+    slot: int,  # which part of the memory is this thread's own
     codes: wp.array2d[wp.uint32],  # (slots, V)
     candidates: wp.array2d[wp.int32],  # (slots, F + 1)
+    hits: wp.array2d[wp.vec3i],  # (slots, HITS)
     buffer: wp.array3d[wp.uint64],  # (slots, H, W)
     triangle_id: wp.array3d[wp.int32],
     barycentric: wp.array3d[wp.vec3],
@@ -444,7 +560,7 @@ def image_kernel(
     height, width = image.shape[0], image.shape[1]
     for v in range(p.shape[0]):
         code[v] = vertex_code(p[v], height, width, options)
-    draw_image(p, code, triangles, options, candidates[slot], image)
+    draw_image(p, code, triangles, options, candidates[slot], hits[slot], image)
     for y in range(height):
         keys, ids, weights, depths = image[y], triangle_id[b, y], barycentric[b, y], depth[b, y]
         for x in range(width):

@@ -136,10 +136,11 @@ def _draw_images(points: Tensor, mesh: list, options: int, results: list, thread
     (B, V, _), (_, H, W) = points.shape, results[0].shape
     codes = wp.from_torch(points.new_empty((threads, V), dtype=torch.int32), dtype=wp.uint32)
     candidates = wp.from_torch(points.new_empty((threads, len(mesh[1]) + 1), dtype=torch.int32))
+    hits = wp.from_torch(points.new_empty((threads, kernels.HITS, 3), dtype=torch.int32), dtype=wp.vec3i)
     buffer = wp.from_torch(points.new_empty((threads, H, W), dtype=torch.int64), dtype=wp.uint64)
 
     def draw(b: int, slot: int) -> None:
-        inputs = [*mesh, options, b, slot, codes, candidates, buffer, *results]
+        inputs = [*mesh, options, b, slot, codes, candidates, hits, buffer, *results]
         wp.launch(kernels.image_kernel, 1, inputs=inputs, device="cpu")
 
     share_items(kernels.image_kernel, B, threads, draw)
@@ -156,17 +157,22 @@ def _draw_in_steps(points: Tensor, mesh: list, options: int, results: list, laye
     z = points.new_full((B, layers, H, W), -1, dtype=torch.int64)  # all bits set: nothing yet
     buffer = wp.from_torch(z, dtype=wp.uint64)
     codes = wp.from_torch(points.new_empty((B, V), dtype=torch.int32), dtype=wp.uint32)
-    listed = wp.from_torch(points.new_empty((B, layers, F), dtype=torch.int32))
+    listed = wp.from_torch(points.new_empty((B, layers, F + 1), dtype=torch.int32))
     count = points.new_zeros((B, layers, 1), dtype=torch.int32)
-    # A thread of a CPU draws a large triangle's many pixels at once; only the largest are shared.
-    large, stride, pixels = (LARGE, 1, 1) if on_gpu else (max(LARGE, H * W // 8), max(1, -(-F // layers)), W)
     launch(kernels.code_kernel, B * V, [mesh[0], H, W, options], [codes], points, least=LEAST_VERTICES)
-    inputs = [mesh[0], codes, mesh[1], options, large, stride]
-    parts = -(-F // stride)
-    launch(kernels.depth_kernel, B * parts, inputs, [buffer, listed, wp.from_torch(count)], points)
+    # A thread of a CPU draws a large triangle's many pixels at once; only the largest are shared.
+    inputs = [mesh[0], codes, mesh[1], options, LARGE if on_gpu else max(LARGE, H * W // 8)]
+    outputs = [buffer, listed, wp.from_torch(count)]
+    if on_gpu:
+        launch(kernels.depth_kernel, B * F, inputs, outputs, points)
+    else:
+        hits = points.new_empty((B, layers, kernels.HITS, 3), dtype=torch.int32)
+        inputs.append(wp.from_torch(hits, dtype=wp.vec3i))
+        launch(kernels.share_kernel, B * layers, inputs, outputs, points)
     if on_gpu or bool(count.any()):  # a GPU is not asked: the answer would have to be waited for
         inputs = [mesh[0], codes, mesh[1], options, listed, wp.from_torch(count)]
         launch(kernels.row_kernel, B * H, inputs, [buffer], points)
+    pixels = 1 if on_gpu else W  # for a thread
     inputs = [*mesh, options, buffer, pixels]
     launch(kernels.resolve_kernel, B * H * -(-W // pixels), inputs, results, points)
 

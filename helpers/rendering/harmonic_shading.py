@@ -146,6 +146,7 @@ def _draw_by_image(
         points=vectors(new(threads, V, 3)),
         codes=wp.from_torch(new((threads, V), dtype=torch.int32), dtype=wp.uint32),
         found=wp.from_torch(new((threads, max(len(faces), V) + 1), dtype=torch.int32)),
+        hits=wp.from_torch(new((threads, raster_kernels.HITS, 3), dtype=torch.int32), dtype=wp.vec3i),
         buffer=wp.from_torch(new((threads, H, W), dtype=torch.int64), dtype=wp.uint64),
         normals=vectors(new(threads, V, 3)),
         seen_in=wp.from_torch(torch.full((threads, V), -1, dtype=torch.int32)),

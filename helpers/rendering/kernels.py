@@ -66,6 +66,7 @@ class Memory:
     points: wp.array2d[wp.vec3]  # (slots, V)
     codes: wp.array2d[wp.uint32]  # (slots, V)
     found: wp.array2d[wp.int32]  # (slots, max(F, V) + 1)
+    hits: wp.array2d[wp.vec3i]  # (slots, HITS)
     buffer: wp.array3d[wp.uint64]  # (slots, H, W)
     normals: wp.array2d[wp.vec3]  # (slots, V) viewer axes
     seen_in: wp.array2d[wp.int32]  # (slots, V) the last image that showed the vertex, −1 at first
@@ -454,6 +455,7 @@ def image_kernel(
         scene.triangles,
         scene.options,
         memory.found[slot],
+        memory.hits[slot],
         memory.buffer[slot],
     )
     find_pixels(scene, b, slot, memory, picture)
