@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ from helpers.regression.metrics import cosine, magnitude_ratio
 BUILD = Path(__file__).resolve().parents[2] / "build"
 SEEDS, TEST_SEED = (301, 302, 303), 300
 TOGETHER = 4  # people whose photographs are fitted at once
-KINDS = ("foreign", "own")
+KINDS = ("foreign", "own", "clean")
 LABELS = ("single fits", "plain mean", "confidence", "precision", "joint fit", "truth")
 LAMBDAS = (1.0, 3.0, 10.0)  # λ₂, what staying short costs, with λ₁ = 1
 SHRINKS = (
@@ -58,11 +59,12 @@ Group = dict[str, Tensor]
 
 
 def drawn(kind: str, heads: MorphableModel, people: int, photos: int, seed: int) -> SyntheticPeople:
-    """People of a kind, photographed as for the shipped network or by the other renderer."""
+    """People of a kind, photographed by the other renderer, as for the shipped network ("own"), or bald before plain grey ("clean")."""
     if kind == "foreign":
         return ForeignPeople(heads, people, photos, seed=seed)
-    hard = Nuisances.photographs()
-    return SyntheticPeople(heads, people, photos, seed=seed, size=224, framing="fit", nuisances=hard)
+    clean = replace(Nuisances(), background=0.0, occluders=0.0, colour=0.0, blur=0.0, noise=0.01)
+    how = clean if kind == "clean" else Nuisances.photographs()
+    return SyntheticPeople(heads, people, photos, seed=seed, size=224, framing="fit", nuisances=how)
 
 
 def nearest(heads: MorphableModel, shapes: Tensor) -> Tensor:
