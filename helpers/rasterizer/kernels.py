@@ -184,7 +184,8 @@ def enter_pixel(
     image: wp.array2d[wp.uint64],
 ):
     """Enter triangle t in a pixel that it covers, unless a nearer one is there."""
-    depth = surface_depth(e, wp.cw_mul(e, inverse), p0, p1, p2, options)
+    w = wp.cw_mul(e, inverse)
+    depth = surface_depth(e, w, p0, p1, p2, options)
     # Both comparisons are false for a NaN, from corners some 10¹⁹ px away.
     if depth < wp.inf and (depth > NEAR or (options & PERSPECTIVE) == 0):
         wp.atomic_min(image, y, x, depth_key(depth, t))
