@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -97,10 +98,10 @@ def launch(
     def part(first: int, last: int) -> None:
         wp.launch(kernel, last - first, inputs=[*inputs, first], outputs=outputs, device="cpu")
 
+    _load(kernel)
     if parts == 1:
         part(0, count)
     else:
-        wp.load_module(kernel.module, device="cpu")  # before the threads, or each would compile it
         list(_pool().map(part, cuts[:-1], cuts[1:]))
 
 
@@ -113,7 +114,7 @@ def share_items(kernel: Any, count: int, threads: int, work: Callable[[int, int]
         threads: How many items may be in work at a time.
         work: Its `slot`, from 0 to threads − 1, is not used by two calls at the same time.
     """
-    wp.load_module(kernel.module, device="cpu")  # before the threads, or each would compile it
+    _load(kernel)
     items = iter(range(count))
 
     def work_off(slot: int) -> None:
@@ -130,6 +131,15 @@ def cpu_threads(bytes_each: int = 0) -> int:
         bytes_each: Working memory of one thread. All threads together take at most `MOST_WORKING_MEMORY`.
     """
     return max(1, min(torch.get_num_threads(), MOST_WORKING_MEMORY // max(1, bytes_each)))
+
+
+_loading = Lock()
+
+
+def _load(kernel: Any) -> None:
+    """Compile a kernel for the CPU, unless it is there: by one thread, or each would do so."""
+    with _loading:
+        wp.load_module(kernel.module, device="cpu")
 
 
 @functools.cache

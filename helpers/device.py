@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from helpers.errors import UserError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+T = TypeVar("T")
 
 MOST_AT_HAND = 2**23  # bytes of working memory of one part
 DEVICE = "HELPERS_DEVICE"  # names where to compute, in the environment, for notebooks above all
@@ -130,6 +134,35 @@ def parts(count: int, bytes_each: int, like: Tensor) -> list[slice]:
     """
     size = max(1, count if like.is_cuda else MOST_AT_HAND // max(1, bytes_each))
     return [slice(i, i + size) for i in range(0, count, size)]
+
+
+def in_threads(work: Callable[[slice], T], count: int, like: Tensor) -> list[T]:
+    """Cut work on `count` independent things into parts, and do all parts at the same time.
+
+    torch cuts each operation among its threads, which then wait for each other, and leaves a small one to a single thread. Where
+    things are many, threads that each do all that is to be done to some of them wait once, at the end.
+
+    Args:
+        work: is given a part. Modes of torch, such as `torch.no_grad`, are a thread's own: it must set those that it needs.
+        count: of the things.
+        like: a tensor on the device that is to work. On a CPU there is a part for each of torch's threads, and in it torch
+            has one; on a GPU there is one part.
+
+    Returns:
+        What `work` returned, in order.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    shares = 1 if like.is_cuda else max(1, min(threads, count))
+    if shares == 1:
+        return [work(slice(0, count))]
+    cuts = [count * i // shares for i in range(shares + 1)]
+    try:
+        with ThreadPoolExecutor(shares, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, map(slice, cuts[:-1], cuts[1:])))
+    finally:
+        torch.set_num_threads(threads)  # those that others start later have as many as were set last
 
 
 def check_one_device(**tensors: Tensor | None) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helpers.camera import Camera, project
-from helpers.device import check_one_device, default_device, resolve
+from helpers.device import check_one_device, default_device, in_threads, resolve
 from helpers.errors import UserError
 from helpers.face_model import load
 from helpers.pooling import pool
@@ -74,3 +74,25 @@ z = torch.tensor([1.0], requires_grad=True)"""
     assert [cell[name].device.type for name in "xyz"] == ["meta", "cpu", "meta"]
     assert cell["z"].is_leaf and cell["z"].requires_grad
     assert [other[name].device.type for name in "xyz"] == ["cpu", "cpu", "cpu"]
+
+
+def test_threads_share_what_is_to_be_done_and_leave_the_number_of_threads_as_it_was(with_threads):
+    def work(part):
+        return part, torch.get_num_threads()
+
+    with_threads(3)
+    assert in_threads(work, 7, HERE) == [(slice(0, 2), 1), (slice(2, 4), 1), (slice(4, 7), 1)]
+    assert in_threads(work, 2, HERE) == [(slice(0, 1), 1), (slice(1, 2), 1)]
+    assert in_threads(work, 1, HERE) == [(slice(0, 1), 3)]
+    with_threads(1)
+    assert in_threads(work, 7, HERE) == [(slice(0, 7), 1)]
+
+
+def test_what_goes_wrong_in_a_thread_is_raised_and_the_number_of_threads_is_as_it_was(with_threads):
+    def work(part):
+        raise ValueError(f"from {part.start}")
+
+    with_threads(2)
+    with pytest.raises(ValueError, match="from 0"):
+        in_threads(work, 4, HERE)
+    assert torch.get_num_threads() == 2

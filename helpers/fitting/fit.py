@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from helpers.camera import DEFAULT_FOCAL, Camera, Pose
-from helpers.device import check_one_device
+from helpers.device import check_one_device, in_threads
 from helpers.face_model import MorphableModel
 from helpers.fitting.confidence import (
     MISPLACED_WEIGHT,
@@ -137,23 +137,18 @@ def fit(
             f"camera is for {len(camera.focal)} images of {camera.size}, image has {B} of {(H, W)}"
         )
     check_one_device(image=image, camera=camera.focal)
-    with torch.no_grad():
-        problem = _problem(fit_model, camera, image, landmarks, valid, settings, prior)
-        history = _History(on_iteration, settings)
-        state, pose_ok = _start(problem)
-        problem = replace(problem, prior=replace(problem.prior, start=state.pose))
-        if person is not None:
-            problem = _by_person(problem, person, finite & pose_ok)
-        if problem.prior.mean is not None:
-            state = replace(state, coefficients=problem.prior.mean)
-        view = _View(
-            trust=valid,
-            face=torch.ones_like(valid),
-            covered=valid.new_zeros(B),
-            landmark_trust=valid.new_ones(B, 68),
-        )
-        view, solution = _fit_stages(problem, state, view, history)
-        return _result(problem, view, solution, history, finite, pose_ok)
+
+    def some(part: slice) -> FitResult:
+        own = replace(camera, focal=camera.focal[part], principal_point=camera.principal_point[part])
+        known = None if prior is None else prior.of(part)
+        with torch.no_grad():
+            problem = _problem(fit_model, own, image[part], landmarks[part], valid[part], settings, known)
+            whose = None if person is None else person[part]
+            return _fit(problem, whose, finite[part], _History(on_iteration, settings))
+
+    # Photographs of one person hang together, and whoever watches is given all of them at once.
+    together = person is not None or on_iteration is not None
+    return FitResult.joined([some(slice(0, B))] if together else in_threads(some, B, image))
 
 
 def state_of(result: FitResult) -> FaceState:
@@ -231,6 +226,25 @@ class _View:
     outline: EdgePoints | None = None
     precision: Tensor | None = None
     landmark_scale: Tensor | None = None
+
+
+def _fit(problem: _Problem, person: Tensor | None, finite: Tensor, history: _History) -> FitResult:
+    """From the start to the result; person: (B,) or None, as for `fit`; finite: (B,) bool, photographs that can count."""
+    state, pose_ok = _start(problem)
+    problem = replace(problem, prior=replace(problem.prior, start=state.pose))
+    if person is not None:
+        problem = _by_person(problem, person, finite & pose_ok)
+    if problem.prior.mean is not None:
+        state = replace(state, coefficients=problem.prior.mean)
+    valid, B = problem.valid, len(problem.image)
+    view = _View(
+        trust=valid,
+        face=torch.ones_like(valid),
+        covered=valid.new_zeros(B),
+        landmark_trust=valid.new_ones(B, 68),
+    )
+    view, solution = _fit_stages(problem, state, view, history)
+    return _result(problem, view, solution, history, finite, pose_ok)
 
 
 def _problem(

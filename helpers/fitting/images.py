@@ -22,8 +22,9 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     # On a CPU, planes of a batch each on its own take nine times as long as the channels of an image.
     planes = F.pad(image.permute(0, 3, 1, 2), (radius,) * 4, mode="replicate")
     along_u, along_v = kernel.expand(C, 1, 1, -1), kernel[:, None].expand(C, 1, -1, 1)
-    # By default cuDNN rounds what it multiplies to 10 bits (TF32), which is enough to move a fit.
-    with _whole_float32():
+    # By default cuDNN rounds what it multiplies to 10 bits (TF32), which is enough to move a fit. The setting is the whole
+    # process's, so threads that compute on a CPU must not touch it.
+    with _whole_float32() if image.is_cuda else contextlib.nullcontext():
         planes = F.conv2d(F.conv2d(planes, along_u, groups=C), along_v, groups=C)
     return planes.permute(0, 2, 3, 1)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,25 +75,16 @@ class FitResult(Explained):
 
     def to(self, device: torch.device | str) -> FitResult:
         """The same on another device."""
-
-        def moved(value):
-            if isinstance(value, dict):
-                return {name: moved(each) for name, each in value.items()}
-            return value.to(device) if hasattr(value, "to") else value
-
-        return FitResult(**{name: moved(getattr(self, name)) for name in self.__dataclass_fields__})
+        return _each_tensor(lambda same: same[0].to(device), [self])
 
     def only(self, face: int) -> FitResult:
         """One of the B faces, as a batch of one."""
-        here = slice(face, face + 1)
-        pose = Pose(self.pose.rotation_vector[here], self.pose.translation[here])
-        camera = replace(
-            self.camera, focal=self.camera.focal[here], principal_point=self.camera.principal_point[here]
-        )
-        terms = {name: energy[here] for name, energy in self.energy_terms.items()}
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        tensors = {name: value[here] for name, value in values.items() if isinstance(value, Tensor)}
-        return replace(self, pose=pose, camera=camera, energy_terms=terms, **tensors)
+        return _each_tensor(lambda same: same[0][face : face + 1], [self])
+
+    @staticmethod
+    def joined(results: Sequence[FitResult]) -> FitResult:
+        """The faces of several batches, at least one, that were fitted with the same settings, as one batch."""
+        return _each_tensor(torch.cat, results) if len(results) > 1 else results[0]
 
     def explain(self, face: int = 0) -> str:
         """One sentence about one face."""
@@ -104,6 +97,19 @@ class FitResult(Explained):
     def converged(self) -> Tensor:
         """(B,) bool: one more step would hardly lower the energy."""
         return self.promised < UNFINISHED
+
+
+def _each_tensor(change: Callable[[list[Tensor]], Tensor], values: Sequence) -> Any:
+    """The first of some values of one structure, with `change` of what they have in its place for each tensor."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return change(list(values))
+    if isinstance(first, dict):
+        return {name: _each_tensor(change, [value[name] for value in values]) for name in first}
+    if is_dataclass(first) and not isinstance(first, type):
+        parts = {f.name: [getattr(value, f.name) for value in values] for f in fields(first)}
+        return replace(first, **{name: _each_tensor(change, part) for name, part in parts.items()})
+    return first
 
 
 def render_state(fit_model: FitModel, state: FaceState, camera: Camera, supersample: int = 1) -> Rendering:

@@ -87,6 +87,24 @@ def test_a_second_run_gives_the_same_numbers_and_a_batch_what_single_fits_give(f
     assert shape_rmse(shape, batch_shape, faces.visible[[1, 5, 6]]).max() < 0.3  # mm
 
 
+def test_threads_give_in_order_what_a_batch_gives_without(fit_model, faces, with_threads):
+    """Landmarks only: after one pixel at a rim less the next step is another one, see above."""
+    quick = FitSettings(dense=False)
+    given = faces.image[:5], faces.landmarks[:5], fit_model
+    with_threads(1)
+    one = fit(*given, settings=quick)
+    with_threads(3)
+    three = fit(*given, settings=quick)
+    torch.testing.assert_close(three.alpha, one.alpha, atol=1e-3, rtol=0)
+    torch.testing.assert_close(three.pose.translation, one.pose.translation, atol=0.05, rtol=0)
+    torch.testing.assert_close(three.camera.focal, one.camera.focal)
+    assert three.energy.shape == one.energy.shape and three.camera.size == one.camera.size
+    assert three.code.tolist() == one.code.tolist() and torch.get_num_threads() == 3
+    assert torch.equal(three.only(4).alpha, three.alpha[4:])
+    again = fit(*given, settings=quick)
+    assert torch.equal(again.alpha, three.alpha)
+
+
 def test_a_black_image_does_not_break_the_batch(fit_model, faces):
     image = faces.image[:2].clone()
     image[1] = 0

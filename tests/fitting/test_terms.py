@@ -312,10 +312,17 @@ def test_the_blur_is_not_rounded_to_tf32(monkeypatch):
         seen.append(setting())
         return convolve(*args, **keywords)
 
+    class OnGPU(torch.Tensor):
+        is_cuda = True
+
     monkeypatch.setattr("helpers.fitting.images.F.conv2d", watched)
-    before = setting()
-    gaussian_blur(torch.rand(1, 8, 8, 3), 1.0)
+    before, image = setting(), torch.rand(1, 8, 8, 3)
+    gaussian_blur(image.as_subclass(OnGPU), 1.0)
     assert before in ("tf32", True) and seen in (["ieee"] * 2, [False] * 2) and setting() == before
+    # The setting belongs to all threads: on a CPU, where some blur at the same time, it is left alone.
+    seen.clear()
+    gaussian_blur(image, 1.0)
+    assert seen == [before] * 2
 
 
 def test_settings_refuse_nonsense():
