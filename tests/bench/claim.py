@@ -39,7 +39,7 @@ from helpers.regression.metrics import cosine, magnitude_ratio
 BUILD = Path(__file__).resolve().parents[2] / "build"
 SEEDS, TEST_SEED = (301, 302, 303), 300
 TOGETHER = 4  # people whose photographs are fitted at once
-KINDS = ("foreign", "own", "clean")
+KINDS = ("clean", "own", "foreign")
 LABELS = ("single fits", "plain mean", "confidence", "precision", "joint fit", "truth")
 LAMBDAS = (1.0, 3.0, 10.0)  # λ₂, what staying short costs, with λ₁ = 1
 SHRINKS = (
