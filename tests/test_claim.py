@@ -5,7 +5,7 @@ import torch
 
 from helpers.face_model import load
 from helpers.regression.least_squares import LeastSquares
-from tests.bench.claim import Judge, Learner, Samples, labels, nearest, rounded
+from tests.bench.claim import LABELS, Judge, Learner, Samples, another, labels, nearest, rounded
 
 
 def samples(n=40, features=90, targets=5):
@@ -62,22 +62,33 @@ def test_faces_of_the_model_are_found_again_and_judged_right():
 
 
 def test_every_kind_of_label_is_one_for_each_photograph():
-    alpha = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 8.0], [0.0, 4.0], [7.0, 7.0]])
+    alpha = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 8.0], [0.0, 4.0], [7.0, 7.0], [6.0, 6.0]])
     group = {
         "alpha": alpha,
-        "person": torch.tensor([0, 0, 1, 1, 2]),
-        "ok": torch.tensor([True, True, True, True, False]),
-        "confidence": torch.tensor([3.0, 1.0, 1.0, 1.0, 1.0]),
-        "covariance": 0.5 * torch.eye(2).expand(5, 2, 2),
+        "person": torch.tensor([0, 0, 1, 1, 2, 2]),
+        "ok": torch.tensor([True, True, True, True, False, False]),
+        "confidence": torch.tensor([3.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+        "covariance": 0.5 * torch.eye(2).expand(6, 2, 2),
         "joint": torch.tensor([[9.0, 9.0], [8.0, 8.0], [7.0, 7.0]]),
         "truth": torch.zeros(3, 2),
+        "neutral": torch.zeros(3, 5, 3),
     }
     found = labels(group)
+    assert tuple(found) == LABELS
     assert torch.equal(found["single fits"], alpha)
+    assert torch.equal(found["other photo's"][:4], alpha[[1, 0, 3, 2]])
     assert found["plain mean"][:4].tolist() == [[2, 0], [2, 0], [0, 6], [0, 6]]
     assert found["confidence"][0].tolist() == [1.5, 0]
-    assert found["plain mean"][4].isnan().all()
-    assert found["joint fit"][:, 0].tolist() == [9, 9, 8, 8, 7]
+    assert found["plain mean"][4:].isnan().all() and found["other photo's"][4:].isnan().all()
+    assert found["joint fit"][:, 0].tolist() == [9, 9, 8, 8, 7, 7]
+
+
+def test_the_other_photo_is_the_next_one_whose_fit_counts():
+    alpha = torch.arange(8.0)[:, None]
+    ok = torch.tensor([True, False, True, True, False, True, False, False])
+    assert another(alpha, ok, 4)[:4, 0].tolist() == [2, 2, 3, 0]
+    rest = another(alpha, ok, 4)[4:, 0]
+    assert rest[[0, 2, 3]].tolist() == [5, 5, 5] and rest[1].isnan()
 
 
 def test_numbers_are_rounded_in_a_file_of_results():

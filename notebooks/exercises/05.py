@@ -121,6 +121,8 @@ def check_own_label(own_label):
     show.expect(
         own_label(two, torch.tensor([nan, nan])), torch.tensor([2.0, 4.0]), "all are missing: all alike"
     )
+    mixed = own_label(four[:3], torch.tensor([nan, 0.0, 0.0]))
+    show.expect(mixed, torch.tensor([2.0]), "one is missing, the others are 0: all alike")
     failed = torch.tensor([[nan, nan], [4.0, 0.0], [2.0, 2.0]])
     got = own_label(failed, torch.tensor([0.0, 0.5, 0.5]))
     show.expect(got, torch.tensor([3.0, 1.0]), "a failed fit with confidence 0")
@@ -150,6 +152,15 @@ def _mean(alpha, confidence, missing=0.0):
     c = torch.nan_to_num(confidence, nan=missing)
     c = torch.ones_like(c) if c.sum() == 0 else c
     return c / c.sum() @ alpha
+
+
+def drops_the_missing_first(alpha, confidence):
+    there = confidence.isfinite()
+    if not there.any():
+        return alpha.mean(0)
+    c = confidence[there]
+    c = torch.ones_like(c) if c.sum() == 0 else c
+    return (c / c.sum())[c > 0] @ alpha[there][c > 0]
 
 
 def not_normalised(alpha, confidence):

@@ -28,6 +28,8 @@ def check_explained(explained):
     target = torch.randn(100_000, generator=g)
     seen = target + torch.randn(100_000, generator=g)
     show.expect(explained(seen / 2, target), (0.5, 0.5**0.5), "noise as strong as the signal", within=0.02)
+    for scale, what in ((0.75, "half as long again"), (0.25, "half as long")):
+        show.expect(explained(scale * seen, target), (0.375, 0.375**0.5), f"the same, {what}", within=0.02)
     show.expect(explained(target, target), (1.0, 1.0), "predictions without error")
     show.expect(explained(-target, target), (0.0, 0.0), "predictions on the wrong side")
 
@@ -47,6 +49,21 @@ show.check(check_explained, explained)
 def not_clamped(prediction, target):
     part = 1 - (prediction - target).square().mean() / target.square().mean()
     return float(part), float(part.abs().sqrt())
+
+
+def squared_correlation(prediction, target):
+    r = torch.corrcoef(torch.stack([prediction, target]))[0, 1].clamp(min=0)
+    return float(r.square()), float(r)
+
+
+def slope_of_prediction(prediction, target):
+    part = ((prediction * target).mean() / target.square().mean()).clamp(min=0)
+    return float(part), float(part.sqrt())
+
+
+def ratio_of_variances(prediction, target):
+    part = prediction.var() / target.var() * ((prediction * target).mean() > 0)
+    return float(part), float(part.sqrt())
 
 
 def unexplained(prediction, target):
@@ -90,6 +107,7 @@ def check_own_loss(own_loss):
         (0.0, 1.0, 3.0, "target 1, prediction 0: too short"),
         (0.0, -1.0, 3.0, "target −1, prediction 0: too short, on the other side"),
         (-1.0, 0.0, 3.0, "target 0, prediction −1"),
+        (1.0, 0.0, 1.0, "target 0, prediction +1"),
     ):
         show.expect(own_loss(p * one, g * one, 1.0, 3.0), torch.tensor(expected), f"{what}, weights 1 and 3")
     g = torch.Generator().manual_seed(0)
@@ -129,6 +147,15 @@ def _each(prediction, target, over, under, sided=True):
 
 def sign_forgotten(prediction, target, over, under):
     return _each(prediction, target, over, under, sided=False).sum(-1).mean()
+
+
+def sign_of_zero_is_zero(prediction, target, over, under):
+    labelled = target.isfinite().all(-1)
+    if not labelled.any():
+        return 0 * prediction.sum()
+    p, g = prediction[labelled], target[labelled]
+    sign = torch.sign(g)
+    return (torch.where(sign * p > sign * g, over, under) * (p - g).square()).sum(-1).mean()
 
 
 def weights_exchanged(prediction, target, over, under):

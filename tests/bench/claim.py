@@ -3,7 +3,7 @@
 The paper trains its network on labels that are pooled over all photographs of a person, and reports errors of the network a little
 below those of the pooled fits. Would a network that learns from single fits do worse? Here people are rendered, their photographs fitted,
 and one network learns the shape, α, from each kind of label in turn: the linear layer on a face encoder, which has one solution, so
-that no rate and no number of steps favours a label. Three draws of people take the place of three seeds. Every network is
+that no rate and no number of steps favours a label. A control learns from the fit of another photograph of the same person. Three draws of people take the place of three seeds. Every network is
 measured on the same photographs of other people, whose shape is known, and so are the fits to those photographs.
 
 Fits are kept in build/claim, and a run that was cut off goes on from there. Writes build/claim.json; notebook 06 reads what
@@ -40,7 +40,7 @@ BUILD = Path(__file__).resolve().parents[2] / "build"
 SEEDS, TEST_SEED = (301, 302, 303), 300
 TOGETHER = 4  # people whose photographs are fitted at once
 KINDS = ("clean", "own", "foreign")
-LABELS = ("single fits", "plain mean", "confidence", "precision", "joint fit", "truth")
+LABELS = ("single fits", "other photo's", "plain mean", "confidence", "precision", "joint fit", "truth")
 LAMBDAS = (1.0, 3.0, 10.0)  # λ₂, what staying short costs, with λ₁ = 1
 SHRINKS = (
     0.1,
@@ -161,8 +161,24 @@ def labels(group: Group) -> dict[str, Tensor]:
         "precision": {"rule": "precision", "covariance": group["covariance"]},
     }
     pooled = {name: pool(alpha, person, ok=ok, **how).coefficients[person] for name, how in rules.items()}
-    own = {"single fits": alpha, **pooled}
+    own = {
+        "single fits": alpha,
+        "other photo's": another(alpha, ok, len(person) // len(group["neutral"])),
+        **pooled,
+    }
     return own | {"joint fit": group["joint"][person], "truth": group["truth"][person]}
+
+
+def another(alpha: Tensor, ok: Tensor, photos: int) -> Tensor:
+    """(N, 99) for each photograph the fit (N, 99) of the next one of its person that counts (N,); NaN where there is none.
+
+    A control: as far from the truth as the single fits are, and not made from the picture that the network sees.
+    """
+    counting = torch.where(ok[:, None], alpha, torch.nan).view(-1, photos, alpha.shape[1])
+    found = torch.full_like(counting, torch.nan)
+    for step in range(1, photos):
+        found = torch.where(found.isnan(), counting.roll(-step, 1), found)
+    return found.flatten(0, 1)
 
 
 class Samples:
