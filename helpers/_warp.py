@@ -144,8 +144,15 @@ def _load(kernel: Any) -> None:
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    """Starts a thread only when it is needed, and keeps it."""
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="kernels")
+    """Starts a thread only when it is needed, and keeps it.
+
+    Its threads take numbers below 10⁻³⁸ for 0. A compiled kernel computes with vectors of four numbers, of which one or more may be
+    whatever code before it left in a register. Where that is such a small number, each operation takes many times as long: a
+    rasteriser was half as fast after the first image that was also shaded.
+    """
+    return ThreadPoolExecutor(
+        os.cpu_count() or 1, "kernels", initializer=torch.set_flush_denormal, initargs=(True,)
+    )
 
 
 # A forked process has the pool, but not its threads, and would wait for them for ever.

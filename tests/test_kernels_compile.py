@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from helpers._warp import compile_all, kernel_modules
+from helpers._warp import _pool, compile_all, kernel_modules
 
 pytestmark = pytest.mark.slow
 
@@ -32,3 +33,17 @@ def test_warp_starts_without_a_word():
         timeout=120,
     )
     assert done.stdout == "" and "CUDA" not in done.stderr
+
+
+@pytest.mark.skipif(
+    not torch.set_flush_denormal(False), reason="this processor cannot flush tiny numbers to 0"
+)
+def test_threads_of_the_kernels_take_tiny_numbers_for_0_and_others_do_not():
+    tiny = torch.full((8,), 1e-30)
+
+    def product(_: int) -> float:
+        return float((tiny * 1e-10)[0])
+
+    assert product(0) > 0
+    assert list(_pool().map(product, range(2))) == [0.0, 0.0]
+    assert product(0) > 0
