@@ -46,7 +46,8 @@ DESCRIPTION = """Measure, print tables, and write them as CSV, with plots, into 
       `fit` or `predict` wrote need none.
   evaluate --coefficients PATH --out DIR
       recognition on a labelled Parquet file, or on a folder of results of `fit` (recognition.csv, roc.png)"""
-EPILOG = """Exit status: 0 done, 1 something could not be read or measured, 2 wrong arguments."""
+EPILOG = """Exit status: 0 done, 1 something could not be read or measured, 2 wrong arguments. A face whose alignment still moves after
+the last round, begun from three landmarks or more, is measured: 0, and "not at rest" in its row of scans.csv."""
 UNITS = ("um", "mm", "cm", "dm", "m")
 SHAPE_COLUMNS = {
     "method": ("", ""),
@@ -165,6 +166,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="micc",
         help="how faces are measured against scans (default: micc)",
     )
+    parser.add_argument(
+        "--rounds",
+        type=_count,
+        metavar="N",
+        help="of the alignment with a scan at most (default: 60 by micc, 300 by now)",
+    )
     parser.add_argument("--unit", choices=UNITS, default="mm", help="of the scans (default: mm)")
     parser.add_argument("--mesh-unit", choices=UNITS, default="mm", help="of the faces (default: mm)")
     parser.add_argument(
@@ -200,6 +207,10 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"{words} are {len(asked)} things to measure: ask for one at a time")
     if args.pairs is not None and args.coefficients is None:
         raise UserError("--pairs names photographs, so --coefficients must say where their numbers are")
+    if args.rounds is not None and (args.meshes is None or args.protocol == "realy"):
+        raise UserError(
+            "--rounds is for --meshes by --protocol micc or now: realy keeps those of its benchmark"
+        )
     if args.people < 2 or args.photos < 2:
         raise UserError("--people and --photos must be 2 or more: recognition needs pairs of both kinds")
     if args.folds < 2:
@@ -381,7 +392,7 @@ def _scans(args: argparse.Namespace) -> int:
     from helpers.show.evaluation import scan_sheet
 
     matched = _matched(args)
-    rows, good, drawn, failed = [], [], [], 0
+    rows, good, drawn, failed, moving = [], [], [], 0, 0
     with progress_bar(matched, args.protocol, unit="face") as bar:
 
         def note(text: object) -> None:
@@ -391,7 +402,7 @@ def _scans(args: argparse.Namespace) -> int:
         for name, *paths in bar:
             try:
                 face, scan = read.pair(name, *paths)
-                measured = _Measured.of(face, scan, args.protocol)
+                measured = _Measured.of(face, scan, args.protocol, args.rounds)
             except UserError as problem:
                 if len(matched) == 1:
                     raise
@@ -404,6 +415,7 @@ def _scans(args: argparse.Namespace) -> int:
             drawn.append((name, face, scan, measured))
             if sure or not measured.unfinished:
                 good.append((face, scan))
+                moving += measured.unfinished != ""
             else:
                 failed += 1
                 note(
@@ -414,6 +426,8 @@ def _scans(args: argparse.Namespace) -> int:
         raise UserError("no face could be measured")
     columns = {"face": ("", ""), **SCAN_COLUMNS[args.protocol], "alignment": ("", "")}
     _report(args.out / "scans.csv", rows, columns, SCAN_TITLES[args.protocol])
+    if moving:
+        print(_moving(moving, len(drawn), args.protocol, args.rounds))
     if len(rows) > 1 and args.protocol != "micc":
         print(_together(args.protocol, [measured for *_, measured in drawn]))
     # Those that are farthest off, for these are to be looked at.
@@ -426,7 +440,7 @@ def _scans(args: argparse.Namespace) -> int:
     if sheet:
         _picture(args.out / "scans.png", scan_sheet(sheet))
     if good and args.protocol == "micc":
-        protocols = compare_protocols(good, _possible_protocols(good))
+        protocols = compare_protocols(good, _possible_protocols(good, args.rounds))
         title = f"The same {len(good)} {'face' if len(good) == 1 else 'faces'} by protocol"
         _report(args.out / "protocols.csv", protocols, PROTOCOL_COLUMNS, title)
     return 1 if failed else 0
@@ -450,10 +464,10 @@ class _Measured:
     worst: float
 
     @classmethod
-    def of(cls, face: Surface, scan: Surface, protocol: str) -> _Measured:
+    def of(cls, face: Surface, scan: Surface, protocol: str, rounds: int | None) -> _Measured:
         import numpy as np
 
-        from helpers.evaluation import MICC, NOW, realy_errors, scan_error
+        from helpers.evaluation import realy_errors, scan_error
 
         distance = np.full(len(scan.vertices), np.nan)
         if protocol == "realy":
@@ -466,11 +480,30 @@ class _Measured:
             unfinished = f"not at rest: {', '.join(moving)}" if moving else ""
             # Each part has a motion of its own; the nose's is drawn.
             return cls(numbers, unfinished, distance, parts["nose"].motion, numbers["all"])
-        error = scan_error(face, scan, NOW if protocol == "now" else MICC)
+        error = scan_error(face, scan, _protocol(protocol, rounds))
         distance[error.query] = error.distance
         numbers = {name: getattr(error, name) for name in ("rmse", "mean", "std", "median")}
         numbers |= _depth(face, scan, error.motion) if protocol == "micc" else {"size": error.motion.size}
         return cls(numbers, "" if error.converged else "not at rest", distance, error.motion, numbers["rmse"])
+
+
+def _protocol(name: str, rounds: int | None) -> Protocol:
+    from helpers.evaluation import MICC, NOW
+
+    protocol = NOW if name == "now" else MICC
+    return protocol if rounds is None else replace(protocol, rounds=rounds)
+
+
+def _moving(moving: int, faces: int, protocol: str, rounds: int | None) -> str:
+    """One line below the table: how many alignments ended before they came to rest, and what to do."""
+    which = f"{moving} of {faces} {'face' if faces == 1 else 'faces'} not at rest"
+    if protocol == "realy":
+        return f"{which}: the alignment of a part still moved after the last round, where the benchmark ends, too.\n"
+    ended = _protocol(protocol, rounds).rounds
+    return (
+        f"{which}: the alignment still moved after round {ended}, so the numbers are not final. "
+        f"--rounds {10 * ended} lets it go on.\n"
+    )
 
 
 def _together(protocol: str, measured: list[_Measured]) -> str:
@@ -496,12 +529,16 @@ def _start_is_sure(face: Surface, scan: Surface) -> bool:
     return int((np.isfinite(face.landmarks) & np.isfinite(scan.landmarks)).all(1).sum()) >= 3
 
 
-def _possible_protocols(pairs: list[tuple[Surface, Surface]]) -> dict[str, Protocol]:
+def _possible_protocols(pairs: list[tuple[Surface, Surface]], rounds: int | None) -> dict[str, Protocol]:
     """Those that all scans allow: steps along normals need triangles where partners are looked for."""
     from helpers.evaluation import PROTOCOLS
 
     bare = any(scan.triangles is None for _, scan in pairs)
-    return {name: p for name, p in PROTOCOLS.items() if not (bare and not p.to_model and p.step == "plane")}
+    return {
+        name: p if rounds is None else replace(p, rounds=rounds)
+        for name, p in PROTOCOLS.items()
+        if not (bare and not p.to_model and p.step == "plane")
+    }
 
 
 def _depth(face: Surface, scan: Surface, motion: Motion) -> dict[str, float]:

@@ -61,6 +61,7 @@ PAIRS = (
     Pair("04", "residual of a pixel", ("one_pixel",), ("helpers.fitting.pixel_term.look_at_points",), 1e-4, 1e-4),
     Pair("04", "row of a landmark", ("landmark_row",), ("helpers.fitting.landmark_term.landmark_rows",), 1e-2, None, "px"),
     Pair("04", "row of a pixel", ("pixel_row",), ("helpers.fitting.pixel_term.pixel_rows",), 1e-3, None),
+    Pair("04b", "how far the residual hangs together", ("correlation_by_hand",), ("helpers.fitting.residual_correlation.residual_noise",), 1e-9, 1e-9),
     Pair("04b", "confidence of a fit", ("confidence_by_hand",), ("helpers.fitting.confidence.fit_confidence",), 1e-5, 1e-3),
     Pair("05", "pool one person", ("pooled_by_hand",), ("helpers.pooling.pool",), 1e-9, 1e-9),
     Pair("05", "pool all people", ("pooled_at_once",), ("helpers.pooling.pool",), 1e-9, 1e-9),

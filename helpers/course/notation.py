@@ -29,7 +29,9 @@ class Symbol:
     paper: str = ""
 
 
-WORDS_OF_TEX = (r"\bar", r"\cos", r"\lVert", r"\rVert", r"\sum", r"\text")
+GREEK = (
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi psi omega ell"
+).split()
 REPORTED, CODE = "as reported", "authors' released code"
 
 # One row a line.
@@ -127,48 +129,81 @@ SYMBOLS = (
 )
 # fmt: on
 
-# Letters of the table that stand in several notebooks, and for what. One row a line.
+# Letters that stand in several notebooks, in the table or in a formula, and for what. One row a line, which names every notebook
+# where the letter stands, or begins with "always".
 # fmt: off
 SEVERAL = {
-    r"A": r"ambient light of a lamp in 02b, area over which the residual hangs together in 04b",
-    r"E": r"modes $E_S$, $E_T$ in 01; with no such index the energy, in 04",
-    r"H": r"$H_k$ harmonics in 02b, 04 and 04b; with no index the energy's second derivatives, in 04",
-    r"J": r"always derivatives of residuals: by the pose in 03, by all numbers in 04",
-    r"L": r"$L_k$ light in 02b; $L_i$ precision of a photograph's likelihood in 05; without row here: the loss in 06",
-    r"M": r"number of pixels in 04b, reconstructed surface in 07",
-    r"N": r"a number: $N_\text{eff}$ of observations in 04, of faces in 06",
-    r"T": r"texture in 01, motion of the model onto a scan in 07",
-    r"W": r"colour of a white face in 04b, weights of the network's last layer in 06; without row here: weights of the points, and of a detector's stage, in 03",
+    r"A": r"modes at the measured points, times their $\sigma$, in 01; ambient light of a lamp in 02b; area over which the residual hangs together in 04b",
+    r"B": r"number of faces in a batch, in 01 and in all shapes; modes times their $\sigma$, $\bar S + B\alpha$, in 04b and 05",
+    r"C": r"covariance: of heads and of lengths in 01, of coefficients in 04b; a colour in 02b",
+    r"D": r"singular values on a diagonal in 01 and 03, a mirror or none in their place in 07; diffuse light of a lamp in 02b",
+    r"E": r"modes $E_S$, $E_T$ in 00 and 01; with no such index the energy, in 04, 04b and 05",
+    r"H": r"$H_k$ harmonics in 02b, 04 and 04b; with no index the energy's second derivatives, in 04 and 04b; sum of products of paired points in 07",
+    r"I": r"the identity in 01, 03, 04, 04b, 05 and 06; $I_u$ value of pixel $u$ in 02b",
+    r"J": r"always derivatives of residuals: by the pose in 03, by all numbers in 04, by a motion in 07",
+    r"L": r"$L_k$ light in 02b, 04 and 04b; $L^*$ lightness of a colour in 04b; $L_i$ precision of a photograph's likelihood in 05; the loss in 06",
+    r"M": r"matrix next to which a rotation is sought in 03, number of pixels in 04b, reconstructed surface in 07",
+    r"N": r"number: of heads in 01, $N_\text{eff}$ of observations in 04 and 04b, of faces in 06, of points of a scan in 07; $N(0, I)$ normal distribution in 05",
+    r"P": r"transport map between two Gaussians in 01, point of the face in 02",
+    r"R": r"rotation in 01, 02, 02b, 03, 04 and 07; $R_b$ rows of a batch in 09",
+    r"S": r"shape in 00, 01 and 05; singular values in 07",
+    r"T": r"texture in 00 and 01, motion of the model onto a scan in 07",
+    r"V": r"number of vertices in 01; singular vectors in 03 and 07",
+    r"W": r"singular vectors in 01; weights of the points, and $W_m$ of a detector's stage, in 03; colour of a white face in 04b; weights of the network's last layer in 06",
+    r"X": r"heads as rows in 01; $X, Y, Z$ point in camera axes in 02; $X_i$ landmark on the model in 03",
+    r"Y": r"second number of a point in camera axes in 02, luminance in 02b",
     r"\Lambda": r"always a precision: of the prior in 04, of a fit in 05",
     r"\Sigma": r"always a covariance: of a pose in 03, of the coefficients of a fit in 05",
     r"\alpha": r"always shape coefficients; $r_\alpha$ is an angle in the paper",
     r"\beta": r"always texture coefficients; $r_\beta$ is an angle in the paper",
-    r"\gamma": r"shape and texture together: of a photograph and pooled in 05, target and prediction in 06",
+    r"\gamma": r"always shape and texture together: of a photograph and pooled in 05, target and prediction in 06, of a picture in 07",
     r"\lambda": r"always a weight: of the prior in 01 and 04, of the two sides of the loss in 06",
-    r"\phi": r"probability that a pixel shows the face in 04; $\phi_0$ its value before the photograph is seen, in 04b",
-    r"\sigma": r"always a standard deviation: of modes in 01, of landmarks and pixels in 04",
-    r"\theta": r"everything unknown of a fit in 04; $\theta_i$ only what is photograph $i$'s own in 05",
-    r"b": r"barycentric weights in 02, offset of the network's last layer in 06; without row here: the error that a person's photographs share, in 05",
-    r"c": r"principal point in 02, autocorrelation of the residual in 04b; without row here: a weight to learn in 06; as an index, a colour channel",
-    r"d": r"error of the landmarks in percent in 04b, depth in 07; without row here: offsets of landmarks and of colours in 04b",
-    r"e": r"expression in 01, $e_k$ edge functions in 02",
-    r"f": r"focal length in 02; a network as a function, $f(x)$, in 06",
-    r"k": r"$k_\text{s}$ specular strength in 02b, robust scale in 04, photographs that count as one in 05; as an index, the number of a mode, an edge or a harmonic",
-    r"n": r"unit normal: of the surface in 02b, of a scan in 07; without row here: a number of photographs in 05, the number of a face in 06",
-    r"q": r"landmark in camera axes in 03, detected landmark in 04",
-    r"s": r"scale in 03, deviation of features in 06, score of a pair in 07; without row here: noise of one number in 06",
-    r"t": r"shift: of the head in 02, $t_\text{2D}$ of points in 04b; without row here: the target of one number in 06",
+    r"\phi": r"always a probability that a pixel shows the face; $\phi_0$ its value before the photograph is seen, in 04b",
+    r"\sigma": r"always a standard deviation: of modes in 00 and 01, of landmarks in 03 to 04b, of pixels in 04 and 04b, of a photograph's own error in 05",
+    r"\theta": r"the six numbers of a pose in 03; everything unknown of a fit in 04 and 04b; $\theta_i$ only what is photograph $i$'s own in 05",
+    r"\varepsilon": r"always an error: of detected points in 03, of one photograph alone in 05",
+    r"a": r"albedo in 02b, 04 and 04b; $a_i$ point that is to be moved onto $b_i$ in 07",
+    r"b": r"what is to be met by least squares in 01, barycentric weights in 02, $b^*$ yellow of a colour in 04b, error that a person's photographs share in 05, offset of the network's last layer in 06, $b_i$ goal of point $a_i$ in 07, number of a batch in 09",
+    r"c": r"principal point in 02 and 03; $c(x)$ autocorrelation of the residual in 04b, as an index a colour channel there; weight to learn in 06",
+    r"d": r"singular values in 01, direction of a ray in 02, a step in 02b and 07, derivatives of a pixel's place in 03; offsets $d_j$ of landmarks, and their mean error in percent, in 04b; depth in 07",
+    r"e": r"expression in 01 and 04, $e_k$ edge functions in 02, Euler's number in 04b, $e_n$ error of averages in 05",
+    r"f": r"focal length in 02 and 03; as a function, $f(x)$, a network in 06, and all that is done to a batch in 09",
+    r"g": r"goal of an alignment in 01, three numbers of a plane in 02, gain of a colour channel in 02b",
+    r"h": r"place of an edge in 02b, answers of a detector's stage in 03, features in 06",
+    r"i": r"always an index: of a landmark or a point, of a photograph in 05",
+    r"k": r"number of modes kept in 01; number of an edge in 02, of a harmonic in 02b, of a row of $W$ in 06; $k_\text{s}$ specular strength in 02b; robust scale in 03, 04 and 04b; photographs that count as one in 05",
+    r"m": r"value on a plane in 02; number of a detector's stage, and $m_1, m_2$ rows of $M$, in 03; cross product of two edges, before it is a unit normal, in 04",
+    r"n": r"unit normal in 02b, 04, 04b and 07; number of photographs in 05, of workers in 09; as an index, the number of a face in 06",
+    r"p": r"probability density in 01, corner of a triangle in 02, turned point in 03; $p_j$ landmark of the model, and as an index a surface point, in 04 and 04b; prediction in 06",
+    r"q": r"corner of a triangle in 02, landmark in camera axes in 03, detected landmark in 04 and 04b",
+    r"r": r"always a residual; $r_\alpha, r_\beta, r_\gamma$ are angles in the paper, and `r` is a correlation in the code of 01",
+    r"s": r"scale in 03, deviation of features and noise of one number in 06, score of a pair in 07",
+    r"t": r"translation of the head in 02, 03 and 04; $t_\text{2D}$ shift of points in 04b; target of one number in 06",
     r"u": r"always a column of the image",
-    r"v": r"row of the image in 02, shift of the model in a round of ICP in 07; without row here: the part of a variance that is not explained, in 06",
+    r"v": r"row of the image in 02, 03 and 04; variance in 05, that is not explained in 06; shift of the model in a round of ICP in 07",
     r"w": r"always a weight: of landmarks in 03, of surface points in 04, of photographs in 05",
-    r"x": r"distance of two pixels in 04b, photograph in 06, points of a scan in 07; without row here: an axis in 01 to 02b",
-    r"z": r"depth in 02, standardised features in 06; without row here: $z^2$, square of an error in stated standard deviations, in 05",
+    r"x": r"head to be turned in 01; pixel in 02; axis in 01, 02 and 02b; squared residual, and coefficients before a step, in 04; distance of two pixels, and a vertex, in 04b; photograph in 06; points of a scan in 07",
+    r"y": r"measured offsets in 01; axis in 01, 02 and 02b; colour in the photograph, $\hat y$ as drawn, in 04b; measurements in 05; place on the model nearest to $x$ in 07",
+    r"z": r"axis in 01, 02 and 02b; depth in 02 and 03; $z^2$ square of an error in stated standard deviations, in 05; standardised features in 06",
 }
 # fmt: on
 
+# Letters that stand in several notebooks and mean the same in all.
+ALIKE = {
+    r"F": "flip of the axes",
+    r"U": "singular vectors",
+    r"\mu": "weight of a ridge regression's penalty",
+    r"\rho": "robust function",
+    r"\psi": "light that the skin receives",
+    r"\omega": "small turn",
+}
 
-def letters(symbol: str) -> set[str]:
-    """The letters of a symbol in TeX, without indices, accents and words."""
-    bare = re.sub(r"_(\\text\{[^}]*\}|\{[^}]*\}|\\?\w)|\^(\{[^}]*\}|\*|\w)", "", symbol)
-    tokens = re.findall(r"\\[A-Za-z]+|[A-Za-z]+", bare if "$" in symbol else "")
-    return {token for token in tokens if token not in WORDS_OF_TEX}
+
+def letters(text: str) -> set[str]:
+    """The letters of the formulas of a text in TeX, without indices, accents and words."""
+    formulas = " ".join(re.findall(r"\$+([^$]+)\$+", text))
+    words = r"\\(?:text|mathbb|mathcal|mathrm|operatorname|begin|end)(?![a-z])\s*(?:\{[^}]*\}|\w)"
+    indices = r"[_^]\s*(?:\{(?:[^{}]|\{[^}]*\})*\}|\\[A-Za-z]+|\*|\w)"
+    bare = re.sub(words, " ", re.sub(indices, " ", re.sub(r"[_^]\s*" + words, " ", formulas)))
+    tokens = re.findall(r"\\[A-Za-z]+|[A-Za-z]", bare)
+    return {token for token in tokens if len(token) == 1 or token[1:].lower() in GREEK}

@@ -8,7 +8,7 @@ from helpers.course.contents import title_and_question
 from helpers.course.exercises import of_notebook
 from helpers.course.glossary import WORDS
 from helpers.course.naive import PAIRS
-from helpers.course.notation import SEVERAL, SYMBOLS
+from helpers.course.notation import ALIKE, SEVERAL, SYMBOLS
 from helpers.course.paper import STEPS
 
 
@@ -102,6 +102,8 @@ def notation_page() -> str:
             markdown_table(
                 ["letter", "what it stands for"], [[f"${letter}$", why] for letter, why in SEVERAL.items()]
             ),
+            "",
+            f"The same in all of them: {', '.join(f'${letter}$ {why}' for letter, why in ALIKE.items())}.",
             "",
             markdown_table(head, rows),
         ]

@@ -356,8 +356,19 @@ def test_an_alignment_that_went_wrong_is_no_result(measure):
     status, said, rows = measure(lambda points: points @ upside_down, lambda points: points[30:31])
     assert status == 1 and "did not come to rest" in said.err and "give more landmarks" in said.err
     assert rows[0]["alignment"] == "not at rest" and float(rows[0]["rmse"]) > 1.5 * right
+    assert "--rounds" not in said.out  # more rounds would not help
     status, _, rows = measure(lambda points: points @ upside_down)  # with all landmarks axes do not matter
     assert status == 0 and abs(float(rows[0]["rmse"]) - right) < 0.05
+
+
+def test_an_alignment_that_still_moves_is_told_and_can_go_on(measure):
+    status, said, rows = measure(more=("--rounds", "3"))
+    assert status == 0 and rows[0]["alignment"] == "not at rest"
+    assert "1 of 1 face not at rest" in said.out and "--rounds 30 " in said.out
+    status, said, rows = measure(more=("--rounds", "1000"))
+    assert status == 0 and rows[0]["alignment"] == "" and "not at rest:" not in said.out
+    status, said, _ = measure(more=("--rounds", "3", "--protocol", "realy"))
+    assert status == 2 and "--rounds is for --meshes by --protocol micc or now" in said.err
 
 
 def test_landmarks_in_another_unit_or_with_sides_exchanged_are_refused(measure):

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -11,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from helpers.course import links, pages, predictions, renew
 from helpers.course.glossary import WORDS
 from helpers.course.names import resolve
-from helpers.course.notation import SEVERAL, SYMBOLS, letters
+from helpers.course.notation import ALIKE, SEVERAL, SYMBOLS, letters
 from helpers.course.paper import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -91,17 +92,41 @@ def test_tables_escape_bars():
     assert pages.markdown_table(["a"], [["x | y"]]) == "| a |\n|---|\n| x \\| y |"
 
 
-def test_letters_of_several_notebooks_are_explained():
+@cache
+def notebooks_of_letters():
+    """For each letter the notebooks in whose formulas or rows it stands."""
     where = {}
     for symbol in SYMBOLS:
         for letter in letters(symbol.symbol):
             where.setdefault(letter, set()).add(symbol.notebook)
-    assert {letter for letter, notebooks in where.items() if len(notebooks) > 1} == set(SEVERAL)
+    for path in NOTEBOOKS:
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "markdown":
+                for letter in letters(re.sub(r"^```.*?^```|`[^`\n]+`", "", cell.source, flags=re.S | re.M)):
+                    where.setdefault(letter, set()).add(path.name.split("_")[0])
+    return {letter: found for letter, found in where.items() if len(found) > 1}
+
+
+def test_letters_of_several_notebooks_are_explained():
+    assert not set(SEVERAL) & set(ALIKE)
+    assert set(SEVERAL) | set(ALIKE) == set(notebooks_of_letters())
+
+
+@pytest.mark.parametrize("letter", SEVERAL)
+def test_a_letter_is_explained_for_each_notebook_where_it_stands(letter):
+    if not SEVERAL[letter].startswith("always "):
+        named = set(re.findall(r"\b\d\db?\b", SEVERAL[letter]))
+        assert notebooks_of_letters()[letter] <= named
 
 
 def test_letters_of_a_symbol():
     assert letters(r"$\gamma_i = [\alpha_i, \beta_i]$") == {r"\gamma", r"\alpha", r"\beta"}
     assert letters(r"$\lVert\gamma_p\rVert / \lVert\gamma\rVert$") == {r"\gamma"}
+    assert letters(r"$$\textstyle\sum_{\text{a}} RX \mathrm{diag}(\sigma_\perp) \tfrac12$$ and b") == {
+        "R",
+        "X",
+        r"\sigma",
+    }
     assert letters(r"$N_\text{eff}$") == {"N"} and letters("$d, d^*$") == {"d"} and letters("3DRMSE") == set()
 
 

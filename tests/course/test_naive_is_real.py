@@ -565,6 +565,21 @@ def _(name, pair, g):
 # Notebook 04b
 
 
+@comparison("correlation_by_hand")
+def _(name, pair, g):
+    from helpers.fitting.residual_correlation import residual_noise
+
+    by_hand, place = function_of("04b", name), (30 * rand(g, 200, 2)).round()
+    weight, distances = torch.ones(1, 200, dtype=torch.float64), (1, 2, 3, 9, 15)
+    check(
+        lambda residual: [by_hand(residual, place, x) for x in distances],
+        lambda residual: residual_noise(residual[None], place[None], weight).profile[0, list(distances)],
+        (randn(g, 200, 3),),
+        pair,
+        g,
+    )
+
+
 @comparison("confidence_by_hand")
 def _(name, pair, g):
     from helpers.fitting.confidence import fit_confidence
