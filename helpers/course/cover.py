@@ -70,7 +70,8 @@ def cover() -> bytes:
         crop = crop_face(photo.image, points)
         result = fit(crop.image, crop.landmarks, model, valid=crop.valid)
         painted = paint_fit(photo.image, crop, result, model.whole_head)
-        strips.append(fit_strip(crop, result, model, height=240, titles=number == 0, painted=painted))
+        first = number == 0
+        strips.append(fit_strip(crop, result, model, height=240, titles=first, painted=painted, widest=None))
     return encoded(np.concatenate(strips))[1]
 
 

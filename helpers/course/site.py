@@ -52,6 +52,7 @@ HEAD = """<figure class="turning-head">
 <script src="_static/turning_head.js" defer></script>
 """
 DOWNLOADS = ("with_solutions", "without_solutions")  # folders of what Sphinx reads
+COPY_CODE = "copy_code.js"  # here, and of the site
 MATHJAX = "sphinx-mathjax-offline"
 # Tags and attributes by which a page makes the browser fetch something, without a click.
 FETCHES = {
@@ -86,6 +87,11 @@ table.docutils td code { overflow-wrap: anywhere; white-space: normal; }
 details { margin-bottom: 1rem; }
 ul.search .context { margin: 0.35rem 0 0.35rem 1rem; font-size: var(--font-size--small); overflow-wrap: anywhere; }
 ul.search .context a { display: block; }
+.highlight { position: relative; }
+.copy-code { position: absolute; top: 0.3rem; right: 0.3rem; padding: 0.1rem 0.5rem; font: inherit; font-size: 0.75rem; cursor: pointer; opacity: 0; color: var(--color-foreground-primary); background: var(--color-background-primary); border: 1px solid var(--color-foreground-border); border-radius: 0.2rem; }
+.highlight:hover > .copy-code, .copy-code:focus { opacity: 1; }
+@media (hover: none) { .copy-code { opacity: 1; } }
+@media print { .copy-code { display: none; } }
 mark { background: var(--color-highlighted-background); color: inherit; }
 .turning-head { float: right; width: min(45%, 22rem); margin: 0 0 1rem 1.5rem; }
 .turning-head img, .turning-head canvas { display: block; width: 100%; height: auto; aspect-ratio: 1; }
@@ -180,6 +186,7 @@ def settings(source: Path) -> dict:
         "mathjax3_config": {"options": {"enableMenu": False}},
         "html_static_path": [str(source / "_static")],
         "html_css_files": ["course.css"],
+        "html_js_files": [(COPY_CODE, {"defer": "defer"})],
         "highlight_language": "none",
         "html_show_sourcelink": False,
         "html_copy_source": False,
@@ -247,6 +254,7 @@ def stage(root: Path, source: Path) -> dict[str, str]:
     (source / "index.md").write_text("\n".join([text, *lists]), "utf-8")
     (source / "_static").mkdir()
     (source / "_static" / "course.css").write_text(STYLE, "utf-8")
+    shutil.copy(Path(__file__).with_name(COPY_CODE), source / "_static")
     return descriptions
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from helpers.show.figures import as_bytes, tile, write
+from helpers.show.figures import as_bytes, letter_size, tile, write
 from helpers.show.on_cpu import on_cpu
 from helpers.show.style import MM_RANGE, mm_colours
 from helpers.show.views import CLAY, portraits
@@ -88,7 +88,8 @@ def table(rows, row_titles, column_titles, *, height: int = 130, gap: int = 4) -
     strips = [
         tile(row, column_titles if i == 0 else None, height=height, gap=gap) for i, row in enumerate(rows)
     ]
-    margin = 8 + max(7 * max(map(len, str(title).split("\n"))) for title in row_titles)
+    size = letter_size(strips[0].shape[1])
+    margin = 8 + max(round(0.6 * size) * max(map(len, str(title).split("\n"))) for title in row_titles)
     total = sum(len(strip) for strip in strips) + gap * (len(strips) - 1)
     page = Image.new("RGB", (margin + strips[0].shape[1], total), "white")
     top = 0
@@ -96,8 +97,8 @@ def table(rows, row_titles, column_titles, *, height: int = 130, gap: int = 4) -
         page.paste(Image.fromarray(strip), (margin, top))
         lines = str(title).split("\n")
         for number, line in enumerate(lines):
-            middle = top + len(strip) - height / 2 + 17 * (number - (len(lines) - 1) / 2)
-            write(page, (margin - 8, middle), line, size=12, anchor="rm")
+            middle = top + len(strip) - height / 2 + 1.4 * size * (number - (len(lines) - 1) / 2)
+            write(page, (margin - 8, middle), line, size=size, anchor="rm")
         top += len(strip) + gap
     return np.asarray(page)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -148,12 +150,21 @@ def as_bytes(image) -> np.ndarray:
     return (np.clip(array, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
+# A page of the course gives a picture about 830 px, and shows wider ones smaller, letters too.
+SMALLEST_LETTERS = 13  # px
+WIDEST = 1250  # px: at two thirds of its size a picture can still be read
+LETTERS_PER_WIDTH = 1 / 60  # letters of 14 px where the picture is shown 830 px wide
+
+
 def row(images, titles=None, *, alt: str, height: int = 224) -> None:
-    """Show images side by side, each under its title; the arguments are those of `tile` and `picture`."""
-    picture(tile(images, titles, height=height), alt=alt)
+    """Show images side by side, each under its title, in as many rows as they need on a page.
+
+    The arguments are those of `tile` and `picture`.
+    """
+    picture(tile(images, titles, height=height, widest=WIDEST), alt=alt)
 
 
-def tile(images, titles=None, height: int = 224, gap: int = 6) -> np.ndarray:
+def tile(images, titles=None, height: int = 224, gap: int = 6, widest: int | None = None) -> np.ndarray:
     """Images of any size side by side on white.
 
     Args:
@@ -161,6 +172,7 @@ def tile(images, titles=None, height: int = 224, gap: int = 6) -> np.ndarray:
         titles: of each, or None.
         height: of each, px.
         gap: between images, px.
+        widest: px; what is wider is broken into rows of as many images each. None keeps one row.
 
     Returns:
         (H, W, 3) uint8.
@@ -179,21 +191,52 @@ def tile(images, titles=None, height: int = 224, gap: int = 6) -> np.ndarray:
         raise ValueError("tile needs at least one image")
     if titles is not None and len(titles) != len(panels):
         raise ValueError(f"{len(panels)} images need as many titles, got {len(titles)}")
-    top = 24 if titles is not None else 0
-    page = Image.new("RGB", (sum(p.width for p in panels) + gap * (len(panels) - 1), height + top), "white")
-    left = 0
-    for number, panel in enumerate(panels):
-        page.paste(panel, (left, top))
-        if titles is not None:
-            write(page, (left + panel.width / 2, top / 2), titles[number])
-        left += panel.width + gap
+
+    for n_rows in range(1, len(panels) + 1):
+        columns = -(-len(panels) // n_rows)  # in rows as even as can be
+        lines = [panels[i : i + columns] for i in range(0, len(panels), columns)]
+        width = max(sum(panel.width for panel in line) + gap * (len(line) - 1) for line in lines)
+        if widest is None or width <= widest:
+            break
+    largest = letter_size(width)
+    top = round(24 / SMALLEST_LETTERS * largest) if titles is not None else 0
+    words = [""] * len(panels) if titles is None else [str(title) for title in titles]
+    size = min(letters_that_fit(title, p.width, largest) for title, p in zip(words, panels, strict=True))
+    page = Image.new("RGB", (width, len(lines) * (height + top) + gap * (len(lines) - 1)), "white")
+    for i, line in enumerate(lines):
+        left, above = 0, i * (height + top + gap)
+        for panel, title in zip(line, words[i * columns :], strict=False):
+            page.paste(panel, (left, above + top))
+            write(page, (left + panel.width / 2, above + top / 2), title, size)
+            left += panel.width + gap
     return np.asarray(page)
+
+
+def letter_size(width: int) -> int:
+    """The size (px) of letters that can be read on a picture of this width (px), wherever the page shows it."""
+    return max(SMALLEST_LETTERS, round(width * LETTERS_PER_WIDTH))
+
+
+def letters_that_fit(text: str, width: float, size: int) -> int:
+    """The largest size up to `size` (px) at which a text is at most `width` px wide, or the smallest in use."""
+    while size > SMALLEST_LETTERS and _font(size).getlength(text) > width:
+        size -= 1
+    return size
+
+
+@cache
+def _font(size: int):
+    """The font that matplotlib brings: Pillow's own lacks most letters."""
+    import matplotlib
+    from PIL import ImageFont
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def write(
     page, at, text: str, size: int = 13, colour: str = "#24292F", anchor: str = "mm", edge: int = 0
 ) -> None:
-    """Write on a Pillow image in the font that matplotlib brings: Pillow's own lacks most letters.
+    """Write on a Pillow image in the font that matplotlib brings.
 
     Args:
         page: the image.
@@ -204,14 +247,10 @@ def write(
         anchor: which point of the text lies there, in Pillow's two letters.
         edge: pixels of white around each letter, to be read on any ground.
     """
-    from pathlib import Path
+    from PIL import ImageDraw
 
-    import matplotlib
-    from PIL import ImageDraw, ImageFont
-
-    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
     ImageDraw.Draw(page).text(
-        at, text, fill=colour, font=font, anchor=anchor, stroke_width=edge, stroke_fill="white"
+        at, text, fill=colour, font=_font(size), anchor=anchor, stroke_width=edge, stroke_fill="white"
     )
 
 

@@ -11,7 +11,7 @@ from helpers.camera import Camera, Pose, model_to_camera, project
 from helpers.fitting.light_models import light_model_of
 from helpers.painting import PaintedFace
 from helpers.rendering import render
-from helpers.show.figures import as_bytes, draw_landmarks, tile
+from helpers.show.figures import WIDEST, as_bytes, draw_landmarks, tile
 from helpers.show.on_cpu import on_cpu
 from helpers.show.views import CLAY, PLAIN_LIGHT, portraits
 
@@ -57,6 +57,7 @@ def fit_strip(
     height: int = 320,
     titles: bool = True,
     painted: PaintedFace | None = None,
+    widest: int | None = WIDEST,
 ) -> np.ndarray:
     """The strip of one fitted photograph.
 
@@ -73,6 +74,7 @@ def fit_strip(
         titles: whether each panel has its title.
         painted: the whole head of this one face with the photograph's colours, as `helpers.painting.paint_fit` makes it;
             None shows the texture of the model.
+        widest: px; a wider strip is broken into two rows, the photograph's and the head's. None keeps one row.
 
     Returns:
         (H, W, 3) uint8.
@@ -94,7 +96,7 @@ def fit_strip(
             "turned": turned(whole, head, yaw, clay=True, size=height),
             "in colour": turned(in_colour, head, yaw, size=height, lit=painted is None),
         }
-    return tile(list(panels.values()), list(panels) if titles else None, height=height)
+    return tile(list(panels.values()), list(panels) if titles else None, height=height, widest=widest)
 
 
 def model_points(face: FittedFace, model) -> torch.Tensor:

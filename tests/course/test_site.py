@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -18,6 +19,8 @@ from helpers.face_model import load
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
 
 
 def made(folder, **files):
@@ -172,6 +175,9 @@ def test_the_site_is_built_with_formulas_stills_and_working_links(tmp_path):
         "mathjax/tex-svg-full.js" in page
         and (out / "_static" / "mathjax" / "tex-svg-full.js").stat().st_size > 1e6
     )
+    assert (
+        '<script defer="defer" src="_static/copy_code.js' in page and (out / "_static/copy_code.js").exists()
+    )
     notebook = nbformat.read(ROOT / "notebooks" / "01_morphable_model.ipynb", as_version=4)
     stills = [
         o
@@ -211,6 +217,51 @@ def test_the_first_page_has_a_head_to_turn_that_is_small_and_needs_nothing_from_
     assert corners.max() == len(vertices) - 1
     # Cutting the mesh open for the paint leaves its triangles.
     assert np.array_equal(vertices[corners].reshape(-1, 3), head.triangles.numpy())
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
+@pytest.mark.parametrize("clipboard", [True, False])
+def test_code_is_copied_by_a_button_on_a_page_opened_as_a_file(tmp_path, clipboard):
+    pytest.importorskip("selenium")
+    from selenium import webdriver
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    code = "def f(x):\n    return x < 1  # ½"
+    shown = f"<div class='highlight'><pre>{code.replace('<', '<span>&lt;</span>')}\n</pre></div>"
+    printed = "<div class='output stream'><div class='highlight'><pre>1.5 mm</pre></div></div>"
+    without = "" if clipboard else "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
+    script = Path(site.__file__).with_name(site.COPY_CODE).read_text("utf-8")
+    (tmp_path / "page.html").write_text(
+        f"<!doctype html><meta charset='utf-8'><style>{site.STYLE}</style>{shown}{printed}"
+        f"<textarea></textarea><script>{without}\n{script}</script>",
+        "utf-8",
+    )
+    options = webdriver.ChromeOptions()
+    for option in ("headless=new", "no-sandbox", "no-first-run", "disable-background-networking"):
+        options.add_argument(f"--{option}")
+    options.binary_location = CHROMIUM
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    try:
+        driver.get((tmp_path / "page.html").as_uri())
+        (button,) = driver.find_elements(By.TAG_NAME, "button")  # none on what a cell has printed
+        assert button.get_attribute("aria-label") == "Copy this code"
+        # By the keyboard alone.
+        driver.switch_to.active_element.send_keys(Keys.TAB)
+        if driver.switch_to.active_element != button:  # a block that scrolls can have the focus, too
+            driver.switch_to.active_element.send_keys(Keys.TAB)
+        assert driver.switch_to.active_element == button
+        assert button.value_of_css_property("opacity") == "1"
+        button.send_keys(Keys.ENTER)
+        WebDriverWait(driver, 20).until(lambda _: button.text == "Copied")
+        assert driver.switch_to.active_element == button
+        area = driver.find_element(By.TAG_NAME, "textarea")
+        area.send_keys(Keys.CONTROL, "v")
+        assert area.get_property("value") == code
+        WebDriverWait(driver, 20).until(lambda _: button.text == "Copy")
+    finally:
+        driver.quit()
 
 
 def test_a_still_is_known_by_the_hash_of_its_bytes(tmp_path):

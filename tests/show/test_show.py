@@ -112,6 +112,34 @@ def test_rows(shown):
         show.tile([])
 
 
+@pytest.mark.parametrize(
+    "number, width, rows", [(3, 320, 1), (6, 150, 1), (6, 320, 2), (7, 320, 3), (5, 900, 5)]
+)
+def test_titles_can_be_read_on_a_page(number, width, rows):
+    """However large the pictures are, letters are 11 px or more where a page shows the tile 832 px wide."""
+    titles = [f"H{i}" for i in range(number)]
+    panels, H = [np.full((100, width, 3), 0.5)] * number, 100
+    page = figures.tile(panels, titles, height=H, widest=figures.WIDEST)
+    columns = -(-number // rows)
+    assert page.shape[1] == columns * (width + 6) - 6
+    top = (page.shape[0] + 6) // rows - 6 - H
+    for i in range(number):  # each panel below its own title
+        y, x = (i // columns) * (top + H + 6), (i % columns) * (width + 6)
+        assert (page[y + top : y + top + H, x : x + width] == 128).all()
+        letters = np.flatnonzero((page[y : y + top, x : x + width] < 128).any(axis=(1, 2)))
+        capital = 0.73  # height of an H, in sizes of the font
+        assert len(letters) / capital >= 11 * max(1, page.shape[1] / 832) - 1, (
+            "an H is as high as its size asks"
+        )
+    assert figures.tile(panels, height=H).shape == (H, number * (width + 6) - 6, 3), "by itself in one row"
+
+
+def test_a_long_title_stays_above_its_own_panel():
+    title, panels = "a title of many words", [np.full((100, w, 3), 0.5) for w in (150, 1000)]
+    page = figures.tile(panels, [title, ""], height=100)
+    assert (page[:20, 156:] == 255).all() and (page[:20, :150] < 128).any()
+
+
 def test_charts_are_packed_and_look_the_same():
     figure, axes = show.figure(5, 3)
     axes.plot([0, 1, 2], [0, 3, 1], label="a line")
