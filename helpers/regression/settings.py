@@ -125,7 +125,7 @@ PRESETS: dict[str, TrainSettings] = {
     # tenth of it for the others. Their ResNet had been trained for face recognition, and its weights are no part of this course. As seen
     # in their code for prediction: BGR from 0 to 255, less a mean image.
     # Ours: random weights (or --weights imagenet), the mean over the coefficients (how the loss was scaled is not reported, and
-    # with half the sum, Caffe's form, the last layer runs away at this rate, see notebook 06), steps, patience, augmentation.
+    # half the sum, Caffe's form, overshoots at this rate, see notebook 06), steps, patience, augmentation.
     "paper": TrainSettings(
         network="resnet101",
         size=224,

@@ -450,7 +450,7 @@ def test_files_hold_the_face_of_the_sliders(play, back):
     assert content["images"][0]["mimeType"] == "image/png"
 
     name, data = play.file("png")
-    assert name == "astronaut.png" and Image.open(io.BytesIO(data)).width > 1000
+    assert name == "astronaut.png" and Image.open(io.BytesIO(data)).width > 900
     with pytest.raises(UserError, match=", ".join(KINDS)):
         file_of("stl", play._shown(), play.model, play.coarse)
 
