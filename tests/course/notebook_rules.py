@@ -45,7 +45,7 @@ LOOSE = ("00", "08")
 
 MEDIAN_STATEMENTS, MOST_LINES, WIDEST = 6, 25, 110
 MOST_BYTES = 1_000_000
-MOST_SECONDS = 90
+MOST_SECONDS = 120
 MAGICS = ("matplotlib", "time")
 FORBIDDEN_TAGS = ("raises-exception", "nbval-raises-exception", "nbval-skip", "skip-execution")
 

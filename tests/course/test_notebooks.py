@@ -98,7 +98,7 @@ BAD = {
     "version": (rules.plain_metadata, notebook(language_info={"name": "python", "version": "3.11.7"})),
     "times": (rules.plain_metadata, TIMED),
     "no course": (rules.course_metadata, notebook()),
-    "slow": (rules.course_metadata, notebook(course={"needs": "nothing", "seconds": 100})),
+    "slow": (rules.course_metadata, notebook(course={"needs": "nothing", "seconds": 130})),
 }
 
 
