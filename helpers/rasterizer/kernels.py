@@ -354,9 +354,9 @@ def draw_share(
 ):
     """Triangles first … last − 1, by one thread of a CPU.
 
-    A processor guesses the way a branch will go, and a wrong guess costs as much as the test of a pixel. Whether a triangle
-    may cover anything, and whether it covers a pixel, is as good as tossed. So what passes is written to a list without a branch:
-    at its end, which then moves on or does not.
+    A processor predicts the way a branch will go, and a wrong prediction costs as much as the test of a pixel. Whether a triangle
+    may cover anything, and whether it covers a pixel, cannot be predicted. So what passes is written to a list without a branch: at
+    its end, which then moves on or does not.
     """
     found = int(0)
     for t in range(first, last):
